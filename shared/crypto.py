@@ -1,0 +1,128 @@
+"""Keys derived from one secret; sealing of personal fields; keyed hashes for look-ups."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_SHORTEST_SECRET = 32
+_NONCE_BYTES = 12
+_ENVELOPE = "s1"
+
+
+class CannotUnseal(ValueError):
+    """The envelope is damaged, belongs to another table, column or row, or its secret is not known."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """All keys of a process. The representation shows none of them.
+
+    Sealing uses the newest secret and still opens what earlier ones sealed. Look-ups (guest ids, phone
+    hashes, feedback tokens) always use the founding secret: a guest's id comes from it and must never change.
+    """
+
+    key_id: str
+    sealing: Mapping[str, AESGCM] = field(repr=False)
+    lookup: bytes = field(repr=False)
+
+    @classmethod
+    def from_secret(cls, secret: str, previous: str | None = None) -> "Keys":
+        """Derive all keys with HKDF-SHA256.
+
+        Args:
+            secret: the newest secret, at least 32 characters.
+            previous: earlier secrets, comma-separated, newest first; the last is the founding one and stays.
+
+        Raises:
+            ValueError: a secret is too short.
+        """
+        secrets = [secret, *(part.strip() for part in (previous or "").split(",") if part.strip())]
+        if any(len(each) < _SHORTEST_SECRET for each in secrets):
+            raise ValueError(f"a secret needs at least {_SHORTEST_SECRET} characters")
+        sealing = {derive(each, "seal-key-id", 6).hex(): AESGCM(derive(each, "seal")) for each in secrets}
+        return cls(next(iter(sealing)), sealing, derive(secrets[-1], "lookup"))
+
+
+def derive(secret: str, label: str, length: int = 32) -> bytes:
+    """`length` bytes that only a holder of `secret` can make; different labels give unrelated bytes."""
+    info = f"servaan-crm/{label}".encode()
+    return HKDF(hashes.SHA256(), length, salt=None, info=info).derive(secret.encode())
+
+
+def derive_password(secret: str, service: str) -> str:
+    """The password of a service's database login (43 characters, URL-safe)."""
+    return base64.urlsafe_b64encode(derive(secret, f"database/{service}")).decode().rstrip("=")
+
+
+def seal(keys: Keys, plaintext: str, *, table: str, column: str, row: UUID | str) -> str:
+    """Encrypt one field with AES-256-GCM. The result opens only in the same table, column and row.
+
+    Returns:
+        `s1.<key id>.<base64url of nonce and ciphertext>`.
+    """
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = keys.sealing[keys.key_id].encrypt(nonce, plaintext.encode(), _place(table, column, row))
+    return f"{_ENVELOPE}.{keys.key_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+
+def unseal(keys: Keys, envelope: str, *, table: str, column: str, row: UUID | str) -> str:
+    """The text that `seal` was given for the same table, column and row.
+
+    Raises:
+        CannotUnseal: see there; the message holds no content.
+    """
+    version, _, rest = envelope.partition(".")
+    key_id, _, body = rest.partition(".")
+    opener = keys.sealing.get(key_id)
+    if version != _ENVELOPE or opener is None:
+        raise CannotUnseal(f"{table}.{column}: not an envelope of a known secret")
+    try:
+        raw = base64.b64decode(body, altchars=b"-_", validate=True)
+        return opener.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _place(table, column, row)).decode()
+    except (InvalidTag, binascii.Error, ValueError) as error:
+        raise CannotUnseal(f"{table}.{column}: damaged, or moved from another row") from error
+
+
+def sealed_with_newest(keys: Keys, envelope: str) -> bool:
+    """Whether `envelope` needs no re-sealing after the secret was rotated."""
+    return envelope.startswith(f"{_ENVELOPE}.{keys.key_id}.")
+
+
+def phone_hash(keys: Keys, cafe_id: UUID, e164: str) -> bytes:
+    """32 bytes by which a cafe finds a guest's number; another cafe's hash of that number is unrelated."""
+    return keyed_digest(keys, "phone", cafe_id, e164.encode())
+
+
+def keyed_digest(keys: Keys, purpose: str, cafe_id: UUID, message: bytes) -> bytes:
+    """HMAC-SHA256 (32 bytes) of `message` under a key that belongs to one purpose and one cafe."""
+    cafe_key = hmac.digest(keys.lookup, purpose.encode() + b"\0" + cafe_id.bytes, hashlib.sha256)
+    return hmac.digest(cafe_key, message, hashlib.sha256)
+
+
+def sha256(text: str) -> bytes:
+    """SHA-256 (32 bytes) of a text with enough entropy of its own: an API key or a token, never a phone."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def sha256_hex(text: str) -> str:
+    """`sha256` in 64 hexadecimal digits."""
+    return sha256(text).hex()
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Equality in constant time."""
+    return hmac.compare_digest(left, right)
+
+
+def _place(table: str, column: str, row: UUID | str) -> bytes:
+    return f"{table}\0{column}\0{row}".encode()

@@ -1,0 +1,53 @@
+"""Money is exact, and Toman and Rial never mix silently."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.persian import money
+
+AMOUNTS = st.decimals("-1e13", "1e13", places=2)
+
+
+@given(amount=AMOUNTS)
+def test_in_unit_returns_to_the_same_amount(amount: Decimal) -> None:
+    rial = money.in_unit(amount, "IRT", "IRR")
+    assert rial == amount * 10
+    assert money.in_unit(rial, "IRR", "IRT") == amount
+    assert money.in_unit(amount, "IRT", "IRT") is amount
+
+
+@pytest.mark.parametrize("call", [money.rounded, lambda amount: money.in_unit(amount, "IRR", "IRT")])
+def test_a_float_is_refused(call: object) -> None:
+    with pytest.raises(TypeError, match="float"):
+        call(12.5)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "expected"),
+    [
+        ("0", "IRT", "۰ تومان"),
+        ("999", "IRT", "۹۹۹ تومان"),
+        ("1250000", "IRT", "۱٬۲۵۰٬۰۰۰ تومان"),
+        ("12500000.00", "IRR", "۱۲٬۵۰۰٬۰۰۰ ریال"),
+        ("1250.50", "IRT", "۱٬۲۵۰٫۵ تومان"),
+        ("-3000", "IRT", "-۳٬۰۰۰ تومان"),
+        ("1E+6", "IRT", "۱٬۰۰۰٬۰۰۰ تومان"),
+    ],
+)
+def test_format_amount_in_persian(amount: str, unit: money.Unit, expected: str) -> None:
+    assert money.format_amount(Decimal(amount), unit) == expected
+
+
+def test_format_count_in_persian() -> None:
+    assert money.format_count(1500) == "۱٬۵۰۰"
+
+
+def test_rounded_to_the_stored_decimals() -> None:
+    assert [money.rounded(Decimal(value)) for value in ("0.125", "0.135", "7")] == [
+        Decimal("0.12"),
+        Decimal("0.14"),
+        Decimal("7.00"),
+    ]
