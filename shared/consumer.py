@@ -1,0 +1,233 @@
+"""How a batch of records becomes one transaction.
+
+Every record is decoded on its own, so a bad one harms only itself. The good ones are applied together: repeats dropped,
+effects, new events and inbox rows committed at once, then the offsets. A database that is away is waited for. A batch
+that fails otherwise is halved until the record at fault stands alone, and that one is parked.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+from aiokafka import ConsumerRecord
+
+from shared import inbox, parked, telemetry
+from shared.crypto import Keys
+from shared.db import Connection, Pool, transaction
+from shared.errors import Poison, Rejected
+from shared.events import registry
+from shared.events.base import Event
+from shared.parked import Refusal, header
+
+E = TypeVar("E", bound=Event)
+Reaction = Callable[[Connection, Sequence[Any]], Awaitable[None]]
+Ingress = Callable[[Connection, Sequence[ConsumerRecord]], Awaitable[Sequence[Refusal]]]
+
+ATTEMPTS = 3
+LONGEST_WAIT_SECONDS = 10.0
+PARKED_IN_A_ROW_LIMIT = 100
+
+# The database or the way to it is at fault, never the record: wait and try the same batch again.
+OUTAGES = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+)
+
+
+class TooManyParked(Exception):
+    """So many records failed one after another that the fault must be ours: stop instead of parking the topic."""
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """What a service does with what it reads.
+
+    `events` maps event classes to functions `(conn, events)`; `ingress` maps plain topic names to functions
+    `(conn, records) -> refusals` for records that are not our own events.
+    """
+
+    events: Mapping[type[Event], Reaction]
+    ingress: Mapping[str, Ingress] = field(default_factory=dict)
+
+    @property
+    def topics(self) -> list[str]:
+        """Plain names of every topic the service reads."""
+        return sorted({kind.topic for kind in self.events} | set(self.ingress))
+
+
+@dataclass
+class Consumer:
+    """Applies batches of one service. Holds only counters beside its arguments."""
+
+    service: str
+    pool: Pool
+    reactions: Reactions
+    keys: Keys
+    topic_prefix: str = ""
+    on_commit: Callable[[], None] = lambda: None
+    parked_in_a_row: int = 0
+
+    def plain(self, topic: str) -> str:
+        """The topic's name without this installation's prefix."""
+        return topic.removeprefix(self.topic_prefix)
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Takes in the records; when it returns their offsets may be committed.
+
+        Raises `TooManyParked` when the limit of records parked in a row is passed.
+        """
+        started = time.perf_counter()
+        await self._apply_or_halve(records)
+        telemetry.BATCH_SECONDS.labels(self.service).observe(time.perf_counter() - started)
+        telemetry.BATCH_RECORDS.labels(self.service).observe(len(records))
+        telemetry.LAST_BATCH.labels(self.service).set_to_current_time()
+        self.on_commit()
+
+    async def _apply_or_halve(self, records: Sequence[ConsumerRecord]) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._apply_when_database_is_there(records)
+            except Exception as error:
+                if len(records) > 1:
+                    middle = len(records) // 2
+                    await self._apply_or_halve(records[:middle])
+                    await self._apply_or_halve(records[middle:])
+                    return
+                if attempt == ATTEMPTS or isinstance(error, (Poison, Rejected)):
+                    await self._park(records[0], error, attempt)
+                    return
+                await asyncio.sleep(_pause(attempt, 0.05, 1.0))
+            else:
+                self.parked_in_a_row = 0
+                return
+
+    async def _apply_when_database_is_there(self, records: Sequence[ConsumerRecord]) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with transaction(self.pool) as conn:
+                    await self._apply(conn, records)
+            except OUTAGES as error:
+                attempt += 1
+                telemetry.OUTAGES.labels(self.service).inc()
+                telemetry.logger().warning("batch.put_off", attempt=attempt, error=type(error).__name__)
+                await asyncio.sleep(_pause(attempt, 0.1, LONGEST_WAIT_SECONDS))
+            else:
+                return
+
+    async def _apply(self, conn: Connection, records: Sequence[ConsumerRecord]) -> None:
+        events, refusals = self._read(records)
+        for topic, react in self.reactions.ingress.items():
+            raw = [record for record in records if self.plain(record.topic) == topic]
+            if raw:
+                refusals.extend(await react(conn, raw))
+        fresh = await inbox.first_seen(conn, [event.event_id for event in events]) if events else set()
+        wanted = []
+        for event in events:
+            if event.event_id in fresh:
+                fresh.discard(event.event_id)
+                wanted.append(event)
+        for kind, group in in_order(wanted):
+            await self.reactions.events[kind](conn, group)
+        await parked.park(conn, refusals, topics={r.topic: self.plain(r.topic) for r in records}, keys=self.keys)
+        self._count(records, len(wanted), len(events), refusals)
+
+    def _read(self, records: Sequence[ConsumerRecord]) -> tuple[list[Event], list[Refusal]]:
+        events: list[Event] = []
+        refusals: list[Refusal] = []
+        for record in records:
+            if self.plain(record.topic) in self.reactions.ingress or record.value is None:
+                continue
+            kind = header(record, "ce_type")
+            event_class = registry.BY_TYPE.get(kind) if kind else None
+            if event_class is None and kind:
+                telemetry.RECORDS.labels(self.service, self.plain(record.topic), "unknown_type").inc()
+            elif event_class is None:
+                refusals.append(Refusal(record, "no_type", "header ce_type is missing"))
+            elif event_class in self.reactions.events and kind:
+                try:
+                    events.append(registry.decode(kind, record.value))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    refusals.append(Refusal(record, "undecodable", _where(error)))
+        return events, refusals
+
+    async def _park(self, record: ConsumerRecord, error: Exception, attempts: int) -> None:
+        self.parked_in_a_row += 1
+        if self.parked_in_a_row > PARKED_IN_A_ROW_LIMIT:
+            raise TooManyParked(f"{self.parked_in_a_row} records in a row failed") from error
+        code = error.code if isinstance(error, (Poison, Rejected)) else "failed"
+        refusal = Refusal(record, code, _where(error), attempts)
+        names = {record.topic: self.plain(record.topic)}
+        telemetry.logger().error(
+            "record.parked", topic=self.plain(record.topic), partition=record.partition, offset=record.offset,
+            reason=code, error=_where(error),
+        )  # fmt: skip
+        attempt = 0
+        while True:
+            try:
+                async with transaction(self.pool) as conn:
+                    await parked.park(conn, [refusal], topics=names, keys=self.keys)
+            except OUTAGES:
+                attempt += 1
+                await asyncio.sleep(_pause(attempt, 0.1, LONGEST_WAIT_SECONDS))
+            else:
+                telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
+                return
+
+    def _count(
+        self, records: Sequence[ConsumerRecord], applied: int, decoded: int, refusals: Sequence[Refusal]
+    ) -> None:
+        topic = self.plain(records[0].topic)
+        telemetry.RECORDS.labels(self.service, topic, "applied").inc(applied)
+        telemetry.RECORDS.labels(self.service, topic, "repeated").inc(decoded - applied)
+        for refusal in refusals:
+            telemetry.PARKED.labels(self.service, self.plain(refusal.record.topic), refusal.code).inc()
+
+
+def in_order(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
+    """Groups events by class for set-based work, never letting two events of one key change places."""
+    groups: list[tuple[type[Event], list[Event]]] = []
+    last_of_key: dict[Any, int] = {}
+    at_or_after: dict[type[Event], list[int]] = {}
+    for event in events:
+        kind, earliest = type(event), last_of_key.get(event.key, 0)
+        place = next((i for i in at_or_after.get(kind, ()) if i >= earliest), None)
+        if place is None:
+            place = len(groups)
+            groups.append((kind, []))
+            at_or_after.setdefault(kind, []).append(place)
+        groups[place][1].append(event)
+        last_of_key[event.key] = place
+    return groups
+
+
+def _where(error: BaseException) -> str:
+    """What went wrong without the data it went wrong on: a database error may quote a row."""
+    if isinstance(error, (Poison, msgspec.DecodeError)):
+        return str(error)
+    if isinstance(error, Rejected):
+        return "; ".join([error.en, *(f"{problem.field}: {problem.en}" for problem in error.problems)])
+    if isinstance(error, asyncpg.PostgresError):
+        constraint = getattr(error, "constraint_name", None) or getattr(error, "column_name", None) or ""
+        return f"{type(error).__name__} {constraint}".strip()
+    return type(error).__name__
+
+
+def _pause(attempt: int, first: float, longest: float) -> float:
+    # Jitter, so that the workers of a restarted database do not knock together.
+    return float(min(longest, first * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0))  # noqa: S311

@@ -1,0 +1,47 @@
+"""What can go wrong by somebody's fault. Everything else is a bug or an outage and is raised as it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in the caller's input: where, which rule, and how to mend it, in both languages."""
+
+    field: str
+    code: str
+    en: str
+    fa: str
+
+
+class Rejected(Exception):
+    """The caller's fault. HTTP answers problem+json with `status`; a Kafka record with it is parked.
+
+    `problems` must hold no personal data: they are logged and stored as they are.
+    """
+
+    def __init__(self, code: str, en: str, fa: str, *, status: int = 422, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(f"{code}: {en}")
+        self.code = code
+        self.en = en
+        self.fa = fa
+        self.status = status
+        self.problems = tuple(problems)
+
+
+class Poison(Exception):
+    """This record can never succeed: park it at once, never retry. `reason` holds no personal data."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class NotFound(Rejected):
+    """Nothing with that id in this cafe."""
+
+    def __init__(self, what: str, fa: str) -> None:
+        super().__init__(
+            "not_found", f"There is no such {what} in this cafe.", f"{fa} در این کافه پیدا نشد.", status=404
+        )

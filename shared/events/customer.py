@@ -1,0 +1,85 @@
+"""Published by `customer`, keyed by the guest."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.events.base import Event, Segment
+
+
+class CustomerEvent(Event, frozen=True, kw_only=True):
+    topic: ClassVar[str] = "customer.events"
+    customer_id: UUID
+
+
+class CustomerRegistered(CustomerEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "customer.registered"
+    source: Literal["visit", "staff", "import"]
+
+
+class CustomerStatusChanged(CustomerEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "customer.status_changed"
+    status: Literal["active", "inactive", "blocked"]
+
+
+class CustomerErased(CustomerEvent, frozen=True, kw_only=True):
+    """Every service empties what it holds of this guest; sums stay."""
+
+    type: ClassVar[str] = "customer.erased"
+
+
+class ConsentChanged(CustomerEvent, frozen=True, kw_only=True):
+    """The latest `occurred_at` wins."""
+
+    type: ClassVar[str] = "consent.changed"
+    channel: Literal["sms", "email", "push", "instagram"]
+    purpose: Literal["service", "marketing"]
+    granted: bool
+    source: str
+
+
+class SegmentChanged(CustomerEvent, frozen=True, kw_only=True):
+    """The guest's one enum segment (new, occasional, regular, vip)."""
+
+    type: ClassVar[str] = "customer.segment_changed"
+    segment: Segment
+    previous_segment: Segment
+
+
+class SegmentEntered(CustomerEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "segment.entered"
+    segment_id: UUID
+    segment_key: str
+
+
+class SegmentLeft(CustomerEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "segment.left"
+    segment_id: UUID
+    segment_key: str
+
+
+class CustomerProfiled(Event, frozen=True, kw_only=True):
+    """The guest's whole profile, on a compacted topic; a tombstone follows erasure. Personal fields are sealed with
+    table `customer.profiles`, the field's name and the customer id. The highest `version` wins."""
+
+    type: ClassVar[str] = "customer.profiled"
+    topic: ClassVar[str] = "customer.profiles"
+    customer_id: UUID
+    version: int
+    phone_sealed: str
+    name_sealed: str | None = None
+    status: Literal["active", "inactive", "blocked"] = "active"
+    language: str = "fa"
+    registered_at: datetime
+
+
+EVENTS = (
+    CustomerRegistered,
+    CustomerStatusChanged,
+    CustomerErased,
+    ConsentChanged,
+    SegmentChanged,
+    SegmentEntered,
+    SegmentLeft,
+    CustomerProfiled,
+)

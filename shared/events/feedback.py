@@ -1,0 +1,46 @@
+"""Published by `feedback`, keyed by the guest (by the visit when the guest is unknown)."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.events.base import Event
+
+
+class FeedbackEvent(Event, frozen=True, kw_only=True):
+    topic: ClassVar[str] = "feedback.events"
+    customer_id: UUID | None
+    visit_id: UUID | None
+    feedback_id: UUID
+
+    @property
+    def key(self) -> UUID:
+        return self.customer_id or self.visit_id or self.feedback_id
+
+
+class FeedbackReceived(FeedbackEvent, frozen=True, kw_only=True):
+    """The comment itself stays in the feedback database."""
+
+    type: ClassVar[str] = "feedback.received"
+    visit_at: datetime | None
+    source: Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
+    overall_rating: int
+    category_ratings: dict[str, int] = {}
+    categories: list[str] = []
+    has_comment: bool = False
+
+
+class CaseOpened(FeedbackEvent, frozen=True, kw_only=True):
+    """A low rating wants an answer by `due_at`."""
+
+    type: ClassVar[str] = "case.opened"
+    case_id: UUID
+    due_at: datetime
+
+
+class CaseClosed(FeedbackEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "case.closed"
+    case_id: UUID
+
+
+EVENTS = (FeedbackReceived, CaseOpened, CaseClosed)

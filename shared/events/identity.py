@@ -1,0 +1,70 @@
+"""Published by `identity`, keyed by cafe."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.events.base import CurrencyUnit, Event
+
+Role = Literal["owner", "manager", "staff"]
+
+
+class IdentityEvent(Event, frozen=True, kw_only=True):
+    topic: ClassVar[str] = "identity.events"
+    key_field: ClassVar[str] = "cafe_id"
+
+
+class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
+    """The whole of what other services need of a cafe; the highest `version` wins."""
+
+    type: ClassVar[str] = "cafe.changed"
+    version: int
+    name: str
+    time_zone: str
+    calendar: Literal["jalali", "gregorian"]
+    currency_unit: CurrencyUnit
+    quiet_from: str = "22:00"
+    quiet_until: str = "09:00"
+    is_active: bool = True
+
+
+class BranchChanged(IdentityEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "branch.changed"
+    version: int
+    branch_id: UUID
+    code: str
+    name: str
+    is_active: bool = True
+
+
+class AccessGranted(IdentityEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "access.granted"
+    version: int
+    user_id: UUID
+    role: Role
+
+
+class AccessRevoked(IdentityEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "access.revoked"
+    version: int
+    user_id: UUID
+
+
+class ApiKeyCreated(IdentityEvent, frozen=True, kw_only=True):
+    """`key_hash` is hex SHA-256 of the whole key; `signing_key_sealed` opens only with the keyring."""
+
+    type: ClassVar[str] = "api_key.created"
+    key_id: str
+    key_hash: str
+    signing_key_sealed: str
+    scopes: list[str]
+    device_name: str
+    expires_at: datetime | None = None
+
+
+class ApiKeyRevoked(IdentityEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "api_key.revoked"
+    key_id: str
+
+
+EVENTS = (CafeChanged, BranchChanged, AccessGranted, AccessRevoked, ApiKeyCreated, ApiKeyRevoked)

@@ -1,0 +1,83 @@
+"""Published by `loyalty`, keyed by the guest."""
+
+from datetime import date, datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.events.base import Event, Tier
+
+LedgerType = Literal[
+    "earned_purchase",
+    "earned_bonus",
+    "earned_referral",
+    "earned_birthday",
+    "redeemed_discount",
+    "redeemed_item",
+    "adjustment_add",
+    "adjustment_subtract",
+    "expired",
+]
+
+
+class LoyaltyEvent(Event, frozen=True, kw_only=True):
+    topic: ClassVar[str] = "loyalty.events"
+    customer_id: UUID
+
+
+class PointsEarned(LoyaltyEvent, frozen=True, kw_only=True):
+    """Points of one visit as they stand now: `points` is the visit's whole sum, `points_change` what this event adds
+    to it (negative after a correction or a void). `visit_at` is the moment of the visit."""
+
+    type: ClassVar[str] = "points.earned"
+    visit_id: UUID
+    visit_at: datetime
+    points: int
+    points_change: int
+    balance_after: int
+    account_version: int
+    program_version: int
+    multiplier: str
+
+
+class PointsChanged(LoyaltyEvent, frozen=True, kw_only=True):
+    """Any other row of the ledger: bonus, adjustment, redemption, expiry."""
+
+    type: ClassVar[str] = "points.changed"
+    transaction_id: UUID
+    transaction_type: LedgerType
+    points_change: int
+    balance_after: int
+    account_version: int
+    visit_id: UUID | None = None
+    visit_at: datetime | None = None
+    redemption_id: UUID | None = None
+
+
+class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
+    """The highest `account_version` wins. `expires_on` is the last day the tier holds without further points."""
+
+    type: ClassVar[str] = "tier.changed"
+    tier: Tier
+    previous_tier: Tier
+    starts_on: date
+    expires_on: date | None
+    account_version: int
+
+
+class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "redemption.completed"
+    redemption_id: UUID
+    points: int
+    visit_id: UUID | None = None
+    visit_at: datetime | None = None
+
+
+class RedemptionReversed(LoyaltyEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "redemption.reversed"
+    redemption_id: UUID
+    points: int
+    visit_id: UUID | None = None
+    visit_at: datetime | None = None
+
+
+EVENTS = (PointsEarned, PointsChanged, TierChanged, RedemptionCompleted, RedemptionReversed)

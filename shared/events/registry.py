@@ -1,0 +1,34 @@
+"""Type string -> event class, and the codec of every record on our own topics."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from shared.events import campaign, customer, feedback, identity, loyalty, visit
+from shared.events.base import Event
+
+BY_TYPE: dict[str, type[Event]] = {
+    event.type: event for module in (identity, visit, loyalty, customer, campaign, feedback) for event in module.EVENTS
+}
+
+_encode = msgspec.json.Encoder().encode
+_decoders = {kind: msgspec.json.Decoder(event) for kind, event in BY_TYPE.items()}
+
+
+def encode(event: Event) -> bytes:
+    """The body of the event's record: JSON, money as strings."""
+    return _encode(event)
+
+
+def decode(kind: str, body: bytes) -> Event:
+    """The event in `body`, read as class `kind`; unknown fields are ignored.
+
+    Raises `msgspec.ValidationError` or `msgspec.DecodeError` naming the field, `KeyError` for an unknown type.
+    """
+    return _decoders[kind].decode(body)
+
+
+def schemas(kinds: Iterable[str] = BY_TYPE) -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each event class by its type string."""
+    return {kind: msgspec.json.schema(BY_TYPE[kind]) for kind in kinds}

@@ -1,0 +1,90 @@
+"""Published by `visit`, keyed by the guest (by the visit when the guest is unknown)."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from shared.events.base import CurrencyUnit, Event, Item
+
+
+class VisitEvent(Event, frozen=True, kw_only=True):
+    """A state of one visit. `occurred_at` is the moment of the visit; amounts are in `currency_unit`."""
+
+    topic: ClassVar[str] = "visit.events"
+
+    visit_id: UUID
+    customer_id: UUID | None
+    device_id: str
+    receipt_number: str
+    branch_id: UUID | None = None
+    final_amount: Decimal
+    currency_unit: CurrencyUnit
+
+    @property
+    def key(self) -> UUID:
+        return self.customer_id or self.visit_id
+
+
+class VisitRecorded(VisitEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "visit.recorded"
+    visit_number: int | None = None
+    total_amount: Decimal
+    discount_amount: Decimal
+    payment_method: str | None = None
+    items: list[Item] = []
+    table_number: str | None = None
+    points_to_redeem: int = 0
+    redemption_id: UUID | None = None
+    attributes: dict[str, Any] = {}
+
+
+class VisitCorrected(VisitEvent, frozen=True, kw_only=True):
+    """The new state whole, and what it replaced. The moment of the visit itself may have moved."""
+
+    type: ClassVar[str] = "visit.corrected"
+    total_amount: Decimal
+    discount_amount: Decimal
+    payment_method: str | None = None
+    items: list[Item] = []
+    previous_final_amount: Decimal
+    previous_currency_unit: CurrencyUnit
+    previous_occurred_at: datetime
+    first_visit_at: datetime
+    last_visit_at: datetime
+    corrected_at: datetime
+
+
+class VisitVoided(VisitEvent, frozen=True, kw_only=True):
+    """The visit never was. `first_visit_at`/`last_visit_at` are the guest's remaining ones, None when none is left."""
+
+    type: ClassVar[str] = "visit.voided"
+    voided_at: datetime
+    reason: str | None = None
+    first_visit_at: datetime | None = None
+    last_visit_at: datetime | None = None
+
+
+class DeviceGapDetected(Event, frozen=True, kw_only=True):
+    """A till's own numbering skipped: the visits between were not received (yet)."""
+
+    type: ClassVar[str] = "device.gap_detected"
+    topic: ClassVar[str] = "visit.events"
+    key_field: ClassVar[str] = "cafe_id"
+    device_id: str
+    missing_from: int
+    missing_to: int
+
+
+class ContactLearned(Event, frozen=True, kw_only=True):
+    """A guest seen for the first time, or a new answer to the consent question. Kept 7 days; the phone is sealed."""
+
+    type: ClassVar[str] = "contact.learned"
+    topic: ClassVar[str] = "visit.contacts"
+    customer_id: UUID
+    phone_sealed: str
+    name_sealed: str | None = None
+    marketing_consent: bool | None = None
+
+
+EVENTS = (VisitRecorded, VisitCorrected, VisitVoided, DeviceGapDetected, ContactLearned)

@@ -1,0 +1,296 @@
+"""The HTTP side of a service as one process: errors people can act on, health, metrics, limits. No Kafka here."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import make_asgi_app
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import db, telemetry
+from shared.clock import new_id
+from shared.errors import Problem, Rejected
+from shared.outbox import Waker
+from shared.settings import Settings, settings
+
+KIB = 1024
+
+# pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
+PERSIAN_REASONS = {
+    "missing": "این فیلد لازم است",
+    "extra_forbidden": "این فیلد شناخته نیست؛ آن را بردارید",
+    "uuid_parsing": "باید یک شناسهٔ UUID باشد",
+    "uuid_type": "باید یک شناسهٔ UUID باشد",
+    "int_parsing": "باید عدد صحیح باشد",
+    "int_type": "باید عدد صحیح باشد",
+    "int_from_float": "باید عدد صحیح باشد",
+    "decimal_parsing": "باید عدد باشد",
+    "decimal_type": "باید عدد باشد (رشته یا عدد صحیح)",
+    "decimal_max_digits": "عدد بیش از اندازه بزرگ است",
+    "decimal_max_places": "بیش از دو رقم اعشار دارد",
+    "decimal_whole_digits": "عدد بیش از اندازه بزرگ است",
+    "greater_than_equal": "کوچک‌تر از اندازهٔ مجاز است",
+    "greater_than": "کوچک‌تر از اندازهٔ مجاز است",
+    "less_than_equal": "بزرگ‌تر از اندازهٔ مجاز است",
+    "less_than": "بزرگ‌تر از اندازهٔ مجاز است",
+    "string_too_long": "متن بیش از اندازه بلند است",
+    "string_too_short": "متن بیش از اندازه کوتاه است",
+    "string_type": "باید متن باشد",
+    "string_pattern_mismatch": "شکل درستی ندارد",
+    "literal_error": "مقدار مجاز نیست",
+    "enum": "مقدار مجاز نیست",
+    "datetime_parsing": "باید تاریخ و ساعت با منطقهٔ زمانی باشد، مانند 2026-11-24T18:30:00+03:30",
+    "datetime_from_date_parsing": "باید تاریخ و ساعت با منطقهٔ زمانی باشد، مانند 2026-11-24T18:30:00+03:30",
+    "timezone_aware": "منطقهٔ زمانی لازم است، مانند +03:30",
+    "date_parsing": "باید تاریخ باشد، مانند 2026-11-24",
+    "bool_parsing": "باید true یا false باشد",
+    "too_long": "بیش از اندازه است",
+    "too_short": "کمتر از اندازه است",
+    "json_invalid": "JSON درستی نیست",
+    "list_type": "باید فهرست باشد",
+    "dict_type": "باید یک شیء باشد",
+    "model_type": "باید یک شیء باشد",
+}
+
+
+def problems_of(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """pydantic's errors as problems that name the field and the fix in both languages, without the offending value."""
+    return [
+        Problem(
+            field=".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
+            code=str(error["type"]),
+            en=str(error["msg"]).removeprefix("Value error, "),
+            fa=(error.get("ctx") or {}).get("fa") or PERSIAN_REASONS.get(error["type"], "مقدار درست نیست"),
+        )
+        for error in errors
+    ]
+
+
+def problem_body(status: int, code: str, en: str, fa: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:
+    """An RFC 9457 problem with its Persian twin and the list of faulty fields."""
+    body: dict[str, Any] = {
+        "type": f"urn:servaan:problem:{code}",
+        "title": en,
+        "title_fa": fa,
+        "status": status,
+        "code": code,
+    }
+    if problems:
+        body["errors"] = [{"field": p.field, "code": p.code, "en": p.en, "fa": p.fa} for p in problems]
+    return body
+
+
+def problem_response(
+    status: int,
+    code: str,
+    en: str,
+    fa: str,
+    problems: Sequence[Problem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """`problem_body` as a response."""
+    return JSONResponse(
+        problem_body(status, code, en, fa, problems),
+        status,
+        dict(headers or {}),
+        media_type="application/problem+json",
+    )
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Rejected:
+    """What a body that fails its model is answered with."""
+    return Rejected(
+        "invalid_input",
+        "Some fields are not right.",
+        "برخی فیلدها درست نیستند.",
+        problems=problems_of(errors),
+    )
+
+
+def make_api(service: str, *routers: APIRouter, config: Settings | None = None, max_body: int = 256 * KIB) -> FastAPI:
+    """The service's application.
+
+    `app.state.pool`, `app.state.settings` and `app.state.waker` are there while it runs. `max_body` in bytes.
+    """
+    config = config or settings()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        telemetry.configure_logging(f"{service}-api", config.log_level)
+        app.state.pool = await db.open_pool(config.dsn(service), max_size=6, name=f"{service} api")
+        app.state.waker = Waker(app.state.pool)
+        try:
+            yield
+        finally:
+            await app.state.pool.close()
+
+    app = FastAPI(title=f"Servaan CRM: {service}", version="1", lifespan=lifespan, redoc_url=None)
+    app.state.settings = config
+    for router in routers:
+        app.include_router(router)
+    _add_health(app)
+    _add_errors(app)
+    app.add_middleware(Limits, max_body=max_body)
+    app.add_middleware(Measured, service=service)
+    return app
+
+
+def run(app: FastAPI, service: str) -> None:
+    """Serves the application until SIGTERM."""
+    config: Settings = app.state.settings
+    uvicorn.run(
+        app,
+        host=config.host,
+        port=config.http_port(service),
+        log_config=None,
+        access_log=False,
+        loop="uvloop",
+    )
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> PlainTextResponse:
+        await request.app.state.pool.fetchval("SELECT 1", timeout=2)
+        return PlainTextResponse("ready")
+
+    app.mount("/metrics", make_asgi_app())
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Rejected)
+    async def rejected(_: Request, error: Rejected) -> JSONResponse:
+        headers = {"Retry-After": "1"} if error.status in (429, 503) else None
+        return problem_response(error.status, error.code, error.en, error.fa, error.problems, headers)
+
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(ValidationError)
+    async def invalid_input(_: Request, error: RequestValidationError | ValidationError) -> JSONResponse:
+        refused = invalid(error.errors())
+        return problem_response(refused.status, refused.code, refused.en, refused.fa, refused.problems)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(
+            error.status_code, "http_error", str(error.detail), "درخواست پذیرفته نشد.", headers=error.headers
+        )
+
+    @app.exception_handler(asyncpg.PostgresConnectionError)
+    @app.exception_handler(asyncpg.OperatorInterventionError)
+    @app.exception_handler(asyncpg.InsufficientResourcesError)
+    @app.exception_handler(asyncpg.InterfaceError)
+    @app.exception_handler(OSError)
+    async def database_away(_: Request, error: Exception) -> JSONResponse:
+        telemetry.logger().warning("request.put_off", error=type(error).__name__)
+        return problem_response(
+            503, "unavailable", "The database is away; try again.", "پایگاه داده در دسترس نیست؛ دوباره تلاش کنید.",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
+
+    @app.exception_handler(Exception)
+    async def our_fault(_: Request, error: Exception) -> JSONResponse:
+        incident = new_id()
+        telemetry.logger().error(
+            "request.failed", incident=str(incident), error=type(error).__name__, exc_info=_bare(error)
+        )
+        return problem_response(
+            500,
+            "internal",
+            f"Something broke on our side (incident {incident}).",
+            f"خطایی در سامانه رخ داد ({incident}).",
+        )
+
+
+def _bare(error: Exception) -> Exception:
+    """The error with its traceback but without its words, which may quote a row."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+
+
+class Limits:
+    """Refuses bodies over `max_body` bytes, whether or not their length is announced."""
+
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
+        self.app, self.max_body = app, max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self.max_body:
+            await self._refuse(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.max_body:
+                raise Rejected(
+                    "too_large",
+                    f"At most {self.max_body} bytes.",
+                    "درخواست بیش از اندازه بزرگ است.",
+                    status=413,
+                )
+            return message
+
+        await self.app(scope, counted, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = problem_response(
+            413, "too_large", f"At most {self.max_body} bytes.", "درخواست بیش از اندازه بزرگ است."
+        )
+        await answer(scope, receive, send)
+
+
+class Measured:
+    """Time of each request by route, and an id for the caller to quote: the trace id, theirs or a new one."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+        trace = trace_of(dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1"))
+        scope.setdefault("state", {})["correlation_id"] = trace
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-correlation-id", str(trace).encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            telemetry.REQUESTS.labels(self.service, scope["method"], route, status).observe(
+                time.perf_counter() - started
+            )
+
+
+def trace_of(traceparent: str | None) -> UUID:
+    """The trace id of a W3C traceparent as a UUID; a new one when it is missing or malformed."""
+    parts = (traceparent or "").split("-")
+    if len(parts) == 4 and len(parts[1]) == 32:
+        with contextlib.suppress(ValueError):
+            return UUID(hex=parts[1])
+    return new_id()

@@ -1,0 +1,87 @@
+"""Events leave a service as rows written beside their effects; the relay publishes them afterwards."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from shared.db import Connection, Pool
+from shared.events.base import Event
+from shared.events.registry import encode
+
+INSERT = """
+INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+"""
+INSERT_TOMBSTONES = """
+INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
+SELECT cafe_id, $3, key::text, 'tombstone', '[]', NULL FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, key)
+"""
+CHANNEL = "crm_outbox"
+WAKE_EVERY_SECONDS = 0.01
+
+
+def headers_of(event: Event) -> list[tuple[str, str]]:
+    """The CloudEvents attributes of a record in Kafka's binary mode, with W3C trace context."""
+    return [
+        ("ce_specversion", "1.0"),
+        ("ce_id", str(event.event_id)),
+        ("ce_type", event.type),
+        ("ce_source", event.topic.partition(".")[0]),
+        ("ce_time", event.occurred_at.isoformat()),
+        ("ce_partitionkey", str(event.key)),
+        ("ce_cafeid", str(event.cafe_id)),
+        ("ce_correlationid", str(event.correlation_id)),
+        *([("ce_causationid", str(event.causation_id))] if event.causation_id else []),
+        ("traceparent", f"00-{event.correlation_id.hex}-{event.event_id.hex[16:]}-01"),
+        ("content-type", "application/json"),
+    ]
+
+
+async def emit(conn: Connection, events: Sequence[Event]) -> None:
+    """Writes the events in the caller's transaction, in their order. One statement for any number.
+
+    Lock the aggregate's row first: ids are drawn in the order of these inserts, and that is a key's order.
+    """
+    if not events:
+        return
+    await conn.execute(
+        INSERT,
+        [event.cafe_id for event in events],
+        [event.topic for event in events],
+        [str(event.key) for event in events],
+        [event.type for event in events],
+        [msgspec.json.encode(headers_of(event)) for event in events],
+        [encode(event) for event in events],
+    )
+
+
+async def emit_tombstones(conn: Connection, topic: str, keys: Sequence[tuple[UUID, UUID]]) -> None:
+    """Writes an empty record for each (cafe_id, key), so that a compacted topic forgets it."""
+    if keys:
+        await conn.execute(INSERT_TOMBSTONES, [cafe for cafe, _ in keys], [key for _, key in keys], topic)
+
+
+class Waker:
+    """Tells the relay, which lives in another process, that rows wait; at most once in 10 ms.
+
+    A notification inside each business transaction would make them all queue for one lock of the server.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Call after a commit that emitted events."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._notify())
+
+    async def _notify(self) -> None:
+        await asyncio.sleep(WAKE_EVERY_SECONDS)
+        # Only a hint: the relay also polls.
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self._pool.execute(f"NOTIFY {CHANNEL}")

@@ -1,0 +1,158 @@
+"""Records that could not be taken in, kept with their reason until somebody redrives or discards them."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from shared.clock import new_id
+from shared.crypto import Keys, seal, unseal
+from shared.db import Connection
+from shared.errors import Rejected
+
+TABLE = "crm.parked"
+DETAIL_LIMIT = 500
+
+INSERT = """
+INSERT INTO crm.parked (id, topic, partition, record_offset, key, event_id, event_type, trace, headers_sealed,
+                        body_sealed, reason, detail, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (topic, partition, record_offset) DO UPDATE
+SET reason = excluded.reason, detail = excluded.detail, attempts = crm.parked.attempts + 1
+WHERE crm.parked.status = 'parked'
+"""
+LIST = """
+SELECT id, topic, partition, record_offset, event_type, event_id, trace, reason, detail, attempts, status::text,
+       parked_at, resolved_at, resolution
+FROM crm.parked WHERE ($1::text IS NULL OR status = $1::crm.parked_status) ORDER BY parked_at DESC, id LIMIT $2
+"""
+GET = "SELECT * FROM crm.parked WHERE id = $1"
+COUNT_WAITING = "SELECT count(*) FROM crm.parked WHERE status = 'parked'"
+RESOLVE = """
+UPDATE crm.parked SET status = $2::crm.parked_status, resolved_at = now(), resolution = $3
+WHERE id = any($1) AND status = 'parked' RETURNING id, topic, key, event_type, headers_sealed, body_sealed
+"""
+REQUEUE = """
+INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
+SELECT '00000000-0000-0000-0000-000000000000', *
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+"""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One record and why it was not taken. `code` is a short word for counting; `detail` holds no personal data."""
+
+    record: ConsumerRecord
+    code: str
+    detail: str
+    attempts: int = 1
+
+
+def header(record: ConsumerRecord, name: str) -> str | None:
+    """The value of a header, or None when it is missing or no UTF-8."""
+    for key, value in record.headers:
+        if key == name:
+            return str(value, "utf-8", "replace") if value is not None else None
+    return None
+
+
+def _row(refusal: Refusal, topic: str, keys: Keys) -> tuple[Any, ...]:
+    record, parked_id = refusal.record, new_id()
+    headers = [(name, base64.b64encode(value or b"").decode()) for name, value in record.headers]
+    body = base64.b64encode(record.value).decode() if record.value is not None else None
+    return (
+        parked_id,
+        topic,
+        record.partition,
+        record.offset,
+        str(record.key, "utf-8", "replace").replace("\0", "\ufffd") if record.key else None,
+        _plain(header(record, "ce_id")),
+        _plain(header(record, "ce_type")),
+        _plain(header(record, "traceparent")),
+        seal(keys, msgspec.json.encode(headers).decode(), table=TABLE, column="headers", row=parked_id),
+        seal(keys, body, table=TABLE, column="body", row=parked_id) if body is not None else None,
+        refusal.code,
+        refusal.detail[:DETAIL_LIMIT].replace("\0", "\ufffd"),
+        refusal.attempts,
+    )
+
+
+def _plain(value: str | None) -> str | None:
+    # PostgreSQL's text holds no NUL, and a header of a megabyte is no id.
+    return value[:200].replace("\0", "\ufffd") if value else None
+
+
+async def park(conn: Connection, refusals: Sequence[Refusal], *, topics: dict[str, str], keys: Keys) -> None:
+    """Keeps the refused records, sealed, in the caller's transaction. `topics` maps full names to plain ones.
+
+    The same record refused again counts as another attempt of the same row.
+    """
+    rows = [_row(refusal, topics.get(refusal.record.topic, refusal.record.topic), keys) for refusal in refusals]
+    if rows:
+        await conn.executemany(INSERT, rows)
+
+
+async def list_parked(conn: Connection, status: str | None = "parked", limit: int = 50) -> list[dict[str, Any]]:
+    """The newest parked records without their bodies; `status` None lists all."""
+    return [dict(row) for row in await conn.fetch(LIST, status, limit)]
+
+
+async def count_waiting(conn: Connection) -> int:
+    """How many parked records nobody has settled."""
+    return int(await conn.fetchval(COUNT_WAITING))
+
+
+async def show(conn: Connection, parked_id: UUID, keys: Keys) -> dict[str, Any]:
+    """One parked record with its opened headers and body (text as far as it is UTF-8).
+
+    Raises `Rejected` when there is none.
+    """
+    row = await conn.fetchrow(GET, parked_id)
+    if row is None:
+        raise Rejected("not_found", "There is no such parked record.", "چنین رکورد کنارگذاشته‌ای نیست.", status=404)
+    shown = {key: value for key, value in row.items() if not key.endswith("_sealed")}
+    headers, body = _open(row["id"], row["headers_sealed"], row["body_sealed"], keys)
+    shown["headers"] = {name: str(value, "utf-8", "replace") for name, value in headers}
+    shown["body"] = None if body is None else str(body, "utf-8", "backslashreplace")
+    return shown
+
+
+def _open(
+    row_id: UUID, headers_sealed: str, body_sealed: str | None, keys: Keys
+) -> tuple[list[tuple[str, bytes]], bytes | None]:
+    headers = msgspec.json.decode(
+        unseal(keys, headers_sealed, table=TABLE, column="headers", row=row_id), type=list[tuple[str, str]]
+    )
+    body = None if body_sealed is None else unseal(keys, body_sealed, table=TABLE, column="body", row=row_id)
+    return (
+        [(name, base64.b64decode(value)) for name, value in headers],
+        None if body is None else base64.b64decode(body),
+    )
+
+
+async def redrive(conn: Connection, ids: Sequence[UUID], keys: Keys, note: str) -> int:
+    """Sends parked records through their topic again, with the same id, by way of the outbox. Returns how many."""
+    rows = await conn.fetch(RESOLVE, ids, "redriven", note)
+    opened = [_open(row["id"], row["headers_sealed"], row["body_sealed"], keys) for row in rows]
+    headers = [
+        msgspec.json.encode([(name, str(value, "utf-8", "replace")) for name, value in pairs]) for pairs, _ in opened
+    ]
+    await conn.execute(
+        REQUEUE,
+        [row["topic"] for row in rows],
+        [row["key"] or "" for row in rows],
+        [row["event_type"] or "unknown" for row in rows],
+        headers,
+        [body for _, body in opened],
+    )
+    return len(rows)
+
+
+async def discard(conn: Connection, ids: Sequence[UUID], note: str) -> int:
+    """Gives parked records up for good, with the reason in `note`. Returns how many."""
+    return len(await conn.fetch(RESOLVE, ids, "discarded", note))

@@ -1,0 +1,171 @@
+"""Outbox rows to Kafka: one active relay per service, oldest first, confirmed, then deleted.
+
+A row is never skipped by its number: a slower transaction may commit a lower id later, so rows are found by being
+there. What was published and not yet deleted is published again after a crash; readers drop repeats by event id.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from shared import telemetry
+from shared.clock import new_id
+from shared.crypto import Keys, seal
+from shared.outbox import CHANNEL
+from shared.parked import TABLE
+
+FETCH = """
+SELECT id, topic, key, headers, payload, extract(epoch FROM now() - created_at)::float8 AS age
+FROM crm.outbox WHERE id > $1 ORDER BY id LIMIT $2
+"""
+DELETE = "DELETE FROM crm.outbox WHERE id = any($1::bigint[])"
+HORIZON = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest
+"""
+LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.relay'))"
+TOO_LARGE = """
+INSERT INTO crm.parked (id, topic, partition, record_offset, key, headers_sealed, reason, detail, attempts)
+VALUES ($1, $2, -1, $3, $4, $5, 'too_large', $6, 1) ON CONFLICT DO NOTHING
+"""
+IDLE_SECONDS = 0.25
+STANDBY_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 5.0
+
+_headers = msgspec.json.Decoder(list[tuple[str, str]])
+
+
+@dataclass
+class Watermark:
+    """Below it every row is surely gone, so dead rows pinned by an old snapshot are not walked again at each poll.
+
+    It may follow a published id only once every transaction open at that time has ended.
+    """
+
+    id: int = 0
+    candidate: tuple[int, int] | None = None
+
+    def published(self, last_id: int, oldest_open: int, newest: int) -> None:
+        """Notes that all rows up to `last_id` were published, seen under the given transaction horizon."""
+        if self.candidate and oldest_open >= self.candidate[1]:
+            self.id, self.candidate = self.candidate[0], None
+        if self.candidate is None:
+            self.candidate = (last_id, newest)
+
+
+@dataclass
+class Relay:
+    """The publishing loop of one service. `dsn` is the service's own login; its connection holds the lock."""
+
+    service: str
+    dsn: str
+    kafka_servers: str
+    keys: Keys
+    topic_prefix: str = ""
+    batch_size: int = 1000
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Rows were committed in this process."""
+        self.woken.set()
+
+    async def run(self) -> None:
+        """Publishes until cancelled; survives the loss of the database and of the broker."""
+        failures = 0
+        while True:
+            try:
+                await self._lead()
+                failures = 0
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                KafkaError,
+                TimeoutError,
+            ) as error:
+                failures += 1
+                telemetry.RELAY_REBUILDS.labels(self.service).inc()
+                telemetry.logger().warning("relay.restarted", error=type(error).__name__)
+                await asyncio.sleep(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10)))
+
+    async def _lead(self) -> None:
+        conn = await asyncpg.connect(
+            self.dsn, command_timeout=30, server_settings={"application_name": f"{self.service} relay"}
+        )
+        try:
+            while not await conn.fetchval(LOCK):
+                await asyncio.sleep(STANDBY_SECONDS)
+            await conn.add_listener(CHANNEL, lambda *_: self.wake())
+            async with self._producer() as producer:
+                await self._publish_all(conn, producer)
+        finally:
+            conn.terminate()
+
+    @contextlib.asynccontextmanager
+    async def _producer(self):  # type: ignore[no-untyped-def]  # aiokafka has no types
+        # A new producer each time: after the broker lost its state for the old one, that one never recovers.
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka_servers,
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=262_144,
+            request_timeout_ms=20_000,
+        )
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            with contextlib.suppress(KafkaError, OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(producer.stop(), 5)
+
+    async def _publish_all(self, conn: "asyncpg.Connection[asyncpg.Record]", producer: AIOKafkaProducer) -> None:
+        mark = Watermark()
+        while True:
+            self.woken.clear()
+            rows = await conn.fetch(FETCH, mark.id, self.batch_size)
+            telemetry.OUTBOX_AGE.labels(self.service).set(rows[0]["age"] if rows else 0)
+            if rows:
+                await self._publish(conn, producer, rows)
+                horizon = await conn.fetchrow(HORIZON)
+                assert horizon is not None
+                mark.published(rows[-1]["id"], horizon["oldest_open"], horizon["newest"])
+            if len(rows) < self.batch_size:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.woken.wait(), IDLE_SECONDS)
+
+    async def _publish(
+        self,
+        conn: "asyncpg.Connection[asyncpg.Record]",
+        producer: AIOKafkaProducer,
+        rows: Sequence[asyncpg.Record],
+    ) -> None:
+        confirmations, done = [], []
+        for row in rows:
+            headers = [(name, value.encode()) for name, value in _headers.decode(row["headers"])]
+            try:
+                confirmations.append(
+                    await producer.send(
+                        self.topic_prefix + row["topic"],
+                        row["payload"],
+                        key=row["key"].encode(),
+                        headers=headers,
+                    )
+                )
+            except MessageSizeTooLargeError as error:
+                await self._give_up(conn, row, str(error))
+            done.append(row["id"])
+        await asyncio.gather(*confirmations)
+        await conn.execute(DELETE, done)
+        telemetry.PUBLISHED.labels(self.service).inc(len(confirmations))
+
+    async def _give_up(self, conn: "asyncpg.Connection[asyncpg.Record]", row: asyncpg.Record, why: str) -> None:
+        """An event no broker takes must not hold up all the others."""
+        parked_id = new_id()
+        sealed = seal(self.keys, "[]", table=TABLE, column="headers", row=parked_id)
+        await conn.execute(TOO_LARGE, parked_id, row["topic"], row["id"], row["key"], sealed, why[:200])

@@ -1,0 +1,74 @@
+"""Every setting of a process, read once from `CRM_…` environment variables."""
+
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.crypto import Keys, derive_password
+
+SERVICES = ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
+
+
+class Settings(BaseSettings):
+    """Defaults are safe to expose: everything listens on loopback and no secret has a default."""
+
+    model_config = SettingsConfigDict(env_prefix="CRM_", frozen=True, extra="ignore")
+
+    secret: SecretStr = Field(min_length=32, description="the one secret all others are derived from")
+    previous_secret: SecretStr | None = Field(None, description="still accepted for reading while rotating")
+    postgres_url: str = Field("postgresql://postgres@127.0.0.1:5432/postgres", description="server and admin login")
+    database_url: str | None = Field(None, description="this process's database, instead of the derived one")
+    database_prefix: str = ""
+    kafka_servers: str = "127.0.0.1:9092"
+    topic_prefix: str = ""
+    partitions: int = Field(6, ge=1, le=256)
+    replication: int = Field(1, ge=1, le=5)
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, description="of this process; the service's own port when not given")
+    public_url: str = Field("http://127.0.0.1:8106", description="where guests reach the feedback page")
+    identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
+    sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
+    batch_size: int = Field(1000, ge=1, le=5000)
+    log_level: str = "INFO"
+
+    @property
+    def keys(self) -> Keys:
+        """The keyring derived from the secret."""
+        previous = self.previous_secret.get_secret_value() if self.previous_secret else None
+        return _keys(self.secret.get_secret_value(), previous)
+
+    def database_name(self, service: str) -> str:
+        """`<prefix>crm_<service>`."""
+        return f"{self.database_prefix}crm_{service}"
+
+    def dsn(self, service: str) -> str:
+        """The service's own login to its own database."""
+        if self.database_url:
+            return self.database_url
+        password = quote(derive_password(self.secret.get_secret_value(), service), safe="")
+        host = urlsplit(self.postgres_url).netloc.rpartition("@")[2]
+        return f"postgresql://crm_{service}:{password}@{host}/{self.database_name(service)}"
+
+    def http_port(self, service: str) -> int:
+        """8101 for identity, 8102 for customer and so on, unless `CRM_PORT` says otherwise."""
+        return self.port or 8101 + SERVICES.index(service)
+
+    def worker_port(self, service: str) -> int:
+        """Where a worker shows its health and metrics: 8201 for identity and so on."""
+        return self.port or 8201 + SERVICES.index(service)
+
+
+@lru_cache(maxsize=4)
+def _keys(secret: str, previous: str | None) -> Keys:
+    return Keys.from_secret(secret, previous)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises `pydantic.ValidationError` naming the variable when one is missing or malformed.
+    """
+    return Settings()

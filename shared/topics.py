@@ -1,0 +1,63 @@
+"""Every topic, its partitions' key and how long it keeps what. The only place that creates them."""
+
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from shared.settings import Settings
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """`keep_ms` is None for ever; `compacted` keeps the last record of each key."""
+
+    name: str
+    key: str
+    keep_ms: int | None = None
+    compacted: bool = False
+
+
+TOPICS = (
+    Topic("pos.visits", key="device id, chosen by the till", keep_ms=7 * DAY_MS),
+    Topic("visit.contacts", key="customer id", keep_ms=7 * DAY_MS),
+    Topic("customer.profiles", key="customer id", compacted=True),
+    Topic("identity.events", key="cafe id"),
+    Topic("customer.events", key="customer id"),
+    Topic("visit.events", key="customer id, or visit id of an unknown guest"),
+    Topic("loyalty.events", key="customer id"),
+    Topic("campaign.events", key="customer id"),
+    Topic("feedback.events", key="customer id, or visit id of an unknown guest"),
+)
+
+
+def _new(topic: Topic, config: Settings) -> NewTopic:
+    keep = {"retention.ms": str(topic.keep_ms if topic.keep_ms is not None else -1)}
+    return NewTopic(
+        config.topic_prefix + topic.name,
+        config.partitions,
+        config.replication,
+        topic_configs={"cleanup.policy": "compact"} if topic.compacted else keep,
+    )
+
+
+async def create(config: Settings) -> list[str]:
+    """Creates the missing topics and returns their full names. Safe to repeat.
+
+    Raises the broker's own error when a topic can't be made.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
+    await admin.start()
+    try:
+        answer = await admin.create_topics([_new(topic, config) for topic in TOPICS])
+    finally:
+        await admin.close()
+    made = []
+    for name, code, *message in answer.topic_errors:
+        if code == 0:
+            made.append(name)
+        elif code != TopicAlreadyExistsError.errno:
+            raise for_code(code)(f"{name}: {message}")
+    return made

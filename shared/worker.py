@@ -1,0 +1,231 @@
+"""The Kafka side of a service as one process: consumer, relay, periodic jobs, and a port with health and metrics."""
+
+import asyncio
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import uvicorn
+import uvloop
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+from faststream import AckPolicy
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.kafka import KafkaBroker
+from prometheus_client import make_asgi_app
+
+from shared import db, inbox, parked, telemetry
+from shared.consumer import OUTAGES, Consumer, Reactions, TooManyParked
+from shared.db import Pool
+from shared.relay import Relay
+from shared.settings import Settings, settings
+
+# FastStream's batch subscriber sleeps this long after an empty poll without listening.
+IDLE_POLL_MS = 10
+READY_WITHIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs `run(pool)` every `every_seconds`, in one process of the service at a time.
+
+    `run` returns how much it did; as long as that is not 0 it is called again at once.
+    """
+
+    name: str
+    every_seconds: float
+    run: Callable[[Pool], Awaitable[int]]
+
+
+@dataclass
+class Worker:
+    """The running parts of one worker process."""
+
+    service: str
+    config: Settings
+    reactions: Reactions
+    jobs: Sequence[Job] = ()
+    pool: Pool | None = None
+    consumer: Consumer | None = None
+    relay: Relay | None = None
+    broker: KafkaBroker | None = None
+    subscriber: Any = None
+    failed: str | None = None
+
+    def build(self) -> AsgiFastStream:
+        """The ASGI application that starts and stops everything."""
+        config = self.config
+        self.broker = KafkaBroker(
+            config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
+            apply_types=False, graceful_timeout=15,
+        )  # fmt: skip
+        self.subscriber = self.broker.subscriber(
+            *(config.topic_prefix + topic for topic in self.reactions.topics),
+            batch=True,
+            group_id=config.topic_prefix + self.service,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            max_records=config.batch_size,
+            batch_timeout_ms=IDLE_POLL_MS,
+            fetch_max_wait_ms=250,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            parser=_whole_batch,
+            decoder=_as_it_is,
+        )
+        self.subscriber(self._take)
+        return AsgiFastStream(
+            self.broker,
+            logger=None,
+            lifespan=self._lifespan,
+            asgi_routes=[
+                ("/healthz", get(self._healthz)),
+                ("/readyz", get(self._readyz)),
+                ("/metrics", make_asgi_app()),
+            ],
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, *_: Any) -> AsyncIterator[None]:
+        telemetry.configure_logging(f"{self.service}-worker", self.config.log_level)
+        dsn = self.config.dsn(self.service)
+        self.pool = await _pool_when_there(dsn, f"{self.service} worker")
+        self.relay = Relay(
+            self.service,
+            dsn,
+            self.config.kafka_servers,
+            self.config.keys,
+            self.config.topic_prefix,
+            self.config.batch_size,
+        )
+        self.consumer = Consumer(
+            self.service,
+            self.pool,
+            self.reactions,
+            self.config.keys,
+            self.config.topic_prefix,
+            self.relay.wake,
+        )
+        housekeeping = Job("housekeeping", 10.0, self._housekeep)
+        loops = [self.relay.run(), *(self._repeat(job) for job in (*self.jobs, housekeeping))]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.pool.close()
+
+    async def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        assert self.consumer is not None
+        try:
+            await self.consumer.handle(records)
+        except TooManyParked as error:
+            # Readiness goes red and the process ends: parking a whole topic helps nobody.
+            self.failed = str(error)
+            telemetry.logger().critical("worker.stopped", reason=str(error))
+            asyncio.get_running_loop().call_later(1.0, sys.exit, 1)
+            await asyncio.Event().wait()
+
+    async def _repeat(self, job: Job) -> None:
+        while True:
+            try:
+                await self._run_alone(job)
+            except OUTAGES as error:
+                telemetry.logger().warning("job.put_off", job=job.name, error=type(error).__name__)
+            except Exception as error:
+                telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
+                telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
+            await asyncio.sleep(job.every_seconds)
+
+    async def _run_alone(self, job: Job) -> None:
+        assert self.pool is not None
+        async with self.pool.acquire() as conn:
+            if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"crm.job.{job.name}"):
+                return
+            try:
+                with telemetry.JOB_SECONDS.labels(self.service, job.name).time():
+                    while await job.run(self.pool):
+                        self._wake()
+            finally:
+                await conn.execute("SELECT pg_advisory_unlock(hashtext($1))", f"crm.job.{job.name}")
+
+    def _wake(self) -> None:
+        if self.relay is not None:
+            self.relay.wake()
+
+    async def _housekeep(self, pool: Pool) -> int:
+        async with pool.acquire() as conn:
+            telemetry.PARKED_WAITING.labels(self.service).set(await parked.count_waiting(conn))
+            await inbox.prune(conn)
+        for partition, lag in (await self._lags()).items():
+            topic = partition.topic.removeprefix(self.config.topic_prefix)
+            telemetry.LAG.labels(self.service, topic, str(partition.partition)).set(lag)
+        return 0
+
+    async def _lags(self) -> dict[TopicPartition, int]:
+        client: Any = getattr(self.subscriber, "consumer", None)
+        found: dict[TopicPartition, int] = {}
+        for partition in client.assignment() if client else ():
+            end = client.highwater(partition)
+            with contextlib.suppress(TimeoutError, KafkaError):
+                position = await asyncio.wait_for(client.position(partition), READY_WITHIN_SECONDS)
+                found[partition] = max(0, end - position) if end is not None else 0
+        return found
+
+    async def _healthz(self, _: Any) -> AsgiResponse:
+        return AsgiResponse(b"failed" if self.failed else b"ok", 500 if self.failed else 200)
+
+    async def _readyz(self, _: Any) -> AsgiResponse:
+        try:
+            if self.pool is None or self.broker is None or self.failed:
+                return AsgiResponse(b"not ready", 503)
+            await asyncio.wait_for(self.pool.fetchval("SELECT 1"), READY_WITHIN_SECONDS)
+            there = await self.broker.ping(READY_WITHIN_SECONDS)
+        except OUTAGES:
+            there = False
+        return AsgiResponse(b"ready" if there else b"not ready", 200 if there else 503)
+
+
+async def _whole_batch(records: tuple[ConsumerRecord, ...], parse: Any) -> Any:
+    # The framework's parser decodes every header as UTF-8 and silently loses the whole batch on one that is not.
+    message = await parse((dataclasses.replace(records[0], headers=()),))
+    message.raw_message = records
+    return message
+
+
+async def _as_it_is(message: Any) -> Any:
+    return message.raw_message
+
+
+async def _pool_when_there(dsn: str, name: str) -> Pool:
+    started, wait = time.monotonic(), 0.1
+    while True:
+        try:
+            return await db.open_pool(dsn, max_size=4, name=name)
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            if time.monotonic() - started > 60:
+                raise
+            telemetry.logger().warning("database.awaited", error=type(error).__name__)
+            await asyncio.sleep(wait := min(2.0, wait * 2))
+
+
+def run(service: str, reactions: Reactions, jobs: Sequence[Job] = ()) -> None:
+    """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself."""
+    config = settings()
+    app = Worker(service, config, reactions, jobs).build()
+    uvloop.install()
+    uvicorn.run(
+        app,
+        host=config.host,
+        port=config.worker_port(service),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+    )
