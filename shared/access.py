@@ -1,0 +1,160 @@
+"""What a service knows of cafes, access and tills: kept from identity's events, whatever order they arrive in."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import time
+from typing import Any
+from uuid import UUID
+
+from shared.db import Connection
+from shared.errors import Rejected
+from shared.events.base import Event
+from shared.events.identity import (
+    AccessGranted,
+    AccessRevoked,
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    CafeChanged,
+    Role,
+)
+
+_RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
+
+
+async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
+    """Keep the newest version of each cafe."""
+    await conn.execute(
+        """
+        INSERT INTO cafes AS kept (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from,
+                                   quiet_until, is_active)
+        SELECT DISTINCT ON (cafe_id) *
+        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::time[], $8::time[],
+                    $9::boolean[]) AS t (cafe_id, version)
+        ORDER BY cafe_id, version DESC
+        ON CONFLICT (cafe_id) DO UPDATE
+        SET version = excluded.version, name = excluded.name, time_zone = excluded.time_zone,
+            calendar = excluded.calendar, currency_unit = excluded.currency_unit, quiet_from = excluded.quiet_from,
+            quiet_until = excluded.quiet_until, is_active = excluded.is_active
+        WHERE kept.version < excluded.version
+        """,
+        [event.cafe_id for event in events],
+        [event.version for event in events],
+        [event.name for event in events],
+        [event.time_zone for event in events],
+        [event.calendar for event in events],
+        [event.currency_unit for event in events],
+        [time.fromisoformat(event.quiet_from) for event in events],
+        [time.fromisoformat(event.quiet_until) for event in events],
+        [event.is_active for event in events],
+    )
+
+
+async def on_access_granted(conn: Connection, events: Sequence[AccessGranted]) -> None:
+    """Give people their role, unless a later change is already known."""
+    await _keep_access(conn, events, [event.role for event in events])
+
+
+async def on_access_revoked(conn: Connection, events: Sequence[AccessRevoked]) -> None:
+    """Take people's role away, unless a later change is already known."""
+    await _keep_access(conn, events, [None for _ in events])
+
+
+async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) -> None:
+    """Learn tills' credentials. A revocation that came first stays."""
+    await conn.executemany(
+        """
+        INSERT INTO till_keys (cafe_id, key_id, key_hash, signing_key_sealed, scopes, device_name, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (cafe_id, key_id) DO UPDATE
+        SET key_hash = excluded.key_hash, signing_key_sealed = excluded.signing_key_sealed,
+            scopes = excluded.scopes, device_name = excluded.device_name, expires_at = excluded.expires_at
+        """,
+        [
+            (
+                event.cafe_id,
+                event.key_id,
+                bytes.fromhex(event.key_hash),
+                event.signing_key_sealed,
+                event.scopes,
+                event.device_name,
+                event.expires_at,
+            )
+            for event in events
+        ],
+    )
+
+
+async def on_api_key_revoked(conn: Connection, events: Sequence[ApiKeyRevoked]) -> None:
+    """Refuse these credentials from now on."""
+    await conn.execute(
+        """
+        INSERT INTO till_keys AS kept (cafe_id, key_id, revoked_at)
+        SELECT cafe_id, key_id, min(revoked_at)
+        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS t (cafe_id, key_id, revoked_at)
+        GROUP BY cafe_id, key_id
+        ON CONFLICT (cafe_id, key_id) DO UPDATE
+        SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
+        """,
+        [event.cafe_id for event in events],
+        [event.key_id for event in events],
+        [event.occurred_at for event in events],
+    )
+
+
+async def role_in(conn: Connection, cafe_id: UUID, user_id: UUID) -> Role | None:
+    """The person's role in the cafe, or None."""
+    role: Role | None = await conn.fetchval(
+        "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2", cafe_id, user_id
+    )
+    return role
+
+
+async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Role = "staff") -> Role:
+    """The person's role in the cafe, which is `least` or higher (staff < manager < owner).
+
+    Raises:
+        Rejected: status 404 when the person has no access (whether the cafe exists is none of their business),
+            403 when the role is too low.
+    """
+    role = await role_in(conn, cafe_id, user_id)
+    if role is None:
+        raise Rejected("not_found", "There is no such cafe.", "چنین کافه‌ای پیدا نشد.", status=404)
+    if _RANK[role] < _RANK[least]:
+        raise Rejected(
+            "role_too_low",
+            f"This needs the role {least} in the cafe.",
+            "نقش شما در این کافه اجازهٔ این کار را نمی‌دهد.",
+            status=403,
+        )
+    return role
+
+
+async def _keep_access(
+    conn: Connection, events: Sequence[AccessGranted | AccessRevoked], roles: Sequence[Role | None]
+) -> None:
+    await conn.execute(
+        """
+        INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at)
+        SELECT DISTINCT ON (cafe_id, user_id) *
+        FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[])
+            AS t (cafe_id, user_id, version, role, changed_at)
+        ORDER BY cafe_id, user_id, version DESC
+        ON CONFLICT (cafe_id, user_id) DO UPDATE
+        SET version = excluded.version, role = excluded.role, changed_at = excluded.changed_at
+        WHERE kept.version < excluded.version
+        """,
+        [event.cafe_id for event in events],
+        [event.user_id for event in events],
+        [event.version for event in events],
+        roles,
+        [event.occurred_at for event in events],
+    )
+
+
+# Every worker lists these beside its own reactions.
+REACTIONS: Mapping[type[Event], Callable[[Connection, Sequence[Any]], Awaitable[None]]] = {
+    CafeChanged: on_cafe_changed,
+    AccessGranted: on_access_granted,
+    AccessRevoked: on_access_revoked,
+    ApiKeyCreated: on_api_key_created,
+    ApiKeyRevoked: on_api_key_revoked,
+}
