@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from asyncpg.pool import PoolConnectionProxy
 
-Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:  # asyncpg's classes take no parameters when the program runs
+    Connection, Pool = asyncpg.Connection, asyncpg.Pool
 
 # Plans settled for an average value go wrong on skewed data, and JIT never pays for statements of milliseconds.
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
@@ -31,7 +35,7 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str
     )
 
 
-async def _prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _prepare(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
     for kind in ("json", "jsonb"):
         await conn.set_type_codec(kind, encoder=_to_json, decoder=msgspec.json.decode, schema="pg_catalog")
 
