@@ -60,26 +60,23 @@ async def on_access_revoked(conn: Connection, events: Sequence[AccessRevoked]) -
 
 async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) -> None:
     """Learn tills' credentials. A revocation that came first stays."""
-    await conn.executemany(
+    await conn.execute(
         """
         INSERT INTO till_keys (cafe_id, key_id, key_hash, signing_key_sealed, scopes, device_name, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        SELECT cafe_id, key_id, decode(key_hash, 'hex'), sealed, string_to_array(scopes, ' '), device, expires_at
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+            AS t (cafe_id, key_id, key_hash, sealed, scopes, device, expires_at)
         ON CONFLICT (cafe_id, key_id) DO UPDATE
         SET key_hash = excluded.key_hash, signing_key_sealed = excluded.signing_key_sealed,
             scopes = excluded.scopes, device_name = excluded.device_name, expires_at = excluded.expires_at
         """,
-        [
-            (
-                event.cafe_id,
-                event.key_id,
-                bytes.fromhex(event.key_hash),
-                event.signing_key_sealed,
-                event.scopes,
-                event.device_name,
-                event.expires_at,
-            )
-            for event in events
-        ],
+        [event.cafe_id for event in events],
+        [event.key_id for event in events],
+        [event.key_hash for event in events],
+        [event.signing_key_sealed for event in events],
+        [" ".join(event.scopes) for event in events],
+        [event.device_name for event in events],
+        [event.expires_at for event in events],
     )
 
 
