@@ -8,13 +8,13 @@ that fails otherwise is halved until the record at fault stands alone, and that 
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
-from aiokafka import ConsumerRecord
 
 from shared import inbox, parked, telemetry
 from shared.crypto import Keys
@@ -22,11 +22,11 @@ from shared.db import Connection, Pool, transaction
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
-from shared.parked import Refusal, header
+from shared.records import Record, Refusal, header
 
 E = TypeVar("E", bound=Event)
 Reaction = Callable[[Connection, Sequence[Any]], Awaitable[None]]
-Ingress = Callable[[Connection, Sequence[ConsumerRecord]], Awaitable[Sequence[Refusal]]]
+Ingress = Callable[[Connection, Sequence[Record]], Awaitable[Sequence[Refusal]]]
 
 ATTEMPTS = 3
 LONGEST_WAIT_SECONDS = 10.0
@@ -47,6 +47,11 @@ OUTAGES = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
 )
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether to wait and try again. asyncpg calls an argument it cannot encode an InterfaceError: that one is ours."""
+    return isinstance(error, OUTAGES) and not isinstance(error, ValueError)
 
 
 class TooManyParked(Exception):
@@ -86,7 +91,7 @@ class Consumer:
         """The topic's name without this installation's prefix."""
         return topic.removeprefix(self.topic_prefix)
 
-    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+    async def handle(self, records: Sequence[Record]) -> None:
         """Takes in the records; when it returns their offsets may be committed.
 
         Raises `TooManyParked` when the limit of records parked in a row is passed.
@@ -98,10 +103,10 @@ class Consumer:
         telemetry.LAST_BATCH.labels(self.service).set_to_current_time()
         self.on_commit()
 
-    async def _apply_or_halve(self, records: Sequence[ConsumerRecord]) -> None:
+    async def _apply_or_halve(self, records: Sequence[Record]) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await self._apply_when_database_is_there(records)
+                await self._when_database_is_there(lambda conn: self._apply(conn, records))
             except Exception as error:
                 if len(records) > 1:
                     middle = len(records) // 2
@@ -116,13 +121,15 @@ class Consumer:
                 self.parked_in_a_row = 0
                 return
 
-    async def _apply_when_database_is_there(self, records: Sequence[ConsumerRecord]) -> None:
+    async def _when_database_is_there(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         attempt = 0
         while True:
             try:
                 async with transaction(self.pool) as conn:
-                    await self._apply(conn, records)
+                    await work(conn)
             except OUTAGES as error:
+                if not is_outage(error):
+                    raise
                 attempt += 1
                 telemetry.OUTAGES.labels(self.service).inc()
                 telemetry.logger().warning("batch.put_off", attempt=attempt, error=type(error).__name__)
@@ -130,7 +137,7 @@ class Consumer:
             else:
                 return
 
-    async def _apply(self, conn: Connection, records: Sequence[ConsumerRecord]) -> None:
+    async def _apply(self, conn: Connection, records: Sequence[Record]) -> None:
         events, refusals = self._read(records)
         for topic, react in self.reactions.ingress.items():
             raw = [record for record in records if self.plain(record.topic) == topic]
@@ -145,9 +152,9 @@ class Consumer:
         for kind, group in in_order(wanted):
             await self.reactions.events[kind](conn, group)
         await parked.park(conn, refusals, topics={r.topic: self.plain(r.topic) for r in records}, keys=self.keys)
-        self._count(records, len(wanted), len(events), refusals)
+        self._count(events, wanted, refusals)
 
-    def _read(self, records: Sequence[ConsumerRecord]) -> tuple[list[Event], list[Refusal]]:
+    def _read(self, records: Sequence[Record]) -> tuple[list[Event], list[Refusal]]:
         events: list[Event] = []
         refusals: list[Refusal] = []
         for record in records:
@@ -166,7 +173,7 @@ class Consumer:
                     refusals.append(Refusal(record, "undecodable", _where(error)))
         return events, refusals
 
-    async def _park(self, record: ConsumerRecord, error: Exception, attempts: int) -> None:
+    async def _park(self, record: Record, error: Exception, attempts: int) -> None:
         self.parked_in_a_row += 1
         if self.parked_in_a_row > PARKED_IN_A_ROW_LIMIT:
             raise TooManyParked(f"{self.parked_in_a_row} records in a row failed") from error
@@ -177,24 +184,14 @@ class Consumer:
             "record.parked", topic=self.plain(record.topic), partition=record.partition, offset=record.offset,
             reason=code, error=_where(error),
         )  # fmt: skip
-        attempt = 0
-        while True:
-            try:
-                async with transaction(self.pool) as conn:
-                    await parked.park(conn, [refusal], topics=names, keys=self.keys)
-            except OUTAGES:
-                attempt += 1
-                await asyncio.sleep(_pause(attempt, 0.1, LONGEST_WAIT_SECONDS))
-            else:
-                telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
-                return
+        await self._when_database_is_there(lambda conn: parked.park(conn, [refusal], topics=names, keys=self.keys))
+        telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
 
-    def _count(
-        self, records: Sequence[ConsumerRecord], applied: int, decoded: int, refusals: Sequence[Refusal]
-    ) -> None:
-        topic = self.plain(records[0].topic)
-        telemetry.RECORDS.labels(self.service, topic, "applied").inc(applied)
-        telemetry.RECORDS.labels(self.service, topic, "repeated").inc(decoded - applied)
+    def _count(self, events: Sequence[Event], applied: Sequence[Event], refusals: Sequence[Refusal]) -> None:
+        fresh, all_of_them = Counter(e.topic for e in applied), Counter(e.topic for e in events)
+        for topic, count in all_of_them.items():
+            telemetry.RECORDS.labels(self.service, topic, "applied").inc(fresh[topic])
+            telemetry.RECORDS.labels(self.service, topic, "repeated").inc(count - fresh[topic])
         for refusal in refusals:
             telemetry.PARKED.labels(self.service, self.plain(refusal.record.topic), refusal.code).inc()
 

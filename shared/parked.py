@@ -2,17 +2,16 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from shared.clock import new_id
 from shared.crypto import Keys, seal, unseal
 from shared.db import Connection
 from shared.errors import Rejected
+from shared.records import Refusal, header
 
 TABLE = "crm.parked"
 DETAIL_LIMIT = 500
@@ -41,24 +40,6 @@ INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
 SELECT '00000000-0000-0000-0000-000000000000', *
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
 """
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """One record and why it was not taken. `code` is a short word for counting; `detail` holds no personal data."""
-
-    record: ConsumerRecord
-    code: str
-    detail: str
-    attempts: int = 1
-
-
-def header(record: ConsumerRecord, name: str) -> str | None:
-    """The value of a header, or None when it is missing or no UTF-8."""
-    for key, value in record.headers:
-        if key == name:
-            return str(value, "utf-8", "replace") if value is not None else None
-    return None
 
 
 def _row(refusal: Refusal, topic: str, keys: Keys) -> tuple[Any, ...]:

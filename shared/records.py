@@ -1,0 +1,40 @@
+"""A record as it came from a topic, without the client library: handlers that read raw records stay free of Kafka."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Record(Protocol):
+    """What is used of a consumed record; aiokafka's `ConsumerRecord` is one."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One record and why it was not taken. `code` is a short word for counting; `detail` holds no personal data."""
+
+    record: Record
+    code: str
+    detail: str
+    attempts: int = 1
+
+
+def header(record: Record, name: str) -> str | None:
+    """The value of a header, with replacement characters where it is no UTF-8; None when it is missing."""
+    for key, value in record.headers:
+        if key == name:
+            return str(value or b"", "utf-8", "replace")
+    return None
