@@ -1,0 +1,119 @@
+"""Roles, databases and migrations: from an empty PostgreSQL server to what the services expect. Safe to repeat."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from shared.crypto import derive_password
+from shared.db import Connection
+from shared.settings import SERVICES, Settings
+
+SQL = Path(__file__).parents[2] / "sql"
+OWNER = "crm_owner"
+# What people and tills become inside a transaction; nobody logs in as them.
+GROUPS = ("staff_role", "till_role")
+# Made by the administrator, because not every server lets an owner make them.
+EXTENSIONS = ("pg_trgm",)
+# Any fixed number: concurrent runs take turns on it. Roles belong to the server, so one lock serves all databases.
+LOCK = 7_268_526_826
+
+
+class MigrationFailed(Exception):
+    """A migration was refused; the message is the tool's own, which names the file and the statement."""
+
+
+async def migrate(config: Settings, services: Iterable[str] = SERVICES) -> None:
+    """Bring every service's database to the newest version.
+
+    Uses the administrator's login of `config.postgres_url` for roles, databases and extensions, and the owner's for
+    the migrations. Concurrent runs wait for each other.
+    Raises MigrationFailed when a migration is refused.
+    """
+    admin = await asyncpg.connect(config.postgres_url)
+    try:
+        await admin.execute("SELECT pg_advisory_lock($1)", LOCK)
+        await _make_roles(admin, config)
+        for service in services:
+            database = config.database_name(service)
+            await _make_database(admin, database, service)
+            await _make_extensions(config, database)
+            applied = await _apply(config, service)
+            print(f"migrated {database}: {applied} new", file=sys.stderr, flush=True)
+    finally:
+        await admin.close()
+
+
+def admin_dsn(config: Settings, database: str) -> str:
+    """The administrator's login to one database."""
+    return urlunsplit(urlsplit(config.postgres_url)._replace(path=f"/{database}"))
+
+
+def owner_dsn(config: Settings, database: str) -> str:
+    """The owner's login to one database: for migrations and for looking into the catalogue, never for a process."""
+    password = quote(derive_password(config.secret.get_secret_value(), "owner"), safe="")
+    parts = urlsplit(config.postgres_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{OWNER}:{password}@{host}", path=f"/{database}"))
+
+
+async def _make_roles(admin: Connection, config: Settings) -> None:
+    secret = config.secret.get_secret_value()
+    # NOINHERIT: a service has the rights of people and tills only inside a transaction that becomes one of them.
+    logins = {f"crm_{service}": (service, "NOINHERIT") for service in SERVICES} | {OWNER: ("owner", "INHERIT")}
+    existing = {row["rolname"] for row in await admin.fetch("SELECT rolname FROM pg_roles")}
+    for group in GROUPS:
+        if group not in existing:
+            await admin.execute(f"CREATE ROLE {group} NOLOGIN NOBYPASSRLS")
+    for role, (label, inherits) in logins.items():
+        # The password is set each time, so that a changed secret takes effect by migrating.
+        verb, password = "ALTER" if role in existing else "CREATE", derive_password(secret, label)
+        await admin.execute(f"{verb} ROLE {role} LOGIN {inherits} NOSUPERUSER NOBYPASSRLS PASSWORD '{password}'")
+    service_logins = ", ".join(f"crm_{service}" for service in SERVICES)
+    await admin.execute(f"GRANT {', '.join(GROUPS)} TO {service_logins}")
+
+
+async def _make_database(admin: Connection, database: str, service: str) -> None:
+    if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
+        await admin.execute(f"CREATE DATABASE {database} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'")
+    await admin.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC")
+    await admin.execute(f"GRANT CONNECT ON DATABASE {database} TO crm_{service}")
+
+
+async def _make_extensions(config: Settings, database: str) -> None:
+    connection = await asyncpg.connect(admin_dsn(config, database))
+    try:
+        for extension in EXTENSIONS:
+            await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
+    finally:
+        await connection.close()
+
+
+async def _apply(config: Settings, service: str) -> int:
+    url = owner_dsn(config, config.database_name(service))
+    if "sslmode=" not in url:
+        # The tool insists on TLS unless told; asyncpg, which every process uses, does not.
+        url += ("&" if "?" in url else "?") + "sslmode=disable"
+    folders = [word for name in ("common", service) for word in ("-d", str(SQL / name)) if (SQL / name).is_dir()]
+    tool = await asyncio.create_subprocess_exec(
+        _tool(),
+        *("--env-file", os.devnull, "--no-dump-schema", *folders, "migrate"),
+        env={**os.environ, "DATABASE_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await tool.communicate())[0].decode()
+    if tool.returncode != 0:
+        raise MigrationFailed(f"{service}:\n{output}")
+    return sum(line.startswith("Applied: ") for line in output.splitlines())
+
+
+def _tool() -> str:
+    # Beside this interpreter in a virtual environment that is not activated.
+    beside = Path(sys.executable).with_name("dbmate")
+    return str(beside) if beside.exists() else shutil.which("dbmate") or "dbmate"
