@@ -1,0 +1,69 @@
+"""Every import rule holds for the project, and every rule has been seen to fail on a small tree that breaks it."""
+
+import configparser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / ".importlinter"
+
+# contract -> the file of the small tree to spoil, and the import that spoils it
+VIOLATIONS = {
+    "independent": ("services/visit/handlers.py", "import services.loyalty.models"),
+    "layers": ("services/visit/store.py", "import services.visit.handlers"),
+    "shared": ("shared/db.py", "import services.visit.models"),
+    "pure": ("services/visit/rules.py", "import asyncpg"),
+    "http": ("services/visit/api.py", "import aiokafka"),
+    "worker": ("services/visit/worker.py", "import fastapi"),
+    "down": ("shared/clock.py", "import shared.http"),
+    "services-do-not-run-themselves": ("services/visit/handlers.py", "import deploy"),
+}
+
+
+def run(folder: Path, contract: str | None = None) -> subprocess.CompletedProcess[str]:
+    limit = ["--contract", contract] if contract else []
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", *limit]
+    return subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def small_tree(tmp_path: Path) -> Path:
+    """The same packages and modules as the project, all empty."""
+    for package in ("services", "shared", "deploy"):
+        for path in (ROOT / package).rglob("*.py"):
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.touch()
+    shutil.copy(CONFIG, tmp_path)
+    return tmp_path
+
+
+def contracts() -> list[str]:
+    parser = configparser.ConfigParser()
+    parser.read(CONFIG)
+    return [name.rpartition(":")[2] for name in parser.sections() if name.startswith("importlinter:contract:")]
+
+
+def test_project_keeps_every_contract() -> None:
+    result = run(ROOT)
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_contract_has_a_violation() -> None:
+    assert set(contracts()) == set(VIOLATIONS)
+
+
+@pytest.mark.parametrize("contract", VIOLATIONS)
+def test_contract_is_red_on_a_violation(contract: str, small_tree: Path) -> None:
+    assert run(small_tree, contract).returncode == 0
+    file, line = VIOLATIONS[contract]
+    (small_tree / file).write_text(line + "\n")
+    result = run(small_tree, contract)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "BROKEN" in result.stdout

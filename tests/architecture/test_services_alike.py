@@ -1,0 +1,44 @@
+"""Who knows one service knows all: the same six files, one visible list of reactions, and no large file."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from shared.consumer import Reactions
+from shared.settings import SERVICES
+
+ROOT = Path(__file__).parents[2]
+SIX = {"models", "rules", "store", "handlers", "api", "worker"}
+LONGEST_FILE = 450
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_has_the_six_rooms(service: str) -> None:
+    folder = ROOT / "services" / service
+    rooms = {path.stem for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")}
+    assert rooms == SIX
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_worker_shows_one_list_of_reactions(service: str) -> None:
+    worker = importlib.import_module(f"services.{service}.worker")
+    assert isinstance(worker.REACTIONS, Reactions)
+
+
+def test_every_event_somebody_reacts_to_is_emitted_by_its_owner() -> None:
+    for service in SERVICES:
+        for kind in importlib.import_module(f"services.{service}.worker").REACTIONS.events:
+            owner = kind.__module__.rpartition(".")[2]
+            sources = (ROOT / "services" / owner).rglob("*.py")
+            assert any(kind.__name__ in path.read_text() for path in sources), f"nobody emits {kind.__name__}"
+
+
+@pytest.mark.parametrize("folder", ["services", "shared", "deploy", "tests"])
+def test_no_file_is_longer_than_one_idea(folder: str) -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {lines}"
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > LONGEST_FILE
+    ]
+    assert not long
