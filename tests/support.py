@@ -1,0 +1,154 @@
+"""What the fixtures stand on: one start of the engines per run, and databases cloned from a migrated template."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from deploy import pids
+from deploy.crm import engines
+from deploy.crm.migrate import OWNER, migrate, owner_dsn
+from deploy.engines.engine import Engine
+from deploy.engines.local_postgres import run_folder
+from shared import db
+from shared.settings import Settings
+
+# The workers of one run find its folder under this name; its presence tells a worker from the process that starts a run.
+RUN_FOLDER = "CRM_TEST_RUN"
+SECRET = "a-secret-that-only-tests-use-" + "0123456789" * 3 + "01234"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the suite, shared by its processes through a folder."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """A short word that no other run on the same servers uses."""
+        return hashlib.sha256(self.folder.name.encode()).hexdigest()[:8]
+
+    def engine(self, kind: str, start: Callable[[], Engine]) -> Engine:
+        """The run's server of this kind, started by whichever process asks first."""
+        note = self.folder / f"{kind}.json"
+        with (self.folder / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not note.exists():
+                note.write_text(json.dumps(asdict(start())))
+            return read_engine(note)
+
+
+def begin_run() -> Run:
+    """Make the folder of a new run, after clearing up after runs that were killed."""
+    run = Run(run_folder("servaan-test-"))
+    (run.folder / "owner.json").write_text(json.dumps(asdict(pids.identify(os.getpid()))))
+    for folder in run.folder.parent.glob("servaan-test-*"):
+        owner = folder / "owner.json"
+        if owner.exists() and not pids.is_running(pids.Process(**json.loads(owner.read_text()))):
+            end_run(Run(folder))
+    return run
+
+
+def end_run(run: Run) -> None:
+    """Stop the servers that the run started and remove its folder."""
+    for note in run.folder.glob("*.json"):
+        if note.stem in ("postgres", "kafka"):
+            engines.stop(read_engine(note), forget=True)
+    engines.remove_folder(run.folder)
+
+
+def read_engine(note: Path) -> Engine:
+    """An Engine written down as JSON."""
+    fields = json.loads(note.read_text())
+    process = fields.pop("process")
+    return Engine(**fields, process=process and pids.Process(**process))
+
+
+@dataclass
+class Databases:
+    """`await database("visit")` gives a pool, logged in as the service, on this test's own fresh database.
+
+    Asking twice gives a second pool on the same database, as two processes of one service would have.
+    """
+
+    config: Settings
+    run: Run
+    pools: list[db.Pool] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+
+    async def __call__(self, service: str, *, max_size: int = 4) -> db.Pool:
+        await self.create(service)
+        pool = await db.open_pool(self.config.dsn(service), max_size=max_size, name=f"test of {service}")
+        self.pools.append(pool)
+        return pool
+
+    async def create(self, service: str) -> str:
+        """Make the service's database without opening a pool; returns the service's own DSN."""
+        if service not in self.made:
+            await clone(self.config, self.run, service)
+            self.made.add(service)
+        return self.config.dsn(service)
+
+    async def owner_dsn(self, service: str) -> str:
+        """The login of the migrations' owner, for looking into the catalogue."""
+        await self.create(service)
+        return owner_dsn(self.config, self.config.database_name(service))
+
+    async def close(self) -> None:
+        """Close the pools and drop the databases."""
+        for pool in self.pools:
+            await pool.close()
+        async with admin_connection(self.config) as admin:
+            for service in self.made:
+                await admin.execute(f"DROP DATABASE {self.config.database_name(service)} WITH (FORCE)")
+
+
+async def clone(config: Settings, run: Run, service: str) -> None:
+    """Copy the run's migrated template of a service to the database that `config` names."""
+    lock = int(run.id, 16)
+    template = config.model_copy(update={"database_prefix": f"t{run.id}_"})
+    async with admin_connection(config) as admin:
+        # A template can't be copied while anybody is connected to it, and migrating connects.
+        await admin.execute("SELECT pg_advisory_lock($1)", lock)
+        if not (run.folder / f"{service}.migrated").exists():
+            await migrate(template, [service])
+            (run.folder / f"{service}.migrated").touch()
+        await admin.execute("SELECT pg_advisory_unlock($1)", lock)
+        await admin.execute(
+            f"CREATE DATABASE {config.database_name(service)} OWNER {OWNER}"
+            f" TEMPLATE {template.database_name(service)} STRATEGY FILE_COPY"
+        )
+
+
+async def drop_databases(config: Settings, run: Run) -> None:
+    """Drop what a run left on a server that it did not start: its templates, and databases of interrupted tests."""
+    async with admin_connection(config) as admin:
+        for row in await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE $1", f"t{run.id}\\_%"):
+            await admin.execute(f"DROP DATABASE {row['datname']} WITH (FORCE)")
+
+
+@contextlib.asynccontextmanager
+async def admin_connection(config: Settings) -> AsyncIterator[db.Connection]:
+    """A connection as the server's administrator."""
+    connection = await asyncpg.connect(config.postgres_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextlib.contextmanager
+def throwaway_folder(name: str) -> Iterator[Path]:
+    """A folder for servers that one test starts and stops itself."""
+    folder = run_folder(name)
+    try:
+        yield folder
+    finally:
+        engines.remove_folder(folder)
