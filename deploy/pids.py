@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 
 @dataclass(frozen=True)
 class Process:
@@ -52,6 +54,7 @@ def spawn(command: list[str], log: Path, *, env: dict[str, str] | None = None, u
             extra_groups=None if user is None else [],
             start_new_session=True,
         )
+    _children[child.pid] = child
     return Process(child.pid, _stat(child.pid)[1])
 
 
@@ -89,10 +92,8 @@ def _wait_until_gone(process: Process, deadline: float) -> bool:
 
 def _reap(pid: int) -> None:
     # Only a child of ours can be waited for; processes read back from a state file are not.
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    if pid in _children and _children[pid].poll() is not None:
+        del _children[pid]
 
 
 def _stat(pid: int) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """Fixtures for everybody. A test without `database` or `kafka` among its arguments needs no server at all.
 
-`config`    the settings of this test: prefixes of its own, addresses of the servers it asked for, also in the environment
+`config`    the settings of this test, also put into the environment: prefixes of its own, the servers' addresses
 `database`  `pool = await database("visit")`: a fresh migrated database, logged in as the service
 `kafka`     the broker's addresses and this test's topics, created
 """
@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -72,7 +73,7 @@ _ASKS_FOR = {"postgres": "database", "kafka": "kafka"}
 @pytest.fixture(scope="session")
 def run() -> support.Run:
     """This run of the suite."""
-    return support.Run(support.Path(os.environ[support.RUN_FOLDER]))
+    return support.Run(Path(os.environ[support.RUN_FOLDER]))
 
 
 @pytest.fixture(scope="session")

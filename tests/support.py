@@ -19,7 +19,7 @@ from deploy.engines.local_postgres import run_folder
 from shared import db
 from shared.settings import Settings
 
-# The workers of one run find its folder under this name; its presence tells a worker from the process that starts a run.
+# Workers of a run find its folder under this name; its absence tells the process that begins a run.
 RUN_FOLDER = "CRM_TEST_RUN"
 SECRET = "a-secret-that-only-tests-use-" + "0123456789" * 3 + "01234"
 
