@@ -1,13 +1,12 @@
 """Processes remembered by pid and start time, so that a pid used again by a stranger is never signalled."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ def spawn(command: list[str], log: Path, *, env: dict[str, str] | None = None, u
             extra_groups=None if user is None else [],
             start_new_session=True,
         )
-    _children[child.pid] = child
+    # The process is meant to outlive this object, which would complain about that when it is collected.
+    child.returncode = 0
     return Process(child.pid, _stat(child.pid)[1])
 
 
@@ -92,8 +92,8 @@ def _wait_until_gone(process: Process, deadline: float) -> bool:
 
 def _reap(pid: int) -> None:
     # Only a child of ours can be waited for; processes read back from a state file are not.
-    if pid in _children and _children[pid].poll() is not None:
-        del _children[pid]
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _stat(pid: int) -> tuple[str, int]:

@@ -1,6 +1,8 @@
 """PostgreSQL and Kafka in containers, where a Docker daemon answers."""
 
 import hashlib
+import os
+import socket
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +22,15 @@ testcontainers_config.ryuk_disabled = True
 
 def daemon_answers() -> bool:
     """True when a Docker daemon can be talked to."""
+    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if path.startswith("unix://"):
+        # Asked first by hand: the client leaves its socket open when nobody answers.
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path.removeprefix("unix://")) != 0:
+                return False
     try:
         DockerClient().client.ping()
-    except Exception:  # the client raises whatever its transport raised: no socket, refused, wrong version
+    except Exception:  # the client raises whatever its transport raised: refused, wrong version, bad certificate
         return False
     return True
 
