@@ -131,7 +131,9 @@ def _make_cluster(binaries: Path, data_dir: Path, login: str | None, password: s
 def _require_searchable(folder: Path) -> None:
     for parent in folder.resolve().parents:
         if not parent.stat().st_mode & 0o001:
-            raise EngineError(f"the login {UNPRIVILEGED} may not search {parent}: put the data folder somewhere else")
+            raise EngineError(
+                f"the login {UNPRIVILEGED} may not search {parent}: put the data somewhere else, with CRM_HOME"
+            )
 
 
 def _port_of(data_dir: Path) -> int:

@@ -1,0 +1,260 @@
+"""The whole system as child processes of this machine: `crm up` and `crm down`, and what they remember in `.crm/`."""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import msgspec
+
+from deploy import pids
+from deploy.crm import engines
+from deploy.crm.migrate import migrate
+from deploy.engines.engine import Engine, answers, last_lines, port_is_free
+from shared import topics
+from shared.settings import SERVICES, Settings
+
+READY_WITHIN_SECONDS = 90
+STOP_WITHIN_SECONDS = 25
+BASE_PORT = 8101
+SIMULATOR = "sms-simulator"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the system: `name` as in `visit-worker`, the Python module it runs, its port."""
+
+    name: str
+    module: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where its health, its metrics and, for an API, its pages are."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A part and the process that was started for it."""
+
+    part: Part
+    process: pids.Process
+
+
+@dataclass(frozen=True)
+class State:
+    """What is remembered from one `crm` call to the next."""
+
+    base_port: int
+    engines: tuple[Engine, ...] = ()
+    started: tuple[Started, ...] = ()
+
+
+class UpFailed(Exception):
+    """The system did not come up; the message says which part and shows the end of its log."""
+
+
+def home() -> Path:
+    """The folder with state, logs, secrets and data: CRM_HOME, or `.crm` here."""
+    return Path(os.environ.get("CRM_HOME", ".crm")).resolve()
+
+
+def parts(base_port: int, *, simulator: bool) -> tuple[Part, ...]:
+    """Every process of the system. APIs are at the base port and up, workers a hundred above."""
+    services = list(enumerate(SERVICES))
+    apis = [Part(f"{name}-api", f"services.{name}.api", base_port + at) for at, name in services]
+    workers = [Part(f"{name}-worker", f"services.{name}.worker", base_port + 100 + at) for at, name in services]
+    extra = [Part(SIMULATOR, "deploy.simulators.kavenegar", base_port + 199)] if simulator else []
+    return (*extra, *apis, *workers)
+
+
+def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str, str]:
+    """Start whatever of the system does not run yet, and wait until every part is ready. Safe to repeat.
+
+    `say` is told each step. Returns the environment with which a program reaches the system.
+    Raises UpFailed, EngineError or MigrationFailed; what was started until then keeps running, for a second try or
+    for `down`.
+    """
+    with _alone(folder):
+        state = read_state(folder)
+        state = replace(state, base_port=int(os.environ.get("CRM_BASE_PORT", state.base_port)))
+        state = _start_engines(folder, state, say)
+        environment = environment_of(folder, state, simulator=simulator)
+        config = settings_of(environment)
+        say("migrating")
+        asyncio.run(migrate(config))
+        made = asyncio.run(topics.create(config))
+        say(f"{len(made)} topics created")
+        state = _start_parts(folder, state, environment, parts(state.base_port, simulator=simulator))
+        say(f"{len(state.started)} processes started, waiting until they are ready")
+        wait_ready(folder, state.started)
+    return environment
+
+
+def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
+    """Stop what `up` started: the parts first, each with a deadline, then the engines. `wipe` removes all data too."""
+    with _alone(folder):
+        state = read_state(folder)
+        with ThreadPoolExecutor(max_workers=len(state.started) + 1) as pool:
+            clean = list(pool.map(_stop_part, state.started))
+        for started, in_time in zip(state.started, clean, strict=True):
+            if not in_time:
+                say(f"{started.part.name} did not stop in time and was killed")
+        for engine in state.engines:
+            engines.stop(engine, forget=wipe)
+        say(f"{len(state.started)} processes and {len(state.engines)} engines stopped")
+        write_state(folder, replace(state, engines=(), started=()))
+    if wipe:
+        engines.remove_folder(folder)
+
+
+def environment_of(folder: Path, state: State, *, simulator: bool = False) -> dict[str, str]:
+    """The CRM_ variables that a program needs to reach the system, its administrator's login included.
+
+    What the caller's own environment says wins.
+    """
+    base = state.base_port
+    found = {
+        "CRM_SECRET": _secret(folder / "secret"),
+        "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
+        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + SERVICES.index('feedback')}",
+    }
+    if simulator or any(started.part.name == SIMULATOR for started in state.started):
+        found["CRM_SMS_ENDPOINT"] = f"http://127.0.0.1:{base + 199}"
+    for engine in state.engines:
+        found[ADDRESS_OF[engine.kind]] = engine.url
+    return found | {name: value for name, value in os.environ.items() if name.startswith("CRM_")}
+
+
+ADDRESS_OF = {"postgres": "CRM_POSTGRES_URL", "kafka": "CRM_KAFKA_SERVERS"}
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """Settings as a process with this environment reads them."""
+    fields = {name.removeprefix("CRM_").lower(): value for name, value in environment.items()}
+    return Settings.model_validate({name: value for name, value in fields.items() if name in Settings.model_fields})
+
+
+def read_state(folder: Path) -> State:
+    """What the last `up` left; an empty state when there was none."""
+    file = folder / "state.json"
+    return msgspec.json.decode(file.read_bytes(), type=State) if file.exists() else State(BASE_PORT)
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Remember the state. Only the user can read it, since addresses hold a password."""
+    new = folder / "state.json.new"
+    new.touch(mode=0o600)
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+    new.rename(folder / "state.json")
+
+
+def start_part(folder: Path, part: Part, environment: Mapping[str, str]) -> Started:
+    """Start one process, its output appended to `logs/<name>.log`.
+
+    Raises UpFailed when something else has its port.
+    """
+    if not port_is_free(part.port):
+        raise UpFailed(f"{part.name}: port {part.port} is taken; CRM_BASE_PORT moves all ports")
+    command = [sys.executable, "-m", part.module]
+    own = {"CRM_PORT": str(part.port), "CRM_POSTGRES_URL": without_login(environment["CRM_POSTGRES_URL"])}
+    env = {**os.environ, **environment, **own}
+    return Started(part, pids.spawn(command, log_of(folder, part.name), env=env))
+
+
+def without_login(url: str) -> str:
+    """The server's address alone: a service makes its own login from it and never learns the administrator's."""
+    split = urlsplit(url)
+    return urlunsplit(split._replace(netloc=split.netloc.rpartition("@")[2]))
+
+
+def log_of(folder: Path, name: str) -> Path:
+    """The log file of a part."""
+    return folder / "logs" / f"{name}.log"
+
+
+def is_ready(part: Part) -> bool:
+    """True when the part says that it can do its work."""
+    try:
+        return httpx2.get(f"{part.url}/readyz", timeout=3).is_success
+    except httpx2.HTTPError:
+        return False
+
+
+def wait_ready(folder: Path, started: tuple[Started, ...]) -> None:
+    """Wait until all are ready.
+
+    Raises UpFailed naming the first that ended, or those that are not ready in time.
+    """
+    waiting, until = list(started), time.monotonic() + READY_WITHIN_SECONDS
+    while waiting := [each for each in waiting if not is_ready(each.part)]:
+        for each in waiting:
+            if not pids.is_running(each.process):
+                raise UpFailed(f"{each.part.name} ended:\n{last_lines(log_of(folder, each.part.name))}")
+        if time.monotonic() > until:
+            names = ", ".join(each.part.name for each in waiting)
+            raise UpFailed(f"not ready after {READY_WITHIN_SECONDS} s: {names}; see `crm logs`")
+        time.sleep(0.1)
+
+
+def _start_engines(folder: Path, state: State, say: Callable[[str], None]) -> State:
+    password = _secret(folder / "postgres-password")
+    # Enough connections for every part's pool, relay and jobs, and some for people.
+    start: dict[str, Callable[[], Engine]] = {
+        "postgres": lambda: engines.start_postgres(
+            folder / "postgres", fsync=True, password=password, max_connections=300, shared_buffers="256MB"
+        ),
+        "kafka": lambda: engines.start_kafka(folder / "kafka", long_running=True),
+    }
+    running = {engine.kind: engine for engine in state.engines if answers(engine)}
+    missing = [kind for kind in ADDRESS_OF if kind not in running and not os.environ.get(ADDRESS_OF[kind])]
+    if missing:
+        say(f"starting {' and '.join(missing)} ({engines.way()})")
+    with ThreadPoolExecutor() as pool:
+        attempts = [pool.submit(start[kind]) for kind in missing]
+    new = [attempt.result() for attempt in attempts if attempt.exception() is None]
+    state = replace(state, engines=(*running.values(), *new))
+    # Remembered before a failure is raised, so that `down` finds the one that did start.
+    write_state(folder, state)
+    for attempt in attempts:
+        attempt.result()
+    return state
+
+
+def _start_parts(folder: Path, state: State, environment: Mapping[str, str], wanted: tuple[Part, ...]) -> State:
+    alive = tuple(each for each in state.started if pids.is_running(each.process))
+    state = replace(state, started=alive)
+    for part in wanted:
+        if part.name not in {each.part.name for each in state.started}:
+            state = replace(state, started=(*state.started, start_part(folder, part, environment)))
+            write_state(folder, state)
+    return state
+
+
+def _stop_part(started: Started) -> bool:
+    return pids.stop(started.process, deadline=STOP_WITHIN_SECONDS)
+
+
+def _secret(file: Path) -> str:
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(48))
+    return file.read_text()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
