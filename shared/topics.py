@@ -1,5 +1,6 @@
 """Every topic, its partitions' key and how long it keeps what. The only place that creates them."""
 
+import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -8,6 +9,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from shared.settings import Settings
 
 DAY_MS = 86_400_000
+LEADERS_WITHIN_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,27 @@ def _new(topic: Topic, config: Settings) -> NewTopic:
     )
 
 
+async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    # The broker answers before its partitions have leaders; a client that comes too early waits out a metadata refresh.
+    async with asyncio.timeout(LEADERS_WITHIN_SECONDS):
+        while any(
+            partition["error_code"] or partition["leader"] < 0
+            for topic in await admin.describe_topics(names)
+            for partition in topic["partitions"] or [{"error_code": 1}]
+        ):
+            await asyncio.sleep(0.05)
+
+
 async def create(config: Settings) -> list[str]:
     """Creates the missing topics and returns their full names. Safe to repeat.
 
-    Raises the broker's own error when a topic can't be made.
+    Raises the broker's own error when a topic can't be made, `TimeoutError` when its partitions find no leader.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
     await admin.start()
     try:
         answer = await admin.create_topics([_new(topic, config) for topic in TOPICS])
+        await _await_leaders(admin, [config.topic_prefix + topic.name for topic in TOPICS])
     finally:
         await admin.close()
     made = []

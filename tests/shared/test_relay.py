@@ -1,0 +1,216 @@
+"""Outbox rows reach real Kafka: every one, in each key's order, and again after any fault in between."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import OutOfOrderSequenceNumber
+
+from shared import outbox, relay
+from shared.db import Pool, transaction
+from shared.events.registry import decode
+from shared.outbox import Waker
+from shared.relay import Relay, Watermark
+from shared.settings import Settings
+from tests.conftest import Kafka
+from tests.shared.records import visit
+from tests.support import Databases
+
+
+TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'visit relay' AND datname = $1
+"""
+
+
+@contextlib.asynccontextmanager
+async def reading(kafka: Kafka, topic: str = "visit.events") -> AsyncIterator[Callable[[int], Awaitable[list[Any]]]]:
+    """`await read(n)` gives the next n records."""
+    consumer = AIOKafkaConsumer(
+        kafka.prefix + topic, bootstrap_servers=kafka.servers, auto_offset_reset="earliest", group_id=None
+    )
+    await consumer.start()
+
+    async def read(count: int) -> list[Any]:
+        async with asyncio.timeout(30):
+            return [await consumer.getone() for _ in range(count)]
+
+    try:
+        yield read
+    finally:
+        await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def relaying(config: Settings, dsn: str) -> AsyncIterator[Relay]:
+    running = Relay("visit", dsn, config.kafka_servers, config.keys, config.topic_prefix, batch_size=100)
+    task = asyncio.create_task(running.run())
+    try:
+        yield running
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def emptied(pool: Pool) -> None:
+    async with asyncio.timeout(30):
+        while await pool.fetchval("SELECT count(*) FROM crm.outbox"):
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def pool(database: Databases) -> Pool:
+    return await database("visit")
+
+
+async def test_events_arrive_as_cloudevents_keyed_by_guest(pool: Pool, kafka: Kafka) -> None:
+    event = visit()
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [event])
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        [record] = await read(1)
+    headers = {name: value.decode() for name, value in record.headers}
+    assert record.key == str(event.customer_id).encode()
+    assert headers["ce_id"] == str(event.event_id)
+    assert headers["ce_specversion"] == "1.0"
+    assert headers["ce_source"] == "visit"
+    assert headers["ce_partitionkey"] == str(event.customer_id)
+    assert headers["traceparent"].split("-")[1] == event.correlation_id.hex
+    assert decode(headers["ce_type"], record.value) == event
+
+
+async def test_each_keys_order_is_kept_over_many_batches(pool: Pool, kafka: Kafka) -> None:
+    guests = [visit().customer_id for _ in range(7)]
+    events = [visit(customer_id=guests[n % 7], receipt_number=str(n)) for n in range(1000)]
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, events)
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        arrived = [decode("visit.recorded", record.value) for record in await read(1000)]
+        await emptied(pool)
+    for guest in guests:
+        assert [e for e in arrived if e.key == guest] == [e for e in events if e.key == guest]
+
+
+async def test_slower_transaction_with_a_lower_id_is_not_skipped(pool: Pool, kafka: Kafka) -> None:
+    early, late = visit(receipt_number="early id, late commit"), visit(receipt_number="late id")
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        async with pool.acquire() as slow:
+            open_transaction = slow.transaction()
+            await open_transaction.start()
+            await outbox.emit(slow, [early])
+            async with transaction(pool) as conn:
+                await outbox.emit(conn, [late])
+            first = await read(1)
+            for _ in range(3):  # let the relay move its watermark as far as it dares
+                async with transaction(pool) as conn:
+                    await outbox.emit(conn, [visit()])
+                await read(1)
+            await open_transaction.commit()
+        second = await read(1)
+    assert decode("visit.recorded", first[0].value) == late
+    assert decode("visit.recorded", second[0].value) == early
+
+
+def test_watermark_waits_for_transactions_that_were_open() -> None:
+    mark = Watermark()
+    mark.published(10, oldest_open=100, newest=105)
+    mark.published(20, oldest_open=101, newest=110)
+    assert mark.id == 0
+    mark.published(30, oldest_open=105, newest=120)
+    assert mark.id == 10
+
+
+async def test_second_relay_waits_until_the_first_is_gone(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "STANDBY_SECONDS", 0.02)
+    dsn = kafka.config.dsn("visit")
+    async with reading(kafka) as read:
+        async with relaying(kafka.config, dsn):
+            async with transaction(pool) as conn:
+                await outbox.emit(conn, [visit()])
+            await read(1)
+            locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            async with relaying(kafka.config, dsn):
+                assert await pool.fetchval(locks) == 1
+        async with relaying(kafka.config, dsn):
+            async with transaction(pool) as conn:
+                await outbox.emit(conn, [visit()])
+            await read(1)
+            await emptied(pool)
+
+
+async def test_lost_database_connection_is_rebuilt(pool: Pool, kafka: Kafka) -> None:
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        async with transaction(pool) as conn:
+            await outbox.emit(conn, [visit()])
+        await read(1)
+        await emptied(pool)
+        admin = await asyncpg.connect(kafka.config.postgres_url)
+        await admin.execute(TERMINATE, kafka.config.database_name("visit"))
+        await admin.close()
+        async with transaction(pool) as conn:
+            await outbox.emit(conn, [visit()])
+        await read(1)
+
+
+async def test_producer_is_replaced_when_the_broker_forgets_it(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producers: list[object] = []
+    original = relay.AIOKafkaProducer
+
+    class Forgotten(original):  # type: ignore[misc, valid-type]
+        async def start(self) -> None:
+            producers.append(self)
+            await super().start()
+
+        async def send(self, *args: Any, **more: Any) -> Any:
+            if len(producers) == 1:
+                raise OutOfOrderSequenceNumber
+            return await super().send(*args, **more)
+
+    monkeypatch.setattr(relay, "AIOKafkaProducer", Forgotten)
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [visit()])
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        await read(1)
+    assert len(producers) == 2
+
+
+async def test_event_no_broker_takes_is_parked_and_the_rest_flows(pool: Pool, kafka: Kafka) -> None:
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [visit(receipt_number="x" * 2_000_000), visit(receipt_number="small")])
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        [record] = await read(1)
+        await emptied(pool)
+    assert decode("visit.recorded", record.value).receipt_number == "small"  # type: ignore[attr-defined]
+    assert await pool.fetchval("SELECT reason FROM crm.parked") == "too_large"
+
+
+async def test_commit_in_another_process_wakes_the_relay(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "IDLE_SECONDS", 3600)
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        async with transaction(pool) as conn:
+            await outbox.emit(conn, [visit()])
+        Waker(pool).wake()
+        await read(1)
+        async with transaction(pool) as conn:
+            await outbox.emit(conn, [visit()])
+        Waker(pool).wake()
+        await read(1)
+
+
+async def test_tombstone_has_a_key_and_no_body(pool: Pool, kafka: Kafka) -> None:
+    event = visit()
+    async with transaction(pool) as conn:
+        await outbox.emit_tombstones(conn, "customer.profiles", [(event.cafe_id, event.key)])
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka, "customer.profiles") as read:
+        [record] = await read(1)
+    assert (record.key, record.value) == (str(event.key).encode(), None)
