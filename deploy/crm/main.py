@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.crm import engines, processes, views
+from deploy.crm import engines, parked_commands, processes, views
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
 from deploy.engines import kafka_jars, local_postgres
@@ -20,6 +20,7 @@ from shared.settings import settings
 app = typer.Typer(
     help="Servaan CRM: run it, look into it, and look after it.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+app.add_typer(parked_commands.app, name="parked")
 out = Console()
 # These look at `.crm/` themselves; every other command wants the addresses of the system that runs.
 ABOUT_THE_SYSTEM_ITSELF = {"up", "down", "status", "logs", "engines", "demo"}

@@ -1,0 +1,100 @@
+"""`crm parked`: look into records that could not be taken, and send them again or give them up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared import parked
+from shared.db import Connection
+from shared.errors import Rejected
+from shared.settings import SERVICES, settings
+
+app = typer.Typer(
+    help="Records set aside with their reason: list, look into, send again, give up.", no_args_is_help=True
+)
+out = Console()
+T = TypeVar("T")
+Ids = Annotated[list[UUID] | None, typer.Argument(help="Which records.")]
+Service = Annotated[str, typer.Option("--service", "-s", help="Whose parked records.")]
+All = Annotated[bool, typer.Option("--all", help="Every parked record of the service.")]
+Note = Annotated[str, typer.Option("--note", help="Why; kept with the record.")]
+ALL_LIMIT = 10_000
+
+
+def within(service: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Runs `work` in one transaction of the service's own database."""
+    if service not in SERVICES:
+        raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="--service")
+
+    async def run() -> T:
+        conn = await asyncpg.connect(settings().dsn(service))
+        try:
+            async with conn.transaction():
+                return await work(conn)
+        finally:
+            await conn.close()
+
+    return asyncio.run(run())
+
+
+@app.command("list")
+def list_records(
+    service: Annotated[str | None, typer.Option("--service", "-s", help="Only of one service.")] = None,
+    status: Annotated[str, typer.Option(help="parked, redriven or discarded.")] = "parked",
+    limit: Annotated[int, typer.Option("--limit", "-n")] = 50,
+) -> None:
+    """List parked records, newest first, without what is in them."""
+    table = Table("service", "id", "topic", "part.", "offset", "type", "reason", "detail", "tries", "when", box=None)
+    for name in [service] if service else SERVICES:
+        for row in within(name, lambda conn: parked.list_parked(conn, status, limit)):
+            place = [row["topic"], str(row["partition"]), str(row["record_offset"])]
+            why = [row["event_type"] or "", row["reason"], row["detail"], str(row["attempts"])]
+            table.add_row(name, str(row["id"]), *place, *why, row["parked_at"].strftime("%F %T"))
+    out.print(table if table.row_count else "nothing is parked")
+
+
+@app.command()
+def show(
+    parked_id: Annotated[UUID, typer.Argument(help="The record's id, as `list` shows it.")],
+    service: Service,
+    reveal: Annotated[bool, typer.Option(help="Show the body too: it may hold a guest's number.")] = False,
+) -> None:
+    """Show one parked record: where it came from, its headers, why it was set aside."""
+    try:
+        record = within(service, lambda conn: parked.show(conn, parked_id, settings().keys))
+    except Rejected as error:
+        typer.echo(f"crm parked: {error.en}", err=True)
+        raise typer.Exit(1) from error
+    if not reveal:
+        record["body"] = f"{len(record['body'] or '')} characters; --reveal shows them"
+    for name, value in record.items():
+        out.print(f"{name:<14} {value}", markup=False, highlight=False)
+
+
+@app.command()
+def redrive(service: Service, note: Note, ids: Ids = None, everything: All = False) -> None:
+    """Send parked records through their topic again, under their own ids: what was taken meanwhile stays as it is."""
+    chosen = _chosen(service, ids, everything)
+    count = within(service, lambda conn: parked.redrive(conn, chosen, settings().keys, note))
+    typer.echo(f"{count} sent again")
+
+
+@app.command()
+def discard(service: Service, note: Note, ids: Ids = None, everything: All = False) -> None:
+    """Give parked records up for good."""
+    chosen = _chosen(service, ids, everything)
+    typer.echo(f"{within(service, lambda conn: parked.discard(conn, chosen, note))} given up")
+
+
+def _chosen(service: str, ids: list[UUID] | None, everything: bool) -> list[UUID]:
+    if bool(ids) == everything:
+        raise typer.BadParameter("name records, or say --all")
+    if ids:
+        return ids
+    return [row["id"] for row in within(service, lambda conn: parked.list_parked(conn, "parked", ALL_LIMIT))]
