@@ -20,22 +20,53 @@ from shared.events.identity import (
 _RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
 
 
+KEEP_CAFES = """
+INSERT INTO cafes AS kept (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from,
+                           quiet_until, is_active)
+SELECT DISTINCT ON (cafe_id) *
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::time[], $8::time[],
+            $9::boolean[]) AS t (cafe_id, version)
+ORDER BY cafe_id, version DESC
+ON CONFLICT (cafe_id) DO UPDATE
+SET version = excluded.version, name = excluded.name, time_zone = excluded.time_zone,
+    calendar = excluded.calendar, currency_unit = excluded.currency_unit, quiet_from = excluded.quiet_from,
+    quiet_until = excluded.quiet_until, is_active = excluded.is_active
+WHERE kept.version < excluded.version
+"""
+KEEP_API_KEYS = """
+INSERT INTO till_keys (cafe_id, key_id, key_hash, signing_key_sealed, scopes, device_name, expires_at)
+SELECT cafe_id, key_id, decode(key_hash, 'hex'), sealed, string_to_array(scopes, ' '), device, expires_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+    AS t (cafe_id, key_id, key_hash, sealed, scopes, device, expires_at)
+ON CONFLICT (cafe_id, key_id) DO UPDATE
+SET key_hash = excluded.key_hash, signing_key_sealed = excluded.signing_key_sealed,
+    scopes = excluded.scopes, device_name = excluded.device_name, expires_at = excluded.expires_at
+"""
+REVOKE_API_KEYS = """
+INSERT INTO till_keys AS kept (cafe_id, key_id, revoked_at)
+SELECT cafe_id, key_id, min(revoked_at)
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS t (cafe_id, key_id, revoked_at)
+GROUP BY cafe_id, key_id
+ON CONFLICT (cafe_id, key_id) DO UPDATE
+SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
+"""
+FIND_ROLE = "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2"
+KEEP_ACCESS = """
+INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at)
+SELECT DISTINCT ON (cafe_id, user_id) *
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[])
+    AS t (cafe_id, user_id, version, role, changed_at)
+ORDER BY cafe_id, user_id, version DESC
+ON CONFLICT (cafe_id, user_id) DO UPDATE
+SET version = excluded.version, role = excluded.role, changed_at = excluded.changed_at
+WHERE kept.version < excluded.version
+"""
+
+
 async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
     """Keep the newest version of each cafe."""
     await conn.execute(
-        """
-        INSERT INTO cafes AS kept (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from,
-                                   quiet_until, is_active)
-        SELECT DISTINCT ON (cafe_id) *
-        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::time[], $8::time[],
-                    $9::boolean[]) AS t (cafe_id, version)
-        ORDER BY cafe_id, version DESC
-        ON CONFLICT (cafe_id) DO UPDATE
-        SET version = excluded.version, name = excluded.name, time_zone = excluded.time_zone,
-            calendar = excluded.calendar, currency_unit = excluded.currency_unit, quiet_from = excluded.quiet_from,
-            quiet_until = excluded.quiet_until, is_active = excluded.is_active
-        WHERE kept.version < excluded.version
-        """,
+        KEEP_CAFES,
         [event.cafe_id for event in events],
         [event.version for event in events],
         [event.name for event in events],
@@ -61,15 +92,7 @@ async def on_access_revoked(conn: Connection, events: Sequence[AccessRevoked]) -
 async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) -> None:
     """Learn tills' credentials. A revocation that came first stays."""
     await conn.execute(
-        """
-        INSERT INTO till_keys (cafe_id, key_id, key_hash, signing_key_sealed, scopes, device_name, expires_at)
-        SELECT cafe_id, key_id, decode(key_hash, 'hex'), sealed, string_to_array(scopes, ' '), device, expires_at
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-            AS t (cafe_id, key_id, key_hash, sealed, scopes, device, expires_at)
-        ON CONFLICT (cafe_id, key_id) DO UPDATE
-        SET key_hash = excluded.key_hash, signing_key_sealed = excluded.signing_key_sealed,
-            scopes = excluded.scopes, device_name = excluded.device_name, expires_at = excluded.expires_at
-        """,
+        KEEP_API_KEYS,
         [event.cafe_id for event in events],
         [event.key_id for event in events],
         [event.key_hash for event in events],
@@ -83,14 +106,7 @@ async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) 
 async def on_api_key_revoked(conn: Connection, events: Sequence[ApiKeyRevoked]) -> None:
     """Refuse these credentials from now on."""
     await conn.execute(
-        """
-        INSERT INTO till_keys AS kept (cafe_id, key_id, revoked_at)
-        SELECT cafe_id, key_id, min(revoked_at)
-        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS t (cafe_id, key_id, revoked_at)
-        GROUP BY cafe_id, key_id
-        ON CONFLICT (cafe_id, key_id) DO UPDATE
-        SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
-        """,
+        REVOKE_API_KEYS,
         [event.cafe_id for event in events],
         [event.key_id for event in events],
         [event.occurred_at for event in events],
@@ -99,9 +115,7 @@ async def on_api_key_revoked(conn: Connection, events: Sequence[ApiKeyRevoked]) 
 
 async def role_in(conn: Connection, cafe_id: UUID, user_id: UUID) -> Role | None:
     """The person's role in the cafe, or None."""
-    role: Role | None = await conn.fetchval(
-        "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2", cafe_id, user_id
-    )
+    role: Role | None = await conn.fetchval(FIND_ROLE, cafe_id, user_id)
     return role
 
 
@@ -129,16 +143,7 @@ async def _keep_access(
     conn: Connection, events: Sequence[AccessGranted | AccessRevoked], roles: Sequence[Role | None]
 ) -> None:
     await conn.execute(
-        """
-        INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at)
-        SELECT DISTINCT ON (cafe_id, user_id) *
-        FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[])
-            AS t (cafe_id, user_id, version, role, changed_at)
-        ORDER BY cafe_id, user_id, version DESC
-        ON CONFLICT (cafe_id, user_id) DO UPDATE
-        SET version = excluded.version, role = excluded.role, changed_at = excluded.changed_at
-        WHERE kept.version < excluded.version
-        """,
+        KEEP_ACCESS,
         [event.cafe_id for event in events],
         [event.user_id for event in events],
         [event.version for event in events],

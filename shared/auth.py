@@ -24,6 +24,13 @@ _REFETCH_AFTER = timedelta(minutes=10)
 _REFETCH_PAUSE = timedelta(seconds=5)
 _LEEWAY_SECONDS = 30
 
+FIND_TILL_KEY = "SELECT cafe_id, key_hash, scopes, expires_at, revoked_at FROM till_keys WHERE key_id = $1"
+LOAD_TILL_KEYS = """
+SELECT cafe_id, key_id, signing_key_sealed, scopes, expires_at, revoked_at
+FROM till_keys
+WHERE key_id = ANY($1::text[]) AND signing_key_sealed IS NOT NULL
+"""
+
 FetchKeys = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
@@ -156,9 +163,7 @@ async def verify_till(conn: Connection, text: str) -> Till:
     key = parse_api_key(text)
     if key is None:
         raise _bad_api_key()
-    rows = await conn.fetch(
-        "SELECT cafe_id, key_hash, scopes, expires_at, revoked_at FROM till_keys WHERE key_id = $1", key.key_id
-    )
+    rows = await conn.fetch(FIND_TILL_KEY, key.key_id)
     digest, moment = hash_api_key(key), now()
     for row in rows:
         matches = row["key_hash"] is not None and same(row["key_hash"], digest)
@@ -188,11 +193,7 @@ async def load_till_keys(conn: Connection, keys: Keys, key_ids: Sequence[str]) -
     Revoked and expired keys are included: ask `TillKey.is_live`. Ids that nobody owns are missing.
     """
     rows = await conn.fetch(
-        """
-        SELECT cafe_id, key_id, signing_key_sealed, scopes, expires_at, revoked_at
-        FROM till_keys
-        WHERE key_id = ANY($1::text[]) AND signing_key_sealed IS NOT NULL
-        """,
+        LOAD_TILL_KEYS,
         list(set(key_ids)),
     )
     found = {}

@@ -33,9 +33,7 @@ _TATWEEL = "\u0640"
 _ZWNJ = "\u200c"
 _HAMZA = "\u0621"
 # Invisible characters: they reorder or hide text, and two equal-looking names would differ by them.
-INVISIBLE = (
-    "\u00ad\u061c\u200b\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
+INVISIBLE = "\u00ad\u061c\u200b\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 # First and last of each range of combining marks: Latin accents, Arabic vowel marks, Koranic marks.
 _MARKS = (
     ("\u0300", "\u036f"),

@@ -1,0 +1,1 @@
+"""Cafes, branches, people and their access, and the keys of tills."""

@@ -1,0 +1,1 @@
+"""What identity does: cafes, people, tills, sessions."""

@@ -1,0 +1,235 @@
+"""What identity is asked and what it answers."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from shared.events.base import CurrencyUnit
+from shared.events.identity import Role
+from shared.ids import Scope
+from shared.persian import phone, text
+from shared.persian.calendar import Calendar
+
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise PydanticCustomError(
+            "time_zone",
+            "not an IANA time zone such as Asia/Tehran",
+            {"fa": "منطقهٔ زمانی شناخته نیست؛ مانند Asia/Tehran"},
+        )
+    return name
+
+
+def canonical_login(typed: str) -> str:
+    """An e-mail address in lower case, or a phone number as E.164.
+
+    Raises:
+        PydanticCustomError: it is neither.
+    """
+    address = unicodedata.normalize("NFKC", typed).strip().lower()
+    try:
+        return address if _EMAIL.fullmatch(address) else phone.canonical(typed)
+    except phone.InvalidPhone:
+        raise PydanticCustomError(
+            "login",
+            "neither an e-mail address nor a phone number",
+            {"fa": "نه نشانی ایمیل است و نه شمارهٔ تلفن"},
+        ) from None
+
+
+def _strong_password(password: SecretStr) -> SecretStr:
+    # Length decides; the count of different characters only stops the likes of 111111111111.
+    if len(set(password.get_secret_value())) < 5:
+        raise PydanticCustomError(
+            "weak_password",
+            "a password has at least five different characters",
+            {"fa": "گذرواژه دست‌کم پنج نویسهٔ متفاوت دارد"},
+        )
+    return password
+
+
+def _tidy(typed: Any) -> Any:
+    return text.normalize(typed) if isinstance(typed, str) else typed
+
+
+Name = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=100)]
+Code = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,30}$")]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+TimeOfDay = Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Login = Annotated[str, Field(max_length=254), AfterValidator(canonical_login)]
+NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=128), AfterValidator(_strong_password)]
+AnyPassword = Annotated[SecretStr, Field(min_length=1, max_length=128)]
+
+
+class Command(BaseModel):
+    """A request's body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SignIn(Command):
+    """`login` is an e-mail address or a phone number in any spelling."""
+
+    login: Login
+    password: AnyPassword
+
+
+class ChangePassword(Command):
+    """A new password, with the old one as proof."""
+
+    old_password: AnyPassword
+    new_password: NewPassword
+
+
+class CreateCafe(Command):
+    """A new cafe; the defaults are those of a cafe in Iran."""
+
+    name: Name
+    time_zone: Zone = "Asia/Tehran"
+    calendar: Calendar = "jalali"
+    currency_unit: CurrencyUnit = "IRT"
+    quiet_from: TimeOfDay = "22:00"
+    quiet_until: TimeOfDay = "09:00"
+
+
+class ChangeCafe(Command):
+    """What is given changes, the rest stays."""
+
+    name: Name | None = None
+    time_zone: Zone | None = None
+    calendar: Calendar | None = None
+    currency_unit: CurrencyUnit | None = None
+    quiet_from: TimeOfDay | None = None
+    quiet_until: TimeOfDay | None = None
+    is_active: bool | None = None
+
+
+class CreateBranch(Command):
+    """`code` is what tills write into their records."""
+
+    code: Code
+    name: Name
+
+
+class ChangeBranch(Command):
+    """What is given changes, the rest stays."""
+
+    name: Name | None = None
+    is_active: bool | None = None
+
+
+class AddMember(Command):
+    """Access for a person. `password` only counts when the login has no account yet."""
+
+    login: Login
+    password: NewPassword
+    role: Role
+    display_name: Name
+
+
+class SetRole(Command):
+    """Another role for a member."""
+
+    role: Role
+
+
+class CreateApiKey(Command):
+    """A key for one till. A till may have two live keys, so that one can replace the other without a gap."""
+
+    device_name: Name
+    scopes: Annotated[frozenset[Scope], Field(min_length=1)] = frozenset({"ingest", "loyalty_lookup"})
+    expires_at: AwareDatetime | None = None
+
+
+class Session(BaseModel):
+    """A signed-in person's token."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int
+    user_id: UUID
+
+
+class Cafe(BaseModel):
+    """A cafe's settings. Between `quiet_from` and `quiet_until` (local time) no marketing message is sent."""
+
+    cafe_id: UUID
+    version: int
+    name: str
+    time_zone: str
+    calendar: Calendar
+    currency_unit: CurrencyUnit
+    quiet_from: TimeOfDay
+    quiet_until: TimeOfDay
+    is_active: bool
+
+
+class OwnCafe(Cafe):
+    """A cafe as one of its people sees it."""
+
+    role: Role
+
+
+class Branch(BaseModel):
+    """One place of a cafe."""
+
+    branch_id: UUID
+    version: int
+    code: str
+    name: str
+    is_active: bool
+
+
+class Member(BaseModel):
+    """A person with access to a cafe."""
+
+    user_id: UUID
+    display_name: str
+    role: Role
+    changed_at: datetime
+
+
+class ApiKeyInfo(BaseModel):
+    """A till's key without its secret."""
+
+    key_id: str
+    device_name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewApiKey(ApiKeyInfo):
+    """The only time the whole key is shown."""
+
+    api_key: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A sign-in under way; `user_id` is None when nobody has that login."""
+
+    login_hash: bytes
+    user_id: UUID | None
+    password_hash: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """The key pair that signs tokens; the private half as sealed."""
+
+    key_id: str
+    private_key_sealed: str = field(repr=False)
+    public_key: dict[str, str]
+    created_at: datetime

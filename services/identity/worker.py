@@ -1,0 +1,21 @@
+"""The background of identity: its events go out, its signing key rotates. It reacts to nothing."""
+
+from services.identity.handlers import sessions
+from shared import db
+from shared.consumer import Reactions
+from shared.settings import settings
+from shared.worker import Job, run
+
+REACTIONS = Reactions(events={})
+
+
+async def tidy(pool: db.Pool) -> int:
+    """Rotates the signing key when due and deletes what nobody needs any more."""
+    async with db.transaction(pool) as conn:
+        return await sessions.tidy(conn, settings().keys)
+
+
+JOBS = [Job("identity.tidy", 600.0, tidy)]
+
+if __name__ == "__main__":
+    run("identity", REACTIONS, JOBS)
