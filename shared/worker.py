@@ -65,20 +65,21 @@ class Worker:
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
             apply_types=False, graceful_timeout=15,
         )  # fmt: skip
-        self.subscriber = self.broker.subscriber(
-            *(config.topic_prefix + topic for topic in self.reactions.topics),
-            batch=True,
-            group_id=config.topic_prefix + self.service,
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.NACK_ON_ERROR,
-            max_records=config.batch_size,
-            batch_timeout_ms=IDLE_POLL_MS,
-            fetch_max_wait_ms=250,
-            max_partition_fetch_bytes=2 * 1024 * 1024,
-            parser=_whole_batch,
-            decoder=_as_it_is,
-        )
-        self.subscriber(self._take)
+        if self.reactions.topics:
+            self.subscriber = self.broker.subscriber(
+                *(config.topic_prefix + topic for topic in self.reactions.topics),
+                batch=True,
+                group_id=config.topic_prefix + self.service,
+                auto_offset_reset="earliest",
+                ack_policy=AckPolicy.NACK_ON_ERROR,
+                max_records=config.batch_size,
+                batch_timeout_ms=IDLE_POLL_MS,
+                fetch_max_wait_ms=250,
+                max_partition_fetch_bytes=2 * 1024 * 1024,
+                parser=_whole_batch,
+                decoder=_as_it_is,
+            )
+            self.subscriber(self._take)
         return AsgiFastStream(
             self.broker,
             logger=None,
