@@ -1,0 +1,59 @@
+# Everything a developer does. `make` alone lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+TESTS ?= tests
+# Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
+export ENGINES ?= auto
+
+.PHONY: help setup check format test demo lock clean
+
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Build .venv with the pinned packages (others do it by themselves)
+
+$(READY): requirements-dev.lock pyproject.toml
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		[ "$$(id -u)" = 0 ] || { echo 'install python3-venv first' >&2; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; \
+	fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	[ "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = $(UV_VERSION) ] || $(BIN)/python -m pip install -q uv==$(UV_VERSION)
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes requirements-dev.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --editable .
+	@touch $@
+
+check: $(READY)  ## Format, lint, types, import rules, migrations, dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/squawk sql/*/*.sql
+	$(BIN)/deptry .
+
+format: $(READY)  ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|local to choose the servers)
+	$(BIN)/crm engines
+	$(BIN)/python -m pytest -n 2 $(TESTS)
+
+demo: $(READY)  ## Start everything, replay real visits, show them live (VISITS=5000 or all, EXIT=1 to end by itself)
+	$(BIN)/crm demo $(if $(VISITS),--visits $(VISITS)) $(if $(EXIT),--exit)
+
+lock: $(READY)  ## Pin the packages that pyproject.toml asks for
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --group dev --group demo -o requirements-dev.lock
+
+clean:  ## Stop what runs here, and remove .venv, caches and all local data
+	[ ! -x $(BIN)/crm ] || $(BIN)/crm down --wipe
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
