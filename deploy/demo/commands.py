@@ -1,0 +1,61 @@
+"""`crm demo` and `crm replay`."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from shared.settings import settings
+
+Visits = Annotated[str, typer.Option(envvar="VISITS", help="How many visits, or all.")]
+Rate = Annotated[float | None, typer.Option(help="Visits a second; as fast as it goes when not given.")]
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what is being done."""
+    typer.echo(text, err=True)
+
+
+def demo(
+    visits: Visits = "20000",
+    rate: Rate = None,
+    exit_at_end: Annotated[
+        bool,
+        typer.Option("--exit", help="End by itself after the check; the exit code says whether the books balance."),
+    ] = bool(os.environ.get("EXIT")),
+) -> None:
+    """Play a year of real visits through the whole system on this machine, and check its books."""
+    # The data set's readers are heavy and only these two commands need them.
+    from deploy.demo import run  # noqa: PLC0415
+
+    raise typer.Exit(run.run(_count(visits), exit_at_end=exit_at_end, per_second=rate, say=say))
+
+
+def replay(
+    api_key: Annotated[str, typer.Option(envvar="CRM_TILL_KEY", help="Of the till that publishes.")],
+    visits: Visits = "1000",
+    rate: Rate = None,
+) -> None:
+    """Publish real visits to `pos.visits` of the running system, as a till of the given key. Safe to repeat."""
+    from deploy.demo import dataset, till  # noqa: PLC0415
+
+    async def publish() -> int:
+        config, sent = settings(), 0
+        baskets = dataset.load(_count(visits), until=datetime.now(UTC))
+        async with till.producer(config.kafka_servers) as producer:
+            topic = f"{config.topic_prefix}pos.visits"
+            async for sent in till.publish(producer, topic, api_key, baskets, per_second=rate):
+                pass
+        return sent
+
+    say(f"{asyncio.run(publish()):,} visits published")
+
+
+def _count(visits: str) -> int | None:
+    if visits == "all":
+        return None
+    if not visits.isdigit() or int(visits) < 1:
+        raise typer.BadParameter("a number of visits, or all", param_hint="--visits")
+    return int(visits)

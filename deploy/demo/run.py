@@ -1,0 +1,239 @@
+"""`crm demo`: the whole system on this machine, a year of real visits through a till, its books checked."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from rich.console import Console
+from rich.live import Live
+
+from deploy.crm import processes
+from deploy.demo import board, books, dataset, guests, till
+from shared import db
+from shared.ids import customer_id
+from shared.persian.phone import canonical
+from shared.settings import SERVICES, Settings
+
+OWNER = "owner@example.com"
+SETTLED_WITHIN_SECONDS = 300
+EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Cafe:
+    """The demo's cafe, its owner's password and its till's key."""
+
+    cafe_id: UUID
+    password: str
+    api_key: str
+
+
+@dataclass
+class Progress:
+    """How many of the planned visits the broker has confirmed, and when the till began."""
+
+    planned: int
+    published: int = 0
+    started: float = 0.0
+
+
+def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say: Callable[[str], None]) -> int:
+    """Plays the demo; returns 0 when the books balance. Stays up until interrupted unless `exit_at_end`.
+
+    `visits` None means all. `per_second` None means as fast as it goes.
+    """
+    folder = processes.home() / "demo"
+    processes.down(folder, wipe=True, say=lambda _: None)
+    try:
+        # Engines keep the data of one demo apart from those of `crm up`.
+        environment = processes.up(folder, simulator=True, say=say)
+        os.environ.update(environment)
+        config = processes.settings_of(environment)
+        cafe = make_cafe(say)
+        balanced = asyncio.run(play(config, cafe, visits, per_second, say))
+        if not exit_at_end:
+            _stay(folder, cafe, say)
+    finally:
+        processes.down(folder, wipe=True, say=say)
+    return 0 if balanced else 1
+
+
+def make_cafe(say: Callable[[str], None]) -> Cafe:
+    """A cafe without quiet hours, its owner and its till, made as an operator makes them: with `crm`."""
+    cafe_id = UUID(_crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
+    password = secrets.token_urlsafe(12)
+    _crm("user", "add", OWNER, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password", password)
+    api_key = _crm("apikey", "create", "till", "--cafe", str(cafe_id))
+    say(f"cafe {cafe_id} created")
+    return Cafe(cafe_id, password, api_key)
+
+
+def _crm(*arguments: str) -> str:
+    command = [sys.executable, "-m", "deploy.crm.main", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+async def play(
+    config: Settings, cafe: Cafe, visits: int | None, per_second: float | None, say: Callable[[str], None]
+) -> bool:
+    """Publishes the visits, shows the board until all has settled, and checks the books."""
+    say("reading the data set")
+    baskets = dataset.load(visits, until=datetime.now(UTC))
+    async with opened(config) as pools:
+        await known_everywhere(pools, cafe)
+        await thank_at_once(config, cafe)
+        progress = Progress(len(baskets), started=time.monotonic())
+        watching = asyncio.create_task(watch(pools, cafe, progress, say))
+        rating = asyncio.create_task(guests.rate_what_they_get(config.sms_endpoint))
+        try:
+            await publish(config, cafe, baskets, per_second, progress)
+            found = await settled_books(config, pools, cafe, baskets)
+            say(f"the last points came {time.monotonic() - progress.started:.1f} s after the first visit was published")
+        finally:
+            rating.cancel()
+            watching.cancel()
+            await asyncio.gather(rating, watching, return_exceptions=True)
+        say(board.one_line(await board.read(pools, cafe.cafe_id), progress.published, progress.planned))
+    return _verdict(found, baskets, say)
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Settings) -> AsyncIterator[dict[str, db.Pool]]:
+    """A pool on each service's database."""
+    async with contextlib.AsyncExitStack() as stack:
+        pools = {}
+        for service in SERVICES:
+            pool = await db.open_pool(config.dsn(service), max_size=2, name="demo")
+            stack.push_async_callback(pool.close)
+            pools[service] = pool
+        yield pools
+
+
+async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
+    """Waits until the events of the cafe's creation have arrived where the first visit needs them."""
+    key_id = cafe.api_key.split("_")[1]
+    async with asyncio.timeout(60):
+        while not await pools["visit"].fetchval("SELECT count(*) FROM till_keys WHERE key_id = $1", key_id):
+            await asyncio.sleep(0.1)
+        for service in SERVICES:
+            while not await pools[service].fetchval("SELECT count(*) FROM cafes WHERE cafe_id = $1", cafe.cafe_id):
+                await asyncio.sleep(0.1)
+
+
+async def thank_at_once(config: Settings, cafe: Cafe) -> None:
+    """Sets the thanks journey to send without its usual minutes, through the API as the owner would."""
+    async with httpx2.AsyncClient(timeout=10) as client:
+        signed_in = await client.post(
+            f"{config.identity_url}/sessions", json={"login": OWNER, "password": cafe.password}
+        )
+        signed_in.raise_for_status()
+        headers = {"Authorization": f"Bearer {signed_in.json()['token']}"}
+        base = api_url(config, "campaign")
+        async with asyncio.timeout(30):
+            while not (journeys := await _journeys(client, base, cafe, headers)):
+                await asyncio.sleep(0.1)
+        for journey in journeys:
+            url = f"{base}/cafes/{cafe.cafe_id}/journeys/{journey['id']}"
+            (await client.patch(url, json={"delay_minutes": 0}, headers=headers)).raise_for_status()
+
+
+async def _journeys(client: httpx2.AsyncClient, base: str, cafe: Cafe, headers: dict[str, str]) -> list[dict[str, Any]]:
+    answer = await client.get(f"{base}/cafes/{cafe.cafe_id}/journeys", headers=headers)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    return found
+
+
+def api_url(config: Settings, service: str) -> str:
+    """Where a service's API is; ports follow the identity service's."""
+    base, _, port = config.identity_url.rpartition(":")
+    return f"{base}:{int(port) + SERVICES.index(service)}"
+
+
+async def publish(
+    config: Settings, cafe: Cafe, baskets: list[dataset.Basket], per_second: float | None, progress: Progress
+) -> None:
+    """The till at work."""
+    async with till.producer(config.kafka_servers) as producer:
+        topic = f"{config.topic_prefix}pos.visits"
+        async for sent in till.publish(producer, topic, cafe.api_key, baskets, per_second=per_second):
+            progress.published = sent
+
+
+async def watch(pools: dict[str, db.Pool], cafe: Cafe, progress: Progress, say: Callable[[str], None]) -> None:
+    """Redraws the board every second on a terminal, or says a line every five without one."""
+    console = Console(stderr=True)
+    live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+    last, rounds = 0, 0
+    with live or contextlib.nullcontext():
+        while True:
+            reading = await board.read(pools, cafe.cafe_id)
+            speed, last = (reading.numbers["visits"] - last) / EVERY_SECONDS, reading.numbers["visits"]
+            if live:
+                live.update(
+                    board.render(reading, published=progress.published, planned=progress.planned, per_second=speed)
+                )
+            elif rounds % 5 == 0:
+                say(board.one_line(reading, progress.published, progress.planned))
+            rounds += 1
+            await asyncio.sleep(EVERY_SECONDS)
+
+
+async def settled_books(
+    config: Settings, pools: dict[str, db.Pool], cafe: Cafe, baskets: list[dataset.Basket]
+) -> list[str]:
+    """What is still wrong with the books once they balance, or once nothing moves any more."""
+    plan = books.expected(baskets, datetime.now(UTC))
+    wanted: dict[object, books.Account] = {
+        customer_id(config.keys, cafe.cafe_id, canonical(till.phone_of(household))): account
+        for household, account in plan.items()
+    }
+    until, last = time.monotonic() + SETTLED_WITHIN_SECONDS, None
+    while True:
+        numbers = (await board.read(pools, cafe.cafe_id)).numbers
+        if numbers["points_on_visits"] == sum(account.points for account in plan.values()) or time.monotonic() > until:
+            async with pools["loyalty"].acquire() as loyalty, pools["visit"].acquire() as visit:
+                found = await books.breaches(loyalty, visit, cafe.cafe_id, wanted)
+            if not found or time.monotonic() > until:
+                return found
+        if numbers != last:
+            until, last = time.monotonic() + SETTLED_WITHIN_SECONDS, numbers
+        await asyncio.sleep(0.2)
+
+
+def _verdict(found: list[str], baskets: list[dataset.Basket], say: Callable[[str], None]) -> bool:
+    for line in found[:20]:
+        say(f"  {line}")
+    if found:
+        say(f"the books do NOT balance: {len(found)} differences")
+        return False
+    households = len({basket.household_id for basket in baskets})
+    say(
+        f"the books balance: for each of {households:,} guests and {len(baskets):,} visits, "
+        "ledger = balance = lots = the rule computed a second time"
+    )
+    return True
+
+
+def _stay(folder: Path, cafe: Cafe, say: Callable[[str], None]) -> None:
+    for started in processes.read_state(folder).started:
+        if started.part.name.endswith("-api"):
+            say(f"  {started.part.name:<14} {started.part.url}/docs")
+        elif started.part.name == processes.SIMULATOR:
+            say(f"  {started.part.name:<14} {started.part.url}/  (what the guests' phones received)")
+    say(f"  sign in as {OWNER} with {cafe.password}, cafe {cafe.cafe_id}; till key {cafe.api_key}")
+    say("running until you press Ctrl-C")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
