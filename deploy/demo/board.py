@@ -42,10 +42,9 @@ class Reading:
 
 async def read(pools: Mapping[str, Pool], cafe_id: UUID) -> Reading:
     """Asks every service's own database."""
-    numbers = {
-        name: int(await pools[service].fetchval(sql, cafe_id)) for (service, name), sql in NUMBERS_FOR_CAFE.items()
-    }
-    numbers |= {name: int(await pools[service].fetchval(sql)) for (service, name), sql in NUMBERS_FOR_ALL.items()}
+    numbers = {name: int(await pools[service].fetchval(sql, cafe_id)) for (service, name), sql in NUMBERS.items()}
+    async with pools["visit"].acquire() as conn:
+        numbers["parked"] = await parked.count_waiting(conn)
     counts = {
         name: {str(row[0]): int(row[1]) for row in await pools[service].fetch(sql, cafe_id)}
         for (service, name), sql in COUNTS.items()

@@ -46,8 +46,8 @@ def replay(
         baskets = dataset.load(_count(visits), until=datetime.now(UTC))
         async with till.producer(config.kafka_servers) as producer:
             topic = f"{config.topic_prefix}pos.visits"
-            async for sent in till.publish(producer, topic, api_key, baskets, per_second=rate):
-                pass
+            async for confirmed in till.publish(producer, topic, api_key, baskets, per_second=rate):
+                sent = confirmed
         return sent
 
     say(f"{asyncio.run(publish()):,} visits published")
