@@ -108,7 +108,8 @@ def _basket(row: dict[str, Any], names: dict[int, str], shift: timedelta) -> Bas
     amounts = [round(value * 100) * TOMAN_PER_CENT for value in row["sales_value_list"]]
     discount = sum(round(value * 100) * TOMAN_PER_CENT for value in row["coupon_disc_list"])
     products = zip(row["product_id_list"], row["quantity_list"], amounts, strict=True)
-    lines = [Line(names.get(product, "Other"), quantity, amount) for product, quantity, amount in products]
+    # Some lines of the data set weigh nothing; a bill has at least one piece of what it lists.
+    lines = [Line(names.get(product, "Other"), max(1, quantity), amount) for product, quantity, amount in products]
     return Basket(
         basket_id=row["basket_id"],
         household_id=row["household_id_min"],

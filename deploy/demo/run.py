@@ -25,16 +25,16 @@ from shared.ids import customer_id
 from shared.persian.phone import canonical
 from shared.settings import SERVICES, Settings
 
-OWNER = "owner@example.com"
 SETTLED_WITHIN_SECONDS = 300
 EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Cafe:
-    """The demo's cafe, its owner's password and its till's key."""
+    """A cafe with its owner's login and password, and its till's key."""
 
     cafe_id: UUID
+    owner: str
     password: str
     api_key: str
 
@@ -72,11 +72,11 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
 def make_cafe(say: Callable[[str], None]) -> Cafe:
     """A cafe without quiet hours, its owner and its till, made as an operator makes them: with `crm`."""
     cafe_id = UUID(_crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
-    password = secrets.token_urlsafe(12)
-    _crm("user", "add", OWNER, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password", password)
+    owner, password = f"owner-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
+    _crm("user", "add", owner, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password", password)
     api_key = _crm("apikey", "create", "till", "--cafe", str(cafe_id))
     say(f"cafe {cafe_id} created")
-    return Cafe(cafe_id, password, api_key)
+    return Cafe(cafe_id, owner, password, api_key)
 
 
 def _crm(*arguments: str) -> str:
@@ -135,10 +135,8 @@ async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
 async def thank_at_once(config: Settings, cafe: Cafe) -> None:
     """Sets the thanks journey to send without its usual minutes, through the API as the owner would."""
     async with httpx2.AsyncClient(timeout=10) as client:
-        signed_in = await client.post(
-            f"{config.identity_url}/sessions", json={"login": OWNER, "password": cafe.password}
-        )
-        signed_in.raise_for_status()
+        body = {"login": cafe.owner, "password": cafe.password}
+        signed_in = (await client.post(f"{config.identity_url}/sessions", json=body)).raise_for_status()
         headers = {"Authorization": f"Bearer {signed_in.json()['token']}"}
         base = api_url(config, "campaign")
         async with asyncio.timeout(30):
@@ -191,15 +189,19 @@ async def watch(pools: dict[str, db.Pool], cafe: Cafe, progress: Progress, say: 
 
 
 async def settled_books(
-    config: Settings, pools: dict[str, db.Pool], cafe: Cafe, baskets: list[dataset.Basket]
+    config: Settings,
+    pools: dict[str, db.Pool],
+    cafe: Cafe,
+    baskets: list[dataset.Basket],
+    within: float = SETTLED_WITHIN_SECONDS,
 ) -> list[str]:
-    """What is still wrong with the books once they balance, or once nothing moves any more."""
+    """What is wrong with the books: nothing, or what is left when they have not moved for `within` seconds."""
     plan = books.expected(baskets, datetime.now(UTC))
     wanted: dict[object, books.Account] = {
         customer_id(config.keys, cafe.cafe_id, canonical(till.phone_of(household))): account
         for household, account in plan.items()
     }
-    until, last = time.monotonic() + SETTLED_WITHIN_SECONDS, None
+    until, last = time.monotonic() + within, None
     while True:
         numbers = (await board.read(pools, cafe.cafe_id)).numbers
         if numbers["points_on_visits"] == sum(account.points for account in plan.values()) or time.monotonic() > until:
@@ -208,7 +210,7 @@ async def settled_books(
             if not found or time.monotonic() > until:
                 return found
         if numbers != last:
-            until, last = time.monotonic() + SETTLED_WITHIN_SECONDS, numbers
+            until, last = time.monotonic() + within, numbers
         await asyncio.sleep(0.2)
 
 
@@ -232,7 +234,7 @@ def _stay(folder: Path, cafe: Cafe, say: Callable[[str], None]) -> None:
             say(f"  {started.part.name:<14} {started.part.url}/docs")
         elif started.part.name == processes.SIMULATOR:
             say(f"  {started.part.name:<14} {started.part.url}/  (what the guests' phones received)")
-    say(f"  sign in as {OWNER} with {cafe.password}, cafe {cafe.cafe_id}; till key {cafe.api_key}")
+    say(f"  sign in as {cafe.owner} with {cafe.password}, cafe {cafe.cafe_id}; till key {cafe.api_key}")
     say("running until you press Ctrl-C")
     with contextlib.suppress(KeyboardInterrupt):
         while True:

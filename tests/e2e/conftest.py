@@ -1,0 +1,111 @@
+"""One running system for all end-to-end tests: every process of it, on the run's engines, with databases of its own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import httpx2
+import pytest
+
+from deploy.crm import processes
+from deploy.demo import run as demo
+from deploy.engines.engine import Engine, free_port, port_is_free
+from shared import db
+from shared.settings import Settings, settings
+from tests import support
+
+
+@dataclass(frozen=True)
+class System:
+    """A running system: `folder` is its home, `environment` what a program needs to reach it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def config(self) -> Settings:
+        return processes.settings_of(self.environment)
+
+    def api(self, service: str) -> str:
+        """The base address of a service's API."""
+        return demo.api_url(self.config, service)
+
+    def part(self, name: str) -> processes.Started:
+        """A running part, as in `visit-worker`."""
+        return next(started for started in processes.read_state(self.folder).started if started.part.name == name)
+
+
+def free_ports() -> int:
+    """A base from which every port of a system is free."""
+    while True:
+        base = free_port()
+        if all(port_is_free(part.port) for part in processes.parts(base, simulator=True)):
+            return base
+
+
+@pytest.fixture(scope="session")
+def system(postgres_server: Engine, kafka_server: Engine, run: support.Run) -> Iterator[System]:
+    """The whole system, started once and stopped at the end."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    folder = run.folder / f"system-{worker}"
+    names = {
+        "CRM_POSTGRES_URL": postgres_server.url,
+        "CRM_KAFKA_SERVERS": kafka_server.url,
+        "CRM_DATABASE_PREFIX": f"t{run.id}_{worker}_e2e_",
+        "CRM_TOPIC_PREFIX": f"t{run.id}.{worker}.e2e.",
+        "CRM_BASE_PORT": str(free_ports()),
+    }
+    with mock.patch.dict(os.environ, names):
+        os.environ.pop("CRM_IDENTITY_URL", None)
+        environment = processes.up(folder, simulator=True, say=print)
+        yield System(folder, environment)
+        processes.down(folder, wipe=False, say=print)
+
+
+@pytest.fixture
+def cafe(system: System) -> Iterator[demo.Cafe]:
+    """A new cafe with an owner and a till, made with the `crm` command."""
+    with mock.patch.dict(os.environ, system.environment):
+        settings.cache_clear()
+        yield demo.make_cafe(print)
+    settings.cache_clear()
+
+
+@pytest.fixture
+async def pools(system: System, cafe: demo.Cafe) -> AsyncIterator[dict[str, db.Pool]]:
+    """A pool on each database, once the cafe is known to every service."""
+    async with demo.opened(system.config) as opened:
+        await demo.known_everywhere(opened, cafe)
+        yield opened
+
+
+@pytest.fixture
+async def till(cafe: demo.Cafe) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client that carries the till's key."""
+    async with httpx2.AsyncClient(timeout=30, headers={"X-Api-Key": cafe.api_key}) as client:
+        yield client
+
+
+@pytest.fixture
+async def owner(system: System, cafe: demo.Cafe) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client signed in as the cafe's owner."""
+    async with httpx2.AsyncClient(timeout=30) as client:
+        body = {"login": cafe.owner, "password": cafe.password}
+        token = (await client.post(f"{system.api('identity')}/sessions", json=body)).raise_for_status().json()["token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+async def eventually(pool: db.Pool, sql: str, *arguments: Any, wanted: Any, within: float = 30) -> None:
+    """Waits until the query's single value is `wanted`; shows the last value when it does not come."""
+    last = None
+    try:
+        async with asyncio.timeout(within):
+            while (last := await pool.fetchval(sql, *arguments)) != wanted:
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"still {last!r}, wanted {wanted!r}: {sql}")
