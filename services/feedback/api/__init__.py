@@ -1,0 +1,11 @@
+"""The HTTP side of the feedback service."""
+
+from fastapi import FastAPI
+
+from services.feedback.api import guest, staff
+from shared.http import make_api
+
+
+def make_app() -> FastAPI:
+    """Guests' pages and staff's routes. Bodies are short: a comment and a handful of numbers."""
+    return make_api("feedback", guest.router, staff.router, max_body=32 * 1024)

@@ -1,0 +1,174 @@
+"""What guests see: the page behind a link, and the same as JSON. Opening a link never changes anything."""
+
+import contextlib
+from collections.abc import Mapping
+from datetime import date
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, ValidationError
+
+from services.feedback import handlers, rules
+from services.feedback.api import page
+from services.feedback.api.tries import Tries
+from services.feedback.models import Sender, Submission
+from shared import db
+from shared.errors import Rejected
+
+router = APIRouter()
+
+STATES = {code: state for state, (code, *_) in handlers.REFUSALS.items()} | {"too_many_tries": "busy"}
+
+
+class LinkView(BaseModel):
+    """What is behind an open link."""
+
+    cafe_name: str | None
+    visit_date: date
+
+
+class Received(BaseModel):
+    """What was made of a submission."""
+
+    feedback_id: UUID
+
+
+@router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
+async def open_page(request: Request, token: str) -> Response:
+    """The form, or why there is none."""
+    try:
+        link = await _look_up(request, token)
+    except Rejected as refused:
+        return _refused(refused)
+    return _html(page.rating_page(link))
+
+
+@router.post("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
+async def send_page(request: Request, token: str, s: str | None = None) -> Response:
+    """Takes the form in and sends the browser on, so that going back or reloading sends nothing twice."""
+    form = {name: value for name, value in (await _form(request)).items() if isinstance(value, str) and value.strip()}
+    try:
+        said = _said(form)
+    except ValidationError as error:
+        return await _form_again(request, token, form, error)
+    try:
+        await _take(request, token, said, s)
+    except Rejected as refused:
+        return _refused(refused)
+    return RedirectResponse(f"{token}/thanks", 303, page.HEADERS)
+
+
+@router.get("/f/{token}/thanks", response_class=HTMLResponse, include_in_schema=False)
+async def thanks_page(request: Request, token: str) -> Response:
+    """Thanks, to whoever has sent something; the form to anybody else."""
+    try:
+        await _look_up(request, token)
+    except Rejected as refused:
+        if refused.code == "link_used":
+            return _html(page.answer_page("thanks"))
+        return _refused(refused)
+    return RedirectResponse(f"../{token}", 303, page.HEADERS)
+
+
+@router.get("/api/feedback/{token}")
+async def look_at_link(request: Request, token: str) -> LinkView:
+    """What an open link is about. Answers 404, 409 or 410 when it can't be used."""
+    link = await _look_up(request, token)
+    return LinkView(cafe_name=link.cafe_name, visit_date=link.visit.visit_date)
+
+
+@router.post("/api/feedback/{token}", status_code=201)
+async def send_feedback(request: Request, token: str, said: Submission, s: str | None = None) -> Received:
+    """Takes a guest's feedback, once per link. `s` tells where the link was found: q for a code, w for a website."""
+    return Received(feedback_id=await _take(request, token, said, s))
+
+
+async def _look_up(request: Request, token: str) -> Any:
+    tries, address = _tries(request), _address(request)
+    _refuse_flood(tries, address)
+    try:
+        async with db.transaction(request.app.state.pool) as conn:
+            return await handlers.find_open_link(conn, token)
+    except Rejected as refused:
+        # Only guesses count: a whole cafe may open its links from one address.
+        if refused.code == "link_unknown":
+            tries.count(address)
+        raise
+
+
+async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
+    tries, address = _tries(request), _address(request)
+    _refuse_flood(tries, address)
+    tries.count(address)
+    async with db.transaction(request.app.state.pool) as conn:
+        feedback_id = await handlers.submit(conn, token, said, rules.source_of(marker), _sender(request))
+    request.app.state.waker.wake()
+    return feedback_id
+
+
+def _tries(request: Request) -> Tries:
+    state = request.app.state
+    if not hasattr(state, "guest_tries"):
+        state.guest_tries = Tries()
+    tries: Tries = state.guest_tries
+    return tries
+
+
+def _refuse_flood(tries: Tries, address: str) -> None:
+    if tries.used_up(address):
+        raise Rejected(
+            "too_many_tries",
+            "Too many tries; wait a minute.",
+            "تلاش‌های زیادی رسیده است؛ یک دقیقه صبر کنید.",
+            status=429,
+        )
+
+
+async def _form(request: Request) -> Mapping[str, Any]:
+    return await request.form(max_files=0, max_fields=10)
+
+
+def _said(form: Mapping[str, str]) -> Submission:
+    return Submission.model_validate(
+        {
+            "overall_rating": form.get("overall_rating"),
+            "category_ratings": {name: form[name] for name in page.RATED if name in form},
+            "comment": form.get("comment"),
+        }
+    )
+
+
+async def _form_again(request: Request, token: str, form: Mapping[str, str], error: ValidationError) -> Response:
+    try:
+        link = await _look_up(request, token)
+    except Rejected as refused:
+        return _refused(refused)
+    fields = {problem["loc"][0] for problem in error.errors()}
+    alert = "نظرتان بلندتر از اندازه است؛ کوتاه‌ترش کنید." if fields == {"comment"} else "لطفاً از یک تا پنج ستاره بدهید."
+    return _html(page.rating_page(link, typed=form, alert=alert), 422)
+
+
+def _sender(request: Request) -> Sender:
+    address = None
+    with contextlib.suppress(ValueError):
+        address = str(ip_address(_address(request)))
+    headers = request.headers
+    return Sender(rules.device_of(headers.get("user-agent", ""), headers.get("accept-language", "")), address)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _refused(refused: Rejected) -> HTMLResponse:
+    state = STATES.get(refused.code)
+    if state is None:
+        raise refused
+    return _html(page.answer_page(state), refused.status)
+
+
+def _html(content: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(content, status, page.HEADERS)

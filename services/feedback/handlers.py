@@ -1,0 +1,222 @@
+"""What the feedback service does: reactions to events, and what guests and staff ask of it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from services.feedback import rules, store
+from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
+from shared import outbox
+from shared.clock import new_id, now
+from shared.crypto import Keys
+from shared.db import Connection, Pool, transaction
+from shared.errors import NotFound, Rejected
+from shared.events.customer import CustomerErased
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
+from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.ids import feedback_token
+
+E = TypeVar("E", VisitRecorded, VisitCorrected, VisitVoided)
+
+REFUSALS = {
+    "unknown": ("link_unknown", "This link is not valid.", "این پیوند معتبر نیست.", 404),
+    "used": ("link_used", "Feedback for this visit was already sent.", "نظر شما دربارهٔ این بازدید ثبت شده است.", 409),
+    "expired": ("link_expired", "This link has expired.", "زمان این پیوند گذشته است.", 410),
+    "closed": ("link_closed", "This link was withdrawn.", "این پیوند دیگر در دسترس نیست.", 410),
+}
+
+
+async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, keys: Keys) -> None:
+    """Keep the visits and give each a link, also those of unknown guests: theirs is printed as a code."""
+    visits = _one_per_visit(events)
+    await store.record_visits(conn, visits)
+    tokens = [feedback_token(keys, event.cafe_id, event.visit_id) for event in visits]
+    await store.make_links(conn, visits, tokens, [rules.link_expires(event.recorded_at) for event in visits])
+
+
+async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
+    """Take over the newest state of the visits."""
+    await store.correct_visits(conn, _one_per_visit(sorted(events, key=lambda event: event.corrected_at)))
+
+
+async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
+    """Close the links of visits that never were. What a guest already said stays said."""
+    await store.void_visits(conn, _one_per_visit(events))
+
+
+async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+    """Empty what the guests said."""
+    newest = {(event.cafe_id, event.customer_id): event for event in sorted(events, key=lambda e: e.occurred_at)}
+    await store.erase_customers(conn, list(newest.values()))
+
+
+async def find_open_link(conn: Connection, token: str) -> Link:
+    """The link, if it can still be used.
+
+    Raises `Rejected` (404, 409 or 410) that says in both languages why it can't.
+    """
+    link = await store.find_link(conn, token) if rules.looks_like_token(token) else None
+    state = rules.link_state(link, now())
+    if link is None or state != "open":
+        raise refusal(state)
+    return link
+
+
+def refusal(state: str) -> Rejected:
+    """What a link in that state is answered with."""
+    code, en, fa, status = REFUSALS[state]
+    return Rejected(code, en, fa, status=status)
+
+
+async def submit(conn: Connection, token: str, said: Submission, source: Source, sender: Sender) -> UUID:
+    """Take what a guest says by way of a link, once. Returns the feedback's id.
+
+    Raises `Rejected` like `find_open_link`; of two submissions at the same moment one is refused as used.
+    """
+    link, moment = await find_open_link(conn, token), now()
+    if not await store.use_link(conn, token, moment):
+        raise refusal("used")
+    feedback = _judged(link.cafe_id, said, moment, source, str(link.link_id), link.visit, sender=sender)
+    await _take_in(conn, feedback, link.visit.visit_at, link.correlation_id)
+    return feedback.feedback_id
+
+
+async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
+    """Take what a guest said to the staff. Returns the feedback's id.
+
+    Raises `Rejected` when the visit is not known or belongs to another guest.
+    """
+    visit = None
+    if entry.visit_id is not None:
+        visit = await store.find_visit(conn, cafe_id, entry.visit_id)
+        if visit is None:
+            raise NotFound("visit", "بازدید")
+        if visit.customer_id and entry.customer_id and visit.customer_id != entry.customer_id:
+            raise Rejected("other_guest", "The visit belongs to another guest.", "این بازدید از مهمان دیگری است.")
+    feedback = _judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
+    await _take_in(conn, feedback, visit.visit_at if visit else None, new_id())
+    return feedback.feedback_id
+
+
+async def respond(conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, user_id: UUID) -> None:
+    """Write down the cafe's answer; a later answer replaces it."""
+    if not await store.respond(conn, cafe_id, feedback_id, text, now(), user_id):
+        raise NotFound("feedback", "این نظر")
+
+
+async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution: str, user_id: UUID) -> None:
+    """Close a follow-up case with how it ended.
+
+    Raises `Rejected` when there is none, or it is closed already.
+    """
+    case = await store.lock_case(conn, cafe_id, case_id)
+    if case is None:
+        raise NotFound("case", "این پرونده")
+    if case["status"] == "closed":
+        raise Rejected("already_closed", "This case is closed already.", "این پرونده پیش‌تر بسته شده است.", status=409)
+    moment = now()
+    await store.close_case(conn, cafe_id, case, resolution, moment, user_id)
+    closed = CaseClosed(
+        cafe_id=cafe_id,
+        occurred_at=moment,
+        customer_id=case["customer_id"],
+        visit_id=case["visit_id"],
+        feedback_id=case["feedback_id"],
+        case_id=case_id,
+    )
+    await outbox.emit(conn, [closed])
+
+
+async def trim_senders(pool: Pool) -> int:
+    """Job: forget from where older feedback came."""
+    async with transaction(pool) as conn:
+        return await store.trim_senders(conn, now() - rules.KEEP_SENDER)
+
+
+async def prune_links(pool: Pool) -> int:
+    """Job: delete links that expired long ago."""
+    async with transaction(pool) as conn:
+        return await store.prune_links(conn, now() - rules.KEEP_DEAD_LINKS)
+
+
+def _one_per_visit(events: Iterable[E]) -> list[E]:
+    # One statement can't write a row twice; the last one given wins.
+    return list({(event.cafe_id, event.visit_id): event for event in events}.values())
+
+
+def _judged(
+    cafe_id: UUID,
+    said: Submission,
+    moment: datetime,
+    source: Source,
+    reference: str | None,
+    visit: Visit | None,
+    *,
+    entry: StaffEntry | None = None,
+    sender: Sender | None = None,
+) -> Feedback:
+    """The row that keeps what was said; a known visit speaks for itself, else the entry does."""
+    ratings: dict[str, int] = {str(name): stars for name, stars in said.category_ratings.items()}
+    return Feedback(
+        feedback_id=new_id(),
+        cafe_id=cafe_id,
+        visit_id=visit.visit_id if visit else None,
+        source=source,
+        source_reference=reference,
+        overall_rating=said.overall_rating,
+        category_ratings=ratings,
+        comment=said.comment,
+        comment_language=rules.language_of(said.comment),
+        categories=rules.categories_of(ratings, said.comment),
+        sentiment_score=rules.sentiment_of(said.comment),
+        follow_up_at=rules.follow_up_due(said.overall_rating, moment),
+        created_at=moment,
+        sender=sender or Sender(),
+        **_context(visit, entry),
+    )
+
+
+def _context(visit: Visit | None, entry: StaffEntry | None) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        name: getattr(entry, name, None)
+        for name in ("customer_id", "table_number", "visit_date", "order_amount", "currency_unit")
+    }
+    if visit is None:
+        return said
+    return {
+        "customer_id": visit.customer_id or said["customer_id"],
+        "table_number": visit.table_number or said["table_number"],
+        "visit_date": visit.visit_date,
+        "order_amount": visit.final_amount,
+        "currency_unit": visit.currency_unit,
+    }
+
+
+async def _take_in(conn: Connection, feedback: Feedback, visit_at: datetime | None, correlation_id: UUID) -> None:
+    await store.insert_feedback(conn, feedback)
+    about: dict[str, Any] = {
+        "cafe_id": feedback.cafe_id,
+        "occurred_at": feedback.created_at,
+        "customer_id": feedback.customer_id,
+        "visit_id": feedback.visit_id,
+        "feedback_id": feedback.feedback_id,
+        "correlation_id": correlation_id,
+    }
+    received = FeedbackReceived(
+        **about,
+        visit_at=visit_at,
+        source=feedback.source,
+        overall_rating=feedback.overall_rating,
+        category_ratings=feedback.category_ratings,
+        categories=feedback.categories,
+        has_comment=feedback.comment is not None,
+    )
+    events: list[FeedbackReceived | CaseOpened] = [received]
+    if feedback.follow_up_at is not None:
+        case_id = new_id()
+        await store.open_case(conn, case_id, feedback, feedback.follow_up_at)
+        events.append(
+            CaseOpened(**about, causation_id=received.event_id, case_id=case_id, due_at=feedback.follow_up_at)
+        )
+    await outbox.emit(conn, events)

@@ -1,0 +1,173 @@
+"""What the feedback service takes in, keeps and answers. Pure data."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.events.base import CurrencyUnit
+from shared.persian.text import latin_digits, normalize
+
+Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
+StaffSource = Literal["staff_tablet", "phone_call", "manual"]
+RatedCategory = Literal["service", "quality", "ambiance"]
+Language = Literal["fa", "en"]
+LinkState = Literal["open", "used", "expired", "closed", "unknown"]
+
+COMMENT_LIMIT = 2000
+
+
+def _number(value: Any) -> Any:
+    # Guests and tablets type Persian digits; true and 4.5 are no stars.
+    if isinstance(value, (bool, float)):
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return latin_digits(value) if isinstance(value, str) else value
+
+
+def _money(value: Any) -> Any:
+    if isinstance(value, (bool, float)):
+        raise PydanticCustomError("decimal_type", "must be a whole number or a string, never a binary fraction")
+    return latin_digits(value) if isinstance(value, str) else value
+
+
+def _text(value: Any) -> Any:
+    return (normalize(value) or None) if isinstance(value, str) else value
+
+
+Rating = Annotated[int, BeforeValidator(_number), Field(ge=1, le=5)]
+Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
+Words = BeforeValidator(_text)
+
+
+class Submission(BaseModel):
+    """What a guest says about a visit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    overall_rating: Rating
+    category_ratings: dict[RatedCategory, Rating] = {}
+    comment: Annotated[str | None, Words, Field(max_length=COMMENT_LIMIT)] = None
+
+
+class StaffEntry(Submission):
+    """What a guest said to somebody of the staff, who writes it down."""
+
+    source: StaffSource
+    source_reference: Annotated[str | None, Words, Field(max_length=100)] = None
+    visit_id: UUID | None = None
+    customer_id: UUID | None = None
+    table_number: Annotated[str | None, Words, Field(max_length=10)] = None
+    visit_date: date | None = None
+    order_amount: Money | None = None
+    currency_unit: CurrencyUnit | None = None
+
+    @model_validator(mode="after")
+    def _amount_has_its_unit(self) -> "StaffEntry":
+        if (self.order_amount is None) != (self.currency_unit is None):
+            raise PydanticCustomError(
+                "amount_without_unit",
+                "order_amount and currency_unit go together",
+                {"fa": "مبلغ سفارش و واحد پول باید با هم بیایند"},
+            )
+        return self
+
+
+class ResponseText(BaseModel):
+    """What the cafe answers to a guest's words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    text: Annotated[
+        str, BeforeValidator(lambda value: _text(value) or ""), Field(min_length=1, max_length=COMMENT_LIMIT)
+    ]
+
+
+class Resolution(BaseModel):
+    """How a follow-up case ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    resolution: Annotated[
+        str, BeforeValidator(lambda value: _text(value) or ""), Field(min_length=1, max_length=COMMENT_LIMIT)
+    ]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The visit that some words are about. `visit_date` is the day on the cafe's wall."""
+
+    visit_id: UUID
+    customer_id: UUID | None
+    visit_at: datetime
+    visit_date: date
+    final_amount: Decimal
+    currency_unit: CurrencyUnit
+    table_number: str | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A feedback link as a guest finds it; `cafe_name` is None while the cafe's own event is on its way."""
+
+    link_id: UUID
+    cafe_id: UUID
+    correlation_id: UUID
+    expires_at: datetime
+    used_at: datetime | None
+    closed_at: datetime | None
+    cafe_name: str | None
+    calendar: Literal["jalali", "gregorian"]
+    visit: Visit
+
+
+@dataclass(frozen=True)
+class Sender:
+    """From where a submission came. Trimmed after some weeks."""
+
+    device_info: dict[str, Any] | None = None
+    ip_address: str | None = None
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """One row of customer_feedback as it is first written."""
+
+    feedback_id: UUID
+    cafe_id: UUID
+    customer_id: UUID | None
+    visit_id: UUID | None
+    source: Source
+    source_reference: str | None
+    overall_rating: int
+    category_ratings: dict[str, int]
+    comment: str | None
+    comment_language: Language
+    categories: list[str]
+    sentiment_score: Decimal | None
+    table_number: str | None
+    visit_date: date | None
+    order_amount: Decimal | None
+    currency_unit: CurrencyUnit | None
+    follow_up_at: datetime | None
+    created_at: datetime
+    sender: Sender
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which feedback staff ask for; None asks for all. `before` is the last id of the page before."""
+
+    words: str | None = None
+    rating_from: int = 1
+    rating_to: int = 5
+    source: Source | None = None
+    category: str | None = None
+    customer_id: UUID | None = None
+    visit_id: UUID | None = None
+    follow_up: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None
+    limit: int = 50

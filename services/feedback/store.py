@@ -1,0 +1,422 @@
+"""Every SQL statement of the feedback service."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from services.feedback.models import Feedback, Filter, Link, Visit
+from shared.clock import new_id
+from shared.crypto import sha256
+from shared.db import Connection
+from shared.events.customer import CustomerErased
+from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.persian.text import search_key
+
+Row = dict[str, Any]
+CaseFilter = Literal["open", "overdue", "closed"]
+PRUNE_AT_ONCE = 1000
+
+# A correction or a void may come first; then the record only adds what those do not say.
+RECORD_VISITS = """
+INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, table_number)
+SELECT cafe_id, visit_id, customer_id, visit_at, amount, unit, left(table_number, 10)
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[], $6::text[], $7::text[])
+    AS t (cafe_id, visit_id, customer_id, visit_at, amount, unit, table_number)
+ORDER BY cafe_id, visit_id
+ON CONFLICT (cafe_id, visit_id) DO UPDATE SET table_number = excluded.table_number
+"""
+MAKE_LINKS = """
+INSERT INTO feedback_links (cafe_id, visit_id, id, customer_id, token_sha256, correlation_id, created_at, expires_at,
+                            closed_at)
+SELECT t.cafe_id, t.visit_id, t.id, v.customer_id, t.token_sha256, t.correlation_id, t.created_at, t.expires_at,
+       v.voided_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::uuid[], $6::timestamptz[], $7::timestamptz[])
+    AS t (cafe_id, visit_id, id, token_sha256, correlation_id, created_at, expires_at)
+JOIN visits v USING (cafe_id, visit_id)
+ORDER BY t.cafe_id, t.visit_id
+ON CONFLICT DO NOTHING
+"""
+CORRECT_VISITS = """
+INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, corrected_at)
+SELECT *
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[], $6::text[], $7::timestamptz[])
+    AS t (cafe_id, visit_id, customer_id, visit_at, amount, unit, corrected_at)
+ORDER BY cafe_id, visit_id
+ON CONFLICT (cafe_id, visit_id) DO UPDATE
+SET customer_id = excluded.customer_id, visit_at = excluded.visit_at, final_amount = excluded.final_amount,
+    currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at
+WHERE kept.corrected_at IS NULL OR kept.corrected_at < excluded.corrected_at
+"""
+# The guest that a corrected visit now belongs to is the one who may use its link.
+MOVE_LINKS = """
+UPDATE feedback_links l SET customer_id = v.customer_id
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+JOIN visits v USING (cafe_id, visit_id)
+WHERE l.cafe_id = t.cafe_id AND l.visit_id = t.visit_id AND l.used_at IS NULL
+  AND l.customer_id IS DISTINCT FROM v.customer_id
+"""
+CORRECT_CONTEXT = """
+UPDATE customer_feedback f
+SET order_amount = v.final_amount, currency_unit = v.currency_unit,
+    visit_date = (v.visit_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date, updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+JOIN visits v USING (cafe_id, visit_id)
+LEFT JOIN cafes c USING (cafe_id)
+WHERE f.cafe_id = t.cafe_id AND f.visit_id = t.visit_id
+"""
+VOID_VISITS = """
+INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, voided_at)
+SELECT *
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[], $6::text[], $7::timestamptz[])
+    AS t (cafe_id, visit_id, customer_id, visit_at, amount, unit, voided_at)
+ORDER BY cafe_id, visit_id
+ON CONFLICT (cafe_id, visit_id) DO UPDATE SET voided_at = coalesce(kept.voided_at, excluded.voided_at)
+"""
+CLOSE_LINKS_OF_VISITS = """
+UPDATE feedback_links l SET closed_at = t.closed_at
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, visit_id, closed_at)
+WHERE l.cafe_id = t.cafe_id AND l.visit_id = t.visit_id AND l.closed_at IS NULL
+"""
+ERASE_LINKS = """
+UPDATE feedback_links l SET closed_at = t.erased_at
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id AND l.closed_at IS NULL AND l.created_at <= t.erased_at
+"""
+ERASE_FEEDBACK = """
+UPDATE customer_feedback f
+SET comment = NULL, comment_language = 'fa', source_reference = NULL, table_number = NULL, response_text = NULL,
+    device_info = NULL, ip_address = NULL, updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE f.cafe_id = t.cafe_id AND f.customer_id = t.customer_id AND f.created_at <= t.erased_at
+"""
+ERASE_CASES = """
+UPDATE feedback_cases f SET resolution = NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE f.cafe_id = t.cafe_id AND f.customer_id = t.customer_id AND f.opened_at <= t.erased_at
+"""
+
+_VISIT_DATE = "(v.visit_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS visit_date"
+FIND_LINK = f"""
+SELECT l.id, l.cafe_id, l.correlation_id, l.expires_at, l.used_at, l.closed_at, l.customer_id,
+       c.name AS cafe_name, coalesce(c.calendar, 'jalali') AS calendar,
+       v.visit_id, v.visit_at, v.final_amount, v.currency_unit, v.table_number, {_VISIT_DATE}
+FROM feedback_links l
+JOIN visits v USING (cafe_id, visit_id)
+LEFT JOIN cafes c USING (cafe_id)
+WHERE l.token_sha256 = $1
+"""  # noqa: S608
+# Of two submissions at once only one finds the link unused.
+USE_LINK = """
+UPDATE feedback_links SET used_at = $2
+WHERE token_sha256 = $1 AND used_at IS NULL AND closed_at IS NULL AND expires_at > $2
+RETURNING id
+"""
+FIND_VISIT = f"""
+SELECT v.visit_id, v.customer_id, v.visit_at, v.final_amount, v.currency_unit, v.table_number, {_VISIT_DATE}
+FROM visits v LEFT JOIN cafes c USING (cafe_id)
+WHERE v.cafe_id = $1 AND v.visit_id = $2 AND v.voided_at IS NULL
+"""  # noqa: S608
+INSERT_FEEDBACK = """
+INSERT INTO customer_feedback (id, cafe_id, customer_id, visit_id, feedback_source, source_reference, overall_rating,
+    category_ratings, comment, comment_language, feedback_categories, sentiment_score, table_number, visit_date,
+    order_amount, currency_unit, follow_up_required, follow_up_date, created_at, updated_at, device_info, ip_address)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20, $21)
+"""
+INSERT_CASE = """
+INSERT INTO feedback_cases (cafe_id, id, feedback_id, customer_id, opened_at, due_at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+_FEEDBACK = """
+SELECT id, customer_id, visit_id, feedback_source, source_reference, overall_rating, category_ratings, comment,
+       comment_language, feedback_categories, sentiment_score, table_number, visit_date, order_amount, currency_unit,
+       response_text, response_date, responded_by, follow_up_required, follow_up_completed, follow_up_date, created_at,
+       updated_at
+FROM customer_feedback
+"""
+GET_FEEDBACK = f"{_FEEDBACK} WHERE cafe_id = $1 AND id = $2"
+# Ids grow with time, so the key itself gives the newest first.
+SEARCH_FEEDBACK = f"""{_FEEDBACK}
+WHERE cafe_id = $1 AND overall_rating BETWEEN $2 AND $3
+  AND ($4::text IS NULL OR feedback_words(comment) @@ to_tsquery('simple', $4))
+  AND ($5::text IS NULL OR feedback_source = $5::feedback_source_enum)
+  AND ($6::text IS NULL OR $6 = ANY (feedback_categories))
+  AND ($7::uuid IS NULL OR customer_id = $7)
+  AND ($8::uuid IS NULL OR visit_id = $8)
+  AND ($9::boolean IS NULL OR (follow_up_required AND NOT follow_up_completed) = $9)
+  AND ($10::timestamptz IS NULL OR created_at >= $10)
+  AND ($11::timestamptz IS NULL OR created_at < $11)
+  AND ($12::uuid IS NULL OR id < $12)
+ORDER BY id DESC LIMIT $13
+"""
+SUMMARIZE = """
+SELECT count(*) AS responses, round(avg(overall_rating), 2) AS average_rating,
+       round(avg((category_ratings ->> 'service')::int), 2) AS average_service,
+       round(avg((category_ratings ->> 'quality')::int), 2) AS average_quality,
+       round(avg((category_ratings ->> 'ambiance')::int), 2) AS average_ambiance,
+       round(avg(sentiment_score), 2) AS average_sentiment,
+       count(*) FILTER (WHERE overall_rating <= 2) AS low_ratings,
+       count(*) FILTER (WHERE response_date IS NOT NULL) AS answered,
+       count(*) FILTER (WHERE follow_up_required AND NOT follow_up_completed) AS open_cases
+FROM customer_feedback WHERE cafe_id = $1 AND created_at >= $2 AND created_at < $3
+"""
+RESPOND = """
+UPDATE customer_feedback SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
+WHERE cafe_id = $1 AND id = $2 RETURNING id
+"""
+LIST_CASES = """
+SELECT k.id, k.feedback_id, k.customer_id, k.status, k.opened_at, k.due_at, k.closed_at, k.closed_by, k.resolution,
+       k.status = 'open' AND k.due_at < $3 AS is_overdue, f.overall_rating, f.comment, f.visit_id
+FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
+WHERE k.cafe_id = $1 AND CASE $2 WHEN 'open' THEN k.status = 'open' WHEN 'closed' THEN k.status = 'closed'
+                         ELSE k.status = 'open' AND k.due_at < $3 END
+ORDER BY k.due_at, k.id LIMIT $4 OFFSET $5
+"""
+LOCK_CASE = """
+SELECT k.id, k.status, k.feedback_id, f.customer_id, f.visit_id
+FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
+WHERE k.cafe_id = $1 AND k.id = $2 FOR UPDATE OF k
+"""
+CLOSE_CASE = """
+UPDATE feedback_cases SET status = 'closed', closed_at = $3, closed_by = $4, resolution = $5
+WHERE cafe_id = $1 AND id = $2
+"""
+COMPLETE_FOLLOW_UP = """
+UPDATE customer_feedback SET follow_up_completed = true, updated_at = $3 WHERE cafe_id = $1 AND id = $2
+"""
+
+TRIM_SENDERS = """
+UPDATE customer_feedback SET ip_address = NULL, device_info = NULL
+WHERE (cafe_id, id) IN (
+    SELECT cafe_id, id FROM customer_feedback
+    WHERE created_at < $1 AND (ip_address IS NOT NULL OR device_info IS NOT NULL) ORDER BY created_at LIMIT $2
+)
+"""
+PRUNE_LINKS = """
+DELETE FROM feedback_links WHERE token_sha256 IN (
+    SELECT token_sha256 FROM feedback_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
+)
+"""
+
+
+def _of(rows: Sequence[VisitRecorded | VisitCorrected | VisitVoided]) -> tuple[list[Any], ...]:
+    return (
+        [event.cafe_id for event in rows],
+        [event.visit_id for event in rows],
+        [event.customer_id for event in rows],
+        [event.occurred_at for event in rows],
+        [event.final_amount for event in rows],
+        [event.currency_unit for event in rows],
+    )
+
+
+async def record_visits(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+    """Keep the visits, each named once in `events`."""
+    await conn.execute(RECORD_VISITS, *_of(events), [event.table_number for event in events])
+
+
+async def make_links(
+    conn: Connection, events: Sequence[VisitRecorded], tokens: Sequence[str], expiries: Sequence[datetime]
+) -> None:
+    """One link for each visit that has none; `tokens` and `expiries` in the order of `events`."""
+    await conn.execute(
+        MAKE_LINKS,
+        [event.cafe_id for event in events],
+        [event.visit_id for event in events],
+        [new_id() for _ in events],
+        [sha256(token) for token in tokens],
+        [event.correlation_id for event in events],
+        [event.recorded_at for event in events],
+        expiries,
+    )
+
+
+async def correct_visits(conn: Connection, events: Sequence[VisitCorrected]) -> None:
+    """The newest state of each visit, in the visit itself, its link, and the feedback about it."""
+    await conn.execute(CORRECT_VISITS, *_of(events), [event.corrected_at for event in events])
+    places = [event.cafe_id for event in events], [event.visit_id for event in events]
+    await conn.execute(MOVE_LINKS, *places)
+    await conn.execute(CORRECT_CONTEXT, *places)
+
+
+async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:
+    """Mark the visits as void, for good, and close their links."""
+    moments = [event.voided_at for event in events]
+    await conn.execute(VOID_VISITS, *_of(events), moments)
+    await conn.execute(
+        CLOSE_LINKS_OF_VISITS, [event.cafe_id for event in events], [event.visit_id for event in events], moments
+    )
+
+
+async def erase_customers(conn: Connection, events: Sequence[CustomerErased]) -> None:
+    """Empty what the guests said and from where; ratings and sums stay."""
+    guests = (
+        [event.cafe_id for event in events],
+        [event.customer_id for event in events],
+        [event.occurred_at for event in events],
+    )
+    for statement in (ERASE_LINKS, ERASE_FEEDBACK, ERASE_CASES):
+        await conn.execute(statement, *guests)
+
+
+async def find_link(conn: Connection, token: str) -> Link | None:
+    """The link with that token, and its visit."""
+    row = await conn.fetchrow(FIND_LINK, sha256(token))
+    if row is None:
+        return None
+    return Link(
+        link_id=row["id"],
+        cafe_id=row["cafe_id"],
+        correlation_id=row["correlation_id"],
+        expires_at=row["expires_at"],
+        used_at=row["used_at"],
+        closed_at=row["closed_at"],
+        cafe_name=row["cafe_name"],
+        calendar=row["calendar"],
+        visit=_visit(row),
+    )
+
+
+async def use_link(conn: Connection, token: str, moment: datetime) -> bool:
+    """Whether the link could still be used; now it is."""
+    return await conn.fetchval(USE_LINK, sha256(token), moment) is not None
+
+
+async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> Visit | None:
+    """The visit, unless it is unknown or void."""
+    row = await conn.fetchrow(FIND_VISIT, cafe_id, visit_id)
+    return _visit(row) if row else None
+
+
+def _visit(row: Any) -> Visit:
+    return Visit(
+        row["visit_id"],
+        row["customer_id"],
+        row["visit_at"],
+        row["visit_date"],
+        row["final_amount"],
+        row["currency_unit"],
+        row["table_number"],
+    )
+
+
+async def insert_feedback(conn: Connection, feedback: Feedback) -> None:
+    """Write one feedback as it was received."""
+    await conn.execute(
+        INSERT_FEEDBACK,
+        feedback.feedback_id,
+        feedback.cafe_id,
+        feedback.customer_id,
+        feedback.visit_id,
+        feedback.source,
+        feedback.source_reference,
+        feedback.overall_rating,
+        feedback.category_ratings,
+        feedback.comment,
+        feedback.comment_language,
+        feedback.categories,
+        feedback.sentiment_score,
+        feedback.table_number,
+        feedback.visit_date,
+        feedback.order_amount,
+        feedback.currency_unit,
+        feedback.follow_up_at is not None,
+        feedback.follow_up_at,
+        feedback.created_at,
+        feedback.sender.device_info,
+        feedback.sender.ip_address,
+    )
+
+
+async def open_case(conn: Connection, case_id: UUID, feedback: Feedback, due_at: datetime) -> None:
+    """A follow-up case of that feedback."""
+    await conn.execute(
+        INSERT_CASE,
+        feedback.cafe_id,
+        case_id,
+        feedback.feedback_id,
+        feedback.customer_id,
+        feedback.created_at,
+        due_at,
+    )
+
+
+async def get_feedback(conn: Connection, cafe_id: UUID, feedback_id: UUID) -> Row | None:
+    """One feedback as staff see it."""
+    row = await conn.fetchrow(GET_FEEDBACK, cafe_id, feedback_id)
+    return dict(row) if row else None
+
+
+async def search_feedback(conn: Connection, cafe_id: UUID, wanted: Filter) -> list[Row]:
+    """Newest first. Words are found by their beginnings, whatever the spelling."""
+    rows = await conn.fetch(
+        SEARCH_FEEDBACK,
+        cafe_id,
+        wanted.rating_from,
+        wanted.rating_to,
+        _tsquery(wanted.words),
+        wanted.source,
+        wanted.category,
+        wanted.customer_id,
+        wanted.visit_id,
+        wanted.follow_up,
+        wanted.since,
+        wanted.until,
+        wanted.before,
+        wanted.limit,
+    )
+    return [dict(row) for row in rows]
+
+
+def _tsquery(words: str | None) -> str | None:
+    keys = "".join(letter if letter.isalnum() else " " for letter in search_key(words or "")).split()
+    return " & ".join(f"{key}:*" for key in keys) or None
+
+
+async def summarize(conn: Connection, cafe_id: UUID, since: datetime, until: datetime) -> Row:
+    """Counts and averages of what was received in [since, until)."""
+    row = await conn.fetchrow(SUMMARIZE, cafe_id, since, until)
+    assert row is not None
+    return dict(row)
+
+
+async def respond(
+    conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, moment: datetime, user_id: UUID
+) -> bool:
+    """Write the cafe's answer; False when there is no such feedback."""
+    return await conn.fetchval(RESPOND, cafe_id, feedback_id, text, moment, user_id) is not None
+
+
+async def list_cases(
+    conn: Connection, cafe_id: UUID, wanted: CaseFilter, moment: datetime, limit: int, offset: int
+) -> list[Row]:
+    """Cases with what they are about, the most urgent first."""
+    return [dict(row) for row in await conn.fetch(LIST_CASES, cafe_id, wanted, moment, limit, offset)]
+
+
+async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> Row | None:
+    """The case, locked until the end of the transaction."""
+    row = await conn.fetchrow(LOCK_CASE, cafe_id, case_id)
+    return dict(row) if row else None
+
+
+async def close_case(
+    conn: Connection, cafe_id: UUID, case: Row, resolution: str, moment: datetime, user_id: UUID
+) -> None:
+    """Close a locked case and complete the follow-up of its feedback."""
+    await conn.execute(CLOSE_CASE, cafe_id, case["id"], moment, user_id, resolution)
+    await conn.execute(COMPLETE_FOLLOW_UP, cafe_id, case["feedback_id"], moment)
+
+
+async def trim_senders(conn: Connection, received_before: datetime) -> int:
+    """Forget address and device of older feedback, some at a time. Returns how many."""
+    return _count(await conn.execute(TRIM_SENDERS, received_before, PRUNE_AT_ONCE))
+
+
+async def prune_links(conn: Connection, expired_before: datetime) -> int:
+    """Delete links that nobody can use any more, some at a time. Returns how many."""
+    return _count(await conn.execute(PRUNE_LINKS, expired_before, PRUNE_AT_ONCE))
+
+
+def _count(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])

@@ -1,0 +1,29 @@
+"""The Kafka side of the feedback service."""
+
+from functools import partial
+
+from services.feedback import handlers
+from shared import access
+from shared.consumer import Reactions
+from shared.events.customer import CustomerErased
+from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.settings import settings
+from shared.worker import Job, run
+
+REACTIONS = Reactions(
+    events={
+        VisitRecorded: partial(handlers.on_visit_recorded, keys=settings().keys),
+        VisitCorrected: handlers.on_visit_corrected,
+        VisitVoided: handlers.on_visit_voided,
+        CustomerErased: handlers.on_customer_erased,
+        **access.REACTIONS,
+    }
+)
+
+JOBS = [
+    Job("feedback.trim_senders", 3600.0, handlers.trim_senders),
+    Job("feedback.prune_links", 3600.0, handlers.prune_links),
+]
+
+if __name__ == "__main__":
+    run("feedback", REACTIONS, JOBS)

@@ -1,0 +1,32 @@
+"""What the service listens to, and records applied by the consumer as they come from Kafka."""
+
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from services.feedback.worker import JOBS, REACTIONS
+from shared.consumer import Consumer
+from shared.events.registry import encode
+from shared.outbox import headers_of
+from tests.feedback.given import KEYS, recorded, voided
+
+
+def test_worker_reads_visits_customers_and_identity() -> None:
+    assert REACTIONS.topics == ["customer.events", "identity.events", "visit.events"]
+    assert {job.name for job in JOBS} == {"feedback.trim_senders", "feedback.prune_links"}
+
+
+def record(event: Any, offset: int) -> ConsumerRecord:
+    headers = tuple((name, value.encode()) for name, value in headers_of(event))
+    key, value = str(event.key).encode(), encode(event)
+    return ConsumerRecord(event.topic, 0, offset, 0, 0, key, value, None, len(key), len(value), headers)
+
+
+async def test_visits_and_their_voids_of_one_batch_end_as_closed_links(database: Any) -> None:
+    pool = await database("feedback")
+    visits = [recorded() for _ in range(20)]
+    events = [*visits, *(voided(visit) for visit in visits[:5]), *visits]
+    await Consumer("feedback", pool, REACTIONS, KEYS).handle([record(event, i) for i, event in enumerate(events)])
+    assert await pool.fetchval("SELECT count(*) FROM feedback_links WHERE closed_at IS NULL") == 15
+    assert await pool.fetchval("SELECT count(*) FROM feedback_links WHERE closed_at IS NOT NULL") == 5
+    assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0
