@@ -72,9 +72,9 @@ AnyPassword = Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
 
 class Command(BaseModel):
-    """A request's body: unknown fields are refused."""
+    """A request's body: unknown fields are refused, and an error never repeats a value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class SignIn(Command):

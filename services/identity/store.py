@@ -21,14 +21,15 @@ FROM cafes AS c
 WHERE c.cafe_id = $1
 FOR UPDATE
 """
-SAVE_CAFE = """
-INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until,
-                   is_active)
+INSERT_CAFE = """
+INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until, is_active)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (cafe_id) DO UPDATE
-SET version = excluded.version, name = excluded.name, time_zone = excluded.time_zone,
-    calendar = excluded.calendar, currency_unit = excluded.currency_unit,
-    quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until, is_active = excluded.is_active
+"""
+UPDATE_CAFE = """
+UPDATE cafes
+SET version = $2, name = $3, time_zone = $4, calendar = $5, currency_unit = $6, quiet_from = $7, quiet_until = $8,
+    is_active = $9
+WHERE cafe_id = $1
 """
 LIST_OWN_CAFES = """
 SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
@@ -135,20 +136,14 @@ async def lock_cafe(conn: Connection, cafe_id: UUID) -> Cafe | None:
     return Cafe(**row) if row else None
 
 
-async def save_cafe(conn: Connection, cafe: Cafe) -> None:
-    """Insert the cafe, or write its new version."""
-    await conn.execute(
-        SAVE_CAFE,
-        cafe.cafe_id,
-        cafe.version,
-        cafe.name,
-        cafe.time_zone,
-        cafe.calendar,
-        cafe.currency_unit,
-        time.fromisoformat(cafe.quiet_from),
-        time.fromisoformat(cafe.quiet_until),
-        cafe.is_active,
-    )
+async def insert_cafe(conn: Connection, cafe: Cafe) -> None:
+    """Keep a new cafe."""
+    await conn.execute(INSERT_CAFE, *_fields_of(cafe))
+
+
+async def update_cafe(conn: Connection, cafe: Cafe) -> None:
+    """Keep the cafe's new version."""
+    await conn.execute(UPDATE_CAFE, *_fields_of(cafe))
 
 
 async def list_own_cafes(conn: Connection, user_id: UUID) -> list[OwnCafe]:
@@ -315,3 +310,9 @@ async def delete_signing_keys(conn: Connection, before: datetime) -> int:
     """How many keys retired before that moment were deleted: no token of theirs is valid any more."""
     rows = await conn.fetch(DELETE_SIGNING_KEYS, before)
     return len(rows)
+
+
+def _fields_of(cafe: Cafe) -> tuple[Any, ...]:
+    quiet = (time.fromisoformat(cafe.quiet_from), time.fromisoformat(cafe.quiet_until))
+    regional = (cafe.time_zone, cafe.calendar, cafe.currency_unit)
+    return (cafe.cafe_id, cafe.version, cafe.name, *regional, *quiet, cafe.is_active)

@@ -15,7 +15,7 @@ from shared.events.identity import BranchChanged, CafeChanged
 async def create_cafe(conn: Connection, command: CreateCafe) -> Cafe:
     """A new cafe, which nobody has access to yet."""
     cafe = Cafe(cafe_id=new_id(), version=1, is_active=True, **command.model_dump())
-    await store.save_cafe(conn, cafe)
+    await store.insert_cafe(conn, cafe)
     await outbox.emit(conn, [_cafe_changed(cafe)])
     return cafe
 
@@ -56,7 +56,7 @@ async def change_cafe(conn: Connection, cafe_id: UUID, command: ChangeCafe) -> C
     cafe = await hold_cafe(conn, cafe_id)
     changes = command.model_dump(exclude_none=True)
     changed = cafe.model_copy(update={**changes, "version": cafe.version + 1})
-    await store.save_cafe(conn, changed)
+    await store.update_cafe(conn, changed)
     await outbox.emit(conn, [_cafe_changed(changed)])
     return changed
 
