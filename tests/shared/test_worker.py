@@ -1,0 +1,131 @@
+"""One worker process of a real service on real Kafka: takes, publishes, shows its health, stops cleanly."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+import httpx2
+import pytest
+import uvicorn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from deploy.engines.engine import free_port
+from shared import outbox
+from shared.consumer import Reactions
+from shared.db import Connection, Pool
+from shared.events.base import caused_by
+from shared.events.feedback import FeedbackReceived
+from shared.events.visit import VisitRecorded
+from shared.worker import Job, Worker
+from tests.conftest import Kafka
+from tests.shared.records import record_of, visit
+from tests.support import Databases
+
+SERVICE = "feedback"
+
+
+async def rate(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+    """A reaction that answers each visit with an event of its own."""
+    answers = [
+        FeedbackReceived(
+            cafe_id=event.cafe_id, occurred_at=event.occurred_at, customer_id=event.customer_id,
+            visit_id=event.visit_id,
+            feedback_id=event.visit_id, visit_at=event.occurred_at, source="website", overall_rating=5,
+            **caused_by(event),
+        )
+        for event in events
+    ]  # fmt: skip
+    await outbox.emit(conn, answers)
+
+
+@contextlib.asynccontextmanager
+async def working(kafka: Kafka, *jobs: Job) -> AsyncIterator[tuple[Worker, str]]:
+    worker = Worker(SERVICE, kafka.config, Reactions({VisitRecorded: rate}), jobs)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(worker.build(), port=port, log_config=None, lifespan="on"))
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(30):
+            while not server.started:
+                await asyncio.sleep(0.02)
+        yield worker, f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def pool(database: Databases) -> Pool:
+    return await database(SERVICE)
+
+
+async def publish(kafka: Kafka, events: Sequence[VisitRecorded]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    for event in events:
+        record = record_of(event, kafka.prefix)
+        await producer.send_and_wait(record.topic, record.value, key=record.key, headers=list(record.headers))
+    await producer.stop()
+
+
+async def answers(kafka: Kafka, count: int) -> list[bytes]:
+    consumer = AIOKafkaConsumer(
+        f"{kafka.prefix}feedback.events", bootstrap_servers=kafka.servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            return [(await consumer.getone()).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_visit_goes_in_and_its_answer_comes_out(pool: Pool, kafka: Kafka) -> None:
+    events = [visit() for _ in range(3)]
+    async with working(kafka) as (_, url), httpx2.AsyncClient() as client:
+        await publish(kafka, events)
+        assert len(await answers(kafka, 3)) == 3
+        assert (await client.get(f"{url}/healthz")).status_code == 200
+        assert (await client.get(f"{url}/readyz")).status_code == 200
+        metrics = (await client.get(f"{url}/metrics", follow_redirects=True)).text
+    assert 'crm_records_total{outcome="applied",service="feedback",topic="visit.events"}' in metrics
+
+
+async def test_offsets_are_committed_so_that_a_second_life_takes_nothing_again(pool: Pool, kafka: Kafka) -> None:
+    async with working(kafka):
+        await publish(kafka, [visit()])
+        await answers(kafka, 1)
+    async with working(kafka) as (worker, _):
+        await publish(kafka, [visit()])
+        await answers(kafka, 2)
+        assert worker.consumer is not None
+    assert await pool.fetchval("SELECT count(*) FROM crm.inbox") == 2
+
+
+async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    topic = f"{kafka.prefix}visit.events"
+    for event in (visit(), visit()):
+        await producer.send(topic, b"{}", partition=0, headers=[("ce_type", b"\xff\xfe")])
+        record = record_of(event)
+        await producer.send(topic, record.value, partition=0, headers=list(record.headers))
+    await producer.flush()
+    await producer.stop()
+    async with working(kafka):
+        assert len(await answers(kafka, 2)) == 2
+    assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0  # an unknown type is passed over
+
+
+async def test_job_runs_until_nothing_is_left_and_in_one_process_at_a_time(pool: Pool, kafka: Kafka) -> None:
+    left, done = [3, 2, 1, 0], asyncio.Event()
+
+    async def work(_: Pool) -> int:
+        rest = left.pop(0)
+        if not rest:
+            done.set()
+        return rest
+
+    async with working(kafka, Job("countdown", 3600, work)), asyncio.timeout(10):
+        await done.wait()
+    assert left == []
