@@ -44,7 +44,7 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 
 test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|local to choose the servers)
 	$(BIN)/crm engines
-	$(BIN)/python -m pytest -n 2 $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 demo: $(READY)  ## Start everything, replay real visits, show them live (VISITS=5000 or all, EXIT=1 to end by itself)
 	$(BIN)/crm demo $(if $(VISITS),--visits $(VISITS)) $(if $(EXIT),--exit)

@@ -9,18 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.crm import engines, parked_commands, processes, views
+from deploy.crm import engines, identity_commands, parked_commands, processes, views
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
+from deploy.demo import commands as demo_commands
 from deploy.engines import kafka_jars, local_postgres
 from deploy.engines.engine import EngineError
 from shared import topics as topic_list
 from shared.settings import settings
 
-app = typer.Typer(
-    help="Servaan CRM: run it, look into it, and look after it.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
+app.command()(demo_commands.demo)
+app.command()(demo_commands.replay)
 out = Console()
 # These look at `.crm/` themselves; every other command wants the addresses of the system that runs.
 ABOUT_THE_SYSTEM_ITSELF = {"up", "down", "status", "logs", "engines", "demo"}

@@ -19,6 +19,13 @@ from shared.settings import Settings, settings
 from tests import support
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One system serves all end-to-end tests, so one of the parallel processes runs them all."""
+    for item in items:
+        if "system" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("system"))
+
+
 @dataclass(frozen=True)
 class System:
     """A running system: `folder` is its home, `environment` what a program needs to reach it."""
