@@ -80,7 +80,7 @@ class Worker:
                 decoder=_as_it_is,
             )
             self.subscriber(self._take)
-        self.subscriber.get_msg = self._next_batch
+            self.subscriber.get_msg = self._next_batch
         return AsgiFastStream(
             self.broker,
             logger=None,
