@@ -41,7 +41,8 @@ class Keys:
 
         Args:
             secret: the newest secret, at least 32 characters.
-            previous: earlier secrets, comma-separated, newest first; the last is the founding one and stays.
+            previous: earlier secrets, comma-separated, newest first. The last is the founding one and stays for
+                ever; one between may go when nothing sealed with it is left.
 
         Raises:
             ValueError: a secret is too short.
@@ -93,11 +94,6 @@ def unseal(keys: Keys, envelope: str, *, table: str, column: str, row: UUID | st
         raise CannotUnseal(f"{table}.{column}: damaged, or moved from another row") from error
 
 
-def sealed_with_newest(keys: Keys, envelope: str) -> bool:
-    """Whether `envelope` needs no re-sealing after the secret was rotated."""
-    return envelope.startswith(f"{_ENVELOPE}.{keys.key_id}.")
-
-
 def phone_hash(keys: Keys, cafe_id: UUID, e164: str) -> bytes:
     """32 bytes by which a cafe finds a guest's number; another cafe's hash of that number is unrelated."""
     return keyed_digest(keys, "phone", cafe_id, e164.encode())
@@ -112,11 +108,6 @@ def keyed_digest(keys: Keys, purpose: str, cafe_id: UUID, message: bytes) -> byt
 def sha256(text: str) -> bytes:
     """SHA-256 (32 bytes) of a text with enough entropy of its own: an API key or a token, never a phone."""
     return hashlib.sha256(text.encode()).digest()
-
-
-def sha256_hex(text: str) -> str:
-    """`sha256` in 64 hexadecimal digits."""
-    return sha256(text).hex()
 
 
 def same(left: bytes, right: bytes) -> bool:

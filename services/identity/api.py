@@ -1,10 +1,10 @@
 """Identity over HTTP: signing in, the published keys, and the management of cafes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
 
 from services.identity import store
 from services.identity.handlers import cafes, people, sessions, tills
@@ -26,12 +26,14 @@ from services.identity.models import (
     SetRole,
     SignIn,
 )
-from shared import db, http
+from shared import db, http, telemetry
 from shared.access import require_role
 from shared.auth import JWKS_PATH, PublicKeys
 from shared.callers import StaffCaller
 from shared.crypto import Keys
 from shared.settings import Settings
+
+KeyId = Annotated[str, Path(pattern="^[A-Za-z0-9]{12}$")]
 
 public = APIRouter(tags=["sessions"])
 managed = APIRouter(prefix="/cafes", tags=["cafes"])
@@ -45,6 +47,7 @@ async def sign_in(request: Request, body: SignIn) -> Session:
         attempt = await sessions.begin_sign_in(conn, keys, body.login)
     matches, fresh = await sessions.password_matches(body.password.get_secret_value(), attempt.password_hash)
     if not matches:
+        telemetry.logger().warning("session.refused", user_id=str(attempt.user_id))
         raise sessions.wrong_password()
     async with db.transaction(pool) as conn:
         return await sessions.finish_sign_in(conn, keys, attempt, request.app.state.settings.identity_url, fresh)
@@ -66,6 +69,7 @@ async def change_password(request: Request, caller: StaffCaller, body: ChangePas
         attempt = await sessions.begin_password_change(conn, keys, caller.user_id)
     matches, _ = await sessions.password_matches(body.old_password.get_secret_value(), attempt.password_hash)
     if not matches:
+        telemetry.logger().warning("password_change.refused", user_id=str(caller.user_id))
         raise sessions.wrong_password()
     fresh = await sessions.hash_password(body.new_password.get_secret_value())
     async with db.transaction(pool) as conn:
@@ -184,7 +188,7 @@ async def create_api_key(request: Request, caller: StaffCaller, cafe_id: UUID, b
 
 
 @managed.delete("/{cafe_id}/api-keys/{key_id}")
-async def revoke_api_key(request: Request, caller: StaffCaller, cafe_id: UUID, key_id: str) -> ApiKeyInfo:
+async def revoke_api_key(request: Request, caller: StaffCaller, cafe_id: UUID, key_id: KeyId) -> ApiKeyInfo:
     """Revokes a till's key at once (managers)."""
     async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
         await require_role(conn, cafe_id, caller.user_id, "manager")

@@ -73,10 +73,7 @@ async def password_matches(password: str, password_hash: str | None) -> tuple[bo
     Without a hash (nobody has that login) it takes as long and answers no.
     """
     async with _hashing:
-        matches, fresh = await asyncio.to_thread(
-            _passwords.verify_and_update, password, password_hash or _hash_of_nothing()
-        )
-    return matches and password_hash is not None, fresh
+        return await asyncio.to_thread(_verify, password, password_hash)
 
 
 async def finish_sign_in(
@@ -166,6 +163,11 @@ def _generate_signing_key(keys: Keys, moment: datetime) -> SigningKey:
 
 def _opened(keys: Keys, key: SigningKey) -> str:
     return unseal(keys, key.private_key_sealed, table="signing_keys", column="private_key_sealed", row=key.key_id)
+
+
+def _verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    matches, fresh = _passwords.verify_and_update(password, password_hash or _hash_of_nothing())
+    return matches and password_hash is not None, fresh
 
 
 @lru_cache(maxsize=1)
