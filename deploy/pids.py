@@ -23,7 +23,8 @@ def identify(pid: int) -> Process:
     Raises ProcessLookupError when there is none (a zombie counts as gone).
     """
     state, started = _stat(pid)
-    if state == "Z":
+    # The first thread of a killed process is a zombie while others still hold its files and ports open.
+    if state == "Z" and _count_threads(pid) <= 1:
         raise ProcessLookupError(pid)
     return Process(pid, started)
 
@@ -96,10 +97,17 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
+def _count_threads(pid: int) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    except FileNotFoundError:
+        return 0
+
+
 def _stat(pid: int) -> tuple[str, int]:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         raise ProcessLookupError(pid) from None
     # The command name may itself hold spaces and brackets; the numbered fields start after its last bracket.
     fields = text.rpartition(")")[2].split()
