@@ -209,7 +209,7 @@ async def _take_in(conn: Connection, feedback: Feedback, visit_at: datetime | No
         source=feedback.source,
         overall_rating=feedback.overall_rating,
         category_ratings=feedback.category_ratings,
-        categories=feedback.categories,
+        categories=[*feedback.categories],
         has_comment=feedback.comment is not None,
     )
     events: list[FeedbackReceived | CaseOpened] = [received]

@@ -15,6 +15,7 @@ from shared.persian.text import latin_digits, normalize
 Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]
 RatedCategory = Literal["service", "quality", "ambiance"]
+Topic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
 Language = Literal["fa", "en"]
 LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 
@@ -35,7 +36,8 @@ def _money(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return (normalize(value) or None) if isinstance(value, str) else value
+    # Half an emoji is valid in JSON and no text for a database.
+    return (normalize(value.encode(errors="ignore").decode()) or None) if isinstance(value, str) else value
 
 
 Rating = Annotated[int, BeforeValidator(_number), Field(ge=1, le=5)]
@@ -144,7 +146,7 @@ class Feedback:
     category_ratings: dict[str, int]
     comment: str | None
     comment_language: Language
-    categories: list[str]
+    categories: list[Topic]
     sentiment_score: Decimal | None
     table_number: str | None
     visit_date: date | None
@@ -163,7 +165,7 @@ class Filter:
     rating_from: int = 1
     rating_to: int = 5
     source: Source | None = None
-    category: str | None = None
+    category: Topic | None = None
     customer_id: UUID | None = None
     visit_id: UUID | None = None
     follow_up: bool | None = None

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from services.feedback.models import Language, Link, LinkState, Source
+from services.feedback.models import Language, Link, LinkState, Source, Topic
 from shared.persian.text import search_key
 
 LINK_LIVES: Final = timedelta(days=14)
@@ -21,7 +21,7 @@ LOW_RATING: Final = 2
 KEEP_SENDER: Final = timedelta(days=30)
 KEEP_DEAD_LINKS: Final = timedelta(days=30)
 
-CATEGORIES: Final = ("service", "quality", "ambiance", "price", "cleanliness", "waiting")
+CATEGORIES: Final[tuple[Topic, ...]] = get_args(Topic)
 
 _TOKEN_FORM: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _SOURCES: Final[dict[str, Source]] = {"q": "qr_code", "w": "website"}
@@ -193,7 +193,7 @@ def _stems(word: str) -> list[str]:
     return [word, *(word.removesuffix(end) for end in _ENDINGS if word.endswith(end) and len(word) - len(end) > 1)]
 
 
-def categories_of(category_ratings: Mapping[str, int], comment: str | None) -> list[str]:
+def categories_of(category_ratings: Mapping[str, int], comment: str | None) -> list[Topic]:
     """What the feedback is about: the categories the guest rated and the topics that the comment names."""
     words = _TOKEN.findall(search_key(comment or ""))
     named = {_TOPIC_OF[stem] for word in words for stem in _stems(word) if stem in _TOPIC_OF}

@@ -197,6 +197,16 @@ async def test_api_refuses_what_is_no_rating(client: httpx2.AsyncClient, pool: P
     assert await count(pool) == 0
 
 
+async def test_comment_loses_what_no_database_can_keep(client: httpx2.AsyncClient, pool: Pool) -> None:
+    visit = recorded()
+    await visits(pool, visit)
+    body = b'{"overall_rating": 4, "comment": "\\ud83d\\u0000 \xd8\xae\xd9\x88\xd8\xa8 \\ud83d\\ude0a"}'
+    headers = {"content-type": "application/json"}
+    answer = await client.post(f"/api/feedback/{token_of(visit)}", content=body, headers=headers)
+    assert answer.status_code == 201
+    assert await pool.fetchval("SELECT comment FROM customer_feedback") == "خوب 😊"
+
+
 async def test_guessing_is_stopped_and_guests_with_links_are_not_counted(
     client: httpx2.AsyncClient, pool: Pool
 ) -> None:
@@ -258,6 +268,7 @@ async def test_staff_search_feedback_in_any_spelling(client: httpx2.AsyncClient,
         ({"follow_up": True}, [cold]),
         ({"category": "quality", "q": "کیک"}, [cake]),
         ({"source": "phone_call"}, []),
+        ({"q": "\x00'!& | (کیک:*"}, [cake]),
     ):
         answer = await client.get(f"/cafes/{CAFE}/feedback", params=query)
         assert [item["id"] for item in answer.json()["items"]] == found, query

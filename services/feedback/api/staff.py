@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from services.feedback import handlers, store
-from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry
+from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry, Topic
 from shared import db
 from shared.access import require_role
 from shared.callers import StaffCaller
@@ -104,7 +104,7 @@ async def search(
     rating_from: Rating = 1,
     rating_to: Rating = 5,
     source: Source | None = None,
-    category: Annotated[str | None, Query(max_length=50)] = None,
+    category: Topic | None = None,
     customer_id: UUID | None = None,
     visit_id: UUID | None = None,
     follow_up: bool | None = None,
