@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8106", description="where guests reach the feedback page")
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
+    sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
+    sms_sender: str | None = Field(None, description="the line that account sends from")
     batch_size: int = Field(1000, ge=1, le=5000)
     log_level: str = "INFO"
 

@@ -1,0 +1,47 @@
+"""What any SMS provider is asked, and what can come out of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.campaign.models import Message, Receipt, SendResult
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where and as whom to speak to a provider."""
+
+    endpoint: str
+    api_key: str = field(repr=False)
+    sender_line: str | None
+
+
+class LookupFailed(Exception):
+    """The provider did not answer a question about earlier messages. Nothing was learned and nothing changed."""
+
+
+class SmsProvider(Protocol):
+    """One account at one provider. `largest_send` and `largest_lookup` are messages per call."""
+
+    name: str
+    largest_send: int
+    largest_lookup: int
+
+    async def send(self, messages: Sequence[Message]) -> Mapping[int, SendResult]:
+        """Hand over messages (at most `largest_send`); results by local id, one for each. Never raises for what the
+        provider or the network did: that is the verdict."""
+        ...
+
+    async def find(self, local_ids: Sequence[int]) -> Mapping[int, Receipt]:
+        """What the provider knows of messages by our own ids, one receipt for each.
+
+        Raises `LookupFailed`.
+        """
+        ...
+
+    async def receipts(self, message_ids: Sequence[str]) -> Mapping[str, Receipt]:
+        """How far messages have come, by the provider's ids, one receipt for each.
+
+        Raises `LookupFailed`.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""Guests whose time has come on a journey, or whom a campaign addresses, become queued messages."""
+
+import hashlib
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from services.campaign.store import campaigns, deliveries, journeys
+from services.campaign.store.deliveries import NewDelivery
+from shared.clock import new_id, now
+from shared.db import Pool, transaction
+
+BATCH: Final = 1000
+CAMPAIGN_LIVES: Final = timedelta(days=2)
+_FIRST: Final = UUID(int=0)
+
+
+def local_id_of(delivery_id: UUID) -> int:
+    """The number by which a provider recognizes a message: 63 bits drawn from the delivery's id."""
+    return int.from_bytes(hashlib.sha256(delivery_id.bytes).digest()[:8], "big") >> 1
+
+
+async def queue_due_runs(pool: Pool) -> int:
+    """Job: up to 1,000 due runs become messages. Returns how many."""
+    moment = now()
+    async with transaction(pool) as conn:
+        rows = await journeys.take_due(conn, moment, BATCH)
+        if not rows:
+            return 0
+        await deliveries.insert(conn, [_from_run(row) for row in rows if row["is_active"]], moment)
+        states = [("queued", None) if row["is_active"] else ("cancelled", "journey_disabled") for row in rows]
+        await journeys.mark_runs(conn, rows, states)
+    return len(rows)
+
+
+def _from_run(row: asyncpg.Record) -> NewDelivery:
+    delivery_id = new_id()
+    return NewDelivery(
+        id=delivery_id,
+        cafe_id=row["cafe_id"],
+        campaign_id=row["campaign_id"],
+        customer_id=row["customer_id"],
+        trigger_id=row["trigger_id"],
+        visit_id=row["trigger_id"] if row["trigger"] == "visit.recorded" else None,
+        local_id=local_id_of(delivery_id),
+        content=row["template_content"],
+        expires_at=row["occurred_at"] + timedelta(minutes=row["max_age_minutes"]),
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+    )
+
+
+async def start_campaigns(pool: Pool) -> int:
+    """Job: the next 1,000 guests of an approved campaign whose date has come become messages. Returns how many.
+
+    It goes on after the last guest queued, so a crash in the middle neither forgets nor repeats anybody.
+    """
+    moment = now()
+    async with transaction(pool) as conn:
+        await campaigns.finish(conn, moment)
+        row = await campaigns.take_due(conn, moment)
+        if row is None:
+            return 0
+        segments = row["target_segment"].get("segments")
+        after = row["expanded_to"] or _FIRST
+        guests = await campaigns.next_recipients(conn, row["cafe_id"], after, segments, BATCH)
+        correlation_id = new_id()
+        await deliveries.insert(conn, [_from_campaign(row, guest, correlation_id) for guest in guests], moment)
+        finished_at = moment if len(guests) < BATCH else None
+        last = guests[-1] if guests else None
+        await campaigns.note_expanded(conn, row["cafe_id"], row["id"], last, finished_at, moment)
+    return max(1, len(guests))
+
+
+def _from_campaign(row: asyncpg.Record, customer_id: UUID, correlation_id: UUID) -> NewDelivery:
+    delivery_id = new_id()
+    return NewDelivery(
+        id=delivery_id,
+        cafe_id=row["cafe_id"],
+        campaign_id=row["id"],
+        customer_id=customer_id,
+        trigger_id=row["id"],
+        visit_id=None,
+        local_id=local_id_of(delivery_id),
+        content=row["template_content"],
+        expires_at=row["scheduled_date"] + CAMPAIGN_LIVES,
+        correlation_id=correlation_id,
+        causation_id=None,
+    )

@@ -1,0 +1,156 @@
+"""What follows from other services' events. Every function takes a batch and touches each table once."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.campaign.handlers.defaults import give_defaults
+from services.campaign.models import Run
+from services.campaign.rules import pace
+from services.campaign.store import audience, campaigns, deliveries, journeys
+from services.campaign.store.audience import Consent, Membership, Profile
+from services.campaign.store.campaigns import Change
+from shared import access, outbox
+from shared.clock import now
+from shared.crypto import Keys, phone_hash, unseal
+from shared.db import Connection
+from shared.events.campaign import MessageDelivered
+from shared.events.customer import (
+    ConsentChanged,
+    CustomerErased,
+    CustomerProfiled,
+    CustomerStatusChanged,
+    SegmentEntered,
+    SegmentLeft,
+)
+from shared.events.feedback import FeedbackReceived
+from shared.events.identity import CafeChanged
+from shared.events.visit import VisitRecorded, VisitVoided
+
+PROFILES: Final = "customer.profiles"
+
+
+async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
+    """Keeps the cafes; one seen for the first time gets its settings, its journeys and its provider."""
+    await access.on_cafe_changed(conn, events)
+    await give_defaults(conn, sorted({event.cafe_id for event in events}))
+
+
+async def on_customer_profiled(conn: Connection, events: Sequence[CustomerProfiled], *, keys: Keys) -> None:
+    """Keeps guests' numbers and names, sealed as they came, and the hash that a reply is found by."""
+    await audience.keep_contacts(conn, [_profile(event, keys) for event in events])
+
+
+def _profile(event: CustomerProfiled, keys: Keys) -> Profile:
+    phone = unseal(keys, event.phone_sealed, table=PROFILES, column="phone", row=event.customer_id)
+    return Profile(
+        cafe_id=event.cafe_id,
+        customer_id=event.customer_id,
+        version=event.version,
+        phone_sealed=event.phone_sealed,
+        phone_hash=phone_hash(keys, event.cafe_id, phone),
+        name_sealed=event.name_sealed,
+        status=event.status,
+        language=event.language,
+        at=event.occurred_at,
+        registered_at=event.registered_at,
+    )
+
+
+async def on_customer_status_changed(conn: Connection, events: Sequence[CustomerStatusChanged]) -> None:
+    """Keeps guests' status; a blocked guest gets nothing from the next decision on."""
+    await audience.set_status(conn, [(e.cafe_id, e.customer_id, e.status, e.occurred_at) for e in events])
+
+
+async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+    """Empties what is personal, and takes back what was waiting to be sent."""
+    await audience.erase(conn, [(event.cafe_id, event.customer_id, event.occurred_at) for event in events])
+
+
+async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged]) -> None:
+    """Keeps guests' latest word. From this commit on no decision is made on an older one."""
+    await audience.keep_consents(
+        conn,
+        [
+            Consent(e.cafe_id, e.customer_id, e.channel, e.purpose, e.granted, e.occurred_at, e.source)
+            for e in events
+        ],
+    )  # fmt: skip
+
+
+async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered]) -> None:
+    """Keeps memberships and puts the guests on the journeys of that segment."""
+    await audience.keep_members(conn, [_membership(event, is_member=True) for event in events])
+    found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "segment.entered")
+    moment = now()
+    runs = [
+        pace.enrol_member(journey, event, moment)
+        for event in events
+        for journey in found.get(event.cafe_id, ())
+        if journey.segment_key == event.segment_key
+    ]
+    await journeys.insert_runs(conn, pace.in_key_order(runs), moment)
+
+
+async def on_segment_left(conn: Connection, events: Sequence[SegmentLeft]) -> None:
+    """Ends memberships."""
+    await audience.keep_members(conn, [_membership(event, is_member=False) for event in events])
+
+
+def _membership(event: SegmentEntered | SegmentLeft, *, is_member: bool) -> Membership:
+    return Membership(
+        event.cafe_id, event.segment_key, event.customer_id, event.segment_id, is_member, event.occurred_at
+    )
+
+
+async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+    """Puts known guests on the journeys that follow a visit; a visit that became known too late is noted as such."""
+    known = [event for event in events if event.customer_id is not None]
+    if not known:
+        return
+    found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in known}), "visit.recorded")
+    moment = now()
+    runs: list[Run] = []
+    for event in known:
+        enrolled = (pace.enrol_visit(journey, event, moment) for journey in found.get(event.cafe_id, ()))
+        runs.extend(run for run in enrolled if run is not None)
+    await journeys.insert_runs(conn, pace.in_key_order(runs), moment)
+
+
+async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
+    """Takes back the thanks for visits that never were, unless a provider has it already."""
+    await journeys.cancel_visits(conn, sorted({(event.cafe_id, event.visit_id) for event in events}))
+
+
+async def on_feedback_received(conn: Connection, events: Sequence[FeedbackReceived]) -> None:
+    """An answer given through the link of a message counts as that message's opening."""
+    answers = [
+        (event.cafe_id, event.customer_id, event.visit_id, event.occurred_at)
+        for event in events
+        if event.source == "sms_link" and event.customer_id and event.visit_id
+    ]
+    if not answers:
+        return
+    opened = await deliveries.mark_opened(conn, answers)
+    await campaigns.count(
+        conn,
+        [
+            Change(row["cafe_id"], row["campaign_id"], delivered=int(row["arrived"]), opened=int(row["first_opened"]))
+            for row in opened
+        ],
+        now(),
+    )
+    await outbox.emit(
+        conn,
+        [
+            MessageDelivered(
+                cafe_id=row["cafe_id"],
+                occurred_at=row["at"],
+                correlation_id=row["correlation_id"],
+                customer_id=row["customer_id"],
+                delivery_id=row["id"],
+                campaign_id=row["campaign_id"],
+            )
+            for row in opened
+            if row["arrived"]
+        ],
+    )

@@ -1,0 +1,206 @@
+"""Whether a message is sent, held or not sent: the checks, in their order, each with what it saw."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from services.campaign.models import (
+    LONGEST_MESSAGE,
+    CafeRules,
+    Check,
+    Contact,
+    Decision,
+    Outcome,
+    Pending,
+    Provider,
+    Tally,
+)
+from services.campaign.rules import pace
+from shared.persian.phone import is_mobile
+
+_ENDED: Final = ("cancelled", "failed")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything a decision rests on. `text` is the whole message, `parts` what an operator bills for it."""
+
+    pending: Pending
+    cafe: CafeRules | None
+    contact: Contact | None
+    text: str = field(repr=False)
+    parts: int
+    providers: Sequence[Provider]
+    tally: Tally
+    moment: datetime
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One check's result; `outcome` is what follows when it did not pass."""
+
+    passed: bool
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome = "skip"
+    hold_until: datetime | None = None
+    provider: Provider | None = None
+
+
+def decide(facts: Facts) -> Decision:
+    """Asks the checks in order and stops at the first that says no.
+
+    A hold beyond the message's expiry is a "no": nobody wants yesterday's thanks.
+    """
+    made: list[Check] = []
+    provider: Provider | None = None
+    for name, ask in CHECKS.items():
+        answer = ask(facts)
+        made.append(Check(name, answer.passed, answer.detail))
+        provider = answer.provider or provider
+        if not answer.passed:
+            return _refusal(facts, name, answer, made)
+    return Decision("send", "all_checks_passed", made, provider=provider)
+
+
+def cost_of(parts: int, provider: Provider) -> Decimal:
+    """What a message is expected to cost, in Rial."""
+    return parts * provider.cost_per_sms
+
+
+def in_priority(providers: Sequence[Provider]) -> list[Provider]:
+    """Active providers, the most wanted (lowest number) first."""
+    return sorted((p for p in providers if p.is_active), key=lambda p: (p.priority_order, p.id))
+
+
+def _refusal(facts: Facts, name: str, answer: Answer, made: Sequence[Check]) -> Decision:
+    until = answer.hold_until
+    if answer.outcome == "hold" and until is not None and until < facts.pending.expires_at:
+        return Decision("hold", name, made, hold_until=until)
+    return Decision("skip", name, made)
+
+
+def _campaign(facts: Facts) -> Answer:
+    return Answer(facts.pending.campaign_status not in _ENDED, {"status": facts.pending.campaign_status})
+
+
+def _expiry(facts: Facts) -> Answer:
+    return Answer(facts.moment < facts.pending.expires_at, {"expires_at": facts.pending.expires_at.isoformat()})
+
+
+def _cafe(facts: Facts) -> Answer:
+    return Answer(facts.cafe is not None and facts.cafe.is_active)
+
+
+def _contact(facts: Facts) -> Answer:
+    contact = facts.contact
+    if contact is not None and contact.phone is not None:
+        return Answer(is_mobile(contact.phone), {"known": True, "mobile": is_mobile(contact.phone)})
+    if contact is not None and contact.erased:
+        return Answer(False, {"known": False, "erased": True})
+    # The profile travels on a topic of its own and may still be under way.
+    patient = facts.moment - facts.pending.queued_at < pace.CONTACT_PATIENCE
+    again = pace.try_again(facts.pending.queued_at, facts.moment)
+    return Answer(False, {"known": False}, "hold" if patient else "skip", again)
+
+
+def _status(facts: Facts) -> Answer:
+    assert facts.contact is not None
+    status = facts.contact.status
+    allowed = status == "active" or (status == "inactive" and facts.pending.purpose == "service")
+    return Answer(allowed, {"status": status})
+
+
+def _line(facts: Facts) -> Answer:
+    assert facts.contact is not None
+    return Answer(not facts.contact.line_blocked)
+
+
+def _consent(facts: Facts) -> Answer:
+    assert facts.contact is not None
+    purpose = facts.pending.purpose
+    recorded = facts.contact.consents.get(purpose)
+    # The guest's own visit is reason enough to thank for it; advertising needs a recorded yes.
+    allowed = recorded is not False if purpose == "service" else recorded is True
+    return Answer(allowed, {"purpose": purpose, "recorded": recorded})
+
+
+def _text(facts: Facts) -> Answer:
+    return Answer(0 < len(facts.text) <= LONGEST_MESSAGE, {"characters": len(facts.text), "parts": facts.parts})
+
+
+def _frequency(facts: Facts) -> Answer:
+    assert facts.cafe is not None
+    sent, cap = facts.tally.today.get(facts.pending.customer_id, 0), facts.cafe.guest_daily_cap
+    return Answer(sent < cap, {"today": sent, "cap": cap})
+
+
+def _quiet_hours(facts: Facts) -> Answer:
+    assert facts.cafe is not None
+    if facts.pending.ignores_quiet_hours:
+        return Answer(True, {"ignored": True})
+    until = pace.quiet_until(facts.cafe, facts.moment)
+    detail = {"from": f"{facts.cafe.quiet_from:%H:%M}", "until": f"{facts.cafe.quiet_until:%H:%M}"}
+    return Answer(until is None, detail, "hold", until)
+
+
+def _provider(facts: Facts) -> Answer:
+    pinned = facts.pending.provider_id
+    asked: list[dict[str, Any]] = []
+    for provider in in_priority(facts.providers):
+        if pinned is not None and provider.id != pinned:
+            # Only the provider that may already have the message recognizes it.
+            continue
+        why = _unavailable(provider, facts)
+        asked.append({"provider": str(provider.id), "name": provider.provider_name, "unavailable": why})
+        if why is None:
+            return Answer(True, {"asked": asked}, provider=provider)
+    limited = facts.cafe is not None and any(str(entry["unavailable"]).endswith("_limit") for entry in asked)
+    until = pace.try_again(facts.pending.queued_at, facts.moment)
+    if limited and facts.cafe is not None:
+        until = pace.next_day(facts.cafe, facts.moment)
+    return Answer(False, {"asked": asked}, "hold", until)
+
+
+def _unavailable(provider: Provider, facts: Facts) -> str | None:
+    if provider.id in facts.pending.refused_by:
+        return "refused"
+    if provider.daily_limit is not None and facts.tally.by_day.get(provider.id, 0) >= provider.daily_limit:
+        return "daily_limit"
+    if provider.monthly_limit is not None and facts.tally.by_month.get(provider.id, 0) >= provider.monthly_limit:
+        return "monthly_limit"
+    return None
+
+
+def _budget(facts: Facts) -> Answer:
+    chosen = _provider(facts).provider
+    assert facts.cafe is not None
+    assert chosen is not None
+    cost = cost_of(facts.parts, chosen)
+    month = facts.tally.month_cost.get(facts.pending.cafe_id, Decimal(0))
+    campaign = facts.pending.spent + facts.tally.campaign_cost.get(facts.pending.campaign_id, Decimal(0))
+    detail = {"cost": str(cost), "campaign": str(campaign), "month": str(month)}
+    fits = _fits(campaign + cost, facts.pending.budget) and _fits(month + cost, facts.cafe.monthly_budget)
+    return Answer(fits, detail)
+
+
+def _fits(amount: Decimal, budget: Decimal | None) -> bool:
+    return budget is None or amount <= budget
+
+
+# Cheapest and most final first; a reason named here is what staff read as "why not".
+CHECKS: Final[Mapping[str, Callable[[Facts], Answer]]] = {
+    "campaign": _campaign,
+    "expiry": _expiry,
+    "cafe": _cafe,
+    "contact": _contact,
+    "status": _status,
+    "line": _line,
+    "consent": _consent,
+    "text": _text,
+    "frequency_cap": _frequency,
+    "quiet_hours": _quiet_hours,
+    "provider": _provider,
+    "budget": _budget,
+}

@@ -1,0 +1,99 @@
+"""When: quiet hours, late triggers, and how often a provider is asked."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.campaign.models import CafeRules, Journey, Run, RunState
+from shared.events.customer import SegmentEntered
+from shared.events.visit import VisitRecorded
+from shared.persian.calendar import day_bounds, local_date
+
+# A provider answers a look-up by our own id for this long; by its own id for two days.
+LOCAL_ID_WINDOW: Final = timedelta(hours=12)
+RECEIPT_WINDOW: Final = timedelta(hours=48)
+# Longer than any call may take: before that, a message in the state "sending" may still be on its way.
+UNKNOWN_AFTER: Final = timedelta(seconds=45)
+CONTACT_PATIENCE: Final = timedelta(hours=1)
+BUSY_WAIT: Final = timedelta(seconds=30)
+SHORTEST_WAIT: Final = timedelta(minutes=2)
+
+_RECEIPT_PAUSES: Final = (
+    (timedelta(minutes=2), timedelta(seconds=20)),
+    (timedelta(minutes=15), timedelta(minutes=2)),
+    (timedelta(hours=2), timedelta(minutes=15)),
+    (RECEIPT_WINDOW, timedelta(hours=2)),
+)
+
+
+def quiet_until(cafe: CafeRules, moment: datetime) -> datetime | None:
+    """The end of the quiet hours that `moment` falls in, by the cafe's own clock; None outside of them.
+
+    Equal bounds mean that there are no quiet hours.
+    """
+    local = moment.astimezone(ZoneInfo(cafe.time_zone))
+    clock, start, end = local.time(), cafe.quiet_from, cafe.quiet_until
+    if start == end:
+        return None
+    inside = start <= clock < end if start < end else clock >= start or clock < end
+    if not inside:
+        return None
+    day = local.date() if clock < end else local.date() + timedelta(days=1)
+    return datetime.combine(day, end, ZoneInfo(cafe.time_zone))
+
+
+def next_day(cafe: CafeRules, moment: datetime) -> datetime:
+    """The next local midnight: when daily limits begin anew."""
+    return day_bounds(local_date(moment, cafe.time_zone), cafe.time_zone)[1]
+
+
+def try_again(queued_at: datetime, moment: datetime) -> datetime:
+    """When to look again at a message that can't go now: sooner while it is young."""
+    return moment + max(SHORTEST_WAIT, (moment - queued_at) / 2)
+
+
+def next_receipt_check(sent_at: datetime, moment: datetime) -> datetime | None:
+    """When to ask about delivery again; None once the provider has forgotten the message."""
+    age = moment - sent_at
+    for until, pause in _RECEIPT_PAUSES:
+        if age < until:
+            return moment + pause
+    return None
+
+
+def enrol_visit(journey: Journey, visit: VisitRecorded, moment: datetime) -> Run | None:
+    """The run of a known guest's visit; None for a guest without a number."""
+    if visit.customer_id is None:
+        return None
+    return _run(journey, visit, visit.visit_id, visit.customer_id, moment)
+
+
+def enrol_member(journey: Journey, entered: SegmentEntered, moment: datetime) -> Run:
+    """The run of a guest who entered the segment. Its occasion is the segment itself: once in a guest's life."""
+    return _run(journey, entered, entered.segment_id, entered.customer_id, moment)
+
+
+def _run(
+    journey: Journey, cause: VisitRecorded | SegmentEntered, trigger_id: UUID, customer_id: UUID, moment: datetime
+) -> Run:
+    late = moment - cause.occurred_at > timedelta(minutes=journey.max_age_minutes)
+    state: RunState = "skipped" if late else "waiting"
+    return Run(
+        cafe_id=journey.cafe_id,
+        journey_id=journey.id,
+        trigger_id=trigger_id,
+        customer_id=customer_id,
+        occurred_at=cause.occurred_at,
+        due_at=cause.occurred_at + timedelta(minutes=journey.delay_minutes),
+        state=state,
+        reason="too_late" if late else None,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.event_id,
+    )
+
+
+def in_key_order(runs: Sequence[Run]) -> list[Run]:
+    """Runs in the order of their key, in which concurrent workers lock rows without deadlock."""
+    return sorted(runs, key=lambda run: (run.cafe_id, run.journey_id, run.trigger_id, run.customer_id))

@@ -1,0 +1,1 @@
+"""Every SQL statement of the campaign service, by what it is about."""

@@ -1,0 +1,282 @@
+"""Campaigns, their counters, and the library of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.campaign.models import CampaignStatus, Purpose
+from shared.db import Connection
+
+COUNT = """
+UPDATE campaigns c
+SET messages_sent = c.messages_sent + t.sent, messages_delivered = c.messages_delivered + t.delivered,
+    messages_failed = c.messages_failed + t.failed, messages_opened = c.messages_opened + t.opened,
+    actual_cost = greatest(0, c.actual_cost + t.cost), reserved_cost = greatest(0, c.reserved_cost + t.reserved),
+    sent_date = CASE WHEN t.sent > 0 THEN $9 ELSE c.sent_date END, updated_at = $9
+FROM (
+    SELECT given.* FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::int[], $7::numeric[],
+                               $8::numeric[])
+        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved)
+    JOIN campaigns l USING (cafe_id, id) ORDER BY cafe_id, id FOR NO KEY UPDATE OF l
+) AS t
+WHERE c.cafe_id = t.cafe_id AND c.id = t.id
+"""
+SELECTED = """
+SELECT id, name, description, campaign_type::text AS campaign_type, purpose::text AS purpose, ignores_quiet_hours,
+target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
+status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
+messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at
+FROM campaigns
+"""
+LIST = SELECTED + "WHERE cafe_id = $1 ORDER BY created_at DESC, id LIMIT $2"
+GET = SELECTED + "WHERE cafe_id = $1 AND id = $2 FOR NO KEY UPDATE"
+INSERT = """
+INSERT INTO campaigns (cafe_id, id, name, description, campaign_type, purpose, ignores_quiet_hours, target_segment,
+                       template_content, template_variables, budget, created_at, updated_at, created_by)
+VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12)
+"""
+UPDATE_TEXT = """
+UPDATE campaigns SET template_content = coalesce($3, template_content),
+                     template_variables = coalesce($4, template_variables),
+                     ignores_quiet_hours = coalesce($5, ignores_quiet_hours),
+                     budget = CASE WHEN $6 THEN $7 ELSE budget END, updated_at = $8
+WHERE cafe_id = $1 AND id = $2
+"""
+# Only these moves exist; anything else leaves the row as it is.
+MOVE = """
+UPDATE campaigns SET status = $4::campaign_status_enum, updated_at = $5
+WHERE cafe_id = $1 AND id = $2 AND status::text = any($3::text[]) RETURNING id
+"""
+APPROVE = "UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4 WHERE cafe_id = $1 AND id = $2"
+SCHEDULE = """
+UPDATE campaigns SET scheduled_date = $3, estimated_recipients = $4, estimated_cost = $5, updated_at = $6
+WHERE cafe_id = $1 AND id = $2
+"""
+COUNT_RECIPIENTS = """
+SELECT count(*)::int FROM contacts g
+WHERE g.cafe_id = $1 AND g.phone_sealed IS NOT NULL AND g.status = 'active' AND g.line_blocked_at IS NULL
+  AND ($2::text[] IS NULL OR EXISTS (
+      SELECT FROM segment_members m
+      WHERE m.cafe_id = g.cafe_id AND m.customer_id = g.customer_id AND m.segment_key = any($2) AND m.is_member
+  ))
+  AND CASE WHEN $3 = 'marketing' THEN EXISTS (
+      SELECT FROM consents s
+      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
+        AND s.purpose = 'marketing' AND s.granted
+  ) ELSE NOT EXISTS (
+      SELECT FROM consents s
+      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
+        AND s.purpose = 'service' AND NOT s.granted
+  ) END
+"""
+TAKE_DUE = """
+SELECT cafe_id, id, target_segment, template_content, status::text AS status, expanded_to, scheduled_date
+FROM campaigns
+WHERE (status = 'scheduled' AND scheduled_date <= $1 AND approved_at IS NOT NULL)
+   OR (status = 'sending' AND expanded_at IS NULL AND scheduled_date <= $1)
+ORDER BY scheduled_date LIMIT 1
+FOR UPDATE SKIP LOCKED
+"""
+NEXT_RECIPIENTS = """
+SELECT g.customer_id FROM contacts g
+WHERE g.cafe_id = $1 AND g.customer_id > $2 AND g.erased_at IS NULL
+  AND ($3::text[] IS NULL OR EXISTS (
+      SELECT FROM segment_members m
+      WHERE m.cafe_id = g.cafe_id AND m.customer_id = g.customer_id AND m.segment_key = any($3) AND m.is_member
+  ))
+ORDER BY g.customer_id LIMIT $4
+"""
+EXPANDED = """
+UPDATE campaigns SET status = 'sending', expanded_to = coalesce($3, expanded_to), expanded_at = $4, updated_at = $5
+WHERE cafe_id = $1 AND id = $2
+"""
+# 'sent': nothing is left to hand over; 'completed': nothing is left to hear of either.
+FINISH = """
+UPDATE campaigns c
+SET status = CASE WHEN c.messages_sent = 0 AND c.messages_failed > 0 THEN 'failed'
+                  WHEN EXISTS (SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
+                               AND d.delivery_status = 'sent' AND d.check_at IS NOT NULL) THEN 'sent'
+                  ELSE 'completed' END::campaign_status_enum,
+    updated_at = $1
+WHERE c.expanded_at IS NOT NULL AND c.status IN ('sending', 'sent')
+  AND NOT EXISTS (SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
+                  AND d.delivery_status IN ('queued', 'sending'))
+  AND NOT (c.status = 'sent' AND EXISTS (
+      SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
+      AND d.delivery_status = 'sent' AND d.check_at IS NOT NULL))
+"""
+LIST_TEMPLATES = """
+SELECT id, name, template_type::text AS template_type, content, variables, category, is_system_template, created_at
+FROM campaign_templates WHERE cafe_id = $1 ORDER BY is_system_template DESC, name, id
+"""
+INSERT_TEMPLATE = """
+INSERT INTO campaign_templates (cafe_id, id, name, template_type, content, variables, category, created_at)
+VALUES ($1, $2, $3, $4::campaign_type_enum, $5, $6, $7, $8)
+"""
+UPDATE_TEMPLATE = """
+UPDATE campaign_templates SET name = $3, template_type = $4::campaign_type_enum, content = $5, variables = $6,
+                              category = $7
+WHERE cafe_id = $1 AND id = $2 AND NOT is_system_template
+"""
+DELETE_TEMPLATE = "DELETE FROM campaign_templates WHERE cafe_id = $1 AND id = $2 AND NOT is_system_template"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a batch adds to a campaign's counters and costs (Rial)."""
+
+    cafe_id: UUID
+    campaign_id: UUID
+    sent: int = 0
+    delivered: int = 0
+    failed: int = 0
+    opened: int = 0
+    cost: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class NewCampaign:
+    """A one-off campaign as it is written down first."""
+
+    cafe_id: UUID
+    id: UUID
+    name: str
+    description: str | None
+    purpose: Purpose
+    ignores_quiet_hours: bool
+    target_segment: dict[str, Any]
+    template: str
+    fallbacks: dict[str, str]
+    budget: Decimal | None
+    created_by: UUID
+
+
+async def count(conn: Connection, changes: Sequence[Change], at: datetime) -> None:
+    """Adds to the counters of campaigns, one statement for any number."""
+    totals: dict[tuple[UUID, UUID], list[Any]] = {}
+    for c in changes:
+        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0)])
+        for i, amount in enumerate((c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved)):
+            total[i] += amount
+    if totals:
+        keys = sorted(totals)
+        await conn.execute(
+            COUNT, [cafe for cafe, _ in keys], [campaign for _, campaign in keys],
+            *([totals[key][i] for key in keys] for i in range(6)), at,
+        )  # fmt: skip
+
+
+async def list_campaigns(conn: Connection, cafe_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """The cafe's newest campaigns, the standing ones of journeys included."""
+    return [dict(row) for row in await conn.fetch(LIST, cafe_id, limit)]
+
+
+async def get(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any] | None:
+    """One campaign, locked."""
+    row = await conn.fetchrow(GET, cafe_id, campaign_id)
+    return dict(row) if row else None
+
+
+async def insert(conn: Connection, new: NewCampaign, at: datetime) -> None:
+    """Adds a draft."""
+    await conn.execute(
+        INSERT, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
+        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by,
+    )  # fmt: skip
+
+
+async def update_text(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, template: str | None, fallbacks: dict[str, str] | None,
+    ignores_quiet_hours: bool | None, set_budget: bool, budget: Decimal | None, at: datetime,
+) -> None:  # fmt: skip
+    """Changes what is not None; the budget only with `set_budget`."""
+    await conn.execute(
+        UPDATE_TEXT, cafe_id, campaign_id, template, fallbacks, ignores_quiet_hours, set_budget, budget, at
+    )
+
+
+async def move(
+    conn: Connection,
+    cafe_id: UUID,
+    campaign_id: UUID,
+    allowed: Sequence[CampaignStatus],
+    to: CampaignStatus,
+    at: datetime,
+) -> bool:
+    """Changes the status from one of `allowed`; False when it was another."""
+    return await conn.fetchval(MOVE, cafe_id, campaign_id, allowed, to, at) is not None
+
+
+async def approve(conn: Connection, cafe_id: UUID, campaign_id: UUID, user_id: UUID, at: datetime) -> None:
+    """Writes down who approved."""
+    await conn.execute(APPROVE, cafe_id, campaign_id, user_id, at)
+
+
+async def schedule(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, when: datetime, recipients: int, cost: Decimal, at: datetime
+) -> None:
+    """Sets the date with the estimate it was decided on; cost in Rial."""
+    await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at)
+
+
+async def count_recipients(conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose) -> int:
+    """Guests who could be sent this now; `segments` None is everybody."""
+    return int(await conn.fetchval(COUNT_RECIPIENTS, cafe_id, segments, purpose))
+
+
+async def take_due(conn: Connection, moment: datetime) -> asyncpg.Record | None:
+    """An approved campaign whose date has come or whose expansion is not finished, locked."""
+    return await conn.fetchrow(TAKE_DUE, moment)
+
+
+async def next_recipients(
+    conn: Connection, cafe_id: UUID, after: UUID, segments: Sequence[str] | None, limit: int
+) -> list[UUID]:
+    """The next guests of a target in the order of their ids."""
+    return [row["customer_id"] for row in await conn.fetch(NEXT_RECIPIENTS, cafe_id, after, segments, limit)]
+
+
+async def note_expanded(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, to: UUID | None, finished_at: datetime | None, at: datetime
+) -> None:
+    """Remembers how far a campaign has been turned into messages."""
+    await conn.execute(EXPANDED, cafe_id, campaign_id, to, finished_at, at)
+
+
+async def finish(conn: Connection, at: datetime) -> None:
+    """Moves campaigns on that have nothing left to send, or to hear of."""
+    await conn.execute(FINISH, at)
+
+
+async def list_templates(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
+    """The cafe's library of texts."""
+    return [dict(row) for row in await conn.fetch(LIST_TEMPLATES, cafe_id)]
+
+
+async def insert_template(
+    conn: Connection, cafe_id: UUID, template_id: UUID, name: str, kind: str, content: str,
+    variables: dict[str, str], category: str | None, at: datetime,
+) -> None:  # fmt: skip
+    """Adds a text to the library."""
+    await conn.execute(INSERT_TEMPLATE, cafe_id, template_id, name, kind, content, variables, category, at)
+
+
+async def update_template(
+    conn: Connection, cafe_id: UUID, template_id: UUID, name: str, kind: str, content: str,
+    variables: dict[str, str], category: str | None,
+) -> bool:  # fmt: skip
+    """Replaces a text of the cafe's own; False when there is none."""
+    done: str = await conn.execute(UPDATE_TEMPLATE, cafe_id, template_id, name, kind, content, variables, category)
+    return done == "UPDATE 1"
+
+
+async def delete_template(conn: Connection, cafe_id: UUID, template_id: UUID) -> bool:
+    """Removes a text of the cafe's own; False when there is none."""
+    done: str = await conn.execute(DELETE_TEMPLATE, cafe_id, template_id)
+    return done == "DELETE 1"

@@ -1,0 +1,344 @@
+"""Messages: queued, claimed, handed over, settled; and the decisions about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.campaign.models import Decision, Handed, Pending, Settled
+from shared.db import Connection
+
+INSERT = """
+INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id,
+                                 message_content, queued_at, due_at, expires_at, correlation_id, causation_id)
+SELECT id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, $12, $12, expires_at,
+       correlation_id, causation_id
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[],
+            $9::timestamptz[], $10::uuid[], $11::uuid[])
+    AS t (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, expires_at, correlation_id,
+          causation_id)
+ON CONFLICT DO NOTHING
+"""
+CLAIM = """
+SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.visit_id, d.local_id, d.message_content AS template,
+       c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
+       c.actual_cost + c.reserved_cost AS spent,
+       CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
+       d.queued_at, d.expires_at, d.delivery_attempts AS attempts, d.provider_id, d.refused_by, d.correlation_id,
+       d.causation_id
+FROM campaign_deliveries d
+JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = d.campaign_id
+LEFT JOIN journeys j ON j.cafe_id = d.cafe_id AND j.campaign_id = d.campaign_id
+WHERE d.delivery_status = 'queued' AND d.due_at <= $1
+ORDER BY d.due_at
+LIMIT $2
+FOR UPDATE OF d SKIP LOCKED
+"""
+SENT_TODAY = """
+SELECT d.customer_id, count(*)::int AS sent
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, since)
+JOIN campaign_deliveries d ON d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id AND d.sending_at >= t.since
+WHERE d.delivery_status NOT IN ('queued', 'skipped')
+GROUP BY d.customer_id
+"""
+START_SENDING = """
+UPDATE campaign_deliveries d
+SET delivery_status = 'sending', delivery_attempts = d.delivery_attempts + 1, sending_at = $10, check_at = $11,
+    recipient_phone_sealed = t.phone, recipient_phone_hash = t.hash, recipient_name_sealed = t.name,
+    personalized_content_sealed = t.text, parts = t.parts, message_cost = t.cost, provider_id = t.provider_id,
+    provider_name = p.provider_name, error_code = NULL, error_message = NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::int[], $8::numeric[],
+            $9::uuid[]) AS t (cafe_id, id, phone, hash, name, text, parts, cost, provider_id)
+JOIN sms_providers p ON p.cafe_id = t.cafe_id AND p.id = t.provider_id
+WHERE d.cafe_id = t.cafe_id AND d.id = t.id
+"""
+PUT_OFF = """
+UPDATE campaign_deliveries d
+SET delivery_status = t.status::delivery_status_enum, due_at = coalesce(t.due_at, d.due_at), error_code = t.reason,
+    refused_by = CASE WHEN t.reason = 'provider' THEN '{}' ELSE d.refused_by END
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[])
+    AS t (cafe_id, id, status, due_at, reason)
+WHERE d.cafe_id = t.cafe_id AND d.id = t.id
+"""
+INSERT_DECISIONS = """
+INSERT INTO send_decisions (id, cafe_id, delivery_id, campaign_id, customer_id, decided_at, outcome, reason,
+                            hold_until, checks)
+SELECT id, cafe_id, delivery_id, campaign_id, customer_id, $10, outcome::decision_outcome_enum, reason, hold_until,
+       checks::jsonb
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::timestamptz[],
+            $9::text[])
+    AS t (id, cafe_id, delivery_id, campaign_id, customer_id, outcome, reason, hold_until, checks)
+"""
+HANDED = """
+SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.provider_id, d.provider_name, d.local_id,
+       d.provider_message_id, d.delivery_status::text AS status, d.parts, d.message_cost AS cost,
+       (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id
+FROM campaign_deliveries d
+JOIN cafes c ON c.cafe_id = d.cafe_id
+JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) ON t.cafe_id = d.cafe_id AND t.id = d.id
+WHERE d.provider_id IS NOT NULL
+ORDER BY d.cafe_id, d.id
+"""
+LOCK_HANDED = HANDED + "FOR UPDATE OF d"
+LEASE_UNSETTLED = """
+UPDATE campaign_deliveries SET check_at = $3
+WHERE (cafe_id, id) IN (
+    SELECT cafe_id, id FROM campaign_deliveries
+    WHERE check_at <= $2 AND delivery_status = $1::delivery_status_enum
+    ORDER BY check_at LIMIT $4 FOR UPDATE SKIP LOCKED
+)
+RETURNING cafe_id, id
+"""
+FIND_BY_MESSAGE = """
+SELECT cafe_id, id FROM campaign_deliveries
+WHERE cafe_id = $1 AND provider_id = $2 AND provider_message_id = any($3::text[])
+"""
+SETTLE = """
+UPDATE campaign_deliveries d
+SET delivery_status = t.status::delivery_status_enum,
+    provider_message_id = coalesce(t.message_id, d.provider_message_id),
+    message_cost = coalesce(t.cost, d.message_cost),
+    error_code = t.error_code, error_message = t.error_message, check_at = t.check_at,
+    due_at = coalesce(t.due_at, d.due_at),
+    refused_by = CASE WHEN t.refused_by IS NULL THEN d.refused_by ELSE d.refused_by || t.refused_by END,
+    provider_id = CASE WHEN t.unpinned THEN NULL ELSE d.provider_id END,
+    sent_at = CASE WHEN t.accepted THEN coalesce(d.sent_at, $13) ELSE d.sent_at END,
+    delivered_at = CASE WHEN t.status = 'delivered' THEN $13 ELSE d.delivered_at END,
+    failed_at = CASE WHEN t.status IN ('failed', 'bounced') THEN $13 ELSE d.failed_at END
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[],
+            $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::boolean[], $12::boolean[])
+    AS t (cafe_id, id, status, message_id, cost, error_code, error_message, check_at, due_at, refused_by, unpinned,
+          accepted)
+WHERE d.cafe_id = t.cafe_id AND d.id = t.id
+"""
+# An answer through the link of a message proves that the message arrived and was opened.
+OPENED = """
+UPDATE campaign_deliveries d
+SET delivery_status = 'opened', opened_at = coalesce(d.opened_at, old.at), link_clicks = d.link_clicks + old.answers,
+    delivered_at = coalesce(d.delivered_at, old.at), check_at = NULL
+FROM (
+    SELECT o.cafe_id, o.id, t.at, t.answers, o.opened_at IS NULL AS first_opened, o.delivered_at IS NULL AS arrived
+    FROM (
+        SELECT cafe_id, customer_id, visit_id, min(at) AS at, count(*)::int AS answers
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS a (cafe_id, customer_id, visit_id, at)
+        GROUP BY cafe_id, customer_id, visit_id
+    ) AS t
+    JOIN campaign_deliveries o
+        ON o.cafe_id = t.cafe_id AND o.customer_id = t.customer_id AND o.visit_id = t.visit_id
+    WHERE o.delivery_status IN ('sent', 'delivered', 'opened')
+    ORDER BY o.cafe_id, o.id
+    FOR UPDATE OF o
+) AS old
+WHERE d.cafe_id = old.cafe_id AND d.id = old.id
+RETURNING d.cafe_id, d.id, d.campaign_id, d.customer_id, d.correlation_id, old.at, old.first_opened, old.arrived
+"""
+REPLIED = """
+UPDATE campaign_deliveries SET reply_received = true
+WHERE (cafe_id, id) = (
+    SELECT cafe_id, id FROM campaign_deliveries
+    WHERE cafe_id = $1 AND recipient_phone_hash = $2 AND sent_at IS NOT NULL ORDER BY sent_at DESC LIMIT 1
+)
+RETURNING customer_id
+"""
+OF_GUEST = """
+SELECT d.id, d.campaign_id, c.name AS campaign, c.purpose::text AS purpose, d.trigger_id, d.visit_id,
+       d.message_content, d.delivery_status::text AS delivery_status, d.delivery_attempts, d.queued_at, d.due_at,
+       d.sent_at, d.delivered_at, d.opened_at, d.failed_at, d.error_code, d.error_message, d.message_cost,
+       d.currency_unit, d.parts, d.provider_name, d.link_clicks, d.reply_received
+FROM campaign_deliveries d JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = d.campaign_id
+WHERE d.cafe_id = $1 AND d.customer_id = $2 ORDER BY d.queued_at DESC, d.id LIMIT $3
+"""
+DECISIONS_OF = """
+SELECT delivery_id, decided_at, outcome::text AS outcome, reason, hold_until, checks
+FROM send_decisions WHERE cafe_id = $1 AND delivery_id = any($2::uuid[]) ORDER BY decided_at, id
+"""
+
+
+@dataclass(frozen=True)
+class NewDelivery:
+    """A message to be; `trigger_id` is the occasion that it may be sent for once."""
+
+    id: UUID
+    cafe_id: UUID
+    campaign_id: UUID
+    customer_id: UUID
+    trigger_id: UUID
+    visit_id: UUID | None
+    local_id: int
+    content: str
+    expires_at: datetime
+    correlation_id: UUID
+    causation_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A claimed message with everything sealed that it is sent with."""
+
+    cafe_id: UUID
+    id: UUID
+    phone_sealed: str = field(repr=False)
+    phone_hash: bytes = field(repr=False)
+    name_sealed: str | None = field(repr=False)
+    text_sealed: str = field(repr=False)
+    parts: int
+    cost: Decimal
+    provider_id: UUID
+
+
+DeliveryKey = tuple[UUID, UUID]
+
+
+async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> None:
+    """Queues messages to be sent at once; one that exists for the same occasion stays as it is."""
+    if not new:
+        return
+    await conn.execute(
+        INSERT,
+        [d.id for d in new],
+        [d.cafe_id for d in new],
+        [d.campaign_id for d in new],
+        [d.customer_id for d in new],
+        [d.trigger_id for d in new],
+        [d.visit_id for d in new],
+        [d.local_id for d in new],
+        [d.content for d in new],
+        [d.expires_at for d in new],
+        [d.correlation_id for d in new],
+        [d.causation_id for d in new],
+        at,
+    )
+
+
+async def claim(conn: Connection, moment: datetime, limit: int) -> list[Pending]:
+    """Messages whose time has come, locked; those another process is deciding on are passed over."""
+    return [Pending(**row) for row in await conn.fetch(CLAIM, moment, limit)]
+
+
+async def sent_today(conn: Connection, guests: Sequence[tuple[UUID, UUID, datetime]]) -> dict[UUID, int]:
+    """How many messages went to each (cafe, guest) since the given start of the cafe's day."""
+    columns = [[guest[i] for guest in guests] for i in range(3)]
+    return {row["customer_id"]: row["sent"] for row in await conn.fetch(SENT_TODAY, *columns)}
+
+
+async def start_sending(conn: Connection, ready: Sequence[Ready], at: datetime, check_at: datetime) -> None:
+    """Marks the messages as on their way. Commit this before anything goes to a provider."""
+    if not ready:
+        return
+    await conn.execute(
+        START_SENDING,
+        [r.cafe_id for r in ready],
+        [r.id for r in ready],
+        [r.phone_sealed for r in ready],
+        [r.phone_hash for r in ready],
+        [r.name_sealed for r in ready],
+        [r.text_sealed for r in ready],
+        [r.parts for r in ready],
+        [r.cost for r in ready],
+        [r.provider_id for r in ready],
+        at,
+        check_at,
+    )
+
+
+async def put_off(conn: Connection, decided: Sequence[tuple[Pending, Decision]]) -> None:
+    """Gives held messages their new time, and closes those that will not be sent."""
+    if not decided:
+        return
+    await conn.execute(
+        PUT_OFF,
+        [pending.cafe_id for pending, _ in decided],
+        [pending.id for pending, _ in decided],
+        ["queued" if decision.outcome == "hold" else "skipped" for _, decision in decided],
+        [decision.hold_until for _, decision in decided],
+        [decision.reason for _, decision in decided],
+    )
+
+
+async def insert_decisions(conn: Connection, decided: Sequence[tuple[UUID, Pending, Decision]], at: datetime) -> None:
+    """Keeps why each message was sent, held or not sent; the ids are made by the caller."""
+    await conn.execute(
+        INSERT_DECISIONS,
+        [row_id for row_id, _, _ in decided],
+        [pending.cafe_id for _, pending, _ in decided],
+        [pending.id for _, pending, _ in decided],
+        [pending.campaign_id for _, pending, _ in decided],
+        [pending.customer_id for _, pending, _ in decided],
+        [decision.outcome for _, _, decision in decided],
+        [decision.reason for _, _, decision in decided],
+        [decision.hold_until for _, _, decision in decided],
+        [msgspec.json.encode(decision.checks).decode() for _, _, decision in decided],
+        at,
+    )
+
+
+async def lease_unsettled(conn: Connection, status: str, moment: datetime, until: datetime, limit: int) -> list[Handed]:
+    """Messages in `status` about which a provider should be asked now; nobody else asks before `until`."""
+    keys = [(row["cafe_id"], row["id"]) for row in await conn.fetch(LEASE_UNSETTLED, status, moment, until, limit)]
+    return [Handed(**row) for row in await conn.fetch(HANDED, *_columns(keys))]
+
+
+async def lock_handed(conn: Connection, keys: Sequence[DeliveryKey]) -> list[Handed]:
+    """The messages as they stand now, locked in the order of their keys."""
+    return [Handed(**row) for row in await conn.fetch(LOCK_HANDED, *_columns(keys))]
+
+
+async def find_by_message(
+    conn: Connection, cafe_id: UUID, provider_id: UUID, message_ids: Sequence[str]
+) -> list[DeliveryKey]:
+    """Our messages by a provider's own ids."""
+    rows = await conn.fetch(FIND_BY_MESSAGE, cafe_id, provider_id, message_ids)
+    return [(row["cafe_id"], row["id"]) for row in rows]
+
+
+async def settle(conn: Connection, settled: Sequence[Settled], at: datetime) -> None:
+    """Writes what became of messages. Lock them first and leave out what changes nothing."""
+    if not settled:
+        return
+    await conn.execute(
+        SETTLE,
+        [s.cafe_id for s in settled],
+        [s.delivery_id for s in settled],
+        [s.status for s in settled],
+        [s.provider_message_id for s in settled],
+        [s.cost for s in settled],
+        [s.error_code for s in settled],
+        [s.error_message for s in settled],
+        [s.check_at for s in settled],
+        [s.due_at for s in settled],
+        [s.refused_by for s in settled],
+        [s.unpinned for s in settled],
+        [s.accepted for s in settled],
+        at,
+    )
+
+
+async def mark_opened(conn: Connection, answers: Sequence[tuple[UUID, UUID, UUID, datetime]]) -> list[asyncpg.Record]:
+    """Notes answers (cafe, guest, visit, when) given through a message's link; returns the messages concerned."""
+    columns = [[answer[i] for answer in answers] for i in range(4)]
+    return await conn.fetch(OPENED, *columns)
+
+
+async def mark_replied(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> UUID | None:
+    """Notes an answer by SMS on the newest message to that number; returns whom it went to."""
+    guest: UUID | None = await conn.fetchval(REPLIED, cafe_id, phone_hash)
+    return guest
+
+
+async def of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """The guest's messages, newest first, each with the decisions about it."""
+    rows = [dict(row) for row in await conn.fetch(OF_GUEST, cafe_id, customer_id, limit)]
+    decisions: dict[UUID, list[dict[str, Any]]] = {}
+    for decision in await conn.fetch(DECISIONS_OF, cafe_id, [row["id"] for row in rows]):
+        found = dict(decision)
+        decisions.setdefault(found.pop("delivery_id"), []).append(found)
+    return [{**row, "decisions": decisions.get(row["id"], [])} for row in rows]
+
+
+def _columns(keys: Sequence[DeliveryKey]) -> tuple[list[UUID], list[UUID]]:
+    return [cafe for cafe, _ in keys], [delivery for _, delivery in keys]

@@ -1,0 +1,220 @@
+"""Journeys, and guests on their way through them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.campaign.models import SYSTEM_USER, Journey, Purpose, Run, Trigger
+from shared.db import Connection
+
+CAFES_WITHOUT_DEFAULTS = """
+SELECT cafe_id FROM unnest($1::uuid[]) AS t (cafe_id)
+WHERE NOT EXISTS (SELECT FROM messaging_settings s WHERE s.cafe_id = t.cafe_id) ORDER BY cafe_id
+"""
+INSERT_SETTINGS = """
+INSERT INTO messaging_settings (cafe_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING cafe_id
+"""
+INSERT_TEMPLATES = """
+INSERT INTO campaign_templates (id, cafe_id, name, template_type, content, variables, category, is_system_template,
+                                created_at)
+SELECT id, cafe_id, name, 'sms', content, variables, category, true, $7
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::text[])
+    AS t (id, cafe_id, name, content, variables, category)
+"""
+INSERT_STANDING = """
+INSERT INTO campaigns (id, cafe_id, name, description, campaign_type, purpose, template_content, template_variables,
+                       status, created_at, updated_at, created_by)
+SELECT id, cafe_id, name, description, 'sms', purpose::message_purpose_enum, content, variables, 'sending', $8, $8, $9
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+    AS t (id, cafe_id, name, description, purpose, content, variables)
+"""
+INSERT_JOURNEYS = """
+INSERT INTO journeys (id, cafe_id, journey_key, name, trigger, segment_key, delay_minutes, campaign_id, created_at,
+                      updated_at)
+SELECT id, cafe_id, journey_key, name, trigger::journey_trigger_enum, segment_key, delay, campaign_id, $9, $9
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::uuid[])
+    AS t (id, cafe_id, journey_key, name, trigger, segment_key, delay, campaign_id)
+"""
+ACTIVE = """
+SELECT id, cafe_id, trigger::text AS trigger, segment_key, delay_minutes, max_age_minutes, campaign_id
+FROM journeys WHERE cafe_id = any($1::uuid[]) AND trigger = $2::journey_trigger_enum AND is_active
+"""
+INSERT_RUNS = """
+INSERT INTO journey_runs (cafe_id, journey_id, trigger_id, customer_id, occurred_at, due_at, state, reason,
+                          correlation_id, causation_id, created_at)
+SELECT cafe_id, journey_id, trigger_id, customer_id, occurred_at, due_at, state::run_state_enum, reason,
+       correlation_id, causation_id, $11
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+            $8::text[], $9::uuid[], $10::uuid[])
+    AS t (cafe_id, journey_id, trigger_id, customer_id, occurred_at, due_at, state, reason, correlation_id,
+          causation_id)
+ON CONFLICT DO NOTHING
+"""
+CANCEL_RUNS = """
+UPDATE journey_runs r SET state = 'cancelled', reason = 'visit_voided'
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+JOIN journeys j ON j.cafe_id = t.cafe_id AND j.trigger = 'visit.recorded'
+WHERE r.cafe_id = t.cafe_id AND r.journey_id = j.id AND r.trigger_id = t.visit_id AND r.state = 'waiting'
+"""
+CANCEL_QUEUED = """
+UPDATE campaign_deliveries d SET delivery_status = 'skipped', error_code = 'visit_voided'
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+JOIN journeys j ON j.cafe_id = t.cafe_id AND j.trigger = 'visit.recorded'
+WHERE d.cafe_id = t.cafe_id AND d.campaign_id = j.campaign_id AND d.trigger_id = t.visit_id
+  AND d.delivery_status = 'queued'
+"""
+TAKE_DUE = """
+SELECT r.cafe_id, r.journey_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
+       j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id, c.template_content
+FROM journey_runs r
+JOIN journeys j ON j.cafe_id = r.cafe_id AND j.id = r.journey_id
+JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_id
+WHERE r.state = 'waiting' AND r.due_at <= $1
+ORDER BY r.due_at
+LIMIT $2
+FOR NO KEY UPDATE OF r SKIP LOCKED
+"""
+MARK_RUNS = """
+UPDATE journey_runs r SET state = t.state::run_state_enum, reason = t.reason
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[])
+    AS t (cafe_id, journey_id, trigger_id, customer_id, state, reason)
+WHERE r.cafe_id = t.cafe_id AND r.journey_id = t.journey_id AND r.trigger_id = t.trigger_id
+  AND r.customer_id = t.customer_id
+"""
+LIST = """
+SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
+       j.is_active, j.campaign_id, c.purpose::text AS purpose, c.ignores_quiet_hours, c.template_content,
+       c.template_variables, c.budget, c.actual_cost, c.cost_per_message, c.messages_sent, c.messages_delivered,
+       c.messages_failed, c.messages_opened, c.sent_date
+FROM journeys j JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_id
+WHERE j.cafe_id = $1 AND ($2::uuid IS NULL OR j.id = $2) ORDER BY j.journey_key
+"""
+UPDATE_JOURNEY = """
+UPDATE journeys SET is_active = coalesce($3, is_active), delay_minutes = coalesce($4, delay_minutes),
+                    max_age_minutes = coalesce($5, max_age_minutes), updated_at = $6
+WHERE cafe_id = $1 AND id = $2
+"""
+RUNS_OF_GUEST = """
+SELECT r.trigger_id, r.occurred_at, r.due_at, r.state::text AS state, r.reason, j.journey_key
+FROM journey_runs r JOIN journeys j ON j.cafe_id = r.cafe_id AND j.id = r.journey_id
+WHERE r.cafe_id = $1 AND r.customer_id = $2 ORDER BY r.due_at DESC, r.trigger_id LIMIT $3
+"""
+
+
+@dataclass(frozen=True)
+class NewJourney:
+    """A journey with its standing campaign and the template it starts from; ids are made by the caller."""
+
+    id: UUID
+    campaign_id: UUID
+    template_id: UUID
+    cafe_id: UUID
+    journey_key: str
+    name: str
+    trigger: Trigger
+    segment_key: str | None
+    delay_minutes: int
+    purpose: Purpose
+    content: str
+    fallbacks: Mapping[str, str]
+    category: str
+
+
+async def insert_settings(conn: Connection, cafe_ids: Sequence[UUID]) -> list[UUID]:
+    """Gives cafes their messaging settings; returns those that had none."""
+    missing = [row["cafe_id"] for row in await conn.fetch(CAFES_WITHOUT_DEFAULTS, cafe_ids)]
+    return [row["cafe_id"] for row in await conn.fetch(INSERT_SETTINGS, missing)] if missing else []
+
+
+async def insert_journeys(conn: Connection, new: Sequence[NewJourney], at: datetime) -> None:
+    """Adds journeys, each with its template and its standing campaign."""
+    cafes, names = [n.cafe_id for n in new], [n.name for n in new]
+    contents, fallbacks = [n.content for n in new], [n.fallbacks for n in new]
+    await conn.execute(
+        INSERT_TEMPLATES, [n.template_id for n in new], cafes, names, contents, fallbacks,
+        [n.category for n in new], at,
+    )  # fmt: skip
+    await conn.execute(
+        INSERT_STANDING, [n.campaign_id for n in new], cafes, names, [n.journey_key for n in new],
+        [n.purpose for n in new], contents, fallbacks, at, SYSTEM_USER,
+    )  # fmt: skip
+    await conn.execute(
+        INSERT_JOURNEYS, [n.id for n in new], cafes, [n.journey_key for n in new], names, [n.trigger for n in new],
+        [n.segment_key for n in new], [n.delay_minutes for n in new], [n.campaign_id for n in new], at,
+    )  # fmt: skip
+
+
+async def active_journeys(conn: Connection, cafe_ids: Sequence[UUID], trigger: Trigger) -> dict[UUID, list[Journey]]:
+    """Running journeys of these cafes on that trigger, by cafe."""
+    found: dict[UUID, list[Journey]] = {}
+    for row in await conn.fetch(ACTIVE, cafe_ids, trigger):
+        found.setdefault(row["cafe_id"], []).append(Journey(**row))
+    return found
+
+
+async def insert_runs(conn: Connection, runs: Sequence[Run], at: datetime) -> None:
+    """Puts guests on their way; who is already on the same way stays where they are."""
+    if not runs:
+        return
+    await conn.execute(
+        INSERT_RUNS,
+        [r.cafe_id for r in runs],
+        [r.journey_id for r in runs],
+        [r.trigger_id for r in runs],
+        [r.customer_id for r in runs],
+        [r.occurred_at for r in runs],
+        [r.due_at for r in runs],
+        [r.state for r in runs],
+        [r.reason for r in runs],
+        [r.correlation_id for r in runs],
+        [r.causation_id for r in runs],
+        at,
+    )
+
+
+async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> None:
+    """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider."""
+    cafes, ids = [cafe for cafe, _ in visits], [visit for _, visit in visits]
+    # A run that becomes a delivery at this moment is locked: the second statement then sees the delivery.
+    await conn.execute(CANCEL_RUNS, cafes, ids)
+    await conn.execute(CANCEL_QUEUED, cafes, ids)
+
+
+async def take_due(conn: Connection, moment: datetime, limit: int) -> list[asyncpg.Record]:
+    """Runs whose time has come, locked, with their journey's text."""
+    return await conn.fetch(TAKE_DUE, moment, limit)
+
+
+async def mark_runs(conn: Connection, rows: Sequence[asyncpg.Record], states: Sequence[tuple[str, str | None]]) -> None:
+    """Sets (state, reason) of the runs."""
+    await conn.execute(
+        MARK_RUNS,
+        [row["cafe_id"] for row in rows],
+        [row["journey_id"] for row in rows],
+        [row["trigger_id"] for row in rows],
+        [row["customer_id"] for row in rows],
+        [state for state, _ in states],
+        [reason for _, reason in states],
+    )
+
+
+async def list_journeys(conn: Connection, cafe_id: UUID, journey_id: UUID | None = None) -> list[dict[str, Any]]:
+    """The cafe's journeys, or the one, with their texts and what they have sent."""
+    return [dict(row) for row in await conn.fetch(LIST, cafe_id, journey_id)]
+
+
+async def update_journey(
+    conn: Connection, cafe_id: UUID, journey_id: UUID, is_active: bool | None, delay: int | None, max_age: int | None,
+    at: datetime,
+) -> None:  # fmt: skip
+    """Changes what is not None. `delay` and `max_age` in minutes."""
+    await conn.execute(UPDATE_JOURNEY, cafe_id, journey_id, is_active, delay, max_age, at)
+
+
+async def runs_of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """The guest's ways through journeys, newest first."""
+    return [dict(row) for row in await conn.fetch(RUNS_OF_GUEST, cafe_id, customer_id, limit)]

@@ -1,0 +1,149 @@
+"""Cafes' messaging rules, their accounts at providers, and what has been used of them."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.campaign.models import CafeRules, Provider
+from shared.db import Connection
+
+CAFE_RULES = """
+SELECT c.cafe_id, c.name, c.time_zone, c.calendar, c.quiet_from, c.quiet_until, c.is_active, s.guest_daily_cap,
+       s.monthly_budget
+FROM cafes c JOIN messaging_settings s ON s.cafe_id = c.cafe_id
+WHERE c.cafe_id = any($1::uuid[])
+"""
+# Their lock lets one sender at a time decide for a cafe, so limits and budgets hold also with several senders.
+LOCK_PROVIDERS = """
+SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
+       daily_limit, monthly_limit
+FROM sms_providers WHERE cafe_id = any($1::uuid[]) ORDER BY cafe_id, id FOR NO KEY UPDATE
+"""
+READ_PROVIDERS = """
+SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
+       daily_limit, monthly_limit
+FROM sms_providers WHERE id = any($1::uuid[])
+"""
+USAGE = """
+SELECT u.cafe_id, u.provider_id, coalesce(sum(u.messages) FILTER (WHERE u.day = t.today), 0)::int AS today,
+       sum(u.messages)::int AS month, sum(u.cost) AS cost
+FROM unnest($1::uuid[], $2::date[], $3::date[]) AS t (cafe_id, today, month_start)
+JOIN sms_usage u ON u.cafe_id = t.cafe_id AND u.day BETWEEN t.month_start AND t.today
+GROUP BY u.cafe_id, u.provider_id
+"""
+ADD_USAGE = """
+INSERT INTO sms_usage AS kept (cafe_id, provider_id, day, messages, cost)
+SELECT cafe_id, provider_id, day, sum(messages), sum(cost)
+FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::int[], $5::numeric[])
+    AS t (cafe_id, provider_id, day, messages, cost)
+GROUP BY cafe_id, provider_id, day ORDER BY cafe_id, provider_id, day
+ON CONFLICT (cafe_id, provider_id, day) DO UPDATE
+SET messages = greatest(0, kept.messages + excluded.messages), cost = greatest(0, kept.cost + excluded.cost)
+"""
+TAKE_BACK_USAGE = """
+UPDATE sms_usage u SET messages = greatest(0, u.messages + t.messages), cost = greatest(0, u.cost + t.cost)
+FROM (
+    SELECT cafe_id, provider_id, day, sum(messages) AS messages, sum(cost) AS cost
+    FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::int[], $5::numeric[])
+        AS given (cafe_id, provider_id, day, messages, cost)
+    GROUP BY cafe_id, provider_id, day
+) AS t
+WHERE u.cafe_id = t.cafe_id AND u.provider_id = t.provider_id AND u.day = t.day
+"""
+INSERT = """
+INSERT INTO sms_providers (id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms,
+                           is_active, priority_order, daily_limit, monthly_limit, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+UPDATE = """
+UPDATE sms_providers
+SET api_endpoint = $3, api_key_sealed = CASE WHEN $12 THEN $4 ELSE api_key_sealed END, sender_line = $5,
+    cost_per_sms = $6, is_active = $7, priority_order = $8, daily_limit = $9, monthly_limit = $10
+WHERE cafe_id = $1 AND id = $2 AND provider_name = $11
+"""
+LIST = """
+SELECT p.id, p.provider_name, p.api_endpoint, p.sender_line, p.cost_per_sms, p.currency_unit, p.is_active,
+       p.priority_order, p.daily_limit, p.monthly_limit, p.created_at, coalesce(u.messages, 0) AS sent_today
+FROM sms_providers p
+LEFT JOIN sms_usage u ON u.cafe_id = p.cafe_id AND u.provider_id = p.id AND u.day = $2
+WHERE p.cafe_id = $1 ORDER BY p.priority_order, p.id
+"""
+GET_SETTINGS = "SELECT guest_daily_cap, monthly_budget, currency_unit FROM messaging_settings WHERE cafe_id = $1"
+SET_SETTINGS = "UPDATE messaging_settings SET guest_daily_cap = $2, monthly_budget = $3 WHERE cafe_id = $1"
+
+Usage = tuple[UUID, UUID, date, int, Decimal]
+
+
+async def cafe_rules(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, CafeRules]:
+    """What each cafe decided for its messages; cafes not known yet are missing."""
+    return {row["cafe_id"]: CafeRules(**row) for row in await conn.fetch(CAFE_RULES, cafe_ids)}
+
+
+async def lock_providers(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, list[Provider]]:
+    """The cafes' providers, locked until the transaction ends."""
+    found: dict[UUID, list[Provider]] = {}
+    for row in await conn.fetch(LOCK_PROVIDERS, cafe_ids):
+        found.setdefault(row["cafe_id"], []).append(Provider(**row))
+    return found
+
+
+async def read_providers(conn: Connection, provider_ids: Sequence[UUID]) -> dict[UUID, Provider]:
+    """Providers by id."""
+    return {row["id"]: Provider(**row) for row in await conn.fetch(READ_PROVIDERS, provider_ids)}
+
+
+async def usage(conn: Connection, cafes: Sequence[tuple[UUID, date, date]]) -> list[asyncpg.Record]:
+    """For (cafe, today, first day of its month): each provider's messages today and this month, and the month's cost
+    in Rial."""
+    return await conn.fetch(USAGE, *([cafe[i] for cafe in cafes] for i in range(3)))
+
+
+async def add_usage(conn: Connection, used: Sequence[Usage]) -> None:
+    """Counts messages and cost handed to providers, by (cafe, provider, local day)."""
+    if used:
+        await conn.execute(ADD_USAGE, *([row[i] for row in used] for i in range(5)))
+
+
+async def correct_usage(conn: Connection, used: Sequence[Usage]) -> None:
+    """Adds (mostly negative) corrections to days that have been counted."""
+    if used:
+        await conn.execute(TAKE_BACK_USAGE, *([row[i] for row in used] for i in range(5)))
+
+
+async def insert(conn: Connection, provider: Provider, at: datetime) -> None:
+    """Adds an account."""
+    await conn.execute(
+        INSERT, provider.id, provider.cafe_id, provider.provider_name, provider.api_endpoint, provider.api_key_sealed,
+        provider.sender_line, provider.cost_per_sms, provider.is_active, provider.priority_order,
+        provider.daily_limit, provider.monthly_limit, at,
+    )  # fmt: skip
+
+
+async def update(conn: Connection, provider: Provider, *, with_key: bool) -> bool:
+    """Replaces all but the provider's name; the key only `with_key`. False when there is no such account."""
+    done: str = await conn.execute(
+        UPDATE, provider.cafe_id, provider.id, provider.api_endpoint, provider.api_key_sealed, provider.sender_line,
+        provider.cost_per_sms, provider.is_active, provider.priority_order, provider.daily_limit,
+        provider.monthly_limit, provider.provider_name, with_key,
+    )  # fmt: skip
+    return done == "UPDATE 1"
+
+
+async def list_providers(conn: Connection, cafe_id: UUID, today: date) -> list[dict[str, Any]]:
+    """The cafe's accounts without their keys, with what was sent today."""
+    return [dict(row) for row in await conn.fetch(LIST, cafe_id, today)]
+
+
+async def get_settings(conn: Connection, cafe_id: UUID) -> dict[str, Any] | None:
+    """The cafe's messaging rules."""
+    row = await conn.fetchrow(GET_SETTINGS, cafe_id)
+    return dict(row) if row else None
+
+
+async def set_settings(conn: Connection, cafe_id: UUID, daily_cap: int, monthly_budget: Decimal | None) -> None:
+    """Replaces the cafe's messaging rules; the budget in Rial."""
+    await conn.execute(SET_SETTINGS, cafe_id, daily_cap, monthly_budget)

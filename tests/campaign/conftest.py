@@ -1,0 +1,207 @@
+"""A cafe with guests, and a provider on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from deploy.simulators.kavenegar import make_app
+from deploy.simulators.network import Fault, Network
+from services.campaign.handlers import queueing, reactions, sending
+from services.campaign.handlers.providers import kavenegar
+from shared.clock import new_id, now
+from shared.crypto import seal
+from shared.db import Pool, transaction
+from shared.events.base import Event
+from shared.events.customer import ConsentChanged, CustomerProfiled, SegmentEntered
+from shared.events.identity import AccessGranted, CafeChanged, Role
+from shared.events.registry import decode
+from shared.events.visit import VisitRecorded, VisitVoided
+from shared.ids import customer_id
+from shared.settings import Settings
+
+API_KEY = "the-installation-s-key"
+PHONE = "+989121112233"
+
+
+@dataclass
+class Simulator:
+    """The provider: its address, and what it holds."""
+
+    url: str
+    network: Network
+
+    @property
+    def texts(self) -> list[str]:
+        """What guests received, oldest first."""
+        return [message.message for message in self.network.sent]
+
+    def fail(self, kind: Any, *, code: int = 409, seconds: float = 60.0, times: int = 1) -> None:
+        """Lets the next calls fail."""
+        self.network.faults.extend([Fault(kind, code, seconds)] * times)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    network = Network(step_seconds=None)
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(network, API_KEY), port=0, log_level="critical", timeout_graceful_shutdown=0)
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Simulator(f"http://127.0.0.1:{port}", network)
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+def campaign_config(config: Settings, simulator: Simulator) -> Settings:
+    return config.model_copy(
+        update={
+            "sms_endpoint": simulator.url,
+            "sms_api_key": SecretStr(API_KEY),
+            "sms_sender": "10004346",
+            "public_url": "https://cafe.example",
+        }
+    )
+
+
+@dataclass
+class World:
+    """One cafe as its events made it, and the jobs that send for it."""
+
+    pool: Pool
+    config: Settings
+    cafe_id: UUID = field(default_factory=new_id)
+
+    async def react(self, react: Any, *events: Event, **bound: Any) -> None:
+        async with transaction(self.pool) as conn:
+            await react(conn, events, **bound)
+
+    async def open_cafe(self, version: int = 1, **changes: Any) -> None:
+        """Without quiet hours, unless `changes` says otherwise."""
+        values = {
+            "name": "کافه نمونه", "time_zone": "Asia/Tehran", "calendar": "jalali", "currency_unit": "IRT",
+            "quiet_from": "00:00", "quiet_until": "00:00",
+        } | changes  # fmt: skip
+        cafe = CafeChanged(cafe_id=self.cafe_id, occurred_at=now(), version=version, **values)
+        await self.react(reactions.on_cafe_changed, cafe)
+
+    async def add_guest(
+        self, phone: str = PHONE, name: str | None = "سارا", *, marketing: bool | None = True, version: int = 1
+    ) -> UUID:
+        guest = customer_id(self.config.keys, self.cafe_id, phone)
+
+        def sealed(text: str, column: str) -> str:
+            return seal(self.config.keys, text, table="customer.profiles", column=column, row=guest)
+
+        profile = CustomerProfiled(
+            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, version=version,
+            phone_sealed=sealed(phone, "phone"), name_sealed=sealed(name, "name") if name else None,
+            registered_at=now(),
+        )  # fmt: skip
+        await self.react(reactions.on_customer_profiled, profile, keys=self.config.keys)
+        if marketing is not None:
+            await self.consent(guest, granted=marketing)
+        return guest
+
+    async def consent(self, guest: UUID, *, granted: bool, purpose: Any = "marketing") -> None:
+        word = ConsentChanged(
+            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, channel="sms", purpose=purpose,
+            granted=granted, source="test",
+        )  # fmt: skip
+        await self.react(reactions.on_consent_changed, word)
+
+    def visit(self, guest: UUID | None, *, minutes_ago: float = 10, visit_id: UUID | None = None) -> VisitRecorded:
+        return VisitRecorded(
+            cafe_id=self.cafe_id, occurred_at=now() - timedelta(minutes=minutes_ago), visit_id=visit_id or new_id(),
+            customer_id=guest, device_id="till-1", receipt_number="1", final_amount=Decimal(100),
+            currency_unit="IRT", total_amount=Decimal(100), discount_amount=Decimal(0),
+        )  # fmt: skip
+
+    async def record_visit(self, guest: UUID | None, *, minutes_ago: float = 10) -> VisitRecorded:
+        visit = self.visit(guest, minutes_ago=minutes_ago)
+        await self.react(reactions.on_visit_recorded, visit)
+        return visit
+
+    async def void(self, visit: VisitRecorded) -> None:
+        voided = VisitVoided(
+            cafe_id=self.cafe_id, occurred_at=visit.occurred_at, visit_id=visit.visit_id,
+            customer_id=visit.customer_id, device_id="till-1", receipt_number="1", final_amount=Decimal(100),
+            currency_unit="IRT", voided_at=now(),
+        )  # fmt: skip
+        await self.react(reactions.on_visit_voided, voided)
+
+    async def enter_vip(self, guest: UUID, segment_id: UUID | None = None) -> SegmentEntered:
+        entered = SegmentEntered(
+            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, segment_id=segment_id or UUID(int=7),
+            segment_key="vip_customers",
+        )  # fmt: skip
+        await self.react(reactions.on_segment_entered, entered)
+        return entered
+
+    async def run_jobs(self) -> None:
+        """Everything that is due is queued, decided about and sent."""
+        while await queueing.queue_due_runs(self.pool):
+            pass
+        while await queueing.start_campaigns(self.pool):
+            pass
+        while await sending.send_due(self.pool, config=self.config):
+            pass
+
+    async def settle_unknown(self) -> None:
+        """As if the time had come to ask about interrupted sendings."""
+        await self.pool.execute("UPDATE campaign_deliveries SET check_at = now() WHERE delivery_status = 'sending'")
+        await sending.settle_unknown(self.pool, config=self.config)
+
+    async def poll(self) -> None:
+        """As if the time had come to ask about delivery."""
+        await self.pool.execute("UPDATE campaign_deliveries SET check_at = now() WHERE delivery_status = 'sent'")
+        await sending.poll_receipts(self.pool, config=self.config)
+
+    async def delivery(self) -> Any:
+        """The only message there is."""
+        rows = await self.pool.fetch("SELECT * FROM campaign_deliveries")
+        assert len(rows) == 1
+        return rows[0]
+
+    async def decisions(self) -> list[tuple[str, str]]:
+        """Outcome and reason of every decision, oldest first."""
+        rows = await self.pool.fetch("SELECT outcome::text, reason FROM send_decisions ORDER BY decided_at, id")
+        return [(row["outcome"], row["reason"]) for row in rows]
+
+    async def campaign(self, key: str = "thanks") -> Any:
+        """The standing campaign of a journey."""
+        return await self.pool.fetchrow(
+            "SELECT c.* FROM campaigns c JOIN journeys j ON j.campaign_id = c.id WHERE j.journey_key = $1", key
+        )
+
+    async def emitted(self) -> list[Event]:
+        """Events in the outbox, oldest first."""
+        rows = await self.pool.fetch("SELECT type, payload FROM crm.outbox ORDER BY id")
+        return [decode(row["type"], row["payload"]) for row in rows]
+
+    async def grant(self, user_id: UUID, role: Role) -> None:
+        granted = AccessGranted(cafe_id=self.cafe_id, occurred_at=now(), version=1, user_id=user_id, role=role)
+        from shared import access
+
+        await self.react(access.on_access_granted, granted)
+
+
+@pytest.fixture
+async def world(database: Any, campaign_config: Settings, monkeypatch: pytest.MonkeyPatch) -> World:
+    # A hanging provider must not hold up the suite for as long as it would a real sender.
+    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
+    found = World(await database("campaign"), campaign_config)
+    await found.open_cafe()
+    return found
