@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.crm import engines
 from deploy.engines.engine import Engine
@@ -52,9 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _end(run: support.Run) -> None:
     del os.environ[support.RUN_FOLDER]
-    url = os.environ.get(ADDRESSES["postgres"])
-    if url and any(run.folder.glob("*.migrated")):
-        asyncio.run(support.drop_databases(Settings(postgres_url=url), run))
+    for kind, clear in (("postgres", support.clear_postgres), ("kafka", support.clear_kafka)):
+        address = os.environ.get(ADDRESSES[kind])
+        if address and (run.folder / f"{kind}.used").exists():
+            asyncio.run(clear(address, run))
     support.end_run(run)
 
 
@@ -79,7 +79,7 @@ def run() -> support.Run:
 @pytest.fixture(scope="session")
 def postgres_server(run: support.Run) -> Engine:
     """The run's PostgreSQL server. It shows nothing about durability: fsync is off."""
-    return engines.given("postgres") or run.engine(
+    return run.engine(
         "postgres",
         lambda: engines.start_postgres(run.folder / "postgres", fsync=False, max_connections=400),
     )
@@ -88,7 +88,7 @@ def postgres_server(run: support.Run) -> Engine:
 @pytest.fixture(scope="session")
 def kafka_server(run: support.Run) -> Engine:
     """The run's Kafka broker."""
-    return engines.given("kafka") or run.engine("kafka", lambda: engines.start_kafka(run.folder / "kafka"))
+    return run.engine("kafka", lambda: engines.start_kafka(run.folder / "kafka"))
 
 
 @pytest.fixture
@@ -120,9 +120,4 @@ async def kafka(config: Settings) -> AsyncIterator[Kafka]:
     """Topics of this test's own on the run's broker, deleted after the test."""
     await topics.create(config)
     yield Kafka(config.kafka_servers, config.topic_prefix, config)
-    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
-    await admin.start()
-    try:
-        await admin.delete_topics([config.topic_prefix + topic.name for topic in topics.TOPICS])
-    finally:
-        await admin.close()
+    await support.delete_topics(config.kafka_servers, lambda name: name.startswith(config.topic_prefix))

@@ -3,18 +3,19 @@
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import pids
 from deploy.crm import engines
 from deploy.crm.migrate import OWNER, migrate, owner_dsn
-from deploy.engines.engine import Engine
+from deploy.engines.engine import Engine, Kind
 from deploy.engines.local_postgres import run_folder
 from shared import db
 from shared.settings import Settings
@@ -35,24 +36,30 @@ class Run:
         """A short word that no other run on the same servers uses."""
         return hashlib.sha256(self.folder.name.encode()).hexdigest()[:8]
 
-    def engine(self, kind: str, start: Callable[[], Engine]) -> Engine:
-        """The run's server of this kind, started by whichever process asks first."""
+    def engine(self, kind: Kind, start: Callable[[], Engine]) -> Engine:
+        """The server of this kind: the given one, or the run's own, started by whichever process asks first."""
+        given = engines.given(kind)
+        if given is not None:
+            (self.folder / f"{kind}.used").touch()
+            return given
         note = self.folder / f"{kind}.json"
         with (self.folder / f"{kind}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not note.exists():
-                note.write_text(json.dumps(asdict(start())))
+                note.write_bytes(msgspec.json.encode(start()))
             return read_engine(note)
 
 
 def begin_run() -> Run:
     """Make the folder of a new run, after clearing up after runs that were killed."""
     run = Run(run_folder("servaan-test-"))
-    (run.folder / "owner.json").write_text(json.dumps(asdict(pids.identify(os.getpid()))))
+    (run.folder / "owner.json").write_bytes(msgspec.json.encode(pids.identify(os.getpid())))
     for folder in run.folder.parent.glob("servaan-test-*"):
         owner = folder / "owner.json"
-        if owner.exists() and not pids.is_running(pids.Process(**json.loads(owner.read_text()))):
-            end_run(Run(folder))
+        if owner.exists() and not pids.is_running(msgspec.json.decode(owner.read_bytes(), type=pids.Process)):
+            # Another run that begins now may be clearing the same folder.
+            with contextlib.suppress(FileNotFoundError):
+                end_run(Run(folder))
     return run
 
 
@@ -61,14 +68,12 @@ def end_run(run: Run) -> None:
     for note in run.folder.glob("*.json"):
         if note.stem in ("postgres", "kafka"):
             engines.stop(read_engine(note), forget=True)
-    engines.remove_folder(run.folder)
+    engines.remove(run.folder)
 
 
 def read_engine(note: Path) -> Engine:
     """An Engine written down as JSON."""
-    fields = json.loads(note.read_text())
-    process = fields.pop("process")
-    return Engine(**fields, process=process and pids.Process(**process))
+    return msgspec.json.decode(note.read_bytes(), type=Engine)
 
 
 @dataclass
@@ -127,11 +132,28 @@ async def clone(config: Settings, run: Run, service: str) -> None:
         )
 
 
-async def drop_databases(config: Settings, run: Run) -> None:
-    """Drop what a run left on a server that it did not start: its templates, and databases of interrupted tests."""
-    async with admin_connection(config) as admin:
+async def clear_postgres(url: str, run: Run) -> None:
+    """Drop what a run left on a server that it did not start: templates, and databases of interrupted tests."""
+    async with admin_connection(Settings(postgres_url=url)) as admin:
         for row in await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE $1", f"t{run.id}\\_%"):
             await admin.execute(f"DROP DATABASE {row['datname']} WITH (FORCE)")
+
+
+async def clear_kafka(servers: str, run: Run) -> None:
+    """Delete the topics that a run left on a broker that it did not start."""
+    await delete_topics(servers, lambda name: name.startswith(f"t{run.id}."))
+
+
+async def delete_topics(servers: str, which: Callable[[str], bool]) -> None:
+    """Delete the topics whose name is chosen by `which`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        chosen = [name for name in await admin.list_topics() if which(name)]
+        if chosen:
+            await admin.delete_topics(chosen)
+    finally:
+        await admin.close()
 
 
 @contextlib.asynccontextmanager
@@ -151,4 +173,4 @@ def throwaway_folder(name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        engines.remove_folder(folder)
+        engines.remove(folder)

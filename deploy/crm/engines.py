@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.engines import local_kafka, local_postgres
-from deploy.engines.engine import Engine, EngineError
+from deploy.engines.engine import Engine, EngineError, Kind
 
 try:
     from deploy.engines import containers
@@ -39,7 +39,7 @@ def way() -> Way:
     return "local"
 
 
-def given(kind: Literal["postgres", "kafka"]) -> Engine | None:
+def given(kind: Kind) -> Engine | None:
     """The server named by CRM_POSTGRES_URL or CRM_KAFKA_SERVERS, if one is."""
     url = os.environ.get({"postgres": "CRM_POSTGRES_URL", "kafka": "CRM_KAFKA_SERVERS"}[kind])
     return Engine(kind, url) if url else None
@@ -108,9 +108,12 @@ def stop(engine: Engine, *, forget: bool = False) -> None:
         local_postgres.stop(engine)
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove the data of servers that have been stopped."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with the data of servers that have been stopped, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fall_back(error: EngineError) -> None:

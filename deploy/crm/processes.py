@@ -27,15 +27,23 @@ READY_WITHIN_SECONDS = 90
 STOP_WITHIN_SECONDS = 25
 BASE_PORT = 8101
 SIMULATOR = "sms-simulator"
+SIMULATOR_OFFSET = 199
+# What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
+LEFT_BEHIND = ("postgres", "postgres.log", "kafka", "logs", "secret", "postgres-password", "state.json", "lock")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One process of the system: `name` as in `visit-worker`, the Python module it runs, its port."""
+    """One process of the system: `name` as in `visit-worker`, the Python module it runs, its port.
+
+    `health` is the path that answers once the part can do its work.
+    """
 
     name: str
     module: str
     port: int
+    arguments: tuple[str, ...] = ()
+    health: str = "/readyz"
 
     @property
     def url(self) -> str:
@@ -74,8 +82,9 @@ def parts(base_port: int, *, simulator: bool) -> tuple[Part, ...]:
     services = list(enumerate(SERVICES))
     apis = [Part(f"{name}-api", f"services.{name}.api", base_port + at) for at, name in services]
     workers = [Part(f"{name}-worker", f"services.{name}.worker", base_port + 100 + at) for at, name in services]
-    extra = [Part(SIMULATOR, "deploy.simulators.kavenegar", base_port + 199)] if simulator else []
-    return (*extra, *apis, *workers)
+    port = base_port + SIMULATOR_OFFSET
+    sms = Part(SIMULATOR, "deploy.simulators.kavenegar", port, ("--port", str(port)), "/healthz")
+    return (*([sms] if simulator else []), *apis, *workers)
 
 
 def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str, str]:
@@ -87,7 +96,10 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
     """
     with _alone(folder):
         state = read_state(folder)
-        state = replace(state, base_port=int(os.environ.get("CRM_BASE_PORT", state.base_port)))
+        alive = tuple(each for each in state.started if pids.is_running(each.process))
+        # Parts that run stay where they are, and the others beside them.
+        base_port = state.base_port if alive else int(os.environ.get("CRM_BASE_PORT", BASE_PORT))
+        state = replace(state, started=alive, base_port=base_port)
         state = _start_engines(folder, state, say)
         environment = environment_of(folder, state, simulator=simulator)
         config = settings_of(environment)
@@ -103,6 +115,8 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
 
 def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
     """Stop what `up` started: the parts first, each with a deadline, then the engines. `wipe` removes all data too."""
+    if not (folder / "state.json").exists():
+        return
     with _alone(folder):
         state = read_state(folder)
         with ThreadPoolExecutor(max_workers=len(state.started) + 1) as pool:
@@ -115,7 +129,8 @@ def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
         say(f"{len(state.started)} processes and {len(state.engines)} engines stopped")
         write_state(folder, replace(state, engines=(), started=()))
     if wipe:
-        engines.remove_folder(folder)
+        for name in LEFT_BEHIND:
+            engines.remove(folder / name)
 
 
 def environment_of(folder: Path, state: State, *, simulator: bool = False) -> dict[str, str]:
@@ -130,7 +145,11 @@ def environment_of(folder: Path, state: State, *, simulator: bool = False) -> di
         "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + SERVICES.index('feedback')}",
     }
     if simulator or any(started.part.name == SIMULATOR for started in state.started):
-        found["CRM_SMS_ENDPOINT"] = f"http://127.0.0.1:{base + 199}"
+        found |= {
+            "CRM_SMS_ENDPOINT": f"http://127.0.0.1:{base + SIMULATOR_OFFSET}",
+            "CRM_SMS_API_KEY": "simulated",
+            "CRM_SMS_SENDER": "10004346",
+        }
     for engine in state.engines:
         found[ADDRESS_OF[engine.kind]] = engine.url
     return found | {name: value for name, value in os.environ.items() if name.startswith("CRM_")}
@@ -166,7 +185,7 @@ def start_part(folder: Path, part: Part, environment: Mapping[str, str]) -> Star
     """
     if not port_is_free(part.port):
         raise UpFailed(f"{part.name}: port {part.port} is taken; CRM_BASE_PORT moves all ports")
-    command = [sys.executable, "-m", part.module]
+    command = [sys.executable, "-m", part.module, *part.arguments]
     own = {"CRM_PORT": str(part.port), "CRM_POSTGRES_URL": without_login(environment["CRM_POSTGRES_URL"])}
     env = {**os.environ, **environment, **own}
     return Started(part, pids.spawn(command, log_of(folder, part.name), env=env))
@@ -186,7 +205,7 @@ def log_of(folder: Path, name: str) -> Path:
 def is_ready(part: Part) -> bool:
     """True when the part says that it can do its work."""
     try:
-        return httpx2.get(f"{part.url}/readyz", timeout=3).is_success
+        return httpx2.get(part.url + part.health, timeout=3).is_success
     except httpx2.HTTPError:
         return False
 
@@ -232,8 +251,6 @@ def _start_engines(folder: Path, state: State, say: Callable[[str], None]) -> St
 
 
 def _start_parts(folder: Path, state: State, environment: Mapping[str, str], wanted: tuple[Part, ...]) -> State:
-    alive = tuple(each for each in state.started if pids.is_running(each.process))
-    state = replace(state, started=alive)
     for part in wanted:
         if part.name not in {each.part.name for each in state.started}:
             state = replace(state, started=(*state.started, start_part(folder, part, environment)))

@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaError
 
 from deploy import pids
 
+Kind = Literal["postgres", "kafka"]
+
 
 class EngineError(Exception):
     """A server could not be found or started; the message says what to do about it."""
@@ -28,7 +30,7 @@ class Engine:
     started it; neither when somebody else runs it (then it is never stopped by us).
     """
 
-    kind: Literal["postgres", "kafka"]
+    kind: Kind
     url: str
     process: pids.Process | None = None
     container: str | None = None

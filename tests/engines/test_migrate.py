@@ -32,16 +32,16 @@ async def test_migrate_twice_applies_nothing_the_second_time(own: Settings, caps
 
 async def test_migrate_twice_at_once_both_succeed(own: Settings) -> None:
     try:
-        await asyncio.gather(migrate(own, ["identity", "visit"]), migrate(own, ["visit", "identity"]))
-        connection = await asyncpg.connect(own.dsn("visit"))
-        assert await connection.fetchval("SELECT crm.service_role()") == "crm_visit"
+        await asyncio.gather(migrate(own, ["identity", "feedback"]), migrate(own, ["feedback", "identity"]))
+        connection = await asyncpg.connect(own.dsn("feedback"))
+        assert await connection.fetchval("SELECT crm.service_role()") == "crm_feedback"
         await connection.close()
     finally:
-        await _drop(own, "identity", "visit")
+        await _drop(own, "identity", "feedback")
 
 
 async def test_service_login_owns_nothing_and_inherits_nothing(database: support.Databases) -> None:
-    pool = await database("visit")
+    pool = await database("feedback")
     powers = "rolsuper OR rolbypassrls OR rolinherit OR rolcreaterole OR rolcreatedb"
     assert await pool.fetchval(f"SELECT {powers} FROM pg_roles WHERE rolname = current_user") is False
     owners = await pool.fetch(
@@ -54,12 +54,12 @@ async def test_service_login_owns_nothing_and_inherits_nothing(database: support
 
 async def test_service_login_may_not_enter_the_database_of_another(own: Settings) -> None:
     try:
-        await migrate(own, ["visit", "identity"])
-        stranger = own.dsn("identity").replace(own.database_name("identity"), own.database_name("visit"))
+        await migrate(own, ["feedback", "identity"])
+        stranger = own.dsn("identity").replace(own.database_name("identity"), own.database_name("feedback"))
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await asyncpg.connect(stranger)
     finally:
-        await _drop(own, "visit", "identity")
+        await _drop(own, "feedback", "identity")
 
 
 async def test_refused_migration_names_its_file_and_leaves_nothing(
