@@ -1,0 +1,221 @@
+"""What people of a cafe do with visits: read, enter by hand, void, and look at the figures."""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from services.visit.api import bodies
+from services.visit.api.till import STATUS, IdempotencyKey, Taken
+from services.visit.handlers import desk
+from services.visit.models import EnteredVisit
+from services.visit.store import devices, statistics, visits
+from shared import db
+from shared.access import require_role
+from shared.callers import StaffCaller
+from shared.errors import NotFound
+
+router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
+
+FIRST_MOMENT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+PAST_ALL = (datetime.fromisoformat("9999-01-01T00:00:00+00:00"), UUID(int=2**128 - 1))
+
+
+class VisitView(BaseModel):
+    """One visit whole. Amounts are in `currency_unit`."""
+
+    id: UUID
+    customer_id: UUID | None
+    visit_date: datetime
+    visit_number: int | None
+    branch_id: UUID | None
+    device_id: str
+    receipt_number: str
+    total_amount: Decimal
+    discount_amount: Decimal
+    final_amount: Decimal
+    currency_unit: str
+    payment_method: str | None
+    items_ordered: list[dict[str, Any]]
+    item_count: int
+    table_number: str | None
+    server_name: str | None
+    service_duration: int | None
+    feedback_rating: int | None
+    feedback_categories: list[str] | None
+    feedback_has_comment: bool | None
+    points_earned: int
+    points_redeemed: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: UUID | None
+    visit_notes: str | None
+    attributes: dict[str, Any]
+    corrected_at: datetime | None
+    voided_at: datetime | None
+    void_reason: str | None
+
+
+class VisitPage(BaseModel):
+    """Newest first; ask again with `before` and `before_id` of `next` for older ones."""
+
+    items: list[VisitView]
+    next: tuple[datetime, UUID] | None
+
+
+class Reason(BaseModel):
+    """Why a visit is voided."""
+
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class DeviceView(BaseModel):
+    """A device that has sent something, and the numbers that are missing from it."""
+
+    device_id: str
+    highest_sequence: int | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    gaps: list[dict[str, int]]
+
+
+class DayView(BaseModel):
+    """One local day, as of `refreshed_at`; amounts in Toman."""
+
+    stat_date: date
+    unique_customers: int
+    total_visits: int
+    total_revenue: Decimal
+    avg_order_value: Decimal
+    avg_rating: Decimal | None
+    currency_unit: str
+    refreshed_at: datetime
+
+
+class MonthView(BaseModel):
+    """One month of the cafe's calendar; amounts in Toman, `retention_rate` in percent."""
+
+    month_starts: date
+    month_ends: date
+    new_customers: int
+    total_visits: int
+    total_revenue: Decimal
+    avg_rating: Decimal
+    retention_rate: Decimal
+    currency_unit: str
+
+
+@router.get("/visits")
+async def list_visits(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    since: AwareDatetime = FIRST_MOMENT,
+    before: AwareDatetime = PAST_ALL[0],
+    before_id: UUID = PAST_ALL[1],
+    customer_id: UUID | None = None,
+    branch_id: UUID | None = None,
+    least_amount: Annotated[Decimal | None, Query(ge=0, max_digits=18, decimal_places=2)] = None,
+    highest_rating: Annotated[int | None, Query(ge=1, le=5)] = None,
+    with_voided: bool = False,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> VisitPage:
+    """Visits of the cafe. `least_amount` is compared as it was billed; `highest_rating` finds the unhappy ones."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        rows = await visits.list_visits(
+            conn,
+            cafe_id,
+            since=since,
+            before=(before, before_id),
+            customer_id=customer_id,
+            branch_id=branch_id,
+            least_amount=least_amount,
+            highest_rating=highest_rating,
+            with_voided=with_voided,
+            limit=limit,
+        )
+    items = [VisitView(**row) for row in rows]
+    return VisitPage(items=items, next=(items[-1].visit_date, items[-1].id) if len(items) == limit else None)
+
+
+@router.post("/visits", status_code=201, openapi_extra=bodies.documented(EnteredVisit))
+async def enter_visit(
+    request: Request,
+    response: Response,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Taken:
+    """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect."""
+    body = await bodies.read_one(request, EnteredVisit)
+    state = request.app.state
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        outcome = await desk.enter(
+            conn, cafe_id, caller.user_id, body, idempotency_key, request.state.correlation_id, keys=state.settings.keys
+        )
+    state.waker.wake()
+    response.status_code = STATUS[outcome.status]
+    assert outcome.visit_id is not None
+    return Taken(visit_id=outcome.visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+
+
+@router.get("/visits/{visit_id}")
+async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID) -> VisitView:
+    """One visit."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        row = await visits.get_visit(conn, cafe_id, visit_id)
+    if row is None:
+        raise NotFound("visit", "این بازدید")
+    return VisitView(**row)
+
+
+@router.post("/visits/{visit_id}/void")
+async def void_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: Reason) -> VisitView:
+    """Voids a visit for good; a manager's right. Its points are taken back."""
+    state = request.app.state
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id, "manager")
+        await desk.void(conn, cafe_id, visit_id, body.reason, request.state.correlation_id, keys=state.settings.keys)
+        row = await visits.get_visit(conn, cafe_id, visit_id)
+    state.waker.wake()
+    if row is None:
+        raise NotFound("visit", "این بازدید")
+    return VisitView(**row)
+
+
+@router.get("/devices")
+async def list_devices(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[DeviceView]:
+    """Devices of the cafe: when each was last heard of, and which of its messages never came."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        return [DeviceView(**row) for row in await devices.list_devices(conn, cafe_id)]
+
+
+@router.get("/statistics/days")
+async def daily_statistics(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[DayView]:
+    """The last 90 local days, made anew after each midnight."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        return [DayView(**row) for row in await statistics.daily(conn, cafe_id)]
+
+
+@router.get("/statistics/month")
+async def monthly_statistics(request: Request, caller: StaffCaller, cafe_id: UUID, day: date) -> MonthView:
+    """The month of that (Gregorian) day in the cafe's own calendar, up to this moment."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id)
+        row = await statistics.monthly(conn, cafe_id, day)
+    if row is None:
+        raise NotFound("cafe", "این کافه")
+    return MonthView(**row)
+
+
+def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:
+    return db.staff_transaction(request.app.state.pool, caller.user_id)

@@ -1,0 +1,154 @@
+"""What tills send. The cafe comes from the API key, never from the body."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from services.visit.api import bodies
+from services.visit.handlers import tills
+from services.visit.handlers.ingest import record_visits
+from services.visit.models import Command, Outcome
+from shared import db
+from shared.auth import Till, require_scope
+from shared.callers import TillCaller
+from shared.errors import Rejected
+from shared.events import pos
+from shared.http import problem_body
+
+router = APIRouter(prefix="/visits", tags=["tills"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="the bill's own id; without it device and receipt number count"),
+]
+STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200, "voided": 200}
+
+
+class Taken(BaseModel):
+    """The visit of a bill: the same answer however often it is sent. Without a guest it has no number."""
+
+    visit_id: UUID
+    customer_id: UUID | None
+    visit_number: int | None
+
+
+class Changed(BaseModel):
+    """`superseded`: a later correction or a void stands. A void that came before its bill has no visit yet."""
+
+    status: Literal["recorded", "repeated", "corrected", "superseded", "voided"]
+    visit_id: UUID | None
+
+
+class Item(BaseModel):
+    """How one bill of a batch ended, by its place: 201 recorded, 200 repeated, 409 and 422 with the reason."""
+
+    index: int
+    status: int
+    visit_id: UUID | None = None
+    customer_id: UUID | None = None
+    visit_number: int | None = None
+    problem: dict[str, object] | None = None
+
+
+class Results(BaseModel):
+    """One result for each bill, in their order."""
+
+    results: list[Item]
+
+
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=bodies.documented(pos.PosVisit),
+    responses={200: {"model": Taken, "description": "it was there already"}},
+)
+async def record(
+    request: Request, response: Response, caller: TillCaller, idempotency_key: IdempotencyKey = None
+) -> Taken:
+    """Records one bill. Send it again whenever in doubt: a repeat has no effect and gets the same answer."""
+    outcome = await _take_one(request, caller, pos.PosVisit, idempotency_key)
+    response.status_code = STATUS[outcome.status]
+    assert outcome.visit_id is not None
+    return Taken(visit_id=outcome.visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+
+
+@router.post("/batch", status_code=207, openapi_extra=bodies.documented_batch(), response_model=Results)
+async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
+    """Records up to 1,000 bills, each with a result of its own; a faulty one does not touch the others."""
+    require_scope(caller, tills.SCOPE)
+    commands: dict[int, Command] = {}
+    refused: dict[int, Rejected] = {}
+    for index, raw in enumerate(await bodies.read_batch(request)):
+        try:
+            commands[index] = _command(request, caller, bodies.parse(pos.PosVisit, raw), None)
+        except Rejected as why:
+            refused[index] = why
+    outcomes = dict(zip(commands, await _take(request, caller, list(commands.values())), strict=True))
+    items = [
+        _result(index, outcomes.get(index) or Outcome("refused", refusal=refused[index]))
+        for index in range(len(commands) + len(refused))
+    ]
+    return JSONResponse({"results": items}, 207)
+
+
+@router.post("/corrections", openapi_extra=bodies.documented(pos.PosCorrection))
+async def correct(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
+    """Replaces a bill by the whole bill as it should have been. The latest `corrected_at` wins, in any order."""
+    outcome = await _take_one(request, caller, pos.PosCorrection, idempotency_key)
+    return _changed(outcome)
+
+
+@router.post("/voids", openapi_extra=bodies.documented(pos.PosVoid))
+async def void(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
+    """Voids a bill for good, also one that has not come yet."""
+    outcome = await _take_one(request, caller, pos.PosVoid, idempotency_key)
+    return _changed(outcome)
+
+
+async def _take_one(
+    request: Request, caller: Till, model: type[pos.PosVisit] | type[pos.PosVoid], idempotency_key: str | None
+) -> Outcome:
+    require_scope(caller, tills.SCOPE)
+    body: pos.PosVisit | pos.PosVoid = await bodies.read_one(request, model)
+    [outcome] = await _take(request, caller, [_command(request, caller, body, idempotency_key)])
+    if outcome.refusal:
+        raise outcome.refusal
+    return outcome
+
+
+def _command(request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, idempotency_key: str | None) -> Command:
+    event_id = tills.event_id_of(caller.cafe_id, idempotency_key) if idempotency_key else None
+    return tills.command_of(caller.cafe_id, body, event_id=event_id, correlation_id=request.state.correlation_id)
+
+
+async def _take(request: Request, caller: Till, commands: Sequence[Command]) -> list[Outcome]:
+    if not commands:
+        return []
+    state = request.app.state
+    async with db.till_transaction(state.pool, caller.cafe_id) as conn:
+        outcomes = await record_visits(conn, commands, keys=state.settings.keys)
+    state.waker.wake()
+    return outcomes
+
+
+def _changed(outcome: Outcome) -> Changed:
+    assert outcome.status != "refused"
+    return Changed(status=outcome.status, visit_id=outcome.visit_id)
+
+
+def _result(index: int, outcome: Outcome) -> dict[str, object]:
+    why = outcome.refusal
+    if why:
+        problem = problem_body(why.status, why.code, why.en, why.fa, why.problems)
+        return {"index": index, "status": why.status, "problem": problem}
+    return {
+        "index": index,
+        "status": STATUS[outcome.status],
+        "visit_id": str(outcome.visit_id),
+        "customer_id": str(outcome.customer_id) if outcome.customer_id else None,
+        "visit_number": outcome.visit_number,
+    }

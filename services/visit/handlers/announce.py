@@ -1,0 +1,142 @@
+"""The events that say what became of a visit."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.visit.models import DeviceKey, Draft, Gap, Known, NewVisit, Receipt, StoredVisit, VoidVisit
+from services.visit.rules import Told
+from shared.clock import now
+from shared.crypto import Keys, seal
+from shared.events.visit import ContactLearned, DeviceGapDetected, VisitCorrected, VisitRecorded, VisitVoided
+
+Span = tuple[datetime | None, datetime | None]
+
+
+def recorded(visit: NewVisit) -> VisitRecorded:
+    """A visit was taken in."""
+    command, body = visit.draft.command, visit.draft.command.body
+    return VisitRecorded(
+        cafe_id=command.cafe_id,
+        occurred_at=body.occurred_at,
+        correlation_id=command.correlation_id,
+        causation_id=command.event_id,
+        visit_id=visit.visit_id,
+        customer_id=visit.customer_id,
+        device_id=command.device_id,
+        receipt_number=command.receipt_number,
+        branch_id=visit.draft.branch_id,
+        final_amount=body.total - body.discount,
+        currency_unit=body.currency_unit,
+        visit_number=visit.visit_number,
+        total_amount=body.total,
+        discount_amount=body.discount,
+        payment_method=body.payment_method,
+        items=visit.draft.lines,
+        table_number=body.table_number,
+        points_to_redeem=body.points_to_redeem,
+        redemption_id=body.redemption_id,
+        attributes=body.attributes,
+    )
+
+
+def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datetime) -> VisitCorrected:
+    """A visit became what `draft` says; `span` is the guest's first and last visit now."""
+    command, body = draft.command, draft.command.body
+    return VisitCorrected(
+        cafe_id=command.cafe_id,
+        occurred_at=body.occurred_at,
+        correlation_id=command.correlation_id,
+        causation_id=command.event_id,
+        visit_id=stored.visit_id,
+        customer_id=stored.customer_id,
+        device_id=command.device_id,
+        receipt_number=command.receipt_number,
+        branch_id=draft.branch_id,
+        final_amount=body.total - body.discount,
+        currency_unit=body.currency_unit,
+        total_amount=body.total,
+        discount_amount=body.discount,
+        payment_method=body.payment_method,
+        items=draft.lines,
+        previous_final_amount=stored.final_amount,
+        previous_currency_unit=stored.currency_unit,
+        previous_occurred_at=stored.visit_date,
+        first_visit_at=span[0] or body.occurred_at,
+        last_visit_at=span[1] or body.occurred_at,
+        corrected_at=corrected_at,
+    )
+
+
+def voided(stored: StoredVisit, void: VoidVisit, span: Span) -> VisitVoided:
+    """A visit never was; `span` is what remains to the guest."""
+    return VisitVoided(
+        cafe_id=void.cafe_id,
+        occurred_at=stored.visit_date,
+        correlation_id=void.correlation_id,
+        causation_id=void.event_id,
+        visit_id=stored.visit_id,
+        customer_id=stored.customer_id,
+        device_id=void.device_id,
+        receipt_number=void.receipt_number,
+        branch_id=stored.branch_id,
+        final_amount=stored.final_amount,
+        currency_unit=stored.currency_unit,
+        voided_at=void.voided_at,
+        reason=void.reason,
+        first_visit_at=span[0],
+        last_visit_at=span[1],
+    )
+
+
+def voided_before(visit: NewVisit, void: Known, span: Span) -> VisitVoided:
+    """A visit was taken in after its void: the two events that come one after the other otherwise."""
+    command, body = visit.draft.command, visit.draft.command.body
+    assert void.voided_at is not None
+    return VisitVoided(
+        cafe_id=command.cafe_id,
+        occurred_at=body.occurred_at,
+        correlation_id=command.correlation_id,
+        causation_id=command.event_id,
+        visit_id=visit.visit_id,
+        customer_id=visit.customer_id,
+        device_id=command.device_id,
+        receipt_number=command.receipt_number,
+        branch_id=visit.draft.branch_id,
+        final_amount=body.total - body.discount,
+        currency_unit=body.currency_unit,
+        voided_at=void.voided_at,
+        reason=void.void_reason,
+        first_visit_at=span[0],
+        last_visit_at=span[1],
+    )
+
+
+def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
+    """What a visit told about its guest."""
+    command, body = told.draft.command, told.draft.command.body
+    assert body.phone is not None
+    return ContactLearned(
+        cafe_id=command.cafe_id,
+        occurred_at=body.occurred_at,
+        correlation_id=command.correlation_id,
+        causation_id=command.event_id,
+        customer_id=customer_id,
+        phone_sealed=seal(keys, body.phone, table="visit.contacts", column="phone", row=customer_id),
+        name_sealed=seal(keys, told.name, table="visit.contacts", column="name", row=customer_id)
+        if told.name
+        else None,
+        marketing_consent=told.consent,
+    )
+
+
+def gap(device: DeviceKey, missing: Gap, cause: Receipt) -> DeviceGapDetected:
+    """A device skipped these numbers; `cause` is what showed it."""
+    return DeviceGapDetected(
+        cafe_id=device[0],
+        occurred_at=now(),
+        correlation_id=cause.correlation_id,
+        causation_id=cause.event_id,
+        device_id=device[1],
+        missing_from=missing[0],
+        missing_to=missing[1],
+    )

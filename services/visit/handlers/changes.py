@@ -1,0 +1,132 @@
+"""Corrections and voids. Both may come before the bill they are about."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from services.visit import rules
+from services.visit.handlers import announce
+from services.visit.handlers.guests import customer_of
+from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
+from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
+from services.visit.store import guests, receipts, visits
+from shared.crypto import Keys
+from shared.db import Connection
+from shared.errors import Rejected
+from shared.outbox import emit
+
+P = TypeVar("P", bound=Hashable)
+
+
+async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys) -> list[Outcome]:
+    """Takes in corrections whose devices are held. One that comes before its record is the visit until then."""
+    drafts = await draft_bills(conn, commands, keys)
+    newest = rules.newest_corrections(drafts)
+    outcomes: dict[int, Outcome] = {}
+    fresh: dict[int, Draft] = {}
+    changed: dict[int, Draft] = {}
+    for place in newest.values():
+        verdict = rules.judge_correction(drafts[place], customer_of(drafts[place], keys))
+        if verdict == "new":
+            fresh[place] = drafts[place]
+        elif verdict == "correct":
+            changed[place] = drafts[place]
+        elif isinstance(verdict, Rejected):
+            outcomes[place] = refused(verdict)
+        else:
+            outcomes[place] = as_before(drafts[place], "repeated" if verdict == "repeated" else "superseded")
+    outcomes |= await take_in(conn, fresh, keys)
+    outcomes |= await _overwrite(conn, changed)
+    return [
+        outcomes[place] if place == newest[draft.command.key] else _outdone(draft, drafts, newest, outcomes)
+        for place, draft in enumerate(drafts)
+    ]
+
+
+def _outdone(
+    draft: Draft, drafts: Sequence[Draft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, Outcome]
+) -> Outcome:
+    winner = newest[draft.command.key]
+    outcome = outcomes[winner]
+    is_same = (draft.corrected_at, draft.fingerprint) == (drafts[winner].corrected_at, drafts[winner].fingerprint)
+    if outcome.status == "refused":
+        return outcome
+    return Outcome("repeated" if is_same else "superseded", outcome.visit_id, outcome.customer_id, outcome.visit_number)
+
+
+async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Outcome]:
+    placed = await with_branches(conn, drafts)
+    taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
+    stored = await _hold(conn, {place: (draft.command.key, draft.found.receipt) for place, draft in taken.items()})
+    outcomes = {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
+    outcomes |= {place: refused(rules.archived()) for place in taken if place not in stored}
+    if not stored:
+        return outcomes
+    kept = [taken[place] for place in stored]
+    await visits.correct(conn, list(stored.values()), kept)
+    await receipts.note_corrections(conn, kept)
+    spans = await _spans(conn, stored.values())
+    await emit(
+        conn,
+        [
+            announce.corrected(visit, draft, span, draft.corrected_at)
+            for visit, draft, span in zip(stored.values(), kept, spans, strict=True)
+            if draft.corrected_at
+        ],
+    )
+    return outcomes | {place: standing(taken[place].found.receipt, "corrected") for place in stored}
+
+
+async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]:
+    """Takes in voids whose devices are held. One that comes before its record waits for it."""
+    found = await receipts.find(conn, commands, [None] * len(commands))
+    known = {command.key: each.receipt for command, each in zip(commands, found, strict=True)}
+    first: dict[ReceiptKey, VoidVisit] = {}
+    for command in commands:
+        if rules.judge_void(known[command.key]) == "void":
+            first.setdefault(command.key, command)
+    stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
+    archived = {key for key in first if known[key] and key not in stored}
+    taken = [command for key, command in first.items() if key not in archived]
+    if taken:
+        await receipts.note_voids(conn, taken)
+    if stored:
+        await visits.void(conn, list(stored.values()), [first[key] for key in stored])
+        spans = await _spans(conn, stored.values())
+        await emit(
+            conn,
+            [
+                announce.voided(visit, first[key], span)
+                for (key, visit), span in zip(stored.items(), spans, strict=True)
+            ],
+        )
+    return [
+        refused(rules.archived())
+        if command.key in archived
+        else standing(known[command.key], "voided" if first.get(command.key) is command else "repeated")
+        for command in commands
+    ]
+
+
+async def _hold(conn: Connection, receipts_of: Mapping[P, tuple[ReceiptKey, Known | None]]) -> dict[P, StoredVisit]:
+    """Holds the guests of these visits, and returns the visits as they are; archived ones are missing."""
+    held = {(key[0], known.customer_id) for key, known in receipts_of.values() if known and known.customer_id}
+    if held:
+        await guests.lock(conn, held)
+    places = {
+        (key[0], known.visit_id): known.visit_date
+        for key, known in receipts_of.values()
+        if known and known.visit_id and known.visit_date
+    }
+    stored = await visits.fetch(conn, places)
+    return {
+        place: stored[key[0], known.visit_id]
+        for place, (key, known) in receipts_of.items()
+        if known and known.visit_id and (key[0], known.visit_id) in stored
+    }
+
+
+async def _spans(conn: Connection, stored: Iterable[StoredVisit]) -> list[announce.Span]:
+    stored = list(stored)
+    keys = {(visit.cafe_id, visit.customer_id) for visit in stored if visit.customer_id}
+    spans = await guests.spans(conn, keys) if keys else {}
+    return [spans[visit.cafe_id, visit.customer_id] if visit.customer_id else (None, None) for visit in stored]

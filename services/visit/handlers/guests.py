@@ -1,0 +1,60 @@
+"""From a phone number to a guest."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from services.visit import rules
+from services.visit.handlers import announce
+from services.visit.models import Draft, Guest, PhoneKey
+from services.visit.store import guests
+from shared import ids
+from shared.crypto import Keys
+from shared.db import Connection
+from shared.outbox import emit
+
+
+def customer_of(draft: Draft, keys: Keys) -> UUID | None:
+    """The guest of a bill, None when it names no number. A number not seen before has its guest's id already."""
+    phone = draft.command.body.phone
+    if phone is None:
+        return None
+    return draft.found.guest.customer_id if draft.found.guest else ids.customer_id(keys, draft.command.cafe_id, phone)
+
+
+async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, UUID]:
+    """Writes and announces what the bills tell about their guests.
+
+    Args:
+        drafts: new bills by their place in the batch.
+
+    Returns the place of each bill that names a guest, and that guest.
+    """
+    by_phone: dict[PhoneKey, list[Draft]] = {}
+    for draft in drafts.values():
+        if draft.phone_key:
+            by_phone.setdefault(draft.phone_key, []).append(draft)
+    known = {phone: group[0].found.guest for phone, group in by_phone.items()}
+    learned = {
+        phone: rules.learn(known[phone] or _stranger(group[0], keys), group, is_new=known[phone] is None)
+        for phone, group in by_phone.items()
+    }
+    strangers = {phone: learned[phone][0] for phone, guest in known.items() if guest is None}
+    if strangers:
+        # Whoever another transaction wrote in the meantime is no stranger any more.
+        met = set(strangers) - await guests.insert(conn, strangers)
+        found = await guests.find(conn, list(met)) if met else {}
+        known |= found
+        learned |= {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
+    changed = {phone: learned[phone][0] for phone, guest in known.items() if guest and learned[phone][0] != guest}
+    if changed:
+        await guests.update(conn, changed)
+    await emit(
+        conn, [announce.contact(told, guest.customer_id, keys) for guest, news in learned.values() for told in news]
+    )
+    return {place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key}
+
+
+def _stranger(draft: Draft, keys: Keys) -> Guest:
+    customer_id = customer_of(draft, keys)
+    assert customer_id is not None
+    return Guest(customer_id)

@@ -1,0 +1,67 @@
+"""The way of a bill into the tables, whoever sends it and however often: set by set, in one transaction.
+
+The devices' rows are held first, then the guests'; everybody takes them in the same order, so nobody waits in a circle.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from services.visit import rules
+from services.visit.handlers import announce, changes, records
+from services.visit.models import Command, CorrectVisit, DeviceKey, Outcome, RecordVisit, VoidVisit
+from services.visit.store import devices
+from shared.crypto import Keys
+from shared.db import Connection
+from shared.outbox import emit
+
+
+async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: Keys) -> list[Outcome]:
+    """Takes in records, corrections and voids of any number of cafes, in the caller's transaction.
+
+    What they end in depends neither on their order nor on how often each comes.
+    Returns how each command ended, in their order; a refused one changed nothing.
+    """
+    highest = await devices.lock(conn, {command.device for command in commands})
+    recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
+    corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
+    voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
+    outcomes: dict[int, Outcome] = {}
+    if recorded:
+        outcomes |= zip(recorded, await records.record(conn, list(recorded.values()), keys), strict=True)
+    if corrected:
+        outcomes |= zip(corrected, await changes.correct(conn, list(corrected.values()), keys), strict=True)
+    if voided:
+        outcomes |= zip(voided, await changes.void(conn, list(voided.values())), strict=True)
+    taken = [command for place, command in enumerate(commands) if outcomes[place].status != "refused"]
+    await _follow_sequences(conn, taken, highest)
+    return [outcomes[place] for place in range(len(commands))]
+
+
+async def _follow_sequences(
+    conn: Connection, commands: Sequence[Command], highest: Mapping[DeviceKey, int | None]
+) -> None:
+    numbers: dict[DeviceKey, dict[int, Command]] = {}
+    for command in commands:
+        if command.device_sequence is not None:
+            numbers.setdefault(command.device, {})[command.device_sequence] = command
+    if not numbers:
+        return
+    followed = {device: rules.follow_sequence(highest[device], sent) for device, sent in numbers.items()}
+    await devices.advance(conn, {device: top for device, (top, _, _) in followed.items()})
+    late = [(device, number) for device, (_, _, before) in followed.items() for number in before]
+    if late:
+        await _close_gaps(conn, late)
+    gaps = [(device, gap) for device, (_, skipped, _) in followed.items() for gap in skipped]
+    if gaps:
+        await devices.open_gaps(conn, gaps)
+        # The number after the gap is what showed it.
+        await emit(conn, [announce.gap(device, gap, numbers[device][gap[1] + 1]) for device, gap in gaps])
+
+
+async def _close_gaps(conn: Connection, late: Sequence[tuple[DeviceKey, int]]) -> None:
+    taken = await devices.take_gaps(conn, late)
+    arrived: dict[DeviceKey, list[int]] = {}
+    for device, number in late:
+        arrived.setdefault(device, []).append(number)
+    remaining = [(device, gap) for device, gaps in taken.items() for gap in rules.without(gaps, arrived[device])]
+    if remaining:
+        await devices.open_gaps(conn, remaining)

@@ -1,0 +1,149 @@
+"""New bills: from their bodies to rows and events."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from services.visit import rules
+from services.visit.handlers import announce
+from services.visit.handlers.guests import customer_of, learn_guests
+from services.visit.models import Bill, Draft, GuestKey, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
+from services.visit.store import devices, guests, receipts
+from shared.clock import new_id
+from shared.crypto import Keys, keyed_digest, phone_hash
+from shared.db import Connection
+from shared.errors import Rejected
+from shared.events.visit import VisitEvent
+from shared.outbox import emit
+
+FINGERPRINT_BYTES = 16
+
+
+async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) -> list[Outcome]:
+    """Takes in records whose devices are held. A receipt that comes twice in the batch is new once."""
+    drafts = await draft_bills(conn, commands, keys)
+    first: dict[ReceiptKey, int] = {}
+    for place, draft in enumerate(drafts):
+        first.setdefault(draft.command.key, place)
+    reused = rules.event_ids_reused([drafts[place].command for place in first.values()])
+    outcomes: dict[int, Outcome] = {}
+    fresh: dict[int, Draft] = {}
+    late: list[Draft] = []
+    for place in first.values():
+        draft = drafts[place]
+        taken = draft.command.key in reused
+        verdict = rules.event_id_reused() if taken else rules.judge_record(draft, customer_of(draft, keys))
+        if verdict == "new":
+            fresh[place] = draft
+        elif verdict == "late_record":
+            late.append(draft)
+        outcomes[place] = refused(verdict) if isinstance(verdict, Rejected) else as_before(draft, "repeated")
+    outcomes |= await take_in(conn, fresh, keys)
+    if late:
+        await receipts.note_records(conn, late)
+    return [
+        outcomes[place] if place == first[key] else _again(draft, drafts[first[key]], outcomes[first[key]])
+        for place, draft in enumerate(drafts)
+        for key in (draft.command.key,)
+    ]
+
+
+async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) -> list[Draft]:
+    """Each bill with what follows from its body and what the tables know of it."""
+    hashes = [phone_hash(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
+    found = await receipts.find(conn, commands, hashes)
+    lines = [rules.lines_of(command.body) for command in commands]
+    return [
+        Draft(
+            command=command,
+            lines=lines[place],
+            item_count=rules.item_count(command.body),
+            # Keyed: the body's other fields are in the tables, and from a plain digest the phone could be guessed.
+            fingerprint=keyed_digest(keys, "bill", command.cafe_id, rules.content_of(command.body, lines[place]))[
+                :FINGERPRINT_BYTES
+            ],
+            phone_hash=hashes[place],
+            found=found[place],
+        )
+        for place, command in enumerate(commands)
+    ]
+
+
+async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
+    """Writes bills that no receipt stands for yet, and announces them; a void that came first is announced after."""
+    outcomes: dict[int, Outcome] = {}
+    placed = await with_branches(conn, drafts)
+    outcomes |= {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
+    taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
+    if not taken:
+        return outcomes
+    customers = await learn_guests(conn, taken, keys)
+    counts: dict[GuestKey, int] = {}
+    for place, customer_id in customers.items():
+        guest = (taken[place].command.cafe_id, customer_id)
+        counts[guest] = counts.get(guest, 0) + 1
+    last_numbers = await guests.raise_counters(conn, counts) if counts else {}
+    numbers = rules.number_visits(taken, customers, last_numbers)
+    visits = {
+        place: NewVisit(
+            draft=draft,
+            visit_id=new_id(),
+            customer_id=customers.get(place),
+            visit_number=numbers.get(place),
+            void=draft.found.receipt,
+        )
+        for place, draft in taken.items()
+    }
+    await receipts.insert_visits(conn, list(visits.values()))
+    await _announce(conn, list(visits.values()))
+    return outcomes | {
+        place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
+        for place, visit in visits.items()
+    }
+
+
+async def _announce(conn: Connection, visits: Sequence[NewVisit]) -> None:
+    void = [(visit, visit.void) for visit in visits if visit.void]
+    held = {(visit.draft.command.cafe_id, visit.customer_id) for visit, _ in void if visit.customer_id}
+    spans = await guests.spans(conn, held) if held else {}
+    events: list[VisitEvent] = [announce.recorded(visit) for visit in visits]
+    for visit, before in void:
+        span = spans[visit.draft.command.cafe_id, visit.customer_id] if visit.customer_id else (None, None)
+        events.append(announce.voided_before(visit, before, span))
+    await emit(conn, events)
+
+
+async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Draft | Rejected]:
+    """The bills with the branch they name, or why that is none."""
+    named = {draft.command.cafe_id for draft in drafts.values() if draft.command.body.branch}
+    names = rules.branch_names(await devices.branches(conn, named)) if named else {}
+    placed: dict[int, Draft | Rejected] = {}
+    for place, draft in drafts.items():
+        branch = rules.branch_of(draft.command.body.branch, names.get(draft.command.cafe_id, {}))
+        placed[place] = (
+            branch if isinstance(branch, Rejected) else replace(draft, branch_id=branch) if branch else draft
+        )
+    return placed
+
+
+def _again(draft: Draft, first: Draft, outcome: Outcome) -> Outcome:
+    if draft.fingerprint != first.fingerprint:
+        return refused(rules.receipt_conflict())
+    return outcome if outcome.status == "refused" else replace(outcome, status="repeated")
+
+
+def as_before(draft: Draft, status: Literal["repeated", "superseded"]) -> Outcome:
+    """The visit that stands, unchanged."""
+    return standing(draft.found.receipt, status)
+
+
+def standing(known: Known | None, status: Literal["repeated", "superseded", "corrected", "voided"]) -> Outcome:
+    """An outcome of the visit that a receipt already has."""
+    if known is None:
+        return Outcome(status)
+    return Outcome(status, known.visit_id, known.customer_id, known.visit_number)
+
+
+def refused(why: Rejected) -> Outcome:
+    """The command was not taken."""
+    return Outcome("refused", refusal=why)

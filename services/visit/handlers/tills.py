@@ -1,0 +1,125 @@
+"""Records that tills publish on `pos.visits`: whose they are, and whether they are what that till signed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from services.visit.handlers.ingest import record_visits
+from services.visit.models import Command, CorrectVisit, RecordVisit, VoidVisit
+from shared import ids
+from shared.auth import TillKey, load_till_keys
+from shared.clock import new_id, now
+from shared.crypto import Keys
+from shared.db import Connection
+from shared.errors import Poison
+from shared.events import pos
+from shared.records import Record, Refusal, header
+
+HEADERS = ("ce_id", "ce_type", "pos_key_id", "pos_signature")
+LONGEST_ID = 200
+SCOPE = "ingest"
+
+_FIELD = re.compile("[a-z_]{1,40}")
+_TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: Keys) -> list[Refusal]:
+    """Takes in what tills published; returns what was not taken and why.
+
+    The cafe comes from the key that signed the record. A record whose key is not known yet is refused as
+    `unknown_key`: it can be redriven once the key has arrived.
+    """
+    headers = [{name: header(record, name) for name in HEADERS} for record in records]
+    known = await load_till_keys(conn, keys, [each["pos_key_id"] for each in headers if each["pos_key_id"]])
+    refusals: list[Refusal] = []
+    accepted: list[tuple[Record, Command]] = []
+    for record, each in zip(records, headers, strict=True):
+        try:
+            accepted.append((record, _command(record, each, known)))
+        except Poison as why:
+            refusals.append(Refusal(record, why.code, why.detail))
+    if accepted:
+        outcomes = await record_visits(conn, [command for _, command in accepted], keys=keys)
+        refusals += [
+            Refusal(record, outcome.refusal.code, outcome.refusal.en)
+            for (record, _), outcome in zip(accepted, outcomes, strict=True)
+            if outcome.refusal
+        ]
+    return refusals
+
+
+def command_of(
+    cafe_id: UUID, body: pos.PosVisit | pos.PosVoid, *, event_id: UUID | None, correlation_id: UUID
+) -> Command:
+    """What a till's body asks for, in the cafe of its key."""
+    receipt: dict[str, Any] = {
+        "cafe_id": cafe_id,
+        "device_id": body.device_id,
+        "receipt_number": body.receipt_number,
+        "device_sequence": body.device_sequence,
+        "event_id": event_id,
+        "correlation_id": correlation_id,
+    }
+    if isinstance(body, pos.PosVoid):
+        return VoidVisit(**receipt, voided_at=body.voided_at, reason=body.reason)
+    if isinstance(body, pos.PosCorrection):
+        return CorrectVisit(**receipt, body=body, corrected_at=body.corrected_at)
+    return RecordVisit(**receipt, body=body)
+
+
+def event_id_of(cafe_id: UUID, text: str) -> UUID:
+    """The sender's id of a message (CloudEvents allows any text) as one of ours."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid5(cafe_id, text)
+
+
+def _command(record: Record, headers: Mapping[str, str | None], known: Mapping[str, TillKey]) -> Command:
+    missing = [name for name in HEADERS if not headers[name]]
+    if missing or record.value is None:
+        raise Poison("malformed", f"headers missing: {', '.join(missing)}" if missing else "the record has no body")
+    event_id, kind, key_id, signature = (headers[name] or "" for name in HEADERS)
+    key = _judge_key(known.get(key_id))
+    if not ids.verify(key.signing_key, event_id, kind, record.value, signature):
+        raise Poison("wrong_signature", "pos_signature does not fit the key, ce_id, ce_type and body")
+    if kind not in pos.BODIES:
+        raise Poison("unknown_type", f"ce_type is none of {', '.join(pos.BODIES)}")
+    if len(event_id) > LONGEST_ID:
+        raise Poison("malformed", f"ce_id has more than {LONGEST_ID} characters")
+    try:
+        body = pos.read(pos.BODIES[kind], record.value)
+    except ValidationError as error:
+        raise Poison("malformed", _faults(error)) from None
+    trace = _TRACEPARENT.fullmatch(header(record, "traceparent") or "")
+    return command_of(
+        key.till.cafe_id,
+        body,
+        event_id=event_id_of(key.till.cafe_id, event_id),
+        correlation_id=UUID(hex=trace[1]) if trace else new_id(),
+    )
+
+
+def _judge_key(key: TillKey | None) -> TillKey:
+    if key is None:
+        raise Poison("unknown_key", "pos_key_id is not known (yet); redrive when the key has been created")
+    if not key.is_live(now()):
+        raise Poison("dead_key", "the key is revoked or expired")
+    if SCOPE not in key.till.scopes:
+        raise Poison("scope_missing", f"the key lacks the scope {SCOPE}")
+    return key
+
+
+def _faults(error: ValidationError) -> str:
+    """Which fields are wrong and why, without their values and without names that a till made up."""
+    return "; ".join(
+        f"{'.'.join(_safe(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def _safe(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "?"

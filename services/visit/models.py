@@ -1,0 +1,177 @@
+"""What the visit service talks about: commands of tills and people, what is known of them, and how each one ended."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from shared.errors import Rejected
+from shared.events.base import Item
+from shared.events.pos import Identifier, VisitBody
+
+# cafe, device, receipt number: what a visit is recognised by, for ever.
+ReceiptKey = tuple[UUID, str, str]
+# cafe, device
+DeviceKey = tuple[UUID, str]
+# cafe, keyed hash of the phone
+PhoneKey = tuple[UUID, bytes]
+# cafe, guest
+GuestKey = tuple[UUID, UUID]
+# cafe, visit
+VisitKey = tuple[UUID, UUID]
+# first and last missing number of a device
+Gap = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Which bill a command is about, and where the command came from."""
+
+    cafe_id: UUID
+    device_id: str
+    receipt_number: str
+    correlation_id: UUID
+    event_id: UUID | None = None
+    device_sequence: int | None = None
+    created_by: UUID | None = None
+
+    @property
+    def key(self) -> ReceiptKey:
+        """What the bill is recognised by."""
+        return self.cafe_id, self.device_id, self.receipt_number
+
+    @property
+    def device(self) -> DeviceKey:
+        """Whose numbering it belongs to."""
+        return self.cafe_id, self.device_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordVisit(Receipt):
+    """This bill was made."""
+
+    body: VisitBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectVisit(Receipt):
+    """The bill should have been `body`, whole."""
+
+    body: VisitBody
+    corrected_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidVisit(Receipt):
+    """The bill never was."""
+
+    voided_at: datetime
+    reason: str | None
+
+
+class EnteredVisit(VisitBody):
+    """A bill that a person enters by hand. A receipt number is made unless one is given."""
+
+    receipt_number: Identifier | None = None
+
+
+Command = RecordVisit | CorrectVisit | VoidVisit
+Bill = RecordVisit | CorrectVisit
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What is known of the guest of a number. `consent` is their last answer at a till, given at `consent_at`."""
+
+    customer_id: UUID
+    name_known: bool = False
+    consent: bool | None = None
+    consent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The row of a receipt. Without a `visit_id` it is a void that waits for its record; without a `fingerprint` only
+    a correction or a void has come so far."""
+
+    visit_id: UUID | None
+    visit_date: datetime | None
+    customer_id: UUID | None
+    visit_number: int | None
+    fingerprint: bytes | None
+    corrected_at: datetime | None
+    corrected_fingerprint: bytes | None
+    voided_at: datetime | None
+    void_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """All that the tables say about one command."""
+
+    receipt: Known | None
+    guest: Guest | None
+    event_reused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A bill with everything derived from its body; `fingerprint` is the keyed digest of the body."""
+
+    command: Bill
+    lines: list[Item]
+    item_count: int
+    fingerprint: bytes
+    phone_hash: bytes | None
+    found: Found
+    branch_id: UUID | None = None
+
+    @property
+    def corrected_at(self) -> datetime | None:
+        """When the bill was corrected, if this is a correction."""
+        return self.command.corrected_at if isinstance(self.command, CorrectVisit) else None
+
+    @property
+    def phone_key(self) -> PhoneKey | None:
+        """Where the guest is looked up."""
+        return None if self.phone_hash is None else (self.command.cafe_id, self.phone_hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVisit:
+    """A visit on its way into the tables. `void` is the void that came before it."""
+
+    draft: Draft
+    visit_id: UUID
+    customer_id: UUID | None
+    visit_number: int | None
+    void: Known | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVisit:
+    """What a correction or a void replaces."""
+
+    cafe_id: UUID
+    visit_id: UUID
+    visit_date: datetime
+    customer_id: UUID | None
+    branch_id: UUID | None
+    final_amount: Decimal
+    currency_unit: Literal["IRT", "IRR"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended. `refusal` says why it was not taken.
+
+    `superseded`: true, but a later correction or the void stands; nothing changed. A void that came before its record
+    has no `visit_id` yet.
+    """
+
+    status: Literal["recorded", "repeated", "corrected", "superseded", "voided", "refused"]
+    visit_id: UUID | None = None
+    customer_id: UUID | None = None
+    visit_number: int | None = None
+    refusal: Rejected | None = field(default=None, compare=False)

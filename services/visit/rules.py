@@ -1,0 +1,277 @@
+"""What follows from what, without looking anything up."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from services.visit.models import Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey
+from shared.errors import Problem, Rejected
+from shared.events.base import Item
+from shared.events.pos import VisitBody
+from shared.persian.text import latin_digits
+
+Verdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def lines_of(body: VisitBody) -> list[Item]:
+    """The bill's lines as the events carry them."""
+    return [
+        Item(name=line.name, quantity=line.quantity, amount=line.amount, sku=line.sku, category=line.category)
+        for line in body.items
+    ]
+
+
+def item_count(body: VisitBody) -> int:
+    """How many pieces were ordered: the sum of the quantities, a begun one (350 grams of nuts) counting whole.
+
+    `total_items` counts only where the till does not list its lines.
+    """
+    if not body.items:
+        return body.total_items or 0
+    return int(sum((line.quantity for line in body.items), Decimal(0)).to_integral_value(ROUND_CEILING))
+
+
+def content_of(body: VisitBody, lines: Sequence[Item]) -> bytes:
+    """All that makes two bills the same bill, whatever the spelling of the phone or the order of keys."""
+    return _encode(
+        (
+            body.branch, body.phone, body.guest_name, body.marketing_consent, body.occurred_at, lines, body.total_items,
+            body.total, body.discount, body.currency_unit, body.payment_method, body.points_to_redeem,
+            body.redemption_id, body.table_number, body.server_name, body.service_duration, body.notes,
+            body.attributes,
+        )
+    )  # fmt: skip
+
+
+def judge_record(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
+    """What to do with a record of `customer_id` (None: anonymous), or why its receipt or event id is taken."""
+    known = draft.found.receipt
+    if known is None or known.visit_id is None:
+        return event_id_reused() if draft.found.event_reused else "new"
+    if known.fingerprint == draft.fingerprint:
+        return "repeated"
+    if known.fingerprint is not None:
+        return receipt_conflict()
+    return "late_record" if known.customer_id == customer_id else guest_change()
+
+
+def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
+    """What to do with a correction, or why it may not be: it would move the visit to another guest.
+
+    Of two at the same moment the one with the greater fingerprint wins, so that both orders of arrival end alike.
+    """
+    known, corrected_at = draft.found.receipt, draft.corrected_at
+    assert corrected_at is not None
+    if known is None or known.visit_id is None:
+        return "new"
+    if known.customer_id != customer_id:
+        return guest_change()
+    if known.corrected_at == corrected_at and known.corrected_fingerprint == draft.fingerprint:
+        return "repeated"
+    if known.voided_at is not None or _stands(known, corrected_at, draft.fingerprint):
+        return "superseded"
+    return "correct"
+
+
+def _stands(known: Known, corrected_at: datetime, fingerprint: bytes) -> bool:
+    if known.corrected_at is None or known.corrected_fingerprint is None:
+        return False
+    return (known.corrected_at, known.corrected_fingerprint) > (corrected_at, fingerprint)
+
+
+def judge_void(known: Known | None) -> Verdict:
+    """What to do with a void: it is terminal, so a second one changes nothing."""
+    return "repeated" if known is not None and known.voided_at is not None else "void"
+
+
+def branch_names(branches: Iterable[tuple[UUID, UUID, str]]) -> dict[UUID, dict[str, UUID]]:
+    """Cafe -> its branches by code and by id, from (cafe, branch, code)."""
+    names: dict[UUID, dict[str, UUID]] = {}
+    for cafe_id, branch_id, code in branches:
+        own = names.setdefault(cafe_id, {})
+        own[_branch_key(code)] = own[str(branch_id)] = branch_id
+    return names
+
+
+def branch_of(text: str | None, names: Mapping[str, UUID]) -> UUID | Rejected | None:
+    """The branch that a till names by code or by id, whatever its keyboard; None when it names none or the cafe has
+    none."""
+    if text is None or not names:
+        return None
+    return names.get(_branch_key(text)) or unknown_branch()
+
+
+def _branch_key(text: str) -> str:
+    return latin_digits(text).strip().casefold()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a visit tells about its guest that was not known: their existence, their name, their answer on marketing."""
+
+    draft: Draft
+    name: str | None
+    consent: bool | None
+
+
+def learn(guest: Guest, drafts: Iterable[Draft], *, is_new: bool) -> tuple[Guest, list[Told]]:
+    """What a guest's visits tell, in the order of the visits themselves.
+
+    The same answer on marketing at each visit is no new answer: it must not undo what the guest said elsewhere since.
+    """
+    told = []
+    for draft in sorted(drafts, key=lambda each: each.command.body.occurred_at):
+        body = draft.command.body
+        name = body.guest_name if body.guest_name and not guest.name_known else None
+        is_answer = body.marketing_consent is not None and (
+            guest.consent_at is None or body.occurred_at > guest.consent_at
+        )
+        consent = body.marketing_consent if is_answer and body.marketing_consent != guest.consent else None
+        if name or consent is not None or is_new:
+            told.append(Told(draft, name, consent))
+        if is_answer:
+            guest = replace(guest, consent=body.marketing_consent, consent_at=body.occurred_at)
+        if name:
+            guest = replace(guest, name_known=True)
+        is_new = False
+    return guest, told
+
+
+def number_visits(
+    drafts: Mapping[int, Draft], customers: Mapping[int, UUID], last_numbers: Mapping[GuestKey, int]
+) -> dict[int, int]:
+    """Position of a draft -> the number of the visit among its guest's.
+
+    Args:
+        customers: position of a draft -> its guest.
+        last_numbers: the counters after they were raised by these visits.
+    """
+    order = sorted(customers, key=lambda place: (drafts[place].command.body.occurred_at, drafts[place].command.key))
+    left: dict[GuestKey, int] = {}
+    for place in customers:
+        guest = (drafts[place].command.cafe_id, customers[place])
+        left[guest] = left.get(guest, 0) + 1
+    numbers = {}
+    for place in order:
+        guest = (drafts[place].command.cafe_id, customers[place])
+        left[guest] -= 1
+        numbers[place] = last_numbers[guest] - left[guest]
+    return numbers
+
+
+def follow_sequence(highest: int | None, numbers: Iterable[int]) -> tuple[int | None, list[Gap], list[int]]:
+    """A device's numbering after these numbers: the highest, the ranges it skipped, and numbers from before.
+
+    A device is followed from the first number it sends.
+    """
+    skipped, late = [], []
+    for number in sorted(set(numbers)):
+        if highest is not None and number <= highest:
+            late.append(number)
+            continue
+        if highest is not None and number > highest + 1:
+            skipped.append((highest + 1, number - 1))
+        highest = number
+    return highest, skipped, late
+
+
+def without(gaps: Iterable[Gap], numbers: Iterable[int]) -> list[Gap]:
+    """The gaps that remain when these numbers have arrived."""
+    arrived = sorted(set(numbers))
+    remaining = []
+    for start, end in gaps:
+        begin = start
+        for number in arrived:
+            if begin <= number <= end:
+                if begin < number:
+                    remaining.append((begin, number - 1))
+                begin = number + 1
+        if begin <= end:
+            remaining.append((begin, end))
+    return remaining
+
+
+def newest_corrections(drafts: Sequence[Draft]) -> dict[ReceiptKey, int]:
+    """Receipt -> position of its correction that stands, when a batch corrects one receipt more than once."""
+    best: dict[ReceiptKey, int] = {}
+    for place, draft in enumerate(drafts):
+        other = best.setdefault(draft.command.key, place)
+        if _rank(draft) > _rank(drafts[other]):
+            best[draft.command.key] = place
+    return best
+
+
+def _rank(draft: Draft) -> tuple[datetime, bytes]:
+    assert draft.corrected_at is not None
+    return draft.corrected_at, draft.fingerprint
+
+
+def event_ids_reused(commands: Iterable[Receipt]) -> set[ReceiptKey]:
+    """Receipts of a batch whose event id an earlier receipt of the batch has already."""
+    owner: dict[tuple[UUID, UUID], ReceiptKey] = {}
+    return {
+        command.key
+        for command in commands
+        if command.event_id and owner.setdefault((command.cafe_id, command.event_id), command.key) != command.key
+    }
+
+
+def receipt_conflict() -> Rejected:
+    """The number already belongs to another bill."""
+    return _conflict(
+        "receipt_conflict",
+        "receipt_number",
+        "This device has already sent another bill under this receipt number. Numbers are never used again: put the"
+        " business date before the number, or send a correction.",
+        "این دستگاه پیش‌تر صورت‌حساب دیگری با همین شماره فرستاده است. شماره‌ها تکرار نمی‌شوند: تاریخ روز را پیش از"
+        " شماره بیاورید یا اصلاحیه بفرستید.",
+    )
+
+
+def event_id_reused() -> Rejected:
+    """The event id already belongs to another bill."""
+    return _conflict(
+        "event_id_reused",
+        "event_id",
+        "This event id (ce_id or Idempotency-Key) was already used for another receipt; make a new one for each bill.",
+        "این شناسهٔ رویداد پیش‌تر برای رسید دیگری به کار رفته است؛ برای هر صورت‌حساب شناسهٔ تازه بسازید.",
+    )
+
+
+def guest_change() -> Rejected:
+    """A correction is about the bill, not about whose it is."""
+    return _conflict(
+        "guest_change",
+        "phone",
+        "The record and its correction name different guests. To move a bill to another guest, void it and record it"
+        " under a new receipt number.",
+        "مهمان این صورت‌حساب با اصلاحیه‌اش یکی نیست. برای جابه‌جایی به مهمان دیگر، آن را باطل و با شمارهٔ تازه ثبت کنید.",
+    )
+
+
+def unknown_branch() -> Rejected:
+    """The cafe has branches, and this is none of them."""
+    en = "This cafe has no branch with that code or id; leave the field out or send a code that the cafe knows."
+    fa = "این کافه شعبه‌ای با این کد یا شناسه ندارد؛ این فیلد را نفرستید یا کد شعبه را درست کنید."
+    return Rejected("unknown_branch", en, fa, problems=[Problem("branch", "unknown_branch", en, fa)])
+
+
+def archived() -> Rejected:
+    """The visit's month was detached."""
+    return Rejected(
+        "archived",
+        "This visit is in the archive and can't be changed any more.",
+        "این بازدید بایگانی شده است و دیگر تغییر نمی‌کند.",
+        status=409,
+    )
+
+
+def _conflict(code: str, where: str, en: str, fa: str) -> Rejected:
+    return Rejected(code, en, fa, status=409, problems=[Problem(where, code, en, fa)])

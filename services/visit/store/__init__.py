@@ -1,0 +1,1 @@
+"""Every SQL statement of the visit service, by what it is about."""

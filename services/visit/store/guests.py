@@ -1,0 +1,170 @@
+"""Guests: whose a number is, the counter of their visits, and what erasure leaves."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from services.visit.models import Guest, GuestKey, PhoneKey
+from shared.db import Connection
+
+INSERT = """
+INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at)
+SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::boolean[], $5::boolean[], $6::timestamptz[])
+ON CONFLICT DO NOTHING
+RETURNING cafe_id, phone_hash
+"""
+FIND = """
+SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, g.marketing_consent, g.consent_at
+FROM unnest($1::uuid[], $2::bytea[]) AS t (cafe_id, phone_hash) JOIN guests g USING (cafe_id, phone_hash)
+"""
+UPDATE = """
+UPDATE guests g
+SET name_known = g.name_known OR t.name_known,
+    marketing_consent = CASE WHEN t.is_newer THEN t.consent ELSE g.marketing_consent END,
+    consent_at = CASE WHEN t.is_newer THEN t.consent_at ELSE g.consent_at END
+FROM (
+    SELECT t.*, t.consent_at IS NOT NULL AND (k.consent_at IS NULL OR k.consent_at < t.consent_at) AS is_newer
+    FROM unnest($1::uuid[], $2::bytea[], $3::boolean[], $4::boolean[], $5::timestamptz[])
+        AS t (cafe_id, phone_hash, name_known, consent, consent_at)
+    JOIN guests k USING (cafe_id, phone_hash)
+    ORDER BY cafe_id, phone_hash
+    FOR UPDATE OF k
+) t
+WHERE g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+"""
+RAISE_COUNTERS = """
+INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[])
+ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
+RETURNING cafe_id, customer_id, last_number
+"""
+LOCK = """
+SELECT FROM visit_counters c
+WHERE (c.cafe_id, c.customer_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+ORDER BY c.cafe_id, c.customer_id FOR UPDATE
+"""
+SPANS = """
+SELECT t.cafe_id, t.customer_id, f.visit_date AS first_visit_at, l.visit_date AS last_visit_at
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+LEFT JOIN LATERAL (
+    SELECT v.visit_date FROM customer_visits v
+    WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id AND v.voided_at IS NULL
+    ORDER BY v.visit_date LIMIT 1
+) f ON true
+LEFT JOIN LATERAL (
+    SELECT v.visit_date FROM customer_visits v
+    WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id AND v.voided_at IS NULL
+    ORDER BY v.visit_date DESC LIMIT 1
+) l ON true
+"""
+# The profile knows best whose a number is; the newest of a number wins, and none survives the guest's erasure.
+PROFILE = """
+INSERT INTO guests AS kept (cafe_id, phone_hash, customer_id, name_known, profiled_at)
+SELECT DISTINCT ON (t.cafe_id, t.phone_hash) t.*
+FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::boolean[], $5::timestamptz[])
+    AS t (cafe_id, phone_hash, customer_id, name_known, profiled_at)
+WHERE NOT EXISTS (
+    SELECT FROM erased_guests e
+    WHERE e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.erased_at >= t.profiled_at
+)
+ORDER BY t.cafe_id, t.phone_hash, t.profiled_at DESC
+ON CONFLICT (cafe_id, phone_hash) DO UPDATE
+SET customer_id = excluded.customer_id, name_known = excluded.name_known, profiled_at = excluded.profiled_at
+WHERE kept.profiled_at IS NULL OR kept.profiled_at < excluded.profiled_at
+"""
+REMEMBER_ERASED = """
+INSERT INTO erased_guests AS kept (cafe_id, customer_id, erased_at)
+SELECT cafe_id, customer_id, max(erased_at)
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
+ON CONFLICT (cafe_id, customer_id) DO UPDATE SET erased_at = greatest(kept.erased_at, excluded.erased_at)
+"""
+FORGET = """
+DELETE FROM guests g USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id AND g.created_at <= t.erased_at
+"""
+# Sums and numbers stay; what a person wrote about the guest goes.
+BLANK_VISITS = """
+UPDATE customer_visits v SET visit_notes = NULL, attributes = '{}', updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id AND v.created_at <= t.erased_at
+  AND (v.visit_notes IS NOT NULL OR v.attributes <> '{}')
+"""
+
+
+# cafe, phone hash, guest, whether the profile names them, when the profile was written
+Profile = tuple[UUID, bytes, UUID, bool, datetime]
+
+
+async def insert(conn: Connection, guests: Mapping[PhoneKey, Guest]) -> set[PhoneKey]:
+    """Writes guests seen for the first time; returns those that nobody else has just written."""
+    keys = sorted(guests)
+    rows = await conn.fetch(
+        INSERT,
+        [cafe_id for cafe_id, _ in keys],
+        [phone_hash for _, phone_hash in keys],
+        [guests[key].customer_id for key in keys],
+        [guests[key].name_known for key in keys],
+        [guests[key].consent for key in keys],
+        [guests[key].consent_at for key in keys],
+    )
+    return {(row["cafe_id"], row["phone_hash"]) for row in rows}
+
+
+async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Guest]:
+    """The guests of these numbers."""
+    rows = await conn.fetch(FIND, [cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys])
+    return {
+        (row["cafe_id"], row["phone_hash"]): Guest(
+            row["customer_id"], row["name_known"], row["marketing_consent"], row["consent_at"]
+        )
+        for row in rows
+    }
+
+
+async def update(conn: Connection, guests: Mapping[PhoneKey, Guest]) -> None:
+    """Writes what known guests have told: a name once known stays known, the latest answer on marketing wins."""
+    keys = sorted(guests)
+    await conn.execute(
+        UPDATE,
+        [cafe_id for cafe_id, _ in keys],
+        [phone_hash for _, phone_hash in keys],
+        [guests[key].name_known for key in keys],
+        [guests[key].consent for key in keys],
+        [guests[key].consent_at for key in keys],
+    )
+
+
+async def raise_counters(conn: Connection, visits: Mapping[GuestKey, int]) -> dict[GuestKey, int]:
+    """Adds that many visits to each guest's counter, holding its row; returns the counters as they are now."""
+    keys = sorted(visits)
+    rows = await conn.fetch(
+        RAISE_COUNTERS,
+        [cafe_id for cafe_id, _ in keys],
+        [customer_id for _, customer_id in keys],
+        [visits[key] for key in keys],
+    )
+    return {(row["cafe_id"], row["customer_id"]): row["last_number"] for row in rows}
+
+
+async def lock(conn: Connection, guests: set[GuestKey]) -> None:
+    """Holds the guests' rows until the end of the transaction, so that the events of one guest keep an order."""
+    await conn.execute(LOCK, [cafe_id for cafe_id, _ in guests], [customer_id for _, customer_id in guests])
+
+
+async def spans(conn: Connection, guests: set[GuestKey]) -> dict[GuestKey, tuple[datetime | None, datetime | None]]:
+    """First and last visit of each guest that was not voided; None where none is left."""
+    rows = await conn.fetch(SPANS, [cafe_id for cafe_id, _ in guests], [customer_id for _, customer_id in guests])
+    return {(row["cafe_id"], row["customer_id"]): (row["first_visit_at"], row["last_visit_at"]) for row in rows}
+
+
+async def profile(conn: Connection, profiles: Sequence[Profile]) -> None:
+    """Keeps whose a number is, as the guests' profiles say."""
+    await conn.execute(PROFILE, *[list(column) for column in zip(*profiles, strict=True)])
+
+
+async def erase(conn: Connection, guests: Sequence[tuple[UUID, UUID, datetime]]) -> None:
+    """Empties what could name these guests: (cafe, guest, erased at). Amounts, days and numbers stay."""
+    columns = [list(column) for column in zip(*sorted(guests), strict=True)]
+    for statement in (REMEMBER_ERASED, FORGET, BLANK_VISITS):
+        await conn.execute(statement, *columns)

@@ -1,0 +1,204 @@
+"""Receipts: what is known of a bill before it is taken in, and the bill's way into the tables."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.visit.models import Bill, Draft, Found, Guest, Known, NewVisit, Receipt, VoidVisit
+from shared.db import Connection
+
+FIND = """
+SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
+       r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason,
+       g.customer_id AS guest_id, g.name_known, g.marketing_consent, g.consent_at,
+       t.event_id IS NOT NULL AND r.visit_id IS NULL AND EXISTS (
+           SELECT FROM visit_receipts e
+           WHERE e.cafe_id = t.cafe_id AND e.event_id = t.event_id
+             AND (e.device_id, e.receipt_number) <> (t.device_id, t.receipt_number)
+       ) AS event_reused
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[]) WITH ORDINALITY
+    AS t (cafe_id, device_id, receipt_number, event_id, phone_hash, place)
+LEFT JOIN visit_receipts r
+    ON r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+LEFT JOIN guests g ON g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+ORDER BY t.place
+"""
+# A row that is there already is a void that came before its record.
+INSERT = """
+WITH t AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int[], $6::uuid[], $7::text[], $8::text[],
+        $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::text[], $14::int[], $15::text[], $16::text[],
+        $17::int[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::timestamptz[], $23::text[],
+        $24::uuid[], $25::bytea[], $26::bytea[]
+    ) AS t (
+        id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number,
+        total_amount, discount_amount, currency_unit, payment_method, items, item_count, table_number, server_name,
+        service_duration, created_by, visit_notes, attributes, corrected_at, voided_at, void_reason,
+        event_id, fingerprint, corrected_fingerprint
+    )
+), receipts AS (
+    INSERT INTO visit_receipts AS kept (cafe_id, device_id, receipt_number, event_id, fingerprint, visit_id, visit_date,
+                                        customer_id, visit_number, corrected_at, corrected_fingerprint)
+    SELECT cafe_id, device_id, receipt_number, event_id, fingerprint, id, visit_date, customer_id, visit_number,
+           corrected_at, corrected_fingerprint
+    FROM t
+    ON CONFLICT (cafe_id, device_id, receipt_number) DO UPDATE
+    SET event_id = excluded.event_id, fingerprint = excluded.fingerprint, visit_id = excluded.visit_id,
+        visit_date = excluded.visit_date, customer_id = excluded.customer_id, visit_number = excluded.visit_number,
+        corrected_at = excluded.corrected_at, corrected_fingerprint = excluded.corrected_fingerprint
+    WHERE kept.visit_id IS NULL
+)
+INSERT INTO customer_visits (
+    id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
+    discount_amount, currency_unit, payment_method, items_ordered, item_count, table_number, server_name,
+    service_duration, created_by, visit_notes, attributes, corrected_at, voided_at, void_reason
+)
+SELECT id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
+       discount_amount, currency_unit, payment_method::payment_method_enum, items::jsonb, item_count, table_number,
+       server_name, service_duration, created_by, visit_notes, attributes::jsonb, corrected_at, voided_at, void_reason
+FROM t
+"""
+NOTE_RECORDS = """
+UPDATE visit_receipts r SET fingerprint = t.fingerprint, event_id = coalesce(t.event_id, r.event_id)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[])
+    AS t (cafe_id, device_id, receipt_number, event_id, fingerprint)
+WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+"""
+NOTE_CORRECTIONS = """
+UPDATE visit_receipts r
+SET visit_date = t.visit_date, corrected_at = t.corrected_at, corrected_fingerprint = t.fingerprint
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[])
+    AS t (cafe_id, device_id, receipt_number, visit_date, corrected_at, fingerprint)
+WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+"""
+NOTE_VOIDS = """
+INSERT INTO visit_receipts AS kept (cafe_id, device_id, receipt_number, voided_at, void_reason)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
+ON CONFLICT (cafe_id, device_id, receipt_number) DO UPDATE
+SET voided_at = excluded.voided_at, void_reason = excluded.void_reason
+WHERE kept.voided_at IS NULL
+"""
+RECEIPT_OF = """
+SELECT device_id, receipt_number FROM visit_receipts WHERE cafe_id = $1 AND visit_id = $2
+"""
+
+
+async def find(conn: Connection, receipts: Sequence[Receipt], phone_hashes: Sequence[bytes | None]) -> list[Found]:
+    """What the tables say about each command, in the order of the commands."""
+    rows = await conn.fetch(
+        FIND,
+        [receipt.cafe_id for receipt in receipts],
+        [receipt.device_id for receipt in receipts],
+        [receipt.receipt_number for receipt in receipts],
+        [receipt.event_id for receipt in receipts],
+        phone_hashes,
+    )
+    return [
+        Found(
+            receipt=_known(row) if row["is_known"] else None,
+            guest=_guest(row) if row["guest_id"] else None,
+            event_reused=row["event_reused"],
+        )
+        for row in rows
+    ]
+
+
+def _known(row: asyncpg.Record) -> Known:
+    return Known(
+        visit_id=row["visit_id"],
+        visit_date=row["visit_date"],
+        customer_id=row["customer_id"],
+        visit_number=row["visit_number"],
+        fingerprint=row["fingerprint"],
+        corrected_at=row["corrected_at"],
+        corrected_fingerprint=row["corrected_fingerprint"],
+        voided_at=row["voided_at"],
+        void_reason=row["void_reason"],
+    )
+
+
+def _guest(row: asyncpg.Record) -> Guest:
+    return Guest(row["guest_id"], row["name_known"], row["marketing_consent"], row["consent_at"])
+
+
+async def insert_visits(conn: Connection, visits: Sequence[NewVisit]) -> None:
+    """Writes new visits and their receipts."""
+    bills = [visit.draft.command for visit in visits]
+    drafts = [visit.draft for visit in visits]
+    bodies = [bill.body for bill in bills]
+    await conn.execute(
+        INSERT,
+        [visit.visit_id for visit in visits],
+        [bill.cafe_id for bill in bills],
+        [visit.customer_id for visit in visits],
+        [body.occurred_at for body in bodies],
+        [visit.visit_number for visit in visits],
+        [draft.branch_id for draft in drafts],
+        [bill.device_id for bill in bills],
+        [bill.receipt_number for bill in bills],
+        [body.total for body in bodies],
+        [body.discount for body in bodies],
+        [body.currency_unit for body in bodies],
+        [body.payment_method for body in bodies],
+        [_json(draft.lines) for draft in drafts],
+        [draft.item_count for draft in drafts],
+        [body.table_number for body in bodies],
+        [body.server_name for body in bodies],
+        [body.service_duration for body in bodies],
+        [bill.created_by for bill in bills],
+        [body.notes for body in bodies],
+        [_json(body.attributes) for body in bodies],
+        [draft.corrected_at for draft in drafts],
+        [visit.void and visit.void.voided_at for visit in visits],
+        [visit.void and visit.void.void_reason for visit in visits],
+        [bill.event_id for bill in bills],
+        [None if draft.corrected_at else draft.fingerprint for draft in drafts],
+        [draft.fingerprint if draft.corrected_at else None for draft in drafts],
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def note_records(conn: Connection, drafts: Sequence[Draft]) -> None:
+    """Remembers records whose correction came first, so that their repeats are known."""
+    await conn.execute(
+        NOTE_RECORDS,
+        *_keys([draft.command for draft in drafts]),
+        [draft.command.event_id for draft in drafts],
+        [draft.fingerprint for draft in drafts],
+    )
+
+
+async def note_corrections(conn: Connection, drafts: Sequence[Draft]) -> None:
+    """Remembers which correction stands."""
+    await conn.execute(
+        NOTE_CORRECTIONS,
+        *_keys([draft.command for draft in drafts]),
+        [draft.command.body.occurred_at for draft in drafts],
+        [draft.corrected_at for draft in drafts],
+        [draft.fingerprint for draft in drafts],
+    )
+
+
+async def note_voids(conn: Connection, voids: Sequence[VoidVisit]) -> None:
+    """Remembers voids, also of receipts that have not come yet."""
+    await conn.execute(NOTE_VOIDS, *_keys(voids), [void.voided_at for void in voids], [void.reason for void in voids])
+
+
+def _keys(receipts: Sequence[Bill] | Sequence[VoidVisit]) -> tuple[list[UUID], list[str], list[str]]:
+    return (
+        [receipt.cafe_id for receipt in receipts],
+        [receipt.device_id for receipt in receipts],
+        [receipt.receipt_number for receipt in receipts],
+    )
+
+
+async def receipt_of(conn: Connection, cafe_id: UUID, visit_id: UUID) -> tuple[str, str] | None:
+    """Device and receipt number of a visit, or None when there is no such visit."""
+    row = await conn.fetchrow(RECEIPT_OF, cafe_id, visit_id)
+    return (row["device_id"], row["receipt_number"]) if row else None

@@ -1,0 +1,36 @@
+"""The Kafka side of the visit service."""
+
+from functools import partial
+
+from services.visit.handlers import reactions, upkeep
+from services.visit.handlers.tills import on_pos_records
+from shared import access
+from shared.consumer import Reactions
+from shared.events.customer import CustomerErased, CustomerProfiled
+from shared.events.feedback import FeedbackReceived
+from shared.events.identity import BranchChanged
+from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
+from shared.settings import settings
+from shared.worker import Job, run
+
+REACTIONS = Reactions(
+    events={
+        **access.REACTIONS,
+        BranchChanged: reactions.on_branch_changed,
+        CustomerProfiled: partial(reactions.on_customer_profiled, keys=settings().keys),
+        CustomerErased: reactions.on_customer_erased,
+        PointsEarned: reactions.on_points_earned,
+        RedemptionCompleted: reactions.on_redemption_completed,
+        RedemptionReversed: reactions.on_redemption_reversed,
+        FeedbackReceived: reactions.on_feedback_received,
+    },
+    ingress={"pos.visits": partial(on_pos_records, keys=settings().keys)},
+)
+
+JOBS = [
+    Job("visit.make_partitions", 6 * 3600.0, upkeep.make_partitions),
+    Job("visit.refresh_stats", 300.0, upkeep.refresh_stats),
+]
+
+if __name__ == "__main__":
+    run("visit", REACTIONS, JOBS)
