@@ -20,7 +20,7 @@ def rating_of(link: str) -> int | None:
 async def rate_what_they_get(simulator_url: str) -> None:
     """Reads the phones at the SMS simulator once a second and answers new links, until cancelled."""
     seen: set[str] = set()
-    async with httpx2.AsyncClient(timeout=10, base_url=simulator_url) as client:
+    async with httpx2.AsyncClient(timeout=10, base_url=simulator_url, follow_redirects=True) as client:
         while True:
             with contextlib.suppress(httpx2.HTTPError):
                 texts = (await client.get("/control/messages")).raise_for_status().text
