@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from deploy.engines.engine import Engine
 from shared import topics
 from shared.settings import Settings, settings
 from tests import support
+from tests.support import Kafka
 
 TIERS = {
     "pure": "needs no server",
@@ -27,15 +27,6 @@ TIERS = {
 }
 ADDRESSES = {"postgres": "CRM_POSTGRES_URL", "kafka": "CRM_KAFKA_SERVERS"}
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Kafka:
-    """`servers` are bootstrap addresses; `prefix` stands before the name of each topic of this test."""
-
-    servers: str
-    prefix: str
-    config: Settings
 
 
 def pytest_configure(config: pytest.Config) -> None:

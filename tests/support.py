@@ -115,6 +115,15 @@ class Databases:
                 await admin.execute(f"DROP DATABASE {self.config.database_name(service)} WITH (FORCE)")
 
 
+@dataclass(frozen=True)
+class Kafka:
+    """`servers` are bootstrap addresses; `prefix` stands before the name of each topic of this test."""
+
+    servers: str
+    prefix: str
+    config: Settings
+
+
 async def clone(config: Settings, run: Run, service: str) -> None:
     """Copy the run's migrated template of a service to the database that `config` names."""
     lock = int(run.id, 16)
