@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 
 from shared import inbox, parked, telemetry
+from shared.crashpoints import crashpoint
 from shared.crypto import Keys
 from shared.db import Connection, Pool, transaction
 from shared.errors import Poison, Rejected
@@ -98,6 +99,7 @@ class Consumer:
         """
         started = time.perf_counter()
         await self._apply_or_halve(records)
+        crashpoint("consumer.before_offsets")
         telemetry.BATCH_SECONDS.labels(self.service).observe(time.perf_counter() - started)
         telemetry.BATCH_RECORDS.labels(self.service).observe(len(records))
         telemetry.LAST_BATCH.labels(self.service).set_to_current_time()
@@ -152,6 +154,7 @@ class Consumer:
         for kind, group in in_order(wanted):
             await self.reactions.events[kind](conn, group)
         await parked.park(conn, refusals, topics={r.topic: self.plain(r.topic) for r in records}, keys=self.keys)
+        crashpoint("consumer.before_commit")
         self._count(events, wanted, refusals)
 
     def _read(self, records: Sequence[Record]) -> tuple[list[Event], list[Refusal]]:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import db, telemetry
 from shared.clock import new_id
+from shared.crashpoints import crashpoint
 from shared.errors import Problem, Rejected
 from shared.outbox import Waker
 from shared.settings import Settings, settings
@@ -275,6 +276,8 @@ class Measured:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if scope["method"] == "POST":
+                    crashpoint("api.before_answer")
                 message["headers"] = [*message["headers"], (b"x-correlation-id", str(trace).encode())]
             await send(message)
 

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared import telemetry
 from shared.clock import new_id
+from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
 from shared.outbox import CHANNEL
 from shared.parked import TABLE
@@ -145,6 +146,7 @@ class Relay:
         producer: AIOKafkaProducer,
         rows: Sequence[asyncpg.Record],
     ) -> None:
+        crashpoint("relay.before_publish")
         confirmations, done = [], []
         for row in rows:
             headers = [(name, value.encode()) for name, value in _headers.decode(row["headers"])]
@@ -161,7 +163,9 @@ class Relay:
                 await self._give_up(conn, row, str(error))
             done.append(row["id"])
         await asyncio.gather(*confirmations)
+        crashpoint("relay.before_delete")
         await conn.execute(DELETE, done)
+        crashpoint("relay.after_delete")
         telemetry.PUBLISHED.labels(self.service).inc(len(confirmations))
 
     async def _give_up(self, conn: "asyncpg.Connection[asyncpg.Record]", row: asyncpg.Record, why: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import uvicorn
 import uvloop
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from faststream import AckPolicy
@@ -23,12 +23,27 @@ from prometheus_client import make_asgi_app
 
 from shared import db, inbox, parked, telemetry
 from shared.consumer import OUTAGES, Consumer, Reactions, TooManyParked
+from shared.crashpoints import crashpoint
 from shared.db import Pool
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
 POLL_MS = 500
 READY_WITHIN_SECONDS = 2.0
+
+
+class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Logs which partitions this process takes over and gives up."""
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Called before a new assignment, with the old one; empty in a process that just joined."""
+        if revoked:
+            crashpoint("worker.in_rebalance")
+            telemetry.logger().info("partitions.revoked", partitions=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Called with the new assignment."""
+        telemetry.logger().info("partitions.assigned", partitions=len(assigned))
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,7 @@ class Worker:
                 batch_timeout_ms=POLL_MS,
                 fetch_max_wait_ms=250,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
+                listener=Rebalances(),
                 parser=_whole_batch,
                 decoder=_as_it_is,
             )
@@ -119,6 +135,7 @@ class Worker:
         try:
             yield
         finally:
+            crashpoint("worker.in_shutdown")
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from shared.crashpoints import crashpoint
 from shared.crypto import derive_password
 from shared.db import Connection
 from shared.settings import SERVICES, Settings
@@ -45,6 +46,7 @@ async def migrate(config: Settings, services: Iterable[str] = SERVICES) -> None:
             await _make_extensions(config, database)
             applied = await _apply(config, service)
             print(f"migrated {database}: {applied} new", file=sys.stderr, flush=True)
+            crashpoint("migration.between_databases")
     finally:
         await admin.close()
 
