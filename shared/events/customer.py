@@ -68,6 +68,7 @@ class CustomerProfiled(Event, frozen=True, kw_only=True):
     version: int
     phone_sealed: str
     name_sealed: str | None = None
+    birthday_sealed: str | None = None
     status: Literal["active", "inactive", "blocked"] = "active"
     language: str = "fa"
     registered_at: datetime

@@ -1,0 +1,1 @@
+"""What the service does: reactions to events (`on_…`) and what staff ask for."""

@@ -1,0 +1,107 @@
+"""Reactions to what other services say about a guest: visits, points, tier, ratings."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from services.customer.handlers.judging import reassess
+from services.customer.models.shapes import Guest, Revision, Sums
+from services.customer.store import activity
+from shared import clock
+from shared.db import Connection
+from shared.events.base import CurrencyUnit
+from shared.events.feedback import FeedbackReceived
+from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
+from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.persian.money import in_unit, rounded
+
+
+async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, now: datetime | None = None) -> None:
+    """Adds the visits to their guests' sums and judges the guests again."""
+    now = now or clock.now()
+    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    if known:
+        visits = [
+            Sums(guest, event.occurred_at, _toman(event.final_amount, event.currency_unit)) for guest, event in known
+        ]
+        await activity.add_visits(conn, visits, now)
+        await reassess(conn, dict(known), reason="visit", now=now)
+
+
+async def on_visit_corrected(
+    conn: Connection, events: Sequence[VisitCorrected], *, now: datetime | None = None
+) -> None:
+    """Replaces what the visits added before by what they are now."""
+    now = now or clock.now()
+    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    revisions = [
+        Revision(
+            guest=guest,
+            visits=0,
+            spent=_toman(event.final_amount, event.currency_unit)
+            - _toman(event.previous_final_amount, event.previous_currency_unit),
+            removed_at=event.previous_occurred_at,
+            added_at=event.occurred_at,
+            first_at=event.first_visit_at,
+            last_at=event.last_visit_at,
+        )
+        for guest, event in known
+    ]
+    if known:
+        await activity.lock(conn, [guest for guest, _ in known])
+        await activity.revise_visits(conn, revisions, now)
+        await reassess(conn, dict(known), reason="visit_corrected", now=now)
+
+
+async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, now: datetime | None = None) -> None:
+    """Takes the visits out of their guests' sums."""
+    now = now or clock.now()
+    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    revisions = [
+        Revision(
+            guest=guest,
+            visits=-1,
+            spent=-_toman(event.final_amount, event.currency_unit),
+            removed_at=event.occurred_at,
+            added_at=None,
+            first_at=event.first_visit_at,
+            last_at=event.last_visit_at,
+        )
+        for guest, event in known
+    ]
+    if known:
+        await activity.lock(conn, [guest for guest, _ in known])
+        await activity.revise_visits(conn, revisions, now)
+        await reassess(conn, dict(known), reason="visit_voided", now=now)
+
+
+async def on_points_changed(
+    conn: Connection, events: Sequence[PointsEarned | PointsChanged], *, now: datetime | None = None
+) -> None:
+    """Keeps the newest balance of each guest."""
+    guests = [Guest(event.cafe_id, event.customer_id) for event in events]
+    balances, versions = [event.balance_after for event in events], [event.account_version for event in events]
+    await activity.set_points(conn, guests, balances, versions)
+    await reassess(conn, dict(zip(guests, events, strict=True)), reason="points", now=now or clock.now())
+
+
+async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, now: datetime | None = None) -> None:
+    """Keeps the newest tier of each guest."""
+    guests = [Guest(event.cafe_id, event.customer_id) for event in events]
+    tiers, versions = [event.tier for event in events], [event.account_version for event in events]
+    await activity.set_tier(conn, guests, tiers, versions)
+    await reassess(conn, dict(zip(guests, events, strict=True)), reason="tier", now=now or clock.now())
+
+
+async def on_feedback_received(
+    conn: Connection, events: Sequence[FeedbackReceived], *, now: datetime | None = None
+) -> None:
+    """Adds the ratings to their guests' averages."""
+    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    if known:
+        await activity.add_ratings(conn, [guest for guest, _ in known], [event.overall_rating for _, event in known])
+        await reassess(conn, dict(known), reason="feedback", now=now or clock.now())
+
+
+def _toman(amount: Decimal, unit: CurrencyUnit) -> Decimal:
+    return rounded(in_unit(amount, unit, "IRT"))

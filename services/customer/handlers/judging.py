@@ -1,0 +1,202 @@
+"""Keeps every guest's segments right: after each change of what they are judged by, and as time goes by."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.customer.models.shapes import Guest, Rule, Segmentation, Verdict
+from services.customer.rules.compile import compile_rules
+from services.customer.rules.segments import segment_of, slots_of
+from services.customer.store import activity, customers, segments
+from shared import outbox
+from shared.db import Connection
+from shared.events.base import Event, Segment, caused_by
+from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
+
+# Guests judged in one statement, and rule sets in one statement: an expression per rule set is planned each time.
+DUE_AT_ONCE = 1000
+RULESETS_AT_ONCE = 20
+MISJUDGED_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The segments of some cafes: by cafe and slot, and the rules in force by cafe."""
+
+    by_slot: Mapping[tuple[UUID, int], Segmentation]
+    rules: Mapping[UUID, tuple[Rule, ...]]
+
+
+async def reassess(
+    conn: Connection, touched: Mapping[Guest, Event | None], *, reason: str, now: datetime
+) -> list[Verdict]:
+    """Judges the touched guests by the segments of their cafes, and writes, counts and publishes what changed.
+
+    Args:
+        touched: each guest whose activity row the caller has locked, with the event that follows from, if any.
+        reason: the word that the history keeps for why we looked.
+    """
+    if not touched:
+        return []
+    await segments.hold_definitions(conn)
+    rulebook = await _rulebook(conn, {guest.cafe_id for guest in touched})
+    verdicts = await _judge(conn, touched, rulebook, now)
+    await _write(conn, verdicts, rulebook, touched, reason=reason, now=now)
+    return verdicts
+
+
+async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, now: datetime) -> None:
+    """The guest leaves every segment and is judged no more. Lock the activity row first."""
+    await segments.hold_definitions(conn)
+    rulebook = await _rulebook(conn, {guest.cafe_id})
+    old_mask = await activity.forget(conn, guest)
+    await segments.set_due(conn, {guest: None})
+    await _move(conn, [Verdict(guest, old_mask, 0, False, None)], rulebook, {guest: cause}, reason=reason, now=now)
+
+
+async def reassess_due(conn: Connection, *, now: datetime) -> int:
+    """Judges the guests whose moment has come; returns how many. Those in use by others wait for the next round."""
+    due = await segments.find_due(conn, now, DUE_AT_ONCE)
+    free = await activity.lock_free(conn, due) if due else []
+    await reassess(conn, dict.fromkeys(free), reason="time", now=now)
+    return len(free)
+
+
+async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[Guest]:
+    """Up to 50,000 guests of the cafe who are not where the definitions in force put them."""
+    rulebook = await _rulebook(conn, {cafe_id})
+    judgement = compile_rules((rulebook.rules.get(cafe_id, ()),), 4)
+    return await activity.find_misjudged(conn, cafe_id, judgement, now, MISJUDGED_AT_ONCE)
+
+
+async def reassess_misjudged(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> None:
+    """Judges these guests after a definition changed."""
+    await activity.lock(conn, guests)
+    await reassess(conn, dict.fromkeys(guests), reason="definition", now=now)
+
+
+async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
+    by_slot, rules = {}, defaultdict[UUID, list[Rule]](list)
+    for segment in await segments.load(conn, cafe_ids):
+        by_slot[segment.cafe_id, segment.slot] = segment
+        in_force = rules[segment.cafe_id]
+        if segment.in_force:
+            in_force.append(Rule(segment.slot, segment.criteria))
+    return Rulebook(by_slot, {cafe_id: tuple(own) for cafe_id, own in rules.items()})
+
+
+async def _judge(
+    conn: Connection, touched: Mapping[Guest, Event | None], rulebook: Rulebook, now: datetime
+) -> list[Verdict]:
+    # Cafes with equal rules, such as all that only have the system segments, are one case of one statement. A cafe
+    # without any segment is one we have not heard of yet: its guests are judged when we do.
+    guests_under = defaultdict[tuple[Rule, ...], list[Guest]](list)
+    for guest in touched:
+        if guest.cafe_id in rulebook.rules:
+            guests_under[rulebook.rules[guest.cafe_id]].append(guest)
+    rulesets = sorted(guests_under)
+    verdicts = []
+    for start in range(0, len(rulesets), RULESETS_AT_ONCE):
+        chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
+        places = [(guest, place) for place, rules in enumerate(chunk) for guest in guests_under[rules]]
+        verdicts += await activity.judge(
+            conn, [guest for guest, _ in places], [place for _, place in places], compile_rules(chunk, 5), now
+        )
+    return verdicts
+
+
+async def _write(
+    conn: Connection,
+    verdicts: Sequence[Verdict],
+    rulebook: Rulebook,
+    touched: Mapping[Guest, Event | None],
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    checks = {verdict.guest: verdict.check_at for verdict in verdicts if verdict.check_moved}
+    if checks:
+        await segments.set_due(conn, checks)
+    moved = [verdict for verdict in verdicts if verdict.old_mask != verdict.new_mask]
+    if moved:
+        await _move(conn, moved, rulebook, touched, reason=reason, now=now)
+        await _show(conn, moved, touched, now)
+
+
+async def _move(
+    conn: Connection,
+    verdicts: Sequence[Verdict],
+    rulebook: Rulebook,
+    causes: Mapping[Guest, Event | None],
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    entered = _changes(verdicts, rulebook, entering=True)
+    left = _changes(verdicts, rulebook, entering=False)
+    counts = defaultdict[tuple[UUID, UUID], int](int)
+    for moves, delta in ((entered, 1), (left, -1)):
+        for guest, segment in moves:
+            counts[guest.cafe_id, segment.id] += delta
+    if left:
+        await segments.leave(conn, [(guest, segment.id) for guest, segment in left], reason, now)
+    if entered:
+        await segments.enter(conn, [(guest, segment.id) for guest, segment in entered], reason, now)
+    if counts:
+        await segments.count(conn, counts)
+    events = [SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in left]
+    await outbox.emit(conn, events)
+    await outbox.emit(conn, [SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in entered])
+
+
+def _changes(verdicts: Sequence[Verdict], rulebook: Rulebook, *, entering: bool) -> list[tuple[Guest, Segmentation]]:
+    changes = []
+    for verdict in verdicts:
+        old, new = verdict.old_mask or 0, verdict.new_mask
+        for slot in slots_of(new & ~old if entering else old & ~new):
+            changes.append((verdict.guest, rulebook.by_slot[verdict.guest.cafe_id, slot]))
+    return changes
+
+
+async def _show(
+    conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Event | None], now: datetime
+) -> None:
+    """Writes and publishes the one segment of the guests for whom it changed."""
+    shown: dict[Guest, tuple[Segment, Segment]] = {}
+    for verdict in sorted(moved, key=lambda verdict: verdict.guest):
+        old, new = segment_of(verdict.old_mask), segment_of(verdict.new_mask)
+        if old != new:
+            shown[verdict.guest] = old, new
+    if not shown:
+        return
+    await customers.set_segments(conn, {guest: new for guest, (_, new) in shown.items()}, now)
+    events = [
+        SegmentChanged(
+            cafe_id=guest.cafe_id,
+            customer_id=guest.customer_id,
+            occurred_at=now,
+            segment=new,
+            previous_segment=old,
+            **_tie(causes.get(guest)),
+        )
+        for guest, (old, new) in shown.items()
+    ]
+    await outbox.emit(conn, events)
+
+
+def _facts(guest: Guest, segment: Segmentation, causes: Mapping[Guest, Event | None], now: datetime) -> dict[str, Any]:
+    return {
+        "cafe_id": guest.cafe_id,
+        "customer_id": guest.customer_id,
+        "occurred_at": now,
+        "segment_id": segment.id,
+        "segment_key": segment.key,
+        **_tie(causes.get(guest)),
+    }
+
+
+def _tie(cause: Event | None) -> dict[str, Any]:
+    return caused_by(cause) if cause else {}

@@ -1,0 +1,189 @@
+"""Segment definitions: the three that every cafe has, and those that staff make."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.customer.models.http import (
+    AttributeView,
+    ChangeSegment,
+    CreateSegment,
+    Member,
+    MemberPage,
+    Preview,
+    PreviewSegment,
+    SegmentView,
+)
+from services.customer.rules.attributes import ATTRIBUTES, FORMS
+from services.customer.rules.compile import compile_condition
+from services.customer.rules.criteria import parse
+from services.customer.rules.segments import SLOTS, SYSTEM, first_free
+from services.customer.store import activity, segments
+from shared import access, clock
+from shared.clock import new_id
+from shared.db import Connection
+from shared.errors import NotFound, Rejected
+from shared.events.identity import CafeChanged
+
+# What a change of makes it necessary to judge everybody again.
+JUDGED_BY = ("criteria", "is_active")
+
+
+async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, now: datetime | None = None) -> None:
+    """Keeps the cafes, and gives a cafe that is new here its system segments."""
+    now = now or clock.now()
+    await access.on_cafe_changed(conn, events)
+    rows = [
+        {
+            "cafe_id": cafe_id,
+            "id": new_id(),
+            "slot": system.slot,
+            "name": system.name,
+            "description": None,
+            "segment_key": system.key,
+            "criteria": system.criteria,
+            "is_system_segment": True,
+            "is_active": True,
+            "color_hex": system.color,
+            "icon_name": system.icon,
+            "display_order": system.slot,
+        }
+        for cafe_id in sorted({event.cafe_id for event in events})
+        for system in SYSTEM
+    ]
+    added = await segments.insert(conn, rows, now, None)
+    if added:
+        # Guests may have been here before the cafe was heard of.
+        await segments.change_definitions(conn)
+        await segments.request_recalculation(conn, added, now)
+
+
+async def create_segment(
+    conn: Connection, cafe_id: UUID, command: CreateSegment, *, author: UUID, now: datetime
+) -> SegmentView:
+    """Adds a segment; its guests are found by the next recalculation, within seconds.
+
+    Raises:
+        Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
+    """
+    parse(command.criteria)
+    await segments.change_definitions(conn)
+    slot = first_free(await segments.taken_slots(conn, cafe_id))
+    if slot is None:
+        raise Rejected(
+            "too_many_segments",
+            f"A cafe has at most {SLOTS} segments.",
+            f"هر کافه حداکثر {SLOTS} بخش دارد.",
+            status=409,
+        )
+    segment_id = new_id()
+    row = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False, **command.model_dump()}
+    if not await segments.insert(conn, [row], now, author):
+        raise Rejected("key_in_use", "Another segment has this key.", "بخش دیگری این کلید را دارد.", status=409)
+    await segments.request_recalculation(conn, [cafe_id], now)
+    return await get_segment(conn, cafe_id, segment_id)
+
+
+async def change_segment(
+    conn: Connection, cafe_id: UUID, segment_id: UUID, command: ChangeSegment, *, now: datetime
+) -> SegmentView:
+    """Changes what the command names. New criteria, or switching it on or off, judge all guests again.
+
+    Raises:
+        NotFound: no such segment.
+        Rejected: status 422 for criteria that can't be understood.
+    """
+    if command.criteria is not None:
+        parse(command.criteria)
+    await segments.change_definitions(conn)
+    row = await _found(conn, cafe_id, segment_id)
+    given = {name: value for name, value in command.model_dump().items() if _is_given(command, name, value)}
+    await segments.update(conn, cafe_id, row | given, now)
+    if any(name in given and given[name] != row[name] for name in JUDGED_BY):
+        await segments.request_recalculation(conn, [cafe_id], now)
+    return await get_segment(conn, cafe_id, segment_id)
+
+
+async def delete_segment(conn: Connection, cafe_id: UUID, segment_id: UUID, *, now: datetime) -> None:
+    """Removes a segment; its guests leave it by the next recalculation.
+
+    Raises:
+        NotFound: no such segment.
+        Rejected: status 409 for a system segment, which can only be switched off.
+    """
+    await segments.change_definitions(conn)
+    row = await _found(conn, cafe_id, segment_id)
+    if row["is_system_segment"]:
+        raise Rejected(
+            "system_segment",
+            "A system segment can't be deleted; switch it off instead.",
+            "بخش سامانه حذف نمی‌شود؛ می‌توانید آن را غیرفعال کنید.",
+            status=409,
+        )
+    await segments.delete(conn, cafe_id, segment_id, now)
+    await segments.request_recalculation(conn, [cafe_id], now)
+
+
+async def get_segment(conn: Connection, cafe_id: UUID, segment_id: UUID) -> SegmentView:
+    """One segment.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    return SegmentView.model_validate(await _found(conn, cafe_id, segment_id))
+
+
+async def list_segments(conn: Connection, cafe_id: UUID) -> list[SegmentView]:
+    """The cafe's segments in their order of display."""
+    return [SegmentView.model_validate(row) for row in await segments.list_segments(conn, cafe_id)]
+
+
+async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> Preview:
+    """How many guests the criteria would hold now; nothing is kept.
+
+    Raises:
+        Rejected: status 422 for criteria that can't be understood.
+    """
+    judgement = compile_condition(parse(command.criteria), 3)
+    matching, customers = await activity.count_matching(conn, cafe_id, judgement, now)
+    return Preview(matching=matching, customers=customers)
+
+
+async def list_members(conn: Connection, cafe_id: UUID, segment_id: UUID, after: UUID | None, limit: int) -> MemberPage:
+    """Guests in the segment, a page at a time.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    await _found(conn, cafe_id, segment_id)
+    rows = await segments.members(conn, cafe_id, segment_id, after, limit)
+    return MemberPage(
+        members=[Member.model_validate(row) for row in rows], after=rows[-1]["id"] if len(rows) == limit else None
+    )
+
+
+def list_attributes() -> list[AttributeView]:
+    """All that criteria may ask about."""
+    return [
+        AttributeView(
+            name=attribute.name,
+            form=f'{{"{attribute.name}": {FORMS[attribute.kind]}}}',
+            description=attribute.en,
+            description_fa=attribute.fa,
+            choices=list(attribute.choices),
+        )
+        for attribute in ATTRIBUTES.values()
+    ]
+
+
+async def _found(conn: Connection, cafe_id: UUID, segment_id: UUID) -> dict[str, Any]:
+    row = await segments.get(conn, cafe_id, segment_id)
+    if row is None:
+        raise NotFound("segment", "بخش")
+    return row
+
+
+def _is_given(command: ChangeSegment, name: str, value: Any) -> bool:
+    # Only these two may be emptied; null for anything else means nothing was said.
+    return name in command.model_fields_set and (value is not None or name in ("description", "icon_name"))

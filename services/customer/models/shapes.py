@@ -1,0 +1,121 @@
+"""What rules, store and handlers pass among themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+Status = Literal["active", "inactive", "blocked"]
+Channel = Literal["sms", "email", "push", "instagram"]
+Purpose = Literal["service", "marketing"]
+Source = Literal["visit", "staff", "import"]
+
+
+class Guest(NamedTuple):
+    """The key of everything about one guest. Rows are locked in the order of these keys."""
+
+    cafe_id: UUID
+    customer_id: UUID
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who does something, when, and under which trace id."""
+
+    author: UUID
+    at: datetime
+    trace: UUID
+
+
+class Rule(NamedTuple):
+    """A segment's bit and its criteria as stored JSON. Cafes whose rules are equal are judged together."""
+
+    slot: int
+    criteria: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """SQL over `a` (customer_activity) and `c` (customers), with the values of its parameters."""
+
+    mask: str
+    check_at: str
+    values: tuple[Any, ...]
+    needs_customer: bool
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """One segment of one cafe, as judging needs it."""
+
+    cafe_id: UUID
+    id: UUID
+    slot: int
+    key: str
+    criteria: str
+    in_force: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A guest whose bits or next moment changed."""
+
+    guest: Guest
+    old_mask: int | None
+    new_mask: int
+    check_moved: bool
+    check_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What visits add to one guest's sums."""
+
+    guest: Guest
+    visited_at: datetime
+    spent: Decimal
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a corrected or voided visit changes; `first_at` and `last_at` are the guest's visits as they now stand."""
+
+    guest: Guest
+    visits: int
+    spent: Decimal
+    removed_at: datetime
+    added_at: datetime | None
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything a person typed about a guest, in clear; None where nothing is known."""
+
+    phone: str = field(repr=False)
+    name: str | None = field(default=None, repr=False)
+    name_english: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    birthday: date | None = field(default=None, repr=False)
+    anniversary: date | None = field(default=None, repr=False)
+    notes: str | None = field(default=None, repr=False)
+    preferences: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    address: str | None = field(default=None, repr=False)
+    city: str | None = None
+    postal_code: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A guest's answer to the consent question. Of two answers the later in the world counts."""
+
+    guest: Guest
+    channel: Channel
+    purpose: Purpose
+    granted: bool
+    source: str
+    occurred_at: datetime
+    recorded_by: UUID | None = None

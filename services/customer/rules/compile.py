@@ -1,0 +1,148 @@
+"""Criteria -> SQL over the projection: which segments a guest is in, and when that could change by time alone.
+
+Values always travel as parameters. Time only enters as "this moment is after now" with moments that come from stored
+columns, so the first flip is the earliest such moment that is still ahead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from services.customer.models.shapes import Judgement, Rule
+from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
+from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
+
+NOW = "$1::timestamptz"
+NEVER = "NULL::timestamptz"
+
+
+@dataclass
+class _Writing:
+    """Parameters and moments collected while a tree is written down."""
+
+    first: int
+    values: list[Any] = field(default_factory=list)
+    moments: list[str] = field(default_factory=list)
+
+    def put(self, value: Any, sql_type: str) -> str:
+        self.values.append(value)
+        return f"${self.first + len(self.values) - 1}::{sql_type}"
+
+    def ahead(self, moment: str) -> str:
+        """The condition that `moment` is still ahead; it flips when that moment comes."""
+        self.moments.append(moment)
+        return f"COALESCE({moment} > {NOW}, false)"
+
+
+@lru_cache(maxsize=1024)
+def read(criteria: str) -> Node:
+    """The tree of criteria in JSON, as stored."""
+    return parse(msgspec.json.decode(criteria))
+
+
+@lru_cache(maxsize=256)
+def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int) -> Judgement:
+    """One judgement of guests who are each under one of several rule sets (those of their cafe).
+
+    Args:
+        rulesets: with more than one, the SQL reads the place of the guest's own from `t.ruleset`.
+        first: number of the first free parameter; `$1` is now.
+    """
+    writing = _Writing(first)
+    written = [_ruleset(rules, writing) for rules in rulesets]
+    asked = {attribute for rules in rulesets for rule in rules for attribute in attributes_of(read(rule.criteria))}
+    return Judgement(
+        mask=_by_ruleset([mask for mask, _ in written]),
+        check_at=_by_ruleset([check_at for _, check_at in written]),
+        values=tuple(writing.values),
+        needs_customer=any(attribute.needs_customer for attribute in asked),
+    )
+
+
+def compile_condition(node: Node, first: int) -> Judgement:
+    """The criteria of one segment as a mask of bit 0; parameters from number `first` on."""
+    writing = _Writing(first)
+    mask = f"({_condition(node, writing)})::integer::bigint"
+    needs_customer = any(attribute.needs_customer for attribute in attributes_of(node))
+    return Judgement(mask, _earliest(writing.moments), tuple(writing.values), needs_customer)
+
+
+def _by_ruleset(sqls: Sequence[str]) -> str:
+    if len(sqls) == 1:
+        return sqls[0]
+    cases = " ".join(f"WHEN {place} THEN {sql}" for place, sql in enumerate(sqls))
+    return f"CASE t.ruleset {cases} END"
+
+
+def _ruleset(rules: tuple[Rule, ...], writing: _Writing) -> tuple[str, str]:
+    start = len(writing.moments)
+    bits = [
+        f"CASE WHEN {_condition(read(rule.criteria), writing)} THEN {1 << rule.slot}::bigint ELSE 0 END"
+        for rule in rules
+    ]
+    return " | ".join(bits) or "0::bigint", _earliest(writing.moments[start:])
+
+
+def _earliest(moments: Sequence[str]) -> str:
+    ahead = [f"CASE WHEN {moment} > {NOW} THEN {moment} END" for moment in moments]
+    return f"LEAST({', '.join(ahead)})" if ahead else NEVER
+
+
+def _condition(node: Node, writing: _Writing) -> str:
+    if isinstance(node, Group):
+        return "(" + f" {_JOINTS[node.how]} ".join(_condition(part, writing) for part in node.parts) + ")"
+    if isinstance(node, Not):
+        return f"NOT {_condition(node.part, writing)}"
+    if isinstance(node, Newer):
+        days = writing.put(node.days, "integer")
+        return writing.ahead(f"{node.attribute.sql} + make_interval(days => {days})")
+    if isinstance(node, OneOf):
+        words = writing.put(list(node.words), f"{node.attribute.sql_type}[]")
+        return f"COALESCE({node.attribute.sql} = ANY({words}), false)"
+    if isinstance(node, Is):
+        return f"COALESCE(({node.attribute.sql}) = {writing.put(node.wanted, 'boolean')}, false)"
+    return _range(node, writing)
+
+
+_JOINTS = {"all": "AND", "any": "OR"}
+
+
+def _range(node: Range, writing: _Writing) -> str:
+    write = {Kind.DAYS_SINCE: _days_since, Kind.NEWEST: _newest}.get(node.attribute.kind, _plain)
+    return "(" + " AND ".join(write(node.attribute, node, writing)) + ")"
+
+
+def _plain(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
+    # Comparing whole numbers as numeric would cost more than reading the row.
+    sql_type, read_as = ("bigint", int) if attribute.kind is Kind.COUNT else ("numeric", lambda number: number)
+    bounds = [(">=", node.least), ("<=", node.most)]
+    return [
+        f"COALESCE({attribute.sql} {operator} {writing.put(read_as(bound), sql_type)}, false)"
+        for operator, bound in bounds
+        if bound is not None
+    ]
+
+
+def _days_since(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
+    """`min` n is met from n whole days on; `max` n is met until n + 1 whole days have passed."""
+    tests = [f"{attribute.sql} IS NOT NULL"]
+    if node.least:
+        passed = writing.put(int(node.least), "integer")
+        tests.append(f"NOT {writing.ahead(f'{attribute.sql} + make_interval(days => {passed})')}")
+    if node.most is not None:
+        over = writing.put(int(node.most) + 1, "integer")
+        tests.append(writing.ahead(f"{attribute.sql} + make_interval(days => {over})"))
+    return tests
+
+
+def _newest(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
+    """There are n visits in the period when the n-th newest is in it, and it leaves the period at a known moment."""
+    tests = []
+    for count, prefix in ((node.least, ""), (None if node.most is None else node.most + 1, "NOT ")):
+        if count:
+            nth = writing.put(int(count), "integer")
+            tests.append(prefix + writing.ahead(f"{attribute.sql}[{nth}] + make_interval(days => {MONTH_DAYS})"))
+    return tests or ["true"]

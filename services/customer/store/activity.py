@@ -1,0 +1,256 @@
+"""The projection that segments are judged by: one narrow row per guest."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.customer.models.shapes import Guest, Judgement, Revision, Sums, Verdict
+from shared.db import Connection
+from shared.events.base import Tier
+
+# Longer than the 30 days that criteria look back, so that a clock a little behind misses nothing.
+RECENT = timedelta(days=31)
+# One more than the most that criteria can ask for. A number shared by all nameless guests would grow without end.
+NEWEST_KEPT = 101
+
+LOCK = """
+INSERT INTO customer_activity AS kept (cafe_id, customer_id)
+SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) ORDER BY 1, 2
+ON CONFLICT (cafe_id, customer_id) DO UPDATE SET total_visits = kept.total_visits
+"""
+LOCK_FREE = """
+SELECT cafe_id, customer_id FROM customer_activity
+WHERE (cafe_id, customer_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+ORDER BY cafe_id, customer_id FOR NO KEY UPDATE SKIP LOCKED
+"""
+ADD_VISITS = """
+INSERT INTO customer_activity AS kept (
+    cafe_id, customer_id, total_visits, lifetime_spent, first_visit_at, last_visit_at, recent_visits
+)
+SELECT
+    cafe_id, customer_id, count(*), sum(spent), min(visited_at), max(visited_at),
+    (coalesce(
+        array_agg(visited_at ORDER BY visited_at DESC) FILTER (WHERE visited_at > $5), ARRAY[]::timestamptz[]
+    ))[:$6::int]
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::numeric[]) AS t (cafe_id, customer_id, visited_at, spent)
+GROUP BY cafe_id, customer_id
+ORDER BY cafe_id, customer_id
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET total_visits = kept.total_visits + excluded.total_visits,
+    lifetime_spent = kept.lifetime_spent + excluded.lifetime_spent,
+    first_visit_at = least(kept.first_visit_at, excluded.first_visit_at),
+    last_visit_at = greatest(kept.last_visit_at, excluded.last_visit_at),
+    recent_visits = ARRAY(
+        SELECT moment FROM unnest(excluded.recent_visits || kept.recent_visits) AS moment
+        WHERE moment > $5 ORDER BY moment DESC LIMIT $6::int
+    )
+"""
+REVISE_VISITS = """
+WITH revised AS (
+    SELECT
+        cafe_id, customer_id, sum(visits) AS visits, sum(spent) AS spent,
+        array_agg(removed_at) AS removed,
+        coalesce(array_agg(added_at) FILTER (WHERE added_at IS NOT NULL), ARRAY[]::timestamptz[]) AS added,
+        (array_agg(first_at ORDER BY place DESC))[1] AS first_at,
+        (array_agg(last_at ORDER BY place DESC))[1] AS last_at
+    FROM ROWS FROM (
+        unnest($1::uuid[], $2::uuid[], $3::int[], $4::numeric[], $5::timestamptz[], $6::timestamptz[],
+               $7::timestamptz[], $8::timestamptz[])
+    ) WITH ORDINALITY
+    AS t (cafe_id, customer_id, visits, spent, removed_at, added_at, first_at, last_at, place)
+    GROUP BY cafe_id, customer_id
+)
+UPDATE customer_activity AS kept
+SET total_visits = kept.total_visits + revised.visits,
+    lifetime_spent = kept.lifetime_spent + revised.spent,
+    first_visit_at = revised.first_at,
+    last_visit_at = revised.last_at,
+    recent_visits = ARRAY(
+        SELECT moment FROM (
+            SELECT unnest(kept.recent_visits || revised.added) AS moment EXCEPT ALL SELECT unnest(revised.removed)
+        ) AS remaining
+        WHERE moment > $9 ORDER BY moment DESC LIMIT $10
+    )
+FROM revised
+WHERE kept.cafe_id = revised.cafe_id AND kept.customer_id = revised.customer_id
+"""
+SET_POINTS = """
+INSERT INTO customer_activity AS kept (cafe_id, customer_id, current_points, points_version)
+SELECT DISTINCT ON (cafe_id, customer_id) cafe_id, customer_id, points, version
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS t (cafe_id, customer_id, points, version, place)
+ORDER BY cafe_id, customer_id, version DESC, place DESC
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET current_points = excluded.current_points, points_version = excluded.points_version
+WHERE kept.points_version <= excluded.points_version
+"""
+SET_TIER = """
+INSERT INTO customer_activity AS kept (cafe_id, customer_id, tier_level, tier_version)
+SELECT DISTINCT ON (cafe_id, customer_id) cafe_id, customer_id, tier::loyalty_tier_enum, version
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[]) WITH ORDINALITY
+    AS t (cafe_id, customer_id, tier, version, place)
+ORDER BY cafe_id, customer_id, version DESC, place DESC
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET tier_level = excluded.tier_level, tier_version = excluded.tier_version
+WHERE kept.tier_version <= excluded.tier_version
+"""
+ADD_RATINGS = """
+INSERT INTO customer_activity AS kept (cafe_id, customer_id, rating_sum, rating_count)
+SELECT cafe_id, customer_id, sum(rating), count(*)
+FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS t (cafe_id, customer_id, rating)
+GROUP BY cafe_id, customer_id
+ORDER BY cafe_id, customer_id
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET rating_sum = kept.rating_sum + excluded.rating_sum, rating_count = kept.rating_count + excluded.rating_count
+"""
+SET_REGISTERED = """
+UPDATE customer_activity AS kept SET registered_at = t.registered_at
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, registered_at)
+WHERE kept.cafe_id = t.cafe_id AND kept.customer_id = t.customer_id
+"""
+FORGET = """
+UPDATE customer_activity AS kept SET registered_at = NULL, segment_mask = NULL, next_check_at = NULL
+FROM customer_activity AS old
+WHERE kept.cafe_id = $1 AND kept.customer_id = $2 AND old.cafe_id = kept.cafe_id AND old.customer_id = kept.customer_id
+RETURNING old.segment_mask
+"""
+
+CUSTOMER_JOIN = "LEFT JOIN customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id"
+# A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced.
+JUDGE = """
+WITH judged AS MATERIALIZED (
+    SELECT
+        a.cafe_id, a.customer_id, a.segment_mask AS old_mask, a.next_check_at AS old_check,
+        {mask} AS new_mask, {check_at} AS new_check
+    FROM unnest($2::uuid[], $3::uuid[], $4::int[]) AS t (cafe_id, customer_id, ruleset)
+    JOIN customer_activity AS a ON a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
+    {join}
+    WHERE a.registered_at IS NOT NULL
+),
+compared AS (
+    SELECT *, old_check IS DISTINCT FROM new_check
+        AND (old_check IS NULL OR old_check <= $1 OR new_check < old_check) AS check_moved
+    FROM judged
+)
+UPDATE customer_activity AS a
+SET segment_mask = j.new_mask, next_check_at = CASE WHEN j.check_moved THEN j.new_check ELSE j.old_check END
+FROM compared AS j
+WHERE a.cafe_id = j.cafe_id AND a.customer_id = j.customer_id
+    AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
+RETURNING a.cafe_id, a.customer_id, j.old_mask, j.new_mask, j.check_moved, j.new_check
+"""
+# Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
+FIND_MISJUDGED = """
+SELECT a.customer_id FROM customer_activity AS a
+{join}
+WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT NULL
+    AND (a.segment_mask IS DISTINCT FROM {mask} OR {check_at} < coalesce(a.next_check_at, 'infinity'))
+LIMIT $3
+"""
+COUNT_MATCHING = """
+SELECT count(*) FILTER (WHERE {mask} = 1) AS matching, count(*) AS customers
+FROM customer_activity AS a
+{join}
+WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT NULL
+"""
+
+
+async def lock(conn: Connection, guests: Sequence[Guest]) -> None:
+    """Locks the guests' activity rows until the transaction ends, making those that are missing."""
+    await conn.execute(LOCK, *_keys(guests))
+
+
+async def lock_free(conn: Connection, guests: Sequence[Guest]) -> list[Guest]:
+    """Locks those of the rows that nobody else holds at the moment, and says which."""
+    return [Guest(*row) for row in await conn.fetch(LOCK_FREE, *_keys(guests))]
+
+
+async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> None:
+    """Adds new visits to their guests' sums."""
+    await conn.execute(
+        ADD_VISITS,
+        *_keys([visit.guest for visit in visits]),
+        [visit.visited_at for visit in visits],
+        [visit.spent for visit in visits],
+        now - RECENT,
+        NEWEST_KEPT,
+    )
+
+
+async def revise_visits(conn: Connection, revisions: Sequence[Revision], now: datetime) -> None:
+    """Applies corrected and voided visits in their order. The rows must exist: `lock` first."""
+    await conn.execute(
+        REVISE_VISITS,
+        *_keys([revision.guest for revision in revisions]),
+        [revision.visits for revision in revisions],
+        [revision.spent for revision in revisions],
+        [revision.removed_at for revision in revisions],
+        [revision.added_at for revision in revisions],
+        [revision.first_at for revision in revisions],
+        [revision.last_at for revision in revisions],
+        now - RECENT,
+        NEWEST_KEPT,
+    )
+
+
+async def set_points(conn: Connection, guests: Sequence[Guest], points: Sequence[int], versions: Sequence[int]) -> None:
+    """Keeps each guest's points of the highest account version."""
+    await conn.execute(SET_POINTS, *_keys(guests), points, versions)
+
+
+async def set_tier(conn: Connection, guests: Sequence[Guest], tiers: Sequence[Tier], versions: Sequence[int]) -> None:
+    """Keeps each guest's tier of the highest account version."""
+    await conn.execute(SET_TIER, *_keys(guests), tiers, versions)
+
+
+async def add_ratings(conn: Connection, guests: Sequence[Guest], ratings: Sequence[int]) -> None:
+    """Adds ratings (1 to 5) to their guests' averages."""
+    await conn.execute(ADD_RATINGS, *_keys(guests), ratings)
+
+
+async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> None:
+    """From now on these guests are judged. The rows must exist: `lock` first."""
+    await conn.execute(SET_REGISTERED, *_keys(guests), moments)
+
+
+async def forget(conn: Connection, guest: Guest) -> int:
+    """The guest is not judged any more; the sums stay. Returns the mask as it was."""
+    return await conn.fetchval(FORGET, guest.cafe_id, guest.customer_id) or 0
+
+
+async def judge(
+    conn: Connection, guests: Sequence[Guest], rulesets: Sequence[int], judgement: Judgement, now: datetime
+) -> list[Verdict]:
+    """Judges the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
+
+    `judgement` is compiled with its parameters from number 5 on.
+    """
+    rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values)
+    return [
+        Verdict(Guest(row[0], row[1]), row["old_mask"], row["new_mask"], row["check_moved"], row["new_check"])
+        for row in rows
+    ]
+
+
+async def find_misjudged(
+    conn: Connection, cafe_id: UUID, judgement: Judgement, now: datetime, limit: int
+) -> list[Guest]:
+    """Guests of the cafe whose stored bits or next moment the judgement (parameters from 4 on) does not confirm."""
+    rows = await conn.fetch(_filled(FIND_MISJUDGED, judgement), now, cafe_id, limit, *judgement.values)
+    return [Guest(cafe_id, row["customer_id"]) for row in rows]
+
+
+async def count_matching(conn: Connection, cafe_id: UUID, judgement: Judgement, now: datetime) -> tuple[int, int]:
+    """How many guests of the cafe have bit 0 of the judgement (parameters from 3 on), of how many."""
+    row = await conn.fetchrow(_filled(COUNT_MATCHING, judgement), now, cafe_id, *judgement.values)
+    assert row is not None
+    return row["matching"], row["customers"]
+
+
+def _filled(template: str, judgement: Judgement) -> str:
+    join = CUSTOMER_JOIN if judgement.needs_customer else ""
+    return template.format(mask=judgement.mask, check_at=judgement.check_at, join=join)
+
+
+def _keys(guests: Sequence[Guest]) -> tuple[list[UUID], list[UUID]]:
+    return [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests]

@@ -1,0 +1,77 @@
+"""What guests agreed to: the answer in force, and every answer ever given."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from services.customer.models.shapes import Answer, Guest
+from shared.clock import new_id
+from shared.db import Connection
+
+# Of two answers at the same moment the refusal counts.
+KEEP = """
+INSERT INTO consents AS kept (cafe_id, customer_id, channel, purpose, granted, source, changed_at, changed_by)
+SELECT DISTINCT ON (cafe_id, customer_id, channel, purpose)
+    cafe_id, customer_id, channel::consent_channel_enum, purpose::consent_purpose_enum, granted, source, occurred_at,
+    recorded_by
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::timestamptz[], $8::uuid[])
+    AS t (cafe_id, customer_id, channel, purpose, granted, source, occurred_at, recorded_by)
+ORDER BY cafe_id, customer_id, channel, purpose, occurred_at DESC, granted
+ON CONFLICT (cafe_id, customer_id, channel, purpose) DO UPDATE
+SET granted = excluded.granted, source = excluded.source, changed_at = excluded.changed_at,
+    changed_by = excluded.changed_by
+WHERE kept.changed_at < excluded.changed_at
+    OR kept.changed_at = excluded.changed_at AND kept.granted AND NOT excluded.granted
+RETURNING cafe_id, customer_id, channel::text, purpose::text, granted, source, changed_at, changed_by
+"""
+REMEMBER = """
+INSERT INTO consent_history
+    (cafe_id, customer_id, id, channel, purpose, granted, source, occurred_at, recorded_by, recorded_at)
+SELECT
+    cafe_id, customer_id, id, channel::consent_channel_enum, purpose::consent_purpose_enum, granted, source,
+    occurred_at, recorded_by, $10::timestamptz
+FROM unnest(
+    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[]
+) AS t (cafe_id, customer_id, channel, purpose, granted, source, occurred_at, recorded_by, id)
+"""
+CURRENT = """
+SELECT channel::text, purpose::text, granted, source, changed_at, changed_by
+FROM consents WHERE cafe_id = $1 AND customer_id = $2 ORDER BY channel, purpose
+"""
+HISTORY = """
+SELECT channel::text, purpose::text, granted, source, occurred_at, recorded_at, recorded_by
+FROM consent_history WHERE cafe_id = $1 AND customer_id = $2 ORDER BY occurred_at DESC, id DESC LIMIT 500
+"""
+FORGET = "DELETE FROM consents WHERE cafe_id = $1 AND customer_id = $2"
+
+
+async def keep(conn: Connection, answers: Sequence[Answer], now: datetime) -> list[Answer]:
+    """Adds the answers to the history, and returns those that are in force from now on."""
+    columns = (
+        [answer.guest.cafe_id for answer in answers],
+        [answer.guest.customer_id for answer in answers],
+        [answer.channel for answer in answers],
+        [answer.purpose for answer in answers],
+        [answer.granted for answer in answers],
+        [answer.source for answer in answers],
+        [answer.occurred_at for answer in answers],
+        [answer.recorded_by for answer in answers],
+    )
+    await conn.execute(REMEMBER, *columns, [new_id() for _ in answers], now)
+    rows = await conn.fetch(KEEP, *columns)
+    return [Answer(Guest(row["cafe_id"], row["customer_id"]), *list(row.values())[2:]) for row in rows]
+
+
+async def current(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+    """The answers in force."""
+    return [dict(row) for row in await conn.fetch(CURRENT, guest.cafe_id, guest.customer_id)]
+
+
+async def history(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+    """All answers, newest first."""
+    return [dict(row) for row in await conn.fetch(HISTORY, guest.cafe_id, guest.customer_id)]
+
+
+async def forget(conn: Connection, guest: Guest) -> None:
+    """Nothing is agreed to any more. The history stays: it names nobody, and proves what was sent with consent."""
+    await conn.execute(FORGET, guest.cafe_id, guest.customer_id)

@@ -1,0 +1,233 @@
+"""Segment definitions, who is in them, and who must be judged when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.customer.models.shapes import Guest, Segmentation
+from shared.db import Connection
+
+# Held shared by whoever judges and exclusively by whoever changes a definition, so that nobody judges by a definition
+# that is older than a recalculation.
+DEFINITIONS_LOCK = 6_021_946
+
+LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared($1)"
+LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock($1)"
+LOAD = """
+SELECT cafe_id, id, slot, segment_key, criteria::text, is_active AND deleted_at IS NULL AS in_force
+FROM customer_segments WHERE cafe_id = any($1) AND slot IS NOT NULL ORDER BY cafe_id, slot
+"""
+INSERT = """
+INSERT INTO customer_segments (
+    cafe_id, id, slot, name, description, segment_key, criteria, is_system_segment, is_active, color_hex, icon_name,
+    display_order, created_at, updated_at, created_by
+)
+SELECT *, $13::timestamptz, $13::timestamptz, $14::uuid
+FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::boolean[],
+            $9::boolean[], $10::text[], $11::text[], $12::int[])
+ON CONFLICT DO NOTHING RETURNING cafe_id
+"""
+TAKEN_SLOTS = "SELECT slot FROM customer_segments WHERE cafe_id = $1 AND slot IS NOT NULL"
+LIST = "SELECT * FROM customer_segments WHERE cafe_id = $1 AND deleted_at IS NULL ORDER BY display_order, slot"
+GET = "SELECT * FROM customer_segments WHERE cafe_id = $1 AND id = $2 AND deleted_at IS NULL"
+UPDATE = """
+UPDATE customer_segments
+SET name = $3, description = $4, criteria = $5, is_active = $6, color_hex = $7, icon_name = $8, display_order = $9,
+    updated_at = $10
+WHERE cafe_id = $1 AND id = $2
+"""
+DELETE = "UPDATE customer_segments SET deleted_at = $3, updated_at = $3 WHERE cafe_id = $1 AND id = $2"
+ENTER = """
+WITH entered AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, segment_id)
+),
+members AS (
+    INSERT INTO segment_members (cafe_id, segment_id, customer_id, entered_at)
+    SELECT cafe_id, segment_id, customer_id, $5::timestamptz FROM entered
+)
+INSERT INTO segment_history AS kept (cafe_id, customer_id, segment_id, entered_at, reason)
+SELECT cafe_id, customer_id, segment_id, $5::timestamptz, $4::text FROM entered
+ON CONFLICT (cafe_id, customer_id, segment_id, entered_at) DO UPDATE SET left_at = NULL, left_reason = NULL
+"""
+LEAVE = """
+WITH gone AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, segment_id)
+),
+members AS (
+    DELETE FROM segment_members AS m USING gone
+    WHERE m.cafe_id = gone.cafe_id AND m.segment_id = gone.segment_id AND m.customer_id = gone.customer_id
+)
+UPDATE segment_history AS h SET left_at = $5, left_reason = $4
+FROM gone
+WHERE h.cafe_id = gone.cafe_id AND h.customer_id = gone.customer_id AND h.segment_id = gone.segment_id
+    AND h.left_at IS NULL
+"""
+COUNT = """
+WITH deltas AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS t (cafe_id, id, delta)
+),
+locked AS (
+    SELECT s.cafe_id, s.id FROM customer_segments AS s WHERE (s.cafe_id, s.id) IN (SELECT cafe_id, id FROM deltas)
+    ORDER BY s.cafe_id, s.id FOR NO KEY UPDATE
+)
+UPDATE customer_segments AS s SET customer_count = s.customer_count + deltas.delta
+FROM deltas JOIN locked USING (cafe_id, id)
+WHERE s.cafe_id = deltas.cafe_id AND s.id = deltas.id
+"""
+SET_DUE = """
+INSERT INTO segment_due (cafe_id, customer_id, due_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+ON CONFLICT (cafe_id, customer_id) DO UPDATE SET due_at = excluded.due_at
+"""
+CLEAR_DUE = """
+DELETE FROM segment_due AS d USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+WHERE d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id
+"""
+FIND_DUE = "SELECT cafe_id, customer_id FROM segment_due WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+REQUEST_RECALCULATION = """
+INSERT INTO segment_recalculations (cafe_id, requested_at) SELECT unnest($1::uuid[]), $2::timestamptz
+ON CONFLICT (cafe_id) DO UPDATE SET requested_at = excluded.requested_at
+"""
+NEXT_RECALCULATION = "SELECT cafe_id, requested_at FROM segment_recalculations ORDER BY requested_at LIMIT 1"
+END_RECALCULATION = "DELETE FROM segment_recalculations WHERE cafe_id = $1 AND requested_at = $2 RETURNING cafe_id"
+SET_CALCULATED = """
+UPDATE customer_segments
+SET last_calculated_at = $2, slot = CASE WHEN deleted_at IS NULL THEN slot END
+WHERE cafe_id = $1 AND slot IS NOT NULL
+"""
+MEMBERS = """
+SELECT
+    c.id, c.name, c.name_english, c.phone_last4, c.status::text, c.segment::text, a.total_visits,
+    a.last_visit_at AS last_visit, m.entered_at
+FROM segment_members AS m
+JOIN customers AS c ON c.cafe_id = m.cafe_id AND c.id = m.customer_id
+JOIN customer_activity AS a ON a.cafe_id = m.cafe_id AND a.customer_id = m.customer_id
+WHERE m.cafe_id = $1 AND m.segment_id = $2 AND ($3::uuid IS NULL OR m.customer_id > $3)
+ORDER BY m.customer_id LIMIT $4
+"""
+STAYS = """
+SELECT h.segment_id, s.segment_key, s.name, h.entered_at, h.reason, h.left_at, h.left_reason
+FROM segment_history AS h JOIN customer_segments AS s ON s.cafe_id = h.cafe_id AND s.id = h.segment_id
+WHERE h.cafe_id = $1 AND h.customer_id = $2 ORDER BY h.entered_at DESC, s.display_order LIMIT 500
+"""
+
+
+async def hold_definitions(conn: Connection) -> None:
+    """No definition changes until the transaction ends; waits for one that is being changed."""
+    await conn.execute(LOCK_SHARED, DEFINITIONS_LOCK)
+
+
+async def change_definitions(conn: Connection) -> None:
+    """Nobody judges until the transaction ends; waits for those who do."""
+    await conn.execute(LOCK_EXCLUSIVE, DEFINITIONS_LOCK)
+
+
+async def load(conn: Connection, cafe_ids: Iterable[UUID]) -> list[Segmentation]:
+    """All segments of the cafes that still own a bit, by cafe and slot."""
+    return [Segmentation(*row) for row in await conn.fetch(LOAD, list(cafe_ids))]
+
+
+async def insert(conn: Connection, rows: Sequence[Mapping[str, Any]], now: datetime, author: UUID | None) -> list[UUID]:
+    """Adds segments, skipping those whose key or slot is taken. Returns the cafe of each one added."""
+    names = (
+        "cafe_id", "id", "slot", "name", "description", "segment_key", "criteria", "is_system_segment", "is_active",
+        "color_hex", "icon_name", "display_order",
+    )  # fmt: skip
+    added = await conn.fetch(INSERT, *([row[name] for row in rows] for name in names), now, author)
+    return [row["cafe_id"] for row in added]
+
+
+async def taken_slots(conn: Connection, cafe_id: UUID) -> set[int]:
+    """The bits in use, also by segments whose last guests have not left yet."""
+    return {row["slot"] for row in await conn.fetch(TAKEN_SLOTS, cafe_id)}
+
+
+async def list_segments(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
+    """The cafe's segments in their order of display."""
+    return [dict(row) for row in await conn.fetch(LIST, cafe_id)]
+
+
+async def get(conn: Connection, cafe_id: UUID, segment_id: UUID) -> dict[str, Any] | None:
+    """One segment, unless it is deleted."""
+    row = await conn.fetchrow(GET, cafe_id, segment_id)
+    return dict(row) if row else None
+
+
+async def update(conn: Connection, cafe_id: UUID, row: Mapping[str, Any], now: datetime) -> None:
+    """Writes everything about the segment that may change."""
+    names = ("id", "name", "description", "criteria", "is_active", "color_hex", "icon_name", "display_order")
+    await conn.execute(UPDATE, cafe_id, *(row[name] for name in names), now)
+
+
+async def delete(conn: Connection, cafe_id: UUID, segment_id: UUID, now: datetime) -> None:
+    """Marks the segment as deleted; a recalculation lets its guests go and frees its slot."""
+    await conn.execute(DELETE, cafe_id, segment_id, now)
+
+
+async def enter(conn: Connection, moves: Sequence[tuple[Guest, UUID]], reason: str, now: datetime) -> None:
+    """Guests enter segments: (guest, segment id)."""
+    await conn.execute(ENTER, *_columns(moves), reason, now)
+
+
+async def leave(conn: Connection, moves: Sequence[tuple[Guest, UUID]], reason: str, now: datetime) -> None:
+    """Guests leave segments: (guest, segment id)."""
+    await conn.execute(LEAVE, *_columns(moves), reason, now)
+
+
+async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
+    """Adds to the number of guests of each (cafe, segment)."""
+    await conn.execute(COUNT, [key[0] for key in deltas], [key[1] for key in deltas], list(deltas.values()))
+
+
+async def set_due(conn: Connection, moments: Mapping[Guest, datetime | None]) -> None:
+    """When each guest must be judged again; None for those whom time alone can't move."""
+    dated = {guest: moment for guest, moment in moments.items() if moment is not None}
+    if dated:
+        keys = [guest.cafe_id for guest in dated], [guest.customer_id for guest in dated]
+        await conn.execute(SET_DUE, *keys, list(dated.values()))
+    undated = [guest for guest in moments if guest not in dated]
+    if undated:
+        await conn.execute(CLEAR_DUE, [guest.cafe_id for guest in undated], [guest.customer_id for guest in undated])
+
+
+async def find_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
+    """Guests whose moment has come, longest waiting first."""
+    return [Guest(*row) for row in await conn.fetch(FIND_DUE, now, limit)]
+
+
+async def request_recalculation(conn: Connection, cafe_ids: Iterable[UUID], now: datetime) -> None:
+    """All guests of these cafes must be judged again."""
+    await conn.execute(REQUEST_RECALCULATION, sorted(set(cafe_ids)), now)
+
+
+async def next_recalculation(conn: Connection) -> tuple[UUID, datetime] | None:
+    """The cafe that waits longest, and since when."""
+    row = await conn.fetchrow(NEXT_RECALCULATION)
+    return (row["cafe_id"], row["requested_at"]) if row else None
+
+
+async def end_recalculation(conn: Connection, cafe_id: UUID, requested_at: datetime, now: datetime) -> None:
+    """All guests of the cafe have been judged, unless a definition changed again since `requested_at`."""
+    if await conn.fetchval(END_RECALCULATION, cafe_id, requested_at):
+        await conn.execute(SET_CALCULATED, cafe_id, now)
+
+
+async def members(
+    conn: Connection, cafe_id: UUID, segment_id: UUID, after: UUID | None, limit: int
+) -> list[dict[str, Any]]:
+    """Guests in the segment, by id."""
+    return [dict(row) for row in await conn.fetch(MEMBERS, cafe_id, segment_id, after, limit)]
+
+
+async def stays(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+    """The guest's stays in segments, newest first."""
+    return [dict(row) for row in await conn.fetch(STAYS, guest.cafe_id, guest.customer_id)]
+
+
+def _columns(moves: Sequence[tuple[Guest, UUID]]) -> tuple[list[UUID], list[UUID], list[UUID]]:
+    return (
+        [guest.cafe_id for guest, _ in moves],
+        [guest.customer_id for guest, _ in moves],
+        [segment_id for _, segment_id in moves],
+    )

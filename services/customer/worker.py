@@ -1,0 +1,71 @@
+"""What the customer service does with what it reads, and what it does by the clock."""
+
+from functools import partial
+from itertools import islice
+
+from services.customer.handlers import activity, consents, judging, registration, segments
+from services.customer.store import segments as segments_store
+from shared import access, clock
+from shared.consumer import Reactions
+from shared.db import Pool, transaction
+from shared.events.campaign import ReplyReceived
+from shared.events.feedback import FeedbackReceived
+from shared.events.identity import CafeChanged
+from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
+from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
+from shared.settings import settings
+from shared.worker import Job, run
+
+# A chunk is one transaction: live visits of its guests wait that long.
+RECALCULATED_AT_ONCE = 2000
+
+REACTIONS = Reactions(
+    events={
+        **access.REACTIONS,
+        CafeChanged: segments.on_cafe_changed,
+        ContactLearned: partial(registration.on_contact_learned, keys=settings().keys),
+        VisitRecorded: activity.on_visit_recorded,
+        VisitCorrected: activity.on_visit_corrected,
+        VisitVoided: activity.on_visit_voided,
+        PointsEarned: activity.on_points_changed,
+        PointsChanged: activity.on_points_changed,
+        TierChanged: activity.on_tier_changed,
+        FeedbackReceived: activity.on_feedback_received,
+        ReplyReceived: consents.on_reply_received,
+    }
+)
+
+
+async def reassess_due(pool: Pool) -> int:
+    """Judges guests whose segments may have changed by time alone; returns how many."""
+    async with transaction(pool) as conn:
+        return await judging.reassess_due(conn, now=clock.now())
+
+
+async def recalculate(pool: Pool) -> int:
+    """Judges the guests of one cafe whose definitions changed; returns 0 when no cafe waits.
+
+    Only guests whose segments are not right any more are written; when a round finds a full batch of them, another
+    round follows.
+    """
+    now = clock.now()
+    async with transaction(pool) as conn:
+        waiting = await segments_store.next_recalculation(conn)
+        if waiting is None:
+            return 0
+        cafe_id, requested_at = waiting
+        guests = await judging.find_misjudged(conn, cafe_id, now=now)
+    rest = iter(guests)
+    while chunk := list(islice(rest, RECALCULATED_AT_ONCE)):
+        async with transaction(pool) as conn:
+            await judging.reassess_misjudged(conn, chunk, now=clock.now())
+    if len(guests) < judging.MISJUDGED_AT_ONCE:
+        async with transaction(pool) as conn:
+            await segments_store.end_recalculation(conn, cafe_id, requested_at, clock.now())
+    return 1
+
+
+JOBS = [Job("reassess_due", 1.0, reassess_due), Job("recalculate_segments", 1.0, recalculate)]
+
+if __name__ == "__main__":
+    run("customer", REACTIONS, JOBS)

@@ -1,0 +1,368 @@
+"""Segments stay right: with every event, by the passing of time, and after a changed definition."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.customer.handlers import judging, segments
+from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
+from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
+from services.customer.models.shapes import Guest
+from services.customer.worker import reassess_due, recalculate
+from shared.clock import new_id
+from shared.clock import now as the_present
+from shared.db import Pool, transaction
+from shared.errors import NotFound, Rejected
+from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
+from shared.events.loyalty import TierChanged
+from tests.customer.given import (
+    CAFE,
+    DAY,
+    NOON,
+    OTHER_CAFE,
+    PHONE,
+    STAFF,
+    cafe,
+    cafe_changed,
+    check_counts,
+    emitted,
+    guest_of,
+    guests,
+    keys_of,
+    learned,
+    recorded,
+    segment_of,
+    time_passes,
+    visits,
+)
+
+
+@pytest.fixture
+async def pool(database: Any) -> Pool:
+    opened: Pool = await database("customer")
+    await cafe(opened)
+    return opened
+
+
+def tier(level: Any, version: int, guest: Guest | None = None) -> TierChanged:
+    guest = guest or guest_of()
+    return TierChanged(
+        cafe_id=guest.cafe_id, customer_id=guest.customer_id, occurred_at=NOON, tier=level, previous_tier="bronze",
+        starts_on=NOON.date(), expires_on=None, account_version=version,
+    )  # fmt: skip
+
+
+async def add_segment(pool: Pool, criteria: dict[str, Any], key: str = "own", now: datetime = NOON) -> Any:
+    async with transaction(pool) as conn:
+        command = CreateSegment(name="بخش ما", segment_key=key, criteria=criteria)
+        return await segments.create_segment(conn, CAFE, command, author=STAFF, now=now)
+
+
+async def recalculated(pool: Pool) -> None:
+    while await recalculate(pool):
+        pass
+
+
+async def test_every_new_cafe_gets_the_three_system_segments_once(database: Any) -> None:
+    pool = await database("customer")
+    await cafe(pool, CAFE, OTHER_CAFE)
+    await cafe(pool, version=2, name="نام تازه")
+    rows = await pool.fetch("SELECT cafe_id, segment_key, is_system_segment FROM customer_segments ORDER BY 1, slot")
+    expected = ["new_customers", "regular_customers", "vip_customers"]
+    assert [row["segment_key"] for row in rows if row["cafe_id"] == CAFE] == expected
+    assert [row["segment_key"] for row in rows if row["cafe_id"] == OTHER_CAFE] == expected
+    assert all(row["is_system_segment"] for row in rows)
+    assert await pool.fetchval("SELECT name FROM cafes WHERE cafe_id = $1", CAFE) == "نام تازه"
+
+
+async def test_a_registered_guest_starts_as_new(pool: Pool) -> None:
+    await guests(pool)
+    assert await keys_of(pool) == {"new_customers"}
+    assert await segment_of(pool) == "new"
+    kinds = [event.type for event in await emitted(pool)]
+    assert kinds == ["customer.registered", "customer.profiled", "segment.entered"]
+
+
+async def test_visits_move_a_guest_from_new_over_occasional_to_regular(pool: Pool) -> None:
+    await guests(pool)
+    for count in range(1, 4):
+        await visits(pool, [recorded(at=NOON + count * DAY)], now=NOON + count * DAY)
+        assert await segment_of(pool) == "new"
+    await emitted(pool)
+    await visits(pool, [recorded(at=NOON + 4 * DAY)], now=NOON + 4 * DAY)
+    assert await keys_of(pool) == {"regular_customers"}
+    assert await segment_of(pool) == "regular"
+    left, entered, changed = await emitted(pool)
+    assert isinstance(left, SegmentLeft)
+    assert isinstance(entered, SegmentEntered)
+    assert isinstance(changed, SegmentChanged)
+    assert (left.segment_key, entered.segment_key) == ("new_customers", "regular_customers")
+    assert (changed.previous_segment, changed.segment) == ("new", "regular")
+    assert entered.occurred_at == NOON + 4 * DAY
+    await check_counts(pool)
+
+
+async def test_segment_events_follow_from_the_visit(pool: Pool) -> None:
+    await guests(pool)
+    await emitted(pool)
+    four = [recorded(at=NOON - hours * timedelta(hours=1)) for hours in range(4)]
+    await visits(pool, four)
+    events = await emitted(pool)
+    assert {event.causation_id for event in events} == {four[-1].event_id}
+    assert {event.correlation_id for event in events} == {four[-1].correlation_id}
+
+
+async def test_vip_needs_the_money_and_the_tier(pool: Pool) -> None:
+    await guests(pool)
+    await visits(pool, [recorded(amount="500000")])
+    assert "vip_customers" not in await keys_of(pool)
+    async with transaction(pool) as conn:
+        await on_tier_changed(conn, [tier("gold", 2)], now=NOON)
+    assert await keys_of(pool) == {"new_customers", "vip_customers"}
+    assert await segment_of(pool) == "vip"
+    async with transaction(pool) as conn:
+        await on_tier_changed(conn, [tier("silver", 3), tier("platinum", 1)], now=NOON)
+    assert await keys_of(pool) == {"new_customers"}
+    assert await segment_of(pool) == "new"
+    reasons = await pool.fetch("SELECT reason, left_reason FROM segment_history ORDER BY reason")
+    assert [tuple(row) for row in reasons] == [("registered", None), ("tier", "tier")]
+
+
+async def test_a_guest_leaves_regular_when_the_days_pass_without_a_visit(pool: Pool) -> None:
+    await guests(pool)
+    last = NOON + 4 * DAY
+    await visits(pool, [recorded(at=last - day * DAY) for day in range(4)], now=last)
+    assert await segment_of(pool) == "regular"
+    # Fourteen whole days are within "max 14"; they end when the fifteenth is full.
+    await time_passes(pool, last + 15 * DAY - timedelta(microseconds=1))
+    assert await segment_of(pool) == "regular"
+    assert await time_passes(pool, last + 15 * DAY) == 1
+    assert await segment_of(pool) == "occasional"
+    assert await keys_of(pool) == set()
+    stay = await pool.fetchrow("SELECT * FROM segment_history WHERE reason = 'visit'")
+    assert (stay["entered_at"], stay["left_at"], stay["left_reason"]) == (last, last + 15 * DAY, "time")
+    await check_counts(pool)
+
+
+async def test_a_guest_leaves_regular_when_old_visits_drop_out_of_the_month(pool: Pool) -> None:
+    await guests(pool)
+    await visits(pool, [recorded(at=NOON - 25 * DAY + day * DAY) for day in range(3)])
+    await visits(pool, [recorded(at=NOON)])
+    await visits(pool, [recorded(at=NOON)])
+    assert await segment_of(pool) == "regular"
+    # Five visits: the second oldest leaves the 30 days, and three are left.
+    await time_passes(pool, NOON + 6 * DAY - timedelta(seconds=1))
+    assert await segment_of(pool) == "regular"
+    await time_passes(pool, NOON + 6 * DAY)
+    assert await segment_of(pool) == "occasional"
+
+
+async def test_a_guest_is_new_for_thirty_days(pool: Pool) -> None:
+    await guests(pool)
+    await time_passes(pool, NOON + 30 * DAY - timedelta(seconds=1))
+    assert await segment_of(pool) == "new"
+    await time_passes(pool, NOON + 30 * DAY)
+    assert await segment_of(pool) == "occasional"
+    assert await pool.fetchval("SELECT count(*) FROM segment_due") == 0
+
+
+async def test_time_judges_only_guests_whose_moment_has_come(pool: Pool) -> None:
+    phones = [f"+98912000{number:04}" for number in range(50)]
+    await guests(pool, *(learned(phone, occurred_at=NOON - number * DAY) for number, phone in enumerate(phones[:25])))
+    await guests(pool, *(learned(phone) for phone in phones[25:]))
+    assert await time_passes(pool, NOON + 9 * DAY) == 4
+    assert await time_passes(pool, NOON + 9 * DAY) == 0
+
+
+async def test_more_guests_than_one_round_takes_are_judged_in_several(pool: Pool) -> None:
+    await guests(pool, *(learned(f"+98912{number:07}") for number in range(judging.DUE_AT_ONCE + 5)))
+    assert await time_passes(pool, NOON + 30 * DAY) == judging.DUE_AT_ONCE + 5
+    assert await pool.fetchval("SELECT count(*) FROM segment_members") == 0
+    await check_counts(pool)
+
+
+async def test_a_guest_in_use_waits_for_the_next_round(pool: Pool) -> None:
+    await guests(pool)
+    later = NOON + 30 * DAY
+    async with transaction(pool) as busy:
+        await busy.execute("SELECT 1 FROM customer_activity FOR UPDATE")
+        assert await time_passes(pool, later) == 0
+    assert await time_passes(pool, later) == 1
+    assert await segment_of(pool) == "occasional"
+
+
+async def test_a_visit_does_not_rewrite_the_due_row_for_a_later_moment(pool: Pool) -> None:
+    await guests(pool)
+    await visits(pool, [recorded(at=NOON)])
+    before = await pool.fetchval("SELECT xmin FROM segment_due")
+    await visits(pool, [recorded(at=NOON + DAY)], now=NOON + DAY)
+    assert await pool.fetchval("SELECT xmin FROM segment_due") == before
+
+
+async def test_guests_seen_before_their_cafe_are_judged_when_it_is_heard_of(database: Any) -> None:
+    pool = await database("customer")
+    await visits(pool, [recorded()])
+    await guests(pool)
+    assert await segment_of(pool) == "new"
+    assert await keys_of(pool) == set()
+    async with transaction(pool) as conn:
+        await segments.on_cafe_changed(conn, [cafe_changed()], now=NOON)
+    await recalculated(pool)
+    assert await keys_of(pool) <= {"new_customers"}
+    calculated = await pool.fetch("SELECT last_calculated_at FROM customer_segments")
+    assert all(row["last_calculated_at"] for row in calculated)
+    await check_counts(pool)
+
+
+async def test_a_new_segment_takes_in_those_who_are_there_and_then_those_who_come(pool: Pool) -> None:
+    other = "+989350000000"
+    await guests(pool, learned(), learned(other))
+    await visits(pool, [recorded(amount="70000")])
+    view = await add_segment(pool, {"any": [{"lifetime_spent": {"min": 50_000}}, {"points": {"min": 9}}]})
+    assert view.last_calculated_at is None
+    assert "own" not in await keys_of(pool)
+    await recalculated(pool)
+    assert "own" in await keys_of(pool)
+    assert "own" not in await keys_of(pool, guest_of(other))
+    await visits(pool, [recorded(guest_of(other), amount="50000")])
+    assert "own" in await keys_of(pool, guest_of(other))
+    row = await pool.fetchrow("SELECT * FROM customer_segments WHERE id = $1", view.id)
+    assert row["customer_count"] == 2
+    assert row["last_calculated_at"] is not None
+    assert await pool.fetchval("SELECT count(*) FROM segment_recalculations") == 0
+    await check_counts(pool)
+
+
+async def test_changed_criteria_and_switching_off_move_guests_with_the_reason(pool: Pool) -> None:
+    await guests(pool)
+    await visits(pool, [recorded()])
+    view = await add_segment(pool, {"visit_count": {"min": 1}})
+    await recalculated(pool)
+    assert "own" in await keys_of(pool)
+    for change, expected in (
+        ({"criteria": {"visit_count": {"min": 2}}}, False),
+        ({"criteria": {"visit_count": {"max": 2}}}, True),
+        ({"is_active": False}, False),
+        ({"is_active": True}, True),
+    ):
+        async with transaction(pool) as conn:
+            await segments.change_segment(conn, CAFE, view.id, ChangeSegment(**change), now=NOON)
+        await recalculated(pool)
+        assert ("own" in await keys_of(pool)) == expected
+    stays = await pool.fetch("SELECT reason, left_reason FROM segment_history WHERE segment_id = $1", view.id)
+    assert {row["reason"] for row in stays} == {"definition"}
+    assert sorted(str(row["left_reason"]) for row in stays) == ["None", "definition", "definition"]
+
+
+async def test_a_name_or_color_judges_nobody(pool: Pool) -> None:
+    view = await add_segment(pool, {"visit_count": {"min": 1}})
+    await recalculated(pool)
+    async with transaction(pool) as conn:
+        command = ChangeSegment(
+            name="نام دیگر", color_hex="#FF0000", icon_name="star", display_order=7, description="…"
+        )
+        changed = await segments.change_segment(conn, CAFE, view.id, command, now=NOON + DAY)
+    assert (changed.name, changed.color_hex, changed.icon_name, changed.display_order) == (
+        "نام دیگر", "#FF0000", "star", 7,
+    )  # fmt: skip
+    assert (changed.updated_at, changed.created_by) == (NOON + DAY, STAFF)
+    assert await pool.fetchval("SELECT count(*) FROM segment_recalculations") == 0
+
+
+async def test_a_deleted_segment_lets_its_guests_go_and_frees_its_slot_and_key(pool: Pool) -> None:
+    await guests(pool)
+    view = await add_segment(pool, {"created_within_days": 9999})
+    await recalculated(pool)
+    async with transaction(pool) as conn:
+        await segments.delete_segment(conn, CAFE, view.id, now=NOON)
+    with pytest.raises(NotFound):
+        async with transaction(pool) as conn:
+            await segments.get_segment(conn, CAFE, view.id)
+    await emitted(pool)
+    await recalculated(pool)
+    (left,) = await emitted(pool)
+    assert isinstance(left, SegmentLeft)
+    assert left.segment_key == "own"
+    assert await keys_of(pool) == {"new_customers"}
+    assert await pool.fetchval("SELECT slot FROM customer_segments WHERE id = $1", view.id) is None
+    again = await add_segment(pool, {"visit_count": {"min": 1}})
+    assert await pool.fetchval("SELECT slot FROM customer_segments WHERE id = $1", again.id) == 3
+
+
+async def test_definitions_are_refused_with_reasons(pool: Pool) -> None:
+    with pytest.raises(Rejected, match="invalid_criteria"):
+        await add_segment(pool, {"visits": 1})
+    await add_segment(pool, {"visit_count": {"min": 1}})
+    with pytest.raises(Rejected, match="key_in_use"):
+        await add_segment(pool, {"visit_count": {"min": 1}})
+    system = await pool.fetchval("SELECT id FROM customer_segments WHERE segment_key = 'vip_customers'")
+    with pytest.raises(Rejected, match="system_segment"):
+        async with transaction(pool) as conn:
+            await segments.delete_segment(conn, CAFE, system, now=NOON)
+    for number in range(59):
+        await add_segment(pool, {"visit_count": {"min": 1}}, key=f"own_{number}")
+    with pytest.raises(Rejected, match="too_many_segments"):
+        await add_segment(pool, {"visit_count": {"min": 1}}, key="one_more")
+
+
+async def test_preview_counts_without_keeping(pool: Pool) -> None:
+    await guests(pool, learned(), learned("+989350000000"))
+    await visits(pool, [recorded()])
+    async with transaction(pool) as conn:
+        command = PreviewSegment(criteria={"visit_count": {"min": 1}, "status": "active"})
+        found = await segments.preview(conn, CAFE, command, now=NOON)
+    assert (found.matching, found.customers) == (1, 2)
+
+
+async def test_many_cafes_of_one_batch_are_judged_together_each_by_its_own_rules(pool: Pool) -> None:
+    cafes = [new_id() for _ in range(judging.RULESETS_AT_ONCE * 2 + 3)]
+    await cafe(pool, *cafes)
+    for place, cafe_id in enumerate(cafes):
+        async with transaction(pool) as conn:
+            criteria = {"lifetime_spent": {"min": 1000 * place}, "visit_count": {"min": 1}}
+            command = CreateSegment(name="بخش", segment_key="own", criteria=criteria)
+            await segments.create_segment(conn, cafe_id, command, author=STAFF, now=NOON)
+    await guests(pool, *(learned(PHONE, cafe_id) for cafe_id in cafes))
+    await visits(pool, [recorded(guest_of(PHONE, cafe_id), amount="20000") for cafe_id in cafes])
+    inside = [("own" in await keys_of(pool, guest_of(PHONE, cafe_id))) for cafe_id in cafes]
+    assert inside == [1000 * place <= 20000 for place in range(len(cafes))]
+    await check_counts(pool)
+
+
+async def test_the_number_of_statements_does_not_grow_with_cafes_that_share_their_rules(pool: Pool) -> None:
+    cafes = [new_id() for _ in range(40)]
+    await cafe(pool, *cafes)
+    await guests(pool, *(learned(PHONE, cafe_id) for cafe_id in cafes))
+    asked: list[str] = []
+    counts = []
+    async with pool.acquire() as conn:
+        conn.add_query_logger(lambda record: asked.append(record.query))
+        # The first time the client also asks for the types that it does not know yet.
+        for some in (cafes[:1], cafes[1:2], cafes[2:]):
+            asked.clear()
+            await on_visit_recorded(conn, [recorded(guest_of(PHONE, cafe_id)) for cafe_id in some], now=NOON)
+            counts.append(len(asked))
+    assert counts[1] == counts[2] > 0
+
+
+async def test_a_definition_waits_for_those_who_judge_by_the_old_one(pool: Pool) -> None:
+    await guests(pool)
+    async with transaction(pool) as busy:
+        await busy.execute("SELECT pg_advisory_xact_lock_shared(6021946)")
+        adding = asyncio.create_task(add_segment(pool, {"visit_count": {"min": 1}}))
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 6021946"
+        while not await pool.fetchval(waiting):
+            await asyncio.sleep(0)
+        assert not adding.done()
+    assert (await adding).segment_key == "own"
+
+
+async def test_the_jobs_use_the_present(pool: Pool) -> None:
+    long_ago = the_present() - 40 * DAY
+    await guests(pool, learned(occurred_at=long_ago), now=long_ago)
+    assert await segment_of(pool) == "new"
+    assert await reassess_due(pool) == 1
+    assert await segment_of(pool) == "occasional"
+    assert await reassess_due(pool) == 0
