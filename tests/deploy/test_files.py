@@ -42,10 +42,10 @@ def test_every_container_is_fenced_in(name: str) -> None:
     assert not container.get("privileged")
 
 
-def test_ports_are_open_to_this_machine_only_and_only_of_apis() -> None:
+def test_ports_are_open_to_this_machine_only_and_no_engine_has_one() -> None:
     for name in CONTAINERS:
         ports = COMPOSE["services"][name].get("ports", [])
-        assert len(ports) == name.endswith("-api"), name
+        assert len(ports) == (name.endswith("-api") or name == "sms-simulator"), name
         assert all(port.startswith("127.0.0.1:") for port in ports)
     numbers = [re.findall(r"-(\d+)}", COMPOSE["services"][f"{service}-api"]["ports"][0])[0] for service in SERVICES]
     config = Settings()
