@@ -20,7 +20,6 @@ from tests.conftest import Kafka
 from tests.shared.records import visit
 from tests.support import Databases
 
-
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'visit relay' AND datname = $1
 """
