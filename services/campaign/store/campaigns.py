@@ -30,7 +30,8 @@ SELECTED = """
 SELECT id, name, description, campaign_type::text AS campaign_type, purpose::text AS purpose, ignores_quiet_hours,
 target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
 status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
-messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at
+messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at,
+(SELECT j.id FROM journeys j WHERE j.cafe_id = campaigns.cafe_id AND j.campaign_id = campaigns.id) AS journey_id
 FROM campaigns
 """
 LIST = SELECTED + "WHERE cafe_id = $1 ORDER BY created_at DESC, id LIMIT $2"
@@ -39,6 +40,12 @@ INSERT = """
 INSERT INTO campaigns (cafe_id, id, name, description, campaign_type, purpose, ignores_quiet_hours, target_segment,
                        template_content, template_variables, budget, created_at, updated_at, created_by)
 VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12)
+"""
+REPLACE = """
+UPDATE campaigns SET name = $3, description = $4, purpose = $5::message_purpose_enum, ignores_quiet_hours = $6,
+                     target_segment = $7, template_content = $8, template_variables = $9, budget = $10,
+                     updated_at = $11
+WHERE cafe_id = $1 AND id = $2
 """
 UPDATE_TEXT = """
 UPDATE campaigns SET template_content = coalesce($3, template_content),
@@ -53,8 +60,10 @@ UPDATE campaigns SET status = $4::campaign_status_enum, updated_at = $5
 WHERE cafe_id = $1 AND id = $2 AND status::text = any($3::text[]) RETURNING id
 """
 APPROVE = "UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4 WHERE cafe_id = $1 AND id = $2"
+# Another date is another decision: the approval is asked for again.
 SCHEDULE = """
-UPDATE campaigns SET scheduled_date = $3, estimated_recipients = $4, estimated_cost = $5, updated_at = $6
+UPDATE campaigns SET scheduled_date = $3, estimated_recipients = $4, estimated_cost = $5, updated_at = $6,
+                     approved_by = NULL, approved_at = NULL
 WHERE cafe_id = $1 AND id = $2
 """
 COUNT_RECIPIENTS = """
@@ -188,6 +197,14 @@ async def insert(conn: Connection, new: NewCampaign, at: datetime) -> None:
     await conn.execute(
         INSERT, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
         new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by,
+    )  # fmt: skip
+
+
+async def replace(conn: Connection, new: NewCampaign, at: datetime) -> None:
+    """Rewrites a draft; its author stays."""
+    await conn.execute(
+        REPLACE, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
+        new.target_segment, new.template, new.fallbacks, new.budget, at,
     )  # fmt: skip
 
 

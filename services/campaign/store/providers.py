@@ -17,6 +17,7 @@ SELECT c.cafe_id, c.name, c.time_zone, c.calendar, c.quiet_from, c.quiet_until, 
 FROM cafes c JOIN messaging_settings s ON s.cafe_id = c.cafe_id
 WHERE c.cafe_id = any($1::uuid[])
 """
+TIME_ZONES = "SELECT cafe_id, time_zone FROM cafes WHERE cafe_id = any($1::uuid[])"
 # Their lock lets one sender at a time decide for a cafe, so limits and budgets hold also with several senders.
 LOCK_PROVIDERS = """
 SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
@@ -27,6 +28,11 @@ READ_PROVIDERS = """
 SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
        daily_limit, monthly_limit
 FROM sms_providers WHERE id = any($1::uuid[])
+"""
+OF_CAFE = """
+SELECT id, cafe_id, provider_name, api_endpoint, NULL AS api_key_sealed, sender_line, cost_per_sms, is_active,
+       priority_order, daily_limit, monthly_limit
+FROM sms_providers WHERE cafe_id = $1
 """
 USAGE = """
 SELECT u.cafe_id, u.provider_id, coalesce(sum(u.messages) FILTER (WHERE u.day = t.today), 0)::int AS today,
@@ -61,10 +67,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 UPDATE = """
 UPDATE sms_providers
-SET api_endpoint = $3, api_key_sealed = CASE WHEN $12 THEN $4 ELSE api_key_sealed END, sender_line = $5,
-    cost_per_sms = $6, is_active = $7, priority_order = $8, daily_limit = $9, monthly_limit = $10
-WHERE cafe_id = $1 AND id = $2 AND provider_name = $11
+SET api_endpoint = $3, sender_line = $4, cost_per_sms = $5, is_active = $6, priority_order = $7, daily_limit = $8,
+    monthly_limit = $9
+WHERE cafe_id = $1 AND id = $2 AND provider_name = $10
 """
+# Apart, because people may write this column and not read it.
+SET_KEY = "UPDATE sms_providers SET api_key_sealed = $3 WHERE cafe_id = $1 AND id = $2"
 LIST = """
 SELECT p.id, p.provider_name, p.api_endpoint, p.sender_line, p.cost_per_sms, p.currency_unit, p.is_active,
        p.priority_order, p.daily_limit, p.monthly_limit, p.created_at, coalesce(u.messages, 0) AS sent_today
@@ -83,6 +91,11 @@ async def cafe_rules(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, C
     return {row["cafe_id"]: CafeRules(**row) for row in await conn.fetch(CAFE_RULES, cafe_ids)}
 
 
+async def time_zones(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The cafes' time zones."""
+    return {row["cafe_id"]: row["time_zone"] for row in await conn.fetch(TIME_ZONES, cafe_ids)}
+
+
 async def lock_providers(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, list[Provider]]:
     """The cafes' providers, locked until the transaction ends."""
     found: dict[UUID, list[Provider]] = {}
@@ -94,6 +107,11 @@ async def lock_providers(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUI
 async def read_providers(conn: Connection, provider_ids: Sequence[UUID]) -> dict[UUID, Provider]:
     """Providers by id."""
     return {row["id"]: Provider(**row) for row in await conn.fetch(READ_PROVIDERS, provider_ids)}
+
+
+async def of_cafe(conn: Connection, cafe_id: UUID) -> list[Provider]:
+    """The cafe's providers without their keys, as staff may see them."""
+    return [Provider(**row) for row in await conn.fetch(OF_CAFE, cafe_id)]
 
 
 async def usage(conn: Connection, cafes: Sequence[tuple[UUID, date, date]]) -> list[asyncpg.Record]:
@@ -123,13 +141,15 @@ async def insert(conn: Connection, provider: Provider, at: datetime) -> None:
     )  # fmt: skip
 
 
-async def update(conn: Connection, provider: Provider, *, with_key: bool) -> bool:
-    """Replaces all but the provider's name; the key only `with_key`. False when there is no such account."""
+async def update(conn: Connection, provider: Provider) -> bool:
+    """Replaces all but the provider's name, and the key only by another one. False when there is no such account."""
     done: str = await conn.execute(
-        UPDATE, provider.cafe_id, provider.id, provider.api_endpoint, provider.api_key_sealed, provider.sender_line,
-        provider.cost_per_sms, provider.is_active, provider.priority_order, provider.daily_limit,
-        provider.monthly_limit, provider.provider_name, with_key,
+        UPDATE, provider.cafe_id, provider.id, provider.api_endpoint, provider.sender_line, provider.cost_per_sms,
+        provider.is_active, provider.priority_order, provider.daily_limit, provider.monthly_limit,
+        provider.provider_name,
     )  # fmt: skip
+    if done == "UPDATE 1" and provider.api_key_sealed is not None:
+        await conn.execute(SET_KEY, provider.cafe_id, provider.id, provider.api_key_sealed)
     return done == "UPDATE 1"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 import httpx2
 
@@ -9,7 +10,7 @@ from services.campaign.handlers.providers.base import Account, SmsProvider
 from services.campaign.handlers.providers.kavenegar import NAME as KAVENEGAR
 from services.campaign.handlers.providers.kavenegar import Kavenegar
 from services.campaign.models import Provider
-from shared.crypto import seal, unseal
+from shared.crypto import Keys, keyed_digest, seal, unseal
 from shared.settings import Settings
 
 TABLE: Final = "sms_providers"
@@ -45,9 +46,9 @@ def account_of(provider: Provider, config: Settings) -> Account:
     )
 
 
-def seal_key(provider_id: object, api_key: str, config: Settings) -> str:
+def seal_key(provider_id: UUID, api_key: str, config: Settings) -> str:
     """The key as the row keeps it."""
-    return seal(config.keys, api_key, table=TABLE, column=KEY, row=str(provider_id))
+    return seal(config.keys, api_key, table=TABLE, column=KEY, row=provider_id)
 
 
 def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClient) -> SmsProvider:
@@ -58,3 +59,8 @@ def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClie
 def allowed_endpoints(provider_name: str, config: Settings) -> tuple[str, ...]:
     """The addresses that an account of that provider may have."""
     return ENDPOINTS[provider_name], config.sms_endpoint
+
+
+def callback_token(keys: Keys, cafe_id: UUID, provider_id: UUID) -> str:
+    """What a provider's callbacks for that account must carry: 32 hexadecimal digits, the same at every call."""
+    return keyed_digest(keys, "provider-callback", cafe_id, provider_id.bytes)[:16].hex()

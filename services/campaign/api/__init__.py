@@ -1,0 +1,13 @@
+"""The HTTP side of the campaign service."""
+
+from fastapi import FastAPI
+
+from services.campaign.api import callbacks, campaigns, journeys, providers
+from shared.http import make_api
+
+
+def make_app() -> FastAPI:
+    """Staff's routes, and the addresses that providers call."""
+    return make_api(
+        "campaign", journeys.router, campaigns.router, providers.router, callbacks.router, max_body=64 * 1024
+    )

@@ -1,0 +1,45 @@
+"""The addresses that providers call. Each holds a token of its account, so nobody else can report or reply."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse
+
+from services.campaign.handlers import callbacks
+from shared import db
+
+router = APIRouter(prefix="/providers/kavenegar", tags=["provider callbacks"], default_response_class=PlainTextResponse)
+
+Token = Annotated[str, Query(min_length=32, max_length=32)]
+
+
+async def _given(request: Request, *names: str) -> list[str]:
+    # Accounts may be set to call with GET or with POST, with the values in the query or in a form.
+    form = await request.form() if request.method == "POST" else {}
+    values = (form.get(name, request.query_params.get(name, "")) for name in names)
+    return [value if isinstance(value, str) else "" for value in values]
+
+
+@router.api_route("/receipts", methods=["GET", "POST"])
+async def receipts(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
+    """How a message fared: `messageid` and `status`, in the query or in a form."""
+    callbacks.check_token(request.app.state.settings.keys, cafe, provider, token)
+    message_id, status = await _given(request, "messageid", "status")
+    if message_id.isascii() and status.isdecimal() and len(status) <= 3:
+        async with db.transaction(request.app.state.pool) as conn:
+            await callbacks.take_receipts(conn, cafe, provider, {message_id: int(status)})
+        request.app.state.waker.wake()
+    return "ok"
+
+
+@router.api_route("/replies", methods=["GET", "POST"])
+async def replies(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
+    """What a guest answered: `from` and `message`, in the query or in a form."""
+    keys = request.app.state.settings.keys
+    callbacks.check_token(keys, cafe, provider, token)
+    sender, message = await _given(request, "from", "message")
+    async with db.transaction(request.app.state.pool) as conn:
+        await callbacks.take_reply(conn, keys, cafe, sender, message)
+    request.app.state.waker.wake()
+    return "ok"

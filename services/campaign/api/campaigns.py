@@ -1,0 +1,111 @@
+"""One-off campaigns."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from services.campaign.api.acting import acting
+from services.campaign.handlers import campaigns
+from services.campaign.models import CampaignStatus, CampaignType, Purpose
+from services.campaign.models.bodies import Schedule, WriteCampaign
+from services.campaign.store.campaigns import list_campaigns
+from shared.callers import StaffCaller
+
+router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
+
+
+class CampaignView(BaseModel):
+    """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`."""
+
+    id: UUID
+    journey_id: UUID | None
+    name: str
+    description: str | None
+    campaign_type: CampaignType
+    purpose: Purpose
+    ignores_quiet_hours: bool
+    target_segment: dict[str, Any]
+    estimated_recipients: int | None
+    template_content: str
+    template_variables: dict[str, str]
+    scheduled_date: datetime | None
+    sent_date: datetime | None
+    status: CampaignStatus
+    currency_unit: str
+    budget: Decimal | None
+    estimated_cost: Decimal | None
+    actual_cost: Decimal
+    cost_per_message: Decimal | None
+    messages_sent: int
+    messages_delivered: int
+    messages_failed: int
+    messages_opened: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: UUID
+    approved_by: UUID | None
+    approved_at: datetime | None
+
+
+@router.get("")
+async def list_all(
+    request: Request, caller: StaffCaller, cafe_id: UUID, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> list[CampaignView]:
+    """The newest campaigns."""
+    async with acting(request, caller, cafe_id) as conn:
+        return [CampaignView(**row) for row in await list_campaigns(conn, cafe_id, limit)]
+
+
+@router.post("", status_code=201)
+async def write(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteCampaign) -> CampaignView:
+    """Writes a draft. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        campaign_id = await campaigns.write_draft(conn, cafe_id, caller.user_id, body)
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.get("/{campaign_id}")
+async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    """One campaign."""
+    async with acting(request, caller, cafe_id) as conn:
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.put("/{campaign_id}")
+async def replace(
+    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: WriteCampaign
+) -> CampaignView:
+    """Rewrites a draft. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.replace_draft(conn, cafe_id, campaign_id, caller.user_id, body)
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.post("/{campaign_id}/schedule")
+async def schedule(
+    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: Schedule
+) -> CampaignView:
+    """Sets the date and estimates recipients and cost. For managers; an earlier approval ends."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.schedule(conn, cafe_id, campaign_id, body.scheduled_date)
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.post("/{campaign_id}/approve")
+async def approve(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    """Lets a scheduled campaign start. For a manager other than its author."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id)
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.post("/{campaign_id}/cancel")
+async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    """Stops a campaign. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.cancel(conn, cafe_id, campaign_id)
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))

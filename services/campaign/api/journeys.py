@@ -1,0 +1,187 @@
+"""Journeys, what guests got and why, and the library of texts."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from services.campaign.api.acting import acting
+from services.campaign.handlers import staff
+from services.campaign.models import CampaignType, Purpose, Trigger
+from services.campaign.models.bodies import ChangeJourney, WriteTemplate
+from services.campaign.store import campaigns, journeys
+from shared.callers import StaffCaller
+
+router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
+
+
+class JourneyView(BaseModel):
+    """A journey, its text, and what it has sent; costs in Rial."""
+
+    id: UUID
+    journey_key: str
+    name: str
+    trigger: Trigger
+    segment_key: str | None
+    delay_minutes: int
+    max_age_minutes: int
+    is_active: bool
+    campaign_id: UUID
+    purpose: Purpose
+    ignores_quiet_hours: bool
+    template_content: str
+    template_variables: dict[str, str]
+    budget: Decimal | None
+    actual_cost: Decimal
+    cost_per_message: Decimal | None
+    messages_sent: int
+    messages_delivered: int
+    messages_failed: int
+    messages_opened: int
+    sent_date: datetime | None
+
+
+class CheckView(BaseModel):
+    """One question asked before sending."""
+
+    check: str
+    passed: bool
+    detail: dict[str, Any]
+
+
+class DecisionView(BaseModel):
+    """One decision, with the checks up to the one that decided."""
+
+    decided_at: datetime
+    outcome: Literal["send", "hold", "skip"]
+    reason: str
+    hold_until: datetime | None
+    checks: list[CheckView]
+
+
+class MessageView(BaseModel):
+    """One message to the guest. Its words are not shown: they hold the guest's own link."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign: str
+    purpose: Purpose
+    trigger_id: UUID
+    visit_id: UUID | None
+    message_content: str
+    delivery_status: str
+    delivery_attempts: int
+    queued_at: datetime
+    due_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    failed_at: datetime | None
+    error_code: str | None
+    error_message: str | None
+    message_cost: Decimal | None
+    currency_unit: str
+    parts: int | None
+    provider_name: str | None
+    link_clicks: int
+    reply_received: bool
+    decisions: list[DecisionView]
+
+
+class RunView(BaseModel):
+    """One way through a journey, also one that was taken back or began too late."""
+
+    journey_key: str
+    trigger_id: UUID
+    occurred_at: datetime
+    due_at: datetime
+    state: str
+    reason: str | None
+
+
+class GuestView(BaseModel):
+    """Why a guest got what they got, and why not."""
+
+    runs: list[RunView]
+    messages: list[MessageView]
+
+
+class TemplateView(BaseModel):
+    """A text of the library."""
+
+    id: UUID
+    name: str
+    template_type: CampaignType
+    content: str
+    variables: dict[str, str]
+    category: str | None
+    is_system_template: bool
+    created_at: datetime
+
+
+class Created(BaseModel):
+    """The id of what was added."""
+
+    id: UUID
+
+
+@router.get("/journeys")
+async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[JourneyView]:
+    """What is sent by itself."""
+    async with acting(request, caller, cafe_id) as conn:
+        return [JourneyView(**row) for row in await journeys.list_journeys(conn, cafe_id)]
+
+
+@router.patch("/journeys/{journey_id}")
+async def change_journey(
+    request: Request, caller: StaffCaller, cafe_id: UUID, journey_id: UUID, change: ChangeJourney
+) -> JourneyView:
+    """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        return JourneyView(**await staff.change_journey(conn, cafe_id, journey_id, change))
+
+
+@router.get("/guests/{customer_id}/messages")
+async def explain_guest(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    customer_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> GuestView:
+    """The guest's messages with every decision about them, newest first."""
+    async with acting(request, caller, cafe_id) as conn:
+        return GuestView(**await staff.explain_guest(conn, cafe_id, customer_id, limit))
+
+
+@router.get("/templates")
+async def list_templates(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[TemplateView]:
+    """The cafe's texts, the system's first."""
+    async with acting(request, caller, cafe_id) as conn:
+        return [TemplateView(**row) for row in await campaigns.list_templates(conn, cafe_id)]
+
+
+@router.post("/templates", status_code=201)
+async def add_template(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteTemplate) -> Created:
+    """Adds a text. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        return Created(id=await staff.add_template(conn, cafe_id, body))
+
+
+@router.put("/templates/{template_id}", status_code=204)
+async def replace_template(
+    request: Request, caller: StaffCaller, cafe_id: UUID, template_id: UUID, body: WriteTemplate
+) -> None:
+    """Replaces a text of the cafe's own. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await staff.replace_template(conn, cafe_id, template_id, body)
+
+
+@router.delete("/templates/{template_id}", status_code=204)
+async def remove_template(request: Request, caller: StaffCaller, cafe_id: UUID, template_id: UUID) -> None:
+    """Removes a text of the cafe's own. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await staff.remove_template(conn, cafe_id, template_id)

@@ -1,0 +1,100 @@
+"""The cafe's accounts at SMS providers, and its messaging rules."""
+
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from services.campaign.api.acting import acting
+from services.campaign.api.journeys import Created
+from services.campaign.handlers import staff
+from services.campaign.handlers.providers.accounts import callback_token
+from services.campaign.models.bodies import WriteProvider, WriteSettings
+from services.campaign.store import providers
+from shared.callers import StaffCaller
+from shared.clock import now
+from shared.errors import NotFound
+from shared.persian.calendar import local_date
+
+router = APIRouter(prefix="/cafes/{cafe_id}", tags=["providers"])
+
+
+class ProviderView(BaseModel):
+    """An account without its key. The two addresses belong into the provider's panel, behind this API's own."""
+
+    id: UUID
+    provider_name: str
+    api_endpoint: str | None
+    sender_line: str | None
+    cost_per_sms: Decimal
+    currency_unit: str
+    is_active: bool
+    priority_order: int
+    daily_limit: int | None
+    monthly_limit: int | None
+    created_at: datetime
+    sent_today: int
+    receipts_address: str
+    replies_address: str
+
+
+class SettingsView(BaseModel):
+    """The cafe's rules for all its messages; the budget in Rial a month."""
+
+    guest_daily_cap: int
+    monthly_budget: Decimal | None
+    currency_unit: str
+
+
+@router.get("/providers")
+async def list_providers(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ProviderView]:
+    """The accounts in the order in which they are asked. For owners."""
+    keys = request.app.state.settings.keys
+    async with acting(request, caller, cafe_id, "owner") as conn:
+        cafes = await providers.time_zones(conn, [cafe_id])
+        today = local_date(now(), cafes.get(cafe_id, "UTC"))
+        rows = await providers.list_providers(conn, cafe_id, today)
+    views = []
+    for row in rows:
+        token = callback_token(keys, cafe_id, row["id"])
+        query = urlencode({"cafe": cafe_id, "provider": row["id"], "token": token})
+        base = f"/providers/{row['provider_name']}"
+        addresses = {"receipts_address": f"{base}/receipts?{query}", "replies_address": f"{base}/replies?{query}"}
+        views.append(ProviderView(**row, **addresses))
+    return views
+
+
+@router.post("/providers", status_code=201)
+async def add_provider(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteProvider) -> Created:
+    """Adds an account. For owners."""
+    async with acting(request, caller, cafe_id, "owner") as conn:
+        return Created(id=await staff.add_provider(conn, request.app.state.settings, cafe_id, body))
+
+
+@router.put("/providers/{provider_id}", status_code=204)
+async def replace_provider(
+    request: Request, caller: StaffCaller, cafe_id: UUID, provider_id: UUID, body: WriteProvider
+) -> None:
+    """Replaces an account; its key stays when none is given. For owners."""
+    async with acting(request, caller, cafe_id, "owner") as conn:
+        await staff.replace_provider(conn, request.app.state.settings, cafe_id, provider_id, body)
+
+
+@router.get("/messaging")
+async def show_settings(request: Request, caller: StaffCaller, cafe_id: UUID) -> SettingsView:
+    """The cafe's rules for all its messages."""
+    async with acting(request, caller, cafe_id) as conn:
+        found = await providers.get_settings(conn, cafe_id)
+    if found is None:
+        raise NotFound("messaging settings", "تنظیمات پیام")
+    return SettingsView(**found)
+
+
+@router.put("/messaging", status_code=204)
+async def replace_settings(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteSettings) -> None:
+    """Replaces the cafe's rules for all its messages. For owners."""
+    async with acting(request, caller, cafe_id, "owner") as conn:
+        await providers.set_settings(conn, cafe_id, body.guest_daily_cap, body.monthly_budget)

@@ -1,0 +1,282 @@
+"""Texts, parts, hours and checks: nothing here needs a server."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.campaign.models import CafeRules, Contact, Handed, Pending, Provider, Receipt, SendResult, Tally
+from services.campaign.rules import pace, settling, template
+from services.campaign.rules.deciding import CHECKS, Facts, decide
+from services.campaign.rules.parts import count_parts
+from shared.errors import Rejected
+
+NOON = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)  # 12:00 in Tehran
+CAFE = CafeRules(
+    cafe_id=UUID(int=1), name="نمونه", time_zone="Asia/Tehran", calendar="jalali", quiet_from=time(22),
+    quiet_until=time(9), is_active=True, guest_daily_cap=3, monthly_budget=None,
+)  # fmt: skip
+PROVIDER = Provider(
+    id=UUID(int=3), cafe_id=UUID(int=1), provider_name="kavenegar", api_endpoint=None, api_key_sealed=None,
+    sender_line=None, cost_per_sms=Decimal(100), is_active=True, priority_order=1, daily_limit=None,
+    monthly_limit=None,
+)  # fmt: skip
+PENDING = Pending(
+    id=UUID(int=4), cafe_id=UUID(int=1), campaign_id=UUID(int=5), customer_id=UUID(int=6), visit_id=None, local_id=7,
+    template="t", fallbacks={}, purpose="marketing", ignores_quiet_hours=False, budget=None, spent=Decimal(0),
+    campaign_status="sending", queued_at=NOON, expires_at=NOON + timedelta(days=1), attempts=0, provider_id=None,
+    refused_by=(), correlation_id=UUID(int=8), causation_id=None,
+)  # fmt: skip
+CONTACT = Contact(
+    phone="+989121112233", name="سارا", status="active", line_blocked=False, erased=False, consents={"marketing": True}
+)
+HANDED = Handed(
+    id=UUID(int=4), cafe_id=UUID(int=1), campaign_id=UUID(int=5), customer_id=UUID(int=6), provider_id=UUID(int=3),
+    provider_name="kavenegar", local_id=7, provider_message_id=None, status="sending", parts=2, cost=Decimal(200),
+    day=NOON.date(), sending_at=NOON, sent_at=None, correlation_id=UUID(int=8), causation_id=None,
+)  # fmt: skip
+
+
+def facts(**changes: Any) -> Facts:
+    values = {
+        "pending": PENDING, "cafe": CAFE, "contact": CONTACT, "text": "سلام", "parts": 1, "providers": (PROVIDER,),
+        "tally": Tally(), "moment": NOON,
+    } | changes  # fmt: skip
+    return Facts(**values)
+
+
+# --- texts ---
+
+
+def test_values_are_filled_in_and_missing_ones_fall_back() -> None:
+    content = "{{name}}! {{ cafe }} {{link}} {{ {{x"
+    text = template.render(content, {"name": None, "cafe": "ک", "link": "http://l"}, {"name": "مهمان"})
+    assert text == "مهمان! ک http://l {{ {{x"
+
+
+def test_what_is_filled_in_is_not_looked_at_again() -> None:
+    assert template.render("{{name}}", {"name": "{{cafe}}", "cafe": "x"}, {}) == "{{cafe}}"
+
+
+@pytest.mark.parametrize("nasty", ["{name.__class__}", "{0}", "%(name)s", "${name}", "{% for %}", "{{name.__class__}}"])
+def test_other_template_languages_are_plain_text(nasty: str) -> None:
+    assert template.render(nasty, {"name": "x"}, {}) == nasty
+
+
+@given(st.text(max_size=200), st.dictionaries(st.sampled_from(["name", "cafe", "link"]), st.text(max_size=50)))
+def test_rendering_never_fails(content: str, values: dict[str, str]) -> None:
+    template.render(content, values, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "fallbacks", "code"),
+    [
+        ("{{phone}}", {}, "unknown_variable"),
+        ("{{link}}", {}, "unknown_variable"),
+        ("{{name}}", {"cafe": "x"}, "unused_fallback"),
+        (" \u200c ", {}, "wrong_length"),
+        ("م" * 901, {}, "wrong_length"),
+    ],
+)
+def test_faulty_text_is_refused_when_saved(content: str, fallbacks: dict[str, str], code: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        template.check_template(content, fallbacks, template.VARIABLES[None])
+    assert [problem.code for problem in refused.value.problems] == [code]
+
+
+def test_advertising_ends_with_the_stop_line_once() -> None:
+    once = template.with_stop_line("بیایید ", "marketing")
+    assert once == "بیایید\nلغو۱۱"
+    assert template.with_stop_line(once, "marketing") == once
+    assert template.with_stop_line("ممنون", "service") == "ممنون"
+
+
+@pytest.mark.parametrize("name", ["سارا", "علی‌رضا محمدی", "Sara O'Hara"])
+def test_names_are_presentable(name: str) -> None:
+    assert template.presentable(name) == name
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", "http://x.ir", "bit.ly/x", "a@b", "www", "برنده ۱۰۰", "x" * 41])
+def test_names_that_could_carry_a_link_are_not_presentable(name: str | None) -> None:
+    assert template.presentable(name) is None
+
+
+@pytest.mark.parametrize("answer", ["11", "۱۱", " ١١ ", "لغو۱۱", "لغو 11", "لغو"])
+def test_stop_word_is_known_in_any_spelling(answer: str) -> None:
+    assert template.is_stop(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "12", "111", "ممنون", "ساعت 11"])
+def test_other_answers_are_no_stop_word(answer: str) -> None:
+    assert not template.is_stop(answer)
+
+
+# --- parts ---
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", 1), ("م" * 70, 1), ("م" * 71, 2), ("م" * 134, 2), ("م" * 135, 3),
+        ("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 3),
+        ("€" * 80, 1), ("€" * 81, 2), ("a" * 160 + "م", 3),
+        ("😀" * 35, 1), ("😀" * 36, 2), ("م" * 66 + "😀" * 3 , 2), ("é" * 160, 1), ("ê" * 160, 3),
+    ],
+)  # fmt: skip
+def test_parts_are_counted_as_operators_bill(text: str, parts: int) -> None:
+    assert count_parts(text) == parts
+
+
+def test_character_of_two_places_is_not_torn_apart() -> None:
+    # 152 + 2: the euro sign does not fit into the last place of the first part.
+    assert count_parts("a" * 152 + "€" + "a" * 152) == 3
+    assert count_parts("a" * 152 + "aa" + "a" * 152) == 2
+
+
+# --- when ---
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "until"),
+    [
+        (21, 59, None), (22, 0, (25, 9)), (23, 59, (25, 9)), (0, 0, (24, 9)), (8, 59, (24, 9)), (9, 0, None),
+    ],
+)  # fmt: skip
+def test_quiet_hours_over_midnight(hour: int, minute: int, until: tuple[int, int] | None) -> None:
+    tehran = datetime.fromisoformat("2026-11-24T00:00:00+03:30").replace(hour=hour, minute=minute)
+    end = pace.quiet_until(CAFE, tehran.astimezone(UTC))
+    assert (end and (end.day, end.hour)) == until
+
+
+def test_quiet_hours_within_a_day_and_none_at_all() -> None:
+    siesta = replace(CAFE, quiet_from=time(11), quiet_until=time(13))
+    assert pace.quiet_until(siesta, NOON) == NOON + timedelta(hours=1)
+    assert pace.quiet_until(replace(CAFE, quiet_from=time(12), quiet_until=time(12)), NOON) is None
+
+
+def test_receipts_are_asked_for_less_and_less_and_then_no_more() -> None:
+    pauses = [
+        (pace.next_receipt_check(NOON, NOON + age) or NOON) - (NOON + age)
+        for age in (timedelta(0), timedelta(minutes=5), timedelta(hours=1), timedelta(hours=12))
+    ]
+    assert pauses == sorted(pauses)
+    assert pace.next_receipt_check(NOON, NOON + timedelta(hours=48)) is None
+
+
+# --- whether ---
+
+
+def test_all_checks_are_named_in_order() -> None:
+    decision = decide(facts())
+    assert (decision.outcome, decision.provider) == ("send", PROVIDER)
+    assert [check.check for check in decision.checks] == list(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "reason"),
+    [
+        ({"pending": replace(PENDING, campaign_status="cancelled")}, "skip", "campaign"),
+        ({"pending": replace(PENDING, expires_at=NOON)}, "skip", "expiry"),
+        ({"cafe": None}, "skip", "cafe"),
+        ({"cafe": replace(CAFE, is_active=False)}, "skip", "cafe"),
+        ({"contact": None}, "hold", "contact"),
+        ({"contact": replace(CONTACT, phone=None, erased=True)}, "skip", "contact"),
+        ({"contact": replace(CONTACT, phone="+982188776655")}, "skip", "contact"),
+        ({"contact": replace(CONTACT, status="blocked")}, "skip", "status"),
+        ({"contact": replace(CONTACT, status="inactive")}, "skip", "status"),
+        ({"contact": replace(CONTACT, line_blocked=True)}, "skip", "line"),
+        ({"contact": replace(CONTACT, consents={})}, "skip", "consent"),
+        ({"contact": replace(CONTACT, consents={"marketing": False})}, "skip", "consent"),
+        ({"text": "م" * 901}, "skip", "text"),
+        ({"tally": Tally(today={PENDING.customer_id: 3})}, "skip", "frequency_cap"),
+        ({"moment": NOON + timedelta(hours=11)}, "hold", "quiet_hours"),
+        ({"providers": ()}, "hold", "provider"),
+        ({"providers": (replace(PROVIDER, is_active=False),)}, "hold", "provider"),
+        ({"providers": (replace(PROVIDER, daily_limit=0),)}, "hold", "provider"),
+        ({"providers": (replace(PROVIDER, monthly_limit=0),)}, "hold", "provider"),
+        ({"pending": replace(PENDING, refused_by=(PROVIDER.id,))}, "hold", "provider"),
+        ({"pending": replace(PENDING, budget=Decimal(99))}, "skip", "budget"),
+        ({"pending": replace(PENDING, budget=Decimal(199), spent=Decimal(100))}, "skip", "budget"),
+        ({"cafe": replace(CAFE, monthly_budget=Decimal(99))}, "skip", "budget"),
+    ],
+)
+def test_each_check_stops_the_message_and_is_its_reason(changes: dict[str, Any], outcome: str, reason: str) -> None:
+    decision = decide(facts(**changes))
+    assert (decision.outcome, decision.reason) == (outcome, reason)
+    assert decision.checks[-1].check == reason
+    assert [check.passed for check in decision.checks] == [True] * (len(decision.checks) - 1) + [False]
+
+
+def test_service_message_needs_no_consent_but_heeds_a_withdrawal() -> None:
+    service = replace(PENDING, purpose="service")
+    assert decide(facts(pending=service, contact=replace(CONTACT, consents={}))).outcome == "send"
+    refused = replace(CONTACT, consents={"service": False})
+    assert decide(facts(pending=service, contact=refused)).reason == "consent"
+    assert decide(facts(pending=service, contact=replace(CONTACT, status="inactive"))).outcome == "send"
+
+
+def test_hold_beyond_expiry_is_a_skip() -> None:
+    soon = replace(PENDING, expires_at=NOON + timedelta(hours=12))
+    decision = decide(facts(pending=soon, moment=NOON + timedelta(hours=11)))
+    assert (decision.outcome, decision.reason, decision.hold_until) == ("skip", "quiet_hours", None)
+
+
+def test_providers_are_asked_by_priority_and_the_pinned_one_alone() -> None:
+    first = replace(PROVIDER, id=UUID(int=9), priority_order=0)
+    assert decide(facts(providers=(PROVIDER, first))).provider == first
+    pinned = replace(PENDING, provider_id=PROVIDER.id)
+    assert decide(facts(providers=(PROVIDER, first), pending=pinned)).provider == PROVIDER
+    assert decide(facts(providers=(first,), pending=pinned)).reason == "provider"
+
+
+# --- what became of it ---
+
+
+def step(result: SendResult, **changes: Any) -> Any:
+    return settling.after_send(replace(HANDED, **changes), result, NOON)
+
+
+def test_unknown_outcome_stays_and_is_asked_about() -> None:
+    settled = step(SendResult("unknown"))
+    assert (settled.status, settled.check_at) == ("sending", NOON + pace.UNKNOWN_AFTER)
+    assert settling.effects_of(HANDED, settled) == settling.Effects()
+
+
+def test_refusal_unpins_and_gives_everything_back() -> None:
+    settled = step(SendResult("refused", code="418"))
+    assert (settled.status, settled.refused_by, settled.unpinned) == ("queued", HANDED.provider_id, True)
+    effects = settling.effects_of(HANDED, settled)
+    assert (effects.reserved, effects.messages_used, effects.cost_used, effects.failed) == (-200, -1, -200, 0)
+
+
+def test_missing_message_is_put_back_with_its_provider() -> None:
+    settled = settling.after_find(HANDED, Receipt("missing", "100"), NOON + timedelta(hours=11))
+    assert settled is not None
+    assert (settled.status, settled.unpinned) == ("queued", False)
+
+
+def test_missing_message_is_not_sent_again_after_the_window() -> None:
+    for receipt in (Receipt("missing", "100"), None):
+        settled = settling.after_find(HANDED, receipt, NOON + timedelta(hours=13))
+        assert settled is not None
+        assert (settled.status, settled.error_code) == ("failed", "outcome_unknown")
+        # It may have been sent, so it stays paid for.
+        assert settling.effects_of(HANDED, settled).cost == 200
+    assert settling.after_find(HANDED, None, NOON + timedelta(hours=1)) is None
+
+
+def test_second_word_about_a_settled_message_changes_nothing() -> None:
+    for status in ("delivered", "failed", "bounced", "opened", "skipped"):
+        assert settling.after_receipt(replace(HANDED, status=status), Receipt("delivered", "10"), NOON) is None
+        assert step(SendResult("accepted", "1"), status=status) is None
+
+
+def test_cost_of_the_answer_replaces_the_expected_one() -> None:
+    settled = step(SendResult("accepted", "1", Decimal(260)))
+    effects = settling.effects_of(HANDED, settled)
+    assert (effects.sent, effects.cost, effects.reserved, effects.cost_used) == (1, 260, -200, 60)
