@@ -12,13 +12,16 @@ from shared.db import Connection, Pool
 from shared.events.base import Event
 from shared.events.registry import encode
 
+# The transaction takes its number before it draws an id: the relay's watermark rests on that.
 INSERT = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+SELECT e.* FROM pg_current_xact_id(),
+    unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) AS e
 """
 INSERT_TOMBSTONES = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
-SELECT cafe_id, $3, key::text, 'tombstone', '[]', NULL FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, key)
+SELECT cafe_id, $3, key::text, 'tombstone', '[]', NULL
+FROM pg_current_xact_id(), unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, key)
 """
 CHANNEL = "crm_outbox"
 WAKE_EVERY_SECONDS = 0.01

@@ -22,13 +22,14 @@ from shared.outbox import CHANNEL
 from shared.parked import TABLE
 
 FETCH = """
-SELECT id, topic, key, headers, payload, extract(epoch FROM now() - created_at)::float8 AS age
+SELECT id, topic, key, headers, payload, extract(epoch FROM now() - created_at)::float8 AS age,
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open
 FROM crm.outbox WHERE id > $1 ORDER BY id LIMIT $2
 """
-DELETE = "DELETE FROM crm.outbox WHERE id = any($1::bigint[])"
-HORIZON = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open,
-       pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest
+# Answers with the number of its own transaction: all that were given one earlier have a lower one.
+DELETE = """
+WITH gone AS (DELETE FROM crm.outbox WHERE id = any($1::bigint[]))
+SELECT pg_current_xact_id()::text::bigint
 """
 LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.relay'))"
 TOO_LARGE = """
@@ -46,18 +47,25 @@ _headers = msgspec.json.Decoder(list[tuple[str, str]])
 class Watermark:
     """Below it every row is surely gone, so dead rows pinned by an old snapshot are not walked again at each poll.
 
-    It may follow a published id only once every transaction open at that time has ended.
+    It may follow a published id only once a fetch has seen the outcome of every transaction that could hold a lower
+    one. A writer has its transaction's number before it draws an id, so these are the transactions with a lower number
+    than the one that deleted the published row.
     """
 
     id: int = 0
     candidate: tuple[int, int] | None = None
 
-    def published(self, last_id: int, oldest_open: int, newest: int) -> None:
-        """Notes that all rows up to `last_id` were published, seen under the given transaction horizon."""
+    def published(self, last_id: int, oldest_open: int, deleted_by: int) -> None:
+        """Notes that all rows up to `last_id` which one fetch could see were published and deleted.
+
+        `oldest_open` is the lowest transaction number whose outcome that fetch did not see, `deleted_by` the number of
+        the deleting transaction.
+        """
         if self.candidate and oldest_open >= self.candidate[1]:
-            self.id, self.candidate = self.candidate[0], None
+            # A full batch may have ended before the candidate.
+            self.id, self.candidate = min(self.candidate[0], last_id), None
         if self.candidate is None:
-            self.candidate = (last_id, newest)
+            self.candidate = (last_id, deleted_by)
 
 
 @dataclass
@@ -132,10 +140,8 @@ class Relay:
             rows = await conn.fetch(FETCH, mark.id, self.batch_size)
             telemetry.OUTBOX_AGE.labels(self.service).set(rows[0]["age"] if rows else 0)
             if rows:
-                await self._publish(conn, producer, rows)
-                horizon = await conn.fetchrow(HORIZON)
-                assert horizon is not None
-                mark.published(rows[-1]["id"], horizon["oldest_open"], horizon["newest"])
+                deleted_by = await self._publish(conn, producer, rows)
+                mark.published(rows[-1]["id"], rows[0]["oldest_open"], deleted_by)
             if len(rows) < self.batch_size:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.woken.wait(), IDLE_SECONDS)
@@ -145,7 +151,8 @@ class Relay:
         conn: "asyncpg.Connection[asyncpg.Record]",
         producer: AIOKafkaProducer,
         rows: Sequence[asyncpg.Record],
-    ) -> None:
+    ) -> int:
+        """Publishes and deletes the rows; returns the number of the deleting transaction."""
         crashpoint("relay.before_publish")
         confirmations, done = [], []
         for row in rows:
@@ -164,9 +171,10 @@ class Relay:
             done.append(row["id"])
         await asyncio.gather(*confirmations)
         crashpoint("relay.before_delete")
-        await conn.execute(DELETE, done)
+        deleted_by = int(await conn.fetchval(DELETE, done))
         crashpoint("relay.after_delete")
         telemetry.PUBLISHED.labels(self.service).inc(len(confirmations))
+        return deleted_by
 
     async def _give_up(self, conn: "asyncpg.Connection[asyncpg.Record]", row: asyncpg.Record, why: str) -> None:
         """An event no broker takes must not hold up all the others."""

@@ -12,6 +12,7 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 
 from shared import outbox, relay
 from shared.db import Pool, transaction
+from shared.events.base import Event
 from shared.events.registry import decode
 from shared.outbox import Waker
 from shared.relay import Relay, Watermark
@@ -114,13 +115,76 @@ async def test_slower_transaction_with_a_lower_id_is_not_skipped(pool: Pool, kaf
     assert decode("visit.recorded", second[0].value) == early
 
 
+async def test_transaction_that_commits_between_two_statements_of_the_relay_is_not_skipped(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = visit(receipt_number="committed while the relay publishes others")
+    fetched: list[Callable[[], Awaitable[None]]] = []
+    publish = Relay._publish
+
+    async def publish_when_committed(running: Relay, *given: Any) -> int:
+        while fetched:
+            await fetched.pop()()
+        return await publish(running, *given)
+
+    monkeypatch.setattr(Relay, "_publish", publish_when_committed)
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read, pool.acquire() as slow:
+        open_transaction = slow.transaction()
+        await open_transaction.start()
+        await outbox.emit(slow, [early])
+        await emit_and_read(pool, read)
+        fetched.append(open_transaction.commit)
+        await emit_and_read(pool, read)
+        assert early in [await emit_and_read(pool, read), await next_event(read)]
+
+
+async def test_younger_transaction_with_the_lowest_id_is_not_skipped(pool: Pool, kafka: Kafka) -> None:
+    lowest = visit(receipt_number="lowest id, highest transaction")
+    async with (
+        relaying(kafka.config, kafka.config.dsn("visit")),
+        reading(kafka) as read,
+        pool.acquire() as older,
+        pool.acquire() as younger,
+    ):
+        first, second = older.transaction(), younger.transaction()
+        await first.start()
+        await older.execute("SELECT pg_current_xact_id()")
+        await second.start()
+        await outbox.emit(younger, [lowest])
+        await outbox.emit(older, [visit()])
+        await first.commit()
+        await read(1)
+        for _ in range(2):
+            await emit_and_read(pool, read)
+        await second.commit()
+        assert await next_event(read) == lowest
+
+
+async def emit_and_read(pool: Pool, read: Callable[[int], Awaitable[list[Any]]]) -> Event:
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [visit()])
+    return await next_event(read)
+
+
+async def next_event(read: Callable[[int], Awaitable[list[Any]]]) -> Event:
+    [record] = await read(1)
+    return decode("visit.recorded", record.value)
+
+
 def test_watermark_waits_for_transactions_that_were_open() -> None:
     mark = Watermark()
-    mark.published(10, oldest_open=100, newest=105)
-    mark.published(20, oldest_open=101, newest=110)
+    mark.published(10, oldest_open=100, deleted_by=105)
+    mark.published(20, oldest_open=101, deleted_by=110)
     assert mark.id == 0
-    mark.published(30, oldest_open=105, newest=120)
+    mark.published(30, oldest_open=105, deleted_by=120)
     assert mark.id == 10
+
+
+def test_watermark_does_not_pass_the_end_of_a_full_batch() -> None:
+    mark = Watermark()
+    mark.published(10, oldest_open=100, deleted_by=105)
+    mark.published(7, oldest_open=105, deleted_by=110)
+    assert mark.id == 7
 
 
 async def test_second_relay_waits_until_the_first_is_gone(
