@@ -1,4 +1,4 @@
-"""What can be wrong with a connection, named and parametrised as in Toxiproxy. Each works on one direction of a link."""
+"""What can be wrong with a connection, with the names and parameters of Toxiproxy. Each works on one direction."""
 
 import random
 from dataclasses import dataclass
