@@ -22,6 +22,10 @@ CREATE TABLE customers (
 
     name varchar(100) COLLATE persian,
     name_english varchar(100) COLLATE persian,
+    -- What the search for names compares: all spellings of both names in one key.
+    name_key text COLLATE "C" GENERATED ALWAYS AS (
+        nullif(crm.name_key(coalesce(name, '') || ' ' || coalesce(name_english, '')), '')
+    ) STORED,
     email_sealed text,
 
     birthday date,
@@ -61,8 +65,7 @@ CREATE TABLE customers (
 
 CREATE UNIQUE INDEX idx_customers_phone ON customers (cafe_id, phone_hash) WHERE is_active;
 CREATE INDEX idx_customers_search ON customers (cafe_id, phone_last4) WHERE is_active;
-CREATE INDEX idx_customers_name ON customers
-USING gin (crm.name_key(coalesce(name, '') || ' ' || coalesce(name_english, '')) gin_trgm_ops) WHERE is_active;
+CREATE INDEX idx_customers_name ON customers USING gin (name_key gin_trgm_ops) WHERE is_active;
 CREATE INDEX idx_customers_status ON customers (cafe_id, status) WHERE is_active;
 CREATE INDEX idx_customers_segment ON customers (cafe_id, segment) WHERE is_active;
 CREATE INDEX idx_customers_birthday ON customers (cafe_id, birthday) WHERE is_active;

@@ -21,7 +21,9 @@ SELECT
     (a.last_visit_at AT TIME ZONE coalesce(f.time_zone, 'Asia/Tehran'))::date AS last_visit_date,
     a.last_visit_at AS last_visit,
     round(a.rating_sum::numeric / nullif(a.rating_count, 0), 2) AS avg_rating,
-    floor(greatest(extract(EPOCH FROM now() - a.last_visit_at), 0) / 86400)::integer AS days_since_last_visit,
+    CASE
+        WHEN a.last_visit_at IS NOT NULL THEN floor(greatest(extract(EPOCH FROM now() - a.last_visit_at), 0) / 86400)
+    END::integer AS days_since_last_visit,
     round(a.lifetime_spent / greatest(a.total_visits, 1), 2) AS avg_spend_per_visit
 FROM customers AS c
 INNER JOIN customer_activity AS a ON c.cafe_id = a.cafe_id AND c.id = a.customer_id

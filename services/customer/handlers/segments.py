@@ -47,7 +47,7 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, no
             "is_active": True,
             "color_hex": system.color,
             "icon_name": system.icon,
-            "display_order": system.slot,
+            "display_order": 0,
         }
         for cafe_id in sorted({event.cafe_id for event in events})
         for system in SYSTEM

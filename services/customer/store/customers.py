@@ -84,7 +84,7 @@ WHERE cafe_id = $1 AND id = $2
 FIND = """
 SELECT id FROM customers
 WHERE cafe_id = $1 AND is_active
-    AND ($2::text IS NULL OR crm.name_key(coalesce(name, '') || ' ' || coalesce(name_english, '')) LIKE $2)
+    AND ($2::text IS NULL OR name_key LIKE $2)
     AND ($3::bytea IS NULL OR phone_hash = $3)
     AND ($4::text IS NULL OR phone_last4 = $4)
     AND ($5::text IS NULL OR status = $5::customer_status_enum)
