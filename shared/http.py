@@ -54,6 +54,7 @@ PERSIAN_REASONS = {
     "timezone_aware": "منطقهٔ زمانی لازم است، مانند +03:30",
     "date_parsing": "باید تاریخ باشد، مانند 2026-11-24",
     "bool_parsing": "باید true یا false باشد",
+    "bool_type": "باید true یا false باشد",
     "too_long": "بیش از اندازه است",
     "too_short": "کمتر از اندازه است",
     "json_invalid": "JSON درستی نیست",

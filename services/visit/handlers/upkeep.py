@@ -33,7 +33,7 @@ def _month_after(day: date, months: int) -> date:
 async def refresh_stats(pool: Pool) -> int:
     """Makes the daily figures anew when, since they were made, midnight has passed in the time zone of any cafe."""
     async with transaction(pool) as conn:
-        if await statistics.stats_are_old(conn):
+        if await statistics.stats_are_old(conn, now()):
             await statistics.refresh_stats(conn)
     return 0
 

@@ -1,6 +1,6 @@
 """Partitions and statistics: what grows with time and what is counted over it."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ CROWDED_MONTHS = "SELECT crowded_visit_months($1)"
 STATS_ARE_OLD = """
 SELECT NOT EXISTS (SELECT FROM daily_customer_stats) OR EXISTS (
     SELECT FROM cafes c CROSS JOIN (SELECT max(refreshed_at) AS at FROM daily_customer_stats) s
-    WHERE (now() AT TIME ZONE c.time_zone)::date > (s.at AT TIME ZONE c.time_zone)::date
+    WHERE ($1::timestamptz AT TIME ZONE c.time_zone)::date > (s.at AT TIME ZONE c.time_zone)::date
 )
 """
 REFRESH = "SELECT refresh_daily_stats()"
@@ -40,9 +40,9 @@ async def detach_partitions(conn: Connection, before: date) -> list[str]:
     return [row[0] for row in await conn.fetch(DETACH_PARTITIONS, before)]
 
 
-async def stats_are_old(conn: Connection) -> bool:
-    """Whether a cafe has begun a new day since the daily figures were made."""
-    return bool(await conn.fetchval(STATS_ARE_OLD))
+async def stats_are_old(conn: Connection, moment: datetime) -> bool:
+    """Whether by `moment` a cafe has begun a day that had not begun when the daily figures were made."""
+    return bool(await conn.fetchval(STATS_ARE_OLD, moment))
 
 
 async def refresh_stats(conn: Connection) -> None:

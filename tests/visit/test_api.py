@@ -1,0 +1,308 @@
+"""What tills and people get over HTTP."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from fastapi import FastAPI
+
+from services.visit.api import make_app
+from services.visit.handlers.reactions import on_branch_changed
+from shared import ids
+from shared.auth import Staff
+from shared.callers import current_staff
+from shared.clock import new_id, now
+from shared.db import Pool
+from shared.events.visit import VisitRecorded, VisitVoided
+from tests.support import Databases
+from tests.visit.given import (
+    CAFE,
+    NOON,
+    OTHER_CAFE,
+    STAFF,
+    bill,
+    branch,
+    emitted,
+    known_cafe,
+    react,
+    record,
+    take,
+    visit_row,
+)
+from tests.visit.test_tills import know
+
+KEY = ids.generate_api_key()
+OTHER_KEY = ids.generate_api_key()
+READER = ids.generate_api_key()
+
+
+@pytest.fixture
+async def pool(database: Databases) -> Pool:
+    pool = await database("visit")
+    await known_cafe(pool)
+    await known_cafe(pool, OTHER_CAFE, staff=new_id())
+    await know(pool, KEY)
+    await know(pool, OTHER_KEY, OTHER_CAFE)
+    await know(pool, READER, scopes=["loyalty_lookup"])
+    return pool
+
+
+@pytest.fixture
+async def app(pool: Pool) -> AsyncIterator[FastAPI]:
+    app = make_app()
+    app.dependency_overrides[current_staff] = lambda: Staff(STAFF)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://crm.test") as client:
+        yield client
+
+
+@pytest.fixture
+def till(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    client.headers["X-Api-Key"] = KEY.text
+    return client
+
+
+async def test_till_records_a_visit_once_and_gets_the_same_answer(till: httpx2.AsyncClient, pool: Pool) -> None:
+    first = await till.post("/visits", json=bill())
+    second = await till.post("/visits", json=bill())
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.content == second.content
+    row = await visit_row(pool)
+    assert first.json() == {"visit_id": str(row["id"]), "customer_id": str(row["customer_id"]), "visit_number": 1}
+    assert row["cafe_id"] == CAFE
+    assert len(await emitted(pool, VisitRecorded)) == 1
+
+
+async def test_kafka_and_http_know_the_same_bills(till: httpx2.AsyncClient, pool: Pool) -> None:
+    [outcome] = await take(pool, record(event_id=new_id()))
+    answer = await till.post("/visits", json=bill(phone="+98 912 345 6789"))
+    assert (answer.status_code, answer.json()["visit_id"]) == (200, str(outcome.visit_id))
+
+
+async def test_another_bill_under_the_same_number_is_a_conflict(till: httpx2.AsyncClient) -> None:
+    await till.post("/visits", json=bill())
+    answer = await till.post("/visits", json=bill(total="1"))
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "receipt_conflict"
+    assert answer.json()["errors"][0]["field"] == "receipt_number"
+
+
+async def test_idempotency_key_belongs_to_one_bill(till: httpx2.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "order 17"}
+    statuses = [
+        (await till.post("/visits", json=bill(receipt_number=number), headers=headers)).status_code
+        for number in ("1", "1", "2")
+    ]
+    assert statuses == [201, 200, 409]
+
+
+async def test_every_faulty_field_is_named_in_both_languages(till: httpx2.AsyncClient, pool: Pool) -> None:
+    body = bill(total=-5, phone="0912", occurred_at="yesterday", cafe_id=str(OTHER_CAFE), items=[{"quantity": 0}])
+    answer = await till.post("/visits", json=body)
+    assert answer.status_code == 422
+    errors = {error["field"]: error for error in answer.json()["errors"]}
+    assert set(errors) == {"total", "phone", "occurred_at", "cafe_id", "items.0.name", "items.0.quantity"}
+    assert all(
+        error["en"] and any("\u0600" <= letter <= "\u06ff" for letter in error["fa"]) for error in errors.values()
+    )
+    assert "0912" not in answer.text
+    assert await pool.fetchval("SELECT count(*) FROM visit_receipts") == 0
+
+
+async def test_numbers_are_read_digit_by_digit(till: httpx2.AsyncClient, pool: Pool) -> None:
+    body = msgspec.json.encode(bill()).replace(b'"185000"', b"9007199254740993.07")
+    answer = await till.post("/visits", content=body)
+    assert answer.status_code == 201
+    assert (await visit_row(pool))["total_amount"] == Decimal("9007199254740993.07")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 5000, b'{"device_id": "\\ud800"}', b"null", b"1"])
+async def test_what_is_no_bill_is_answered(till: httpx2.AsyncClient, body: bytes) -> None:
+    for route in ("/visits", "/visits/batch", "/visits/corrections", "/visits/voids"):
+        answer = await till.post(route, content=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+async def test_huge_bill_is_refused(till: httpx2.AsyncClient) -> None:
+    assert (await till.post("/visits", json=bill(notes="x" * 2**20))).status_code == 413
+    assert (await till.post("/visits/batch", content=b" " * (8 * 2**20 + 1))).status_code == 413
+
+
+async def test_batch_answers_each_bill_by_itself(till: httpx2.AsyncClient, pool: Pool) -> None:
+    await react(pool, on_branch_changed, branch("V1"))
+    bodies = [
+        bill(receipt_number="1"),
+        bill(receipt_number="2", total="many"),
+        bill(receipt_number="1"),
+        bill(receipt_number="1", total="1"),
+        bill(receipt_number="3", branch="nowhere"),
+        bill(receipt_number="4", phone=...),
+        "not even an object",
+    ]
+    answer = await till.post("/visits/batch", json={"visits": bodies})
+    assert answer.status_code == 207
+    results = answer.json()["results"]
+    assert [result["index"] for result in results] == list(range(7))
+    assert [result["status"] for result in results] == [201, 422, 200, 409, 422, 201, 422]
+    assert results[0]["visit_id"] == results[2]["visit_id"]
+    assert results[1]["problem"]["errors"][0]["field"] == "total"
+    assert results[5]["customer_id"] is None
+    assert await pool.fetchval("SELECT count(*) FROM customer_visits") == 2
+
+
+async def test_a_thousand_visits_in_one_call_and_not_one_more(till: httpx2.AsyncClient, pool: Pool) -> None:
+    bodies = [bill(receipt_number=str(number), phone=f"0912{number:07d}") for number in range(1001)]
+    answer = await till.post("/visits/batch", json={"visits": bodies[:1000]})
+    assert {result["status"] for result in answer.json()["results"]} == {201}
+    assert await pool.fetchval("SELECT count(*) FROM customer_visits") == 1000
+    refused = await till.post("/visits/batch", json={"visits": bodies})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "visits")
+
+
+async def test_corrections_and_voids_come_in_any_order(till: httpx2.AsyncClient, pool: Pool) -> None:
+    receipt = {"device_id": "till-1", "receipt_number": "14050101-1"}
+    early = await till.post("/visits/corrections", json=bill(total="500", corrected_at=NOON.isoformat()))
+    assert early.json()["status"] == "recorded"
+    assert (await till.post("/visits", json=bill())).status_code == 200
+    moved = await till.post("/visits/corrections", json=bill(phone="09120000000", corrected_at=NOON.isoformat()))
+    assert (moved.status_code, moved.json()["code"]) == (409, "guest_change")
+    void = await till.post("/visits/voids", json=receipt | {"voided_at": NOON.isoformat()})
+    assert void.json() == {"status": "voided", "visit_id": early.json()["visit_id"]}
+    assert (await visit_row(pool))["voided_at"] == NOON
+    unknown = await till.post("/visits/voids", json=receipt | {"receipt_number": "9", "voided_at": NOON.isoformat()})
+    assert unknown.json() == {"status": "voided", "visit_id": None}
+
+
+async def test_keys_open_only_their_own_cafe_and_scope(client: httpx2.AsyncClient, pool: Pool) -> None:
+    async def send(key: str | None) -> int:
+        headers = {"X-Api-Key": key} if key else {}
+        return (await client.post("/visits", json=bill(), headers=headers)).status_code
+
+    assert await send(None) == 401
+    assert await send("crm_ABCDEFGHJKLM_" + "x" * 43) == 401
+    assert await send(READER.text) == 403
+    assert [await send(KEY.text), await send(OTHER_KEY.text)] == [201, 201]
+    cafes = await pool.fetch("SELECT DISTINCT cafe_id FROM customer_visits")
+    assert {row["cafe_id"] for row in cafes} == {CAFE, OTHER_CAFE}
+
+
+async def test_staff_enter_read_and_void_a_visit(client: httpx2.AsyncClient, pool: Pool) -> None:
+    body = bill(device_id=..., receipt_number=..., notes="تلفنی")
+    headers = {"Idempotency-Key": "form-1"}
+    first = await client.post(f"/cafes/{CAFE}/visits", json=body, headers=headers)
+    second = await client.post(f"/cafes/{CAFE}/visits", json=body, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    visit_id = first.json()["visit_id"]
+    shown = (await client.get(f"/cafes/{CAFE}/visits/{visit_id}")).json()
+    assert (shown["created_by"], shown["device_id"]) == (str(STAFF), f"staff:{STAFF}")
+    assert (shown["final_amount"], shown["visit_notes"]) == ("185000.00", "تلفنی")
+    voided = await client.post(f"/cafes/{CAFE}/visits/{visit_id}/void", json={"reason": "دو بار ثبت شد"})
+    assert voided.json()["void_reason"] == "دو بار ثبت شد"
+    [event] = await emitted(pool, VisitVoided)
+    assert str(event.visit_id) == visit_id
+    without_key = [await client.post(f"/cafes/{CAFE}/visits", json=body) for _ in range(2)]
+    assert [answer.status_code for answer in without_key] == [201, 201]
+
+
+async def test_voiding_needs_a_manager(client: httpx2.AsyncClient, pool: Pool) -> None:
+    [outcome] = await take(pool, record())
+    await pool.execute("UPDATE user_cafe_access SET role = 'staff' WHERE user_id = $1", STAFF)
+    answer = await client.post(f"/cafes/{CAFE}/visits/{outcome.visit_id}/void", json={"reason": "اشتباه"})
+    assert answer.status_code == 403
+    assert (await visit_row(pool))["voided_at"] is None
+
+
+async def test_staff_list_visits_page_by_page(client: httpx2.AsyncClient, pool: Pool) -> None:
+    await take(
+        pool,
+        *(
+            record(receipt_number=str(hour), occurred_at=(NOON + timedelta(hours=hour)).isoformat(), total=str(hour))
+            for hour in range(5)
+        ),
+        record(receipt_number="same moment", phone="09120000000"),
+    )
+    seen, page = [], {"next": None}
+    for _ in range(3):
+        place = {"before": page["next"][0], "before_id": page["next"][1]} if page["next"] else {}
+        answer = await client.get(f"/cafes/{CAFE}/visits", params={"limit": 2} | place)
+        page = answer.json()
+        seen += [item["receipt_number"] for item in page["items"]]
+    assert seen[:4] == ["4", "3", "2", "1"]
+    assert set(seen[4:]) == {"0", "same moment"}
+
+
+async def test_staff_filter_visits(client: httpx2.AsyncClient, pool: Pool) -> None:
+    place = branch("V1")
+    await react(pool, on_branch_changed, place)
+    first, second, third = await take(
+        pool,
+        record(receipt_number="1", branch="V1", total="10"),
+        record(receipt_number="2", phone="09120000000", total="20"),
+        record(receipt_number="3", total="30", occurred_at=(NOON + timedelta(days=1)).isoformat()),
+    )
+    await pool.execute("UPDATE customer_visits SET feedback_rating = 2 WHERE id = $1", second.visit_id)
+    await client.post(f"/cafes/{CAFE}/visits/{third.visit_id}/void", json={"reason": "اشتباه"})
+
+    async def found(**wanted: Any) -> set[str]:
+        answer = await client.get(f"/cafes/{CAFE}/visits", params=wanted)
+        return {item["receipt_number"] for item in answer.json()["items"]}
+
+    assert await found() == {"1", "2"}
+    assert await found(with_voided=True) == {"1", "2", "3"}
+    assert await found(with_voided=True, since=(NOON + timedelta(hours=1)).isoformat()) == {"3"}
+    assert await found(customer_id=str(first.customer_id)) == {"1"}
+    assert await found(branch_id=str(place.branch_id)) == {"1"}
+    assert await found(least_amount="15") == {"2"}
+    assert await found(highest_rating=3) == {"2"}
+
+
+async def test_staff_see_nothing_of_other_cafes(client: httpx2.AsyncClient, pool: Pool) -> None:
+    [outcome] = await take(pool, record(cafe_id=OTHER_CAFE))
+    for path in (
+        "visits",
+        f"visits/{outcome.visit_id}",
+        "devices",
+        "statistics/days",
+        "statistics/month?day=2026-03-21",
+    ):
+        assert (await client.get(f"/cafes/{OTHER_CAFE}/{path}")).status_code == 404
+    body = bill(device_id=..., receipt_number=...)
+    assert (await client.post(f"/cafes/{OTHER_CAFE}/visits", json=body)).status_code == 404
+    assert (await client.get(f"/cafes/{CAFE}/visits/{outcome.visit_id}")).status_code == 404
+    answer = await client.post(f"/cafes/{CAFE}/visits/{outcome.visit_id}/void", json={"reason": "اشتباه"})
+    assert answer.status_code == 404
+
+
+async def test_staff_see_what_a_device_never_delivered(client: httpx2.AsyncClient, pool: Pool) -> None:
+    await take(pool, *(record(receipt_number=str(number), device_sequence=number) for number in (1, 4)))
+    [device] = (await client.get(f"/cafes/{CAFE}/devices")).json()
+    assert (device["device_id"], device["highest_sequence"]) == ("till-1", 4)
+    assert device["gaps"] == [{"missing_from": 2, "missing_to": 3}]
+
+
+async def test_staff_see_days_and_months_of_their_cafe(client: httpx2.AsyncClient, pool: Pool) -> None:
+    await take(pool, record(occurred_at=now().isoformat()), record(cafe_id=OTHER_CAFE, occurred_at=now().isoformat()))
+    await pool.execute("SELECT refresh_daily_stats()")
+    [day] = (await client.get(f"/cafes/{CAFE}/statistics/days")).json()
+    assert (day["total_visits"], day["total_revenue"], day["currency_unit"]) == (1, "185000.00", "IRT")
+    month = (await client.get(f"/cafes/{CAFE}/statistics/month", params={"day": now().date().isoformat()})).json()
+    assert (month["total_visits"], month["new_customers"]) == (1, 1)
+
+
+async def test_contract_is_documented(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    schema = document["paths"]["/visits"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"device_id", "receipt_number", "occurred_at", "total", "currency_unit"} <= set(schema["required"])
+    assert "$ref" not in msgspec.json.encode(schema).decode()

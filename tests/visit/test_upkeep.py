@@ -1,0 +1,141 @@
+"""Partitions made ahead and detached, daily figures at each cafe's midnight."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.visit.handlers import upkeep
+from shared import db
+from shared.clock import now
+from shared.db import Pool
+from shared.persian.calendar import day_bounds, local_date
+from tests.support import Databases
+from tests.visit.given import CAFE, OTHER_CAFE, correction, known_cafe, record, statuses, take, visit_row
+
+PARTITION = "SELECT tableoid::regclass::text FROM customer_visits WHERE receipt_number = $1"
+
+
+@pytest.fixture
+async def pool(database: Databases) -> Pool:
+    return await database("visit")
+
+
+async def partitions(pool: Pool) -> list[str]:
+    rows = await pool.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+        " WHERE inhparent = 'customer_visits'::regclass ORDER BY 1"
+    )
+    return [row["name"] for row in rows]
+
+
+async def test_partitions_are_made_ahead_and_once(pool: Pool) -> None:
+    await upkeep.make_partitions(pool)
+    made = await partitions(pool)
+    today = now()
+    for months in range(4):
+        ahead = date(today.year + (today.month - 1 + months) // 12, (today.month - 1 + months) % 12 + 1, 1)
+        assert f"customer_visits_y{ahead:%Y}m{ahead:%m}" in made
+    await upkeep.make_partitions(pool)
+    assert await partitions(pool) == made
+
+
+async def test_todays_visit_goes_into_its_month(pool: Pool) -> None:
+    await take(pool, record(occurred_at=now().isoformat()))
+    assert await pool.fetchval(PARTITION, "14050101-1") == f"customer_visits_y{now():%Y}m{now():%m}"
+
+
+async def test_crowded_month_moves_out_of_the_default_partition(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await take(pool, record(occurred_at="2016-12-31T23:59:59Z", receipt_number="before"))
+    await take(
+        pool, *(record(occurred_at=f"2017-01-{day:02}T10:00:00Z", receipt_number=str(day)) for day in (1, 15, 31))
+    )
+    before = await visit_row(pool, "31")
+    monkeypatch.setattr(upkeep, "CROWDED", 3)
+    await upkeep.make_partitions(pool)
+    assert await pool.fetchval(PARTITION, "31") == "customer_visits_y2017m01"
+    assert await pool.fetchval(PARTITION, "before") == "customer_visits_default"
+    assert await visit_row(pool, "31") == before
+    assert statuses(await take(pool, correction(receipt_number="31", occurred_at="2016-12-30T10:00:00Z"))) == [
+        "corrected"
+    ]
+    assert await pool.fetchval(PARTITION, "31") == "customer_visits_default"
+
+
+async def test_detached_months_are_tables_of_their_own(database: Databases) -> None:
+    pool = await database("visit")
+    old = datetime(2016, 5, 10, tzinfo=UTC)
+    await take(pool, record(occurred_at=old.isoformat()), record(receipt_number="new"))
+    async with db.transaction(pool) as conn:
+        await conn.fetchval("SELECT make_visit_partition('2016-05-01')")
+        assert await upkeep.detach_old_visits(conn, date(2016, 5, 31)) == []
+        assert await upkeep.detach_old_visits(conn, date(2016, 6, 1)) == ["customer_visits_y2016m05"]
+    assert [row["receipt_number"] for row in await pool.fetch("SELECT receipt_number FROM customer_visits")] == ["new"]
+    assert statuses(await take(pool, record(occurred_at=old.isoformat()))) == ["repeated"]
+    assert statuses(await take(pool, correction(occurred_at=old.isoformat()))) == ["archived"]
+    owner = await asyncpg.connect(await database.owner_dsn("visit"))
+    try:
+        assert await owner.fetchval("SELECT count(*) FROM customer_visits_y2016m05") == 1
+    finally:
+        await owner.close()
+
+
+async def test_only_the_service_may_reshape_the_table(pool: Pool) -> None:
+    for role in ("staff_role", "till_role"):
+        for call in (
+            "make_visit_partition('2016-05-01')",
+            "detach_visit_partitions('2016-05-01')",
+            "refresh_daily_stats()",
+        ):
+            async with db.transaction(pool) as conn:
+                await conn.execute(f"SET LOCAL ROLE {role}")
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await conn.execute(f"SELECT {call}")
+
+
+async def refreshed_at(pool: Pool) -> Any:
+    return await pool.fetchval("SELECT max(refreshed_at) FROM daily_customer_stats")
+
+
+async def test_figures_are_made_anew_when_a_cafe_has_passed_midnight(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await known_cafe(pool)
+    await take(pool, record(occurred_at=(now() - timedelta(hours=1)).isoformat()))
+    await upkeep.refresh_stats(pool)
+    first = await refreshed_at(pool)
+    midnight = day_bounds(local_date(first, "Asia/Tehran"), "Asia/Tehran")[1]
+    for moment, is_anew in ((midnight - timedelta(seconds=1), False), (midnight, True)):
+        monkeypatch.setattr(upkeep, "now", lambda moment=moment: moment)
+        await upkeep.refresh_stats(pool)
+        assert (await refreshed_at(pool) > first) is is_anew
+
+
+async def test_refreshing_keeps_readers_reading(database: Databases) -> None:
+    pool = await database("visit", max_size=1)
+    reader = await database("visit", max_size=1)
+    await take(pool, record(occurred_at=now().isoformat()))
+    await upkeep.refresh_stats(pool)
+    await take(pool, record(occurred_at=now().isoformat(), receipt_number="2"))
+    async with reader.acquire() as conn, conn.transaction():
+        assert await conn.fetchval("SELECT sum(total_visits) FROM daily_customer_stats") == 1
+        async with asyncio.timeout(20):
+            await pool.execute("SELECT refresh_daily_stats()")
+    assert await reader.fetchval("SELECT sum(total_visits) FROM daily_customer_stats") == 2
+
+
+async def test_cafes_in_other_time_zones_have_their_own_days(pool: Pool) -> None:
+    await known_cafe(pool)
+    await known_cafe(pool, OTHER_CAFE, time_zone="America/Los_Angeles")
+    evening = (now() - timedelta(days=3)).replace(hour=22, minute=0, second=0, microsecond=0)
+    await take(
+        pool, record(occurred_at=evening.isoformat()), record(cafe_id=OTHER_CAFE, occurred_at=evening.isoformat())
+    )
+    await pool.execute("SELECT refresh_daily_stats()")
+    days = {
+        row["cafe_id"]: row["stat_date"]
+        for row in await pool.fetch("SELECT cafe_id, stat_date FROM daily_customer_stats")
+    }
+    assert days == {CAFE: evening.date() + timedelta(days=1), OTHER_CAFE: evening.date()}
