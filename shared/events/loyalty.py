@@ -65,6 +65,8 @@ class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
 
 
 class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):
+    """Points were spent. Said again, with the visit, when a visit names the redemption later."""
+
     type: ClassVar[str] = "redemption.completed"
     redemption_id: UUID
     points: int
@@ -80,4 +82,15 @@ class RedemptionReversed(LoyaltyEvent, frozen=True, kw_only=True):
     visit_at: datetime | None = None
 
 
-EVENTS = (PointsEarned, PointsChanged, TierChanged, RedemptionCompleted, RedemptionReversed)
+class RedemptionRefused(LoyaltyEvent, frozen=True, kw_only=True):
+    """A visit names a redemption that the balance did not cover: the cafe gave a discount that was not paid for."""
+
+    type: ClassVar[str] = "redemption.refused"
+    redemption_id: UUID
+    points: int
+    reason: str
+    visit_id: UUID | None = None
+    visit_at: datetime | None = None
+
+
+EVENTS = (PointsEarned, PointsChanged, TierChanged, RedemptionCompleted, RedemptionReversed, RedemptionRefused)

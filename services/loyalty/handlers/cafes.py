@@ -1,0 +1,89 @@
+"""What the other services say about cafes and guests, and the publishing of rules."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.loyalty.handlers.guests import plans_of
+from services.loyalty.models.http import PublishProgram, ShownProgram
+from services.loyalty.rules import programs as program_rules
+from services.loyalty.store import accounts, adjustments, programs, visits
+from shared import access
+from shared.clock import now
+from shared.db import Connection
+from shared.errors import Rejected
+from shared.events.customer import CustomerErased, CustomerRegistered
+from shared.events.identity import CafeChanged
+
+# By then every batch that was counted without the new rules has been committed.
+SETTLED_AFTER = timedelta(minutes=1)
+
+
+async def on_cafes_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
+    """Cafes get their first program; another calendar or time zone means counting the guests anew."""
+    cafe_ids = sorted({event.cafe_id for event in events})
+    before = await programs.load_calendars(conn, cafe_ids)
+    await access.on_cafe_changed(conn, events)
+    after = await programs.load_calendars(conn, cafe_ids)
+    await programs.found(
+        conn,
+        {
+            cafe_id: program_rules.default_rules(calendar).model_dump(mode="json")
+            for cafe_id, (_, calendar) in after.items()
+        },
+    )
+    counted_by = {cafe_id: before.get(cafe_id, program_rules.BEFORE_THE_CAFE) for cafe_id in cafe_ids}
+    await programs.ask_recount(conn, [each for each in cafe_ids if after[each] != counted_by[each]], now())
+
+
+async def on_customers_registered(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
+    """Guests have an account from their registration on, whether or not they ever come."""
+    await accounts.open_accounts(conn, sorted({(event.cafe_id, event.customer_id) for event in events}))
+
+
+async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+    """The account and its ledger hold no personal data and stay, so that the cafe's sums stay exact."""
+    await adjustments.forget(conn, sorted({(event.cafe_id, event.customer_id) for event in events}))
+
+
+async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted: PublishProgram) -> ShownProgram:
+    """The cafe's next version of rules.
+
+    Raises Rejected for a moment in the past, before the version before, or a tier period unlike that version's.
+    """
+    moment = now()
+    valid_from = wanted.valid_from or moment
+    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
+    last = plan.programs[-1]
+    new = program_rules.program(last.version + 1, valid_from, wanted.rules)
+    if valid_from < moment or valid_from <= last.valid_from:
+        raise _too_early(max(moment, last.valid_from))
+    if new.tier_period != last.tier_period and await visits.has_any(conn, cafe_id):
+        raise Rejected(
+            "tier_period_is_fixed",
+            "Guests have earned by the present tier period; it can't change any more.",
+            "مهمان‌ها با دورهٔ کنونی امتیاز گرفته‌اند و دورهٔ سطح دیگر عوض نمی‌شود.",
+            status=409,
+        )
+    rules = wanted.rules.model_dump(mode="json")
+    created_at = await programs.publish(conn, cafe_id, new.version, valid_from, rules, author)
+    if created_at is None:
+        raise Rejected(
+            "program_changed",
+            "Somebody else has just published a version; look at it and try again.",
+            "هم‌اکنون نسخهٔ دیگری منتشر شد؛ آن را ببینید و دوباره تلاش کنید.",
+            status=409,
+        )
+    await programs.ask_recount(conn, [cafe_id], valid_from + SETTLED_AFTER)
+    return ShownProgram(
+        version=new.version, valid_from=valid_from, rules=wanted.rules, created_by=author, created_at=created_at
+    )
+
+
+def _too_early(earliest: datetime) -> Rejected:
+    return Rejected(
+        "valid_from_too_early",
+        f"Rules come into force now or later, and after those before them: from {earliest.isoformat()} on.",
+        f"قاعده‌ها از اکنون یا پس از آن، و پس از نسخهٔ پیشین آغاز می‌شوند: از {earliest.isoformat()}.",
+        status=409,
+    )

@@ -1,0 +1,114 @@
+"""Points spent at the asking of a till or of staff."""
+
+from typing import Any
+from uuid import UUID
+
+from services.loyalty.handlers import guests as common
+from services.loyalty.handlers import spending
+from services.loyalty.models.accounts import Account, Draft, Outcome, Redemption
+from services.loyalty.rules import ledger as ledger_rules
+from services.loyalty.store import accounts, ledger, redemptions
+from shared.clock import now
+from shared.db import Connection
+from shared.errors import NotFound, Problem, Rejected
+from shared.persian.money import format_count
+
+
+async def redeem(conn: Connection, wanted: Redemption, correlation_id: UUID) -> tuple[Redemption, int]:
+    """Spends the points once, however often it is asked for; the redemption and the balance after it.
+
+    Raises Rejected with code INSUFFICIENT_POINTS, or when the id belongs to a redemption of something else.
+    """
+    guest = (wanted.cafe_id, wanted.customer_id)
+    account = (await accounts.lock_existing(conn, [guest])).get(guest)
+    key = (wanted.cafe_id, wanted.redemption_id)
+    known = (await redemptions.find(conn, [key])).get(key)
+    balance = account.balance if account else 0
+    if known is not None:
+        return _same(known, wanted, balance), balance
+    if account is None or balance < wanted.points:
+        raise insufficient(balance)
+    held = (await ledger.load_lots(conn, [guest], []))[guest]
+    after, redemption, draft = spending.take(held, wanted)
+    changed = await _save(conn, account, held, after, redemption, draft, correlation_id)
+    return redemption, changed.balance
+
+
+async def reverse(conn: Connection, cafe_id: UUID, redemption_id: UUID, correlation_id: UUID) -> tuple[Redemption, int]:
+    """Gives the points of a redemption back, once; the redemption and the balance after it."""
+    key = (cafe_id, redemption_id)
+    known = (await redemptions.find(conn, [key])).get(key)
+    if known is None:
+        raise NotFound("redemption", "چنین استفاده‌ای")
+    guest = (cafe_id, known.customer_id)
+    account = (await accounts.lock(conn, [guest]))[guest]
+    # Somebody else may have given it back while we waited for the account.
+    known = (await redemptions.find(conn, [key]))[key]
+    if known.state == "refused":
+        raise Rejected(
+            "redemption_refused",
+            "That redemption was refused: there is nothing to give back.",
+            "آن استفاده پذیرفته نشده بود و چیزی برای بازگرداندن نیست.",
+            status=409,
+        )
+    if known.state == "reversed":
+        return known, account.balance
+    held = (await ledger.load_lots(conn, [guest], [lot_id for lot_id, _ in known.drawn]))[guest]
+    after, redemption, draft = spending.give_back(held, known, now())
+    changed = await _save(conn, account, held, after, redemption, draft, correlation_id)
+    return redemption, changed.balance
+
+
+def insufficient(balance: int) -> Rejected:
+    """The answer to spending more than there is."""
+    return Rejected(
+        "INSUFFICIENT_POINTS",
+        f"The balance is {balance} points.",
+        f"موجودی {format_count(balance)} امتیاز است.",
+        status=409,
+        problems=[Problem("points", "balance", str(balance), format_count(balance))],
+    )
+
+
+async def _save(
+    conn: Connection,
+    account: Account,
+    held: spending.Lots,
+    lots: spending.Lots,
+    redemption: Redemption,
+    draft: Draft,
+    correlation_id: UUID,
+) -> Account:
+    moment = now()
+    plan = (await common.plans_of(conn, [account.cafe_id]))[account.cafe_id]
+    posted, entries = ledger_rules.post(account, [draft])
+    after = common.ranked(plan, posted, account.standing, moment)
+    about: dict[str, Any] = {"correlation_id": correlation_id}
+    outcome = Outcome(
+        before=account,
+        after=after,
+        entries=entries,
+        lots=common.changed_lots(held, lots),
+        redemptions=[redemption],
+        events=[
+            *(common.points_change(after, entry, None, about) for entry in entries),
+            common.redemption_event(redemption, None, moment, about),
+            *common.tier_change(account, after, moment, about),
+        ],
+    )
+    await common.save(conn, [outcome])
+    return after
+
+
+def _same(known: Redemption, wanted: Redemption, balance: int) -> Redemption:
+    asked = (wanted.customer_id, wanted.points, wanted.kind)
+    if (known.customer_id, known.points, known.kind) != asked:
+        raise Rejected(
+            "redemption_id_taken",
+            "That redemption id belongs to another redemption; make up a new one.",
+            "این شناسه از آنِ استفادهٔ دیگری است؛ شناسهٔ تازه‌ای بسازید.",
+            status=409,
+        )
+    if known.state == "refused":
+        raise insufficient(balance)
+    return known

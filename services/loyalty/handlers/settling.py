@@ -1,0 +1,287 @@
+"""One guest: from what a visit, a correction or a recount changes to everything that is to be written. No database."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from services.loyalty.handlers import guests as common
+from services.loyalty.handlers import spending
+from services.loyalty.handlers.guests import DESCRIPTIONS
+from services.loyalty.models.accounts import (
+    Account,
+    Counted,
+    Draft,
+    Entry,
+    Lot,
+    Outcome,
+    Plan,
+    Redemption,
+    Standing,
+    Visit,
+    VisitState,
+)
+from services.loyalty.rules import ledger, lots, tiers
+from shared.events.base import Event, caused_by
+from shared.events.loyalty import LedgerType, PointsEarned
+from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded
+
+Lots = Mapping[UUID, Lot]
+Causes = Mapping[UUID, Event]
+News = dict[UUID, tuple[Visit, VisitEvent]]
+_RANK: dict[VisitState, int] = {"recorded": 0, "corrected": 1, "voided": 2}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A visit whose row is to be written: as it was, None when it was not known, and as it is."""
+
+    before: Counted | None
+    after: Counted
+
+    @property
+    def points(self) -> int:
+        """What the visit counts for more than it did."""
+        return self.after.points - (self.before.points if self.before else 0)
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What counting a guest came to."""
+
+    account: Account
+    plan: Plan
+    standing: Standing
+    changes: Sequence[Change]
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A visit that spends points; `known` is the redemption that already has the id it names."""
+
+    event: VisitRecorded
+    redemption_id: UUID
+    known: Redemption | None
+    is_voided: bool
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """Redemptions that visits ask for, and those that voided visits return."""
+
+    asked: Sequence[Ask] = ()
+    returned: Sequence[Redemption] = ()
+
+
+NO_SPENDING = Spending()
+
+
+def lots_needed(counted: Tally, wishes: Spending) -> set[UUID] | None:
+    """Which lots to load beside those that hold something; None when none at all, as for a purchase and no debt."""
+    lots = {change.after.visit.visit_id for change in counted.changes if change.before and change.points}
+    redeemed = [ask.known for ask in wishes.asked if ask.known] + list(wishes.returned)
+    lots |= {lot_id for redemption in redeemed for lot_id, _ in redemption.drawn}
+    return lots if lots or wishes.asked or wishes.returned or counted.account.balance < 0 else None
+
+
+def news_of(events: Sequence[VisitEvent], state: VisitState, known: Mapping[UUID, Counted]) -> News:
+    """The events that say something newer about their visit than what is known of it."""
+    news: News = {}
+    for event in events:
+        corrected_at = event.corrected_at if isinstance(event, VisitCorrected) else None
+        visit = Visit(
+            event.visit_id, state, event.occurred_at, event.device_id, event.receipt_number, event.final_amount,
+            event.currency_unit, corrected_at,
+        )  # fmt: skip
+        earlier = news[event.visit_id][0] if event.visit_id in news else None
+        if earlier is None and event.visit_id in known:
+            earlier = known[event.visit_id].visit
+        if earlier is None or _is_newer(visit, earlier):
+            news[event.visit_id] = visit, event
+    return news
+
+
+def is_late(account: Account, known: Mapping[UUID, Counted], news: News) -> bool:
+    """Whether the guest is to be counted anew from all visits, because the news do not simply go on from the account.
+
+    `known` are those of the visits that we have heard of before.
+    """
+    return bool(known) or any(not tiers.goes_on(account.standing, visit) for visit, _ in news.values())
+
+
+def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, news: Mapping[UUID, Visit]) -> Tally:
+    """Counts `news` on from the account's standing, or everything from the start when the whole `history` is given."""
+    start = account.standing if history is None else tiers.NOBODY
+    before = history or {}
+    visits = sorted(({key: counted.visit for key, counted in before.items()} | dict(news)).values(), key=tiers.order_of)
+    standing, earnings = tiers.fold(plan, start, [visit for visit in visits if visit.state != "voided"])
+    changes = [
+        Change(before.get(visit.visit_id), after)
+        for visit in visits
+        if before.get(visit.visit_id) != (after := Counted(visit, earnings.get(visit.visit_id)))
+    ]
+    return Tally(account, plan, standing, changes)
+
+
+def settle(counted: Tally, held: Lots, wishes: Spending, causes: Causes, moment: datetime) -> Outcome:
+    """Everything to be written about a guest: `held` are the lots that may change, `causes` the events by visit id."""
+    after_lots, drafts = _post_visits(counted, held, causes)
+    redemptions: list[Redemption] = []
+    for ask in wishes.asked:
+        after_lots, redemption, draft = _redeem(counted, after_lots, ask, moment)
+        drafts += [draft] if draft else []
+        redemptions += [redemption] if redemption else []
+    for returned in wishes.returned:
+        after_lots, redemption, draft = spending.give_back(after_lots, returned, moment)
+        drafts.append(draft)
+        redemptions.append(redemption)
+    after_lots, forgiven = _forgive(counted, after_lots, drafts, moment)
+    account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
+    account = common.ranked(counted.plan, account, counted.standing, moment)
+    return Outcome(
+        before=counted.account,
+        after=account,
+        only_purchases=not (held or redemptions) and all(change.before is None for change in counted.changes),
+        entries=entries,
+        lots=common.changed_lots(held, after_lots),
+        counted=[change.after for change in counted.changes],
+        redemptions=redemptions,
+        events=_events(counted, account, entries, redemptions, causes, moment),
+    )
+
+
+def _is_newer(visit: Visit, other: Visit) -> bool:
+    if visit.state == other.state == "corrected":
+        assert visit.corrected_at is not None
+        assert other.corrected_at is not None
+        return visit.corrected_at > other.corrected_at
+    return _RANK[visit.state] > _RANK[other.state]
+
+
+def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list[Draft]]:
+    after, drafts, debt_id = held, [], counted.account.customer_id
+    for change in counted.changes:
+        visit = change.after.visit
+        if change.points > 0:
+            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, _expiry(counted.plan, visit))
+            after = lots.add(after, gained, debt_id, visit.occurred_at)
+        elif change.points < 0:
+            after = lots.shrink(after, visit.visit_id, -change.points, debt_id, visit.occurred_at)
+        if change.points:
+            drafts.append(_draft(change, is_own=visit.visit_id in causes))
+    return after, drafts
+
+
+def _draft(change: Change, *, is_own: bool) -> Draft:
+    visit, earning = change.after.visit, change.after.earning
+    kind: LedgerType = "earned_purchase"
+    description = DESCRIPTIONS["earned_purchase"]
+    if change.before is not None:
+        kind = "adjustment_add" if change.points > 0 else "adjustment_subtract"
+        description = DESCRIPTIONS[("corrected" if earning else "voided") if is_own else "recounted"]
+    return Draft(
+        type=kind,
+        change=change.points,
+        occurred_at=visit.occurred_at,
+        description=description,
+        notes=f"v{earning.program_version} x{multiplier(earning.multiplier)}" if earning else None,
+        visit_id=visit.visit_id,
+        order_reference=visit.receipt_number,
+        related_amount=visit.final_amount,
+        currency_unit=visit.currency_unit,
+    )
+
+
+def _expiry(plan: Plan, visit: Visit) -> datetime | None:
+    days = tiers.in_force(plan, visit.occurred_at).points_expire_days
+    return visit.occurred_at + timedelta(days=days) if days else None
+
+
+def _redeem(counted: Tally, held: Lots, ask: Ask, moment: datetime) -> tuple[Lots, Redemption | None, Draft | None]:
+    """What a visit that spends points comes to: linked when it was redeemed before, else redeemed or refused now."""
+    event, known = ask.event, ask.known
+    if known is not None:
+        if known.customer_id != event.customer_id or known.visit_id is not None or known.state != "completed":
+            return held, None, None
+        linked = replace(known, visit_id=event.visit_id)
+        return spending.give_back(held, linked, moment) if ask.is_voided else (held, linked, None)
+    wanted = Redemption(
+        redemption_id=ask.redemption_id,
+        cafe_id=event.cafe_id,
+        customer_id=counted.account.customer_id,
+        kind="discount",
+        points=event.points_to_redeem,
+        state="completed",
+        visit_id=event.visit_id,
+        order_reference=event.receipt_number,
+        created_at=moment,
+    )
+    # The points of the visit itself come after its bill was paid.
+    own = sum(each.after.points for each in counted.changes if each.after.visit.visit_id == event.visit_id)
+    if ask.is_voided or lots.total(held) - own < wanted.points:
+        reason = spending.VISIT_VOIDED if ask.is_voided else spending.INSUFFICIENT
+        return held, replace(wanted, state="refused", refusal=reason), None
+    return spending.take(held, wanted)
+
+
+def _forgive(counted: Tally, held: Lots, drafts: Sequence[Draft], moment: datetime) -> tuple[Lots, list[Draft]]:
+    owing = -(counted.account.balance + sum(draft.change for draft in drafts))
+    if owing <= 0 or tiers.in_force(counted.plan, moment).negative_balance != "forgive_after_refund":
+        return held, []
+    draft = Draft(type="adjustment_add", change=owing, occurred_at=moment, description=DESCRIPTIONS["forgiven"])
+    gained = Lot(draft.entry_id, owing, owing, moment)
+    return lots.add(held, gained, counted.account.customer_id, moment), [draft]
+
+
+def _events(
+    counted: Tally,
+    account: Account,
+    entries: Sequence[Entry],
+    redemptions: Sequence[Redemption],
+    causes: Causes,
+    moment: datetime,
+) -> list[Event]:
+    first = next(iter(causes.values()), None)
+    changes = {change.after.visit.visit_id: change for change in counted.changes}
+    visit_at = {event.visit_id: event.occurred_at for event in causes.values() if isinstance(event, VisitEvent)}
+    events: list[Event] = []
+    for entry in entries:
+        visit_id = entry.draft.visit_id
+        cause = causes.get(visit_id, first) if visit_id else first
+        about = caused_by(cause) if cause else {}
+        if visit_id and entry.draft.redemption_id is None:
+            events.append(_points_earned(account, entry, changes[visit_id], about))
+        else:
+            events.append(common.points_change(account, entry, visit_at.get(visit_id) if visit_id else None, about))
+    about = caused_by(first) if first else {}
+    for redemption in redemptions:
+        at = visit_at.get(redemption.visit_id) if redemption.visit_id else None
+        events.append(common.redemption_event(redemption, at, moment, about))
+    return events + common.tier_change(counted.account, account, moment, about)
+
+
+def _points_earned(account: Account, entry: Entry, change: Change, about: Mapping[str, Any]) -> PointsEarned:
+    visit, earning = change.after.visit, change.after.earning
+    by = earning or (change.before.earning if change.before else None)
+    assert by is not None
+    return PointsEarned(
+        cafe_id=account.cafe_id,
+        customer_id=account.customer_id,
+        occurred_at=visit.occurred_at,
+        visit_id=visit.visit_id,
+        visit_at=visit.occurred_at,
+        points=change.after.points,
+        points_change=change.points,
+        balance_after=entry.balance_after,
+        account_version=entry.account_version,
+        program_version=by.program_version,
+        multiplier=multiplier(by.multiplier),
+        **about,
+    )
+
+
+@lru_cache(maxsize=64)
+def multiplier(hundredths: int) -> str:
+    """1, 1.2, 1.5: for people."""
+    return f"{(Decimal(hundredths) / 100).normalize():f}"

@@ -1,0 +1,244 @@
+"""What loyalty is asked over HTTP and what it answers."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.loyalty.models.accounts import (
+    AdjustmentState,
+    AdjustmentType,
+    DebtPolicy,
+    RedemptionKind,
+    RedemptionState,
+)
+from shared.events.base import CurrencyUnit, Tier
+from shared.events.loyalty import LedgerType
+from shared.persian.text import latin_digits, normalize
+
+TierPeriod = Literal["jalali_year", "gregorian_year"]
+
+LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
+MOST_POINTS = 1_000_000_000
+
+
+def _whole(typed: Any) -> Any:
+    # Tills and people type Persian digits; 4.5 and true are no points.
+    if isinstance(typed, (bool, float)):
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return latin_digits(typed).strip() if isinstance(typed, str) else typed
+
+
+def _tidy(typed: Any) -> Any:
+    return normalize(typed) if isinstance(typed, str) else typed
+
+
+Whole = BeforeValidator(_whole)
+Points = Annotated[int, Whole, Field(gt=0, le=MOST_POINTS)]
+Words = Annotated[str, BeforeValidator(_tidy), StringConstraints(min_length=3, max_length=500)]
+Reference = Annotated[str, BeforeValidator(_tidy), StringConstraints(min_length=1, max_length=100)]
+
+
+class Command(BaseModel):
+    """A request's body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TierRule(Command):
+    """A tier: from how many points of a tier period on, and what it multiplies a visit's points by."""
+
+    tier: Tier
+    threshold: Annotated[int, Whole, Field(ge=0, le=MOST_POINTS)]
+    multiplier: Annotated[Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2)]
+
+
+class ProgramRules(Command):
+    """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out."""
+
+    earn_per_toman: Annotated[int, Whole, Field(ge=1, le=MOST_POINTS, description="Toman that earn one point")] = 1000
+    tiers: Annotated[tuple[TierRule, ...], Field(min_length=1, max_length=4)] = (
+        TierRule(tier="bronze", threshold=0, multiplier=Decimal("1")),
+        TierRule(tier="silver", threshold=500, multiplier=Decimal("1.2")),
+        TierRule(tier="gold", threshold=1500, multiplier=Decimal("1.5")),
+        TierRule(tier="platinum", threshold=3000, multiplier=Decimal("2")),
+    )
+    tier_period: TierPeriod
+    points_expire_days: Annotated[int | None, Field(ge=1, le=3660, description="null: points never expire")] = None
+    negative_balance: DebtPolicy = "allow_after_refund"
+    approval_above: Annotated[
+        int, Whole, Field(ge=0, le=MOST_POINTS, description="larger adjustments need a second manager")
+    ] = 1000
+
+    @model_validator(mode="after")
+    def _tiers_ascend(self) -> Self:
+        places = [LADDER.index(each.tier) for each in self.tiers]
+        thresholds = [each.threshold for each in self.tiers]
+        ascends = places == sorted(set(places)) and thresholds == sorted(set(thresholds))
+        if not ascends or places[0] != 0 or thresholds[0] != 0:
+            raise PydanticCustomError(
+                "tiers_not_ascending",
+                "tiers start with bronze at 0 points and go up: bronze, silver, gold, platinum",
+                {"fa": "سطح‌ها از برنزی با صفر امتیاز آغاز می‌شوند و بالا می‌روند: برنزی، نقره‌ای، طلایی، پلاتینی"},
+            )
+        return self
+
+
+class PublishProgram(Command):
+    """New rules; `valid_from` is now when it is left out, and never in the past."""
+
+    rules: ProgramRules
+    valid_from: AwareDatetime | None = None
+
+
+class ShownProgram(BaseModel):
+    """A version of the rules."""
+
+    version: int
+    valid_from: datetime
+    rules: ProgramRules
+    created_by: UUID | None
+    created_at: datetime
+
+
+class ShownAccount(BaseModel):
+    """A guest's account as it stands today; amounts in Toman."""
+
+    id: UUID
+    customer_id: UUID
+    points_earned: int
+    points_redeemed: int
+    points_expired: int
+    current_points: int
+    points_owed: int
+    tier: Tier
+    tier_start_date: date
+    tier_expires_date: date | None
+    next_tier: Tier | None
+    points_to_next_tier: int
+    lifetime_spent: Decimal
+    current_year_spent: Decimal
+    current_month_spent: Decimal
+    currency_unit: CurrencyUnit
+    total_visits: int
+    visits_this_month: int
+    first_visit_date: date | None
+    last_visit_date: date | None
+    updated_at: datetime
+
+
+class ShownEntry(BaseModel):
+    """A row of the ledger."""
+
+    id: UUID
+    account_version: int
+    type: LedgerType
+    points_change: int
+    balance_after: int
+    visit_id: UUID | None
+    redemption_id: UUID | None
+    campaign_id: UUID | None
+    order_reference: str | None
+    description: str
+    notes: str | None
+    related_amount: Decimal | None
+    currency_unit: CurrencyUnit | None
+    occurred_at: datetime
+    created_at: datetime
+    created_by: UUID | None
+
+
+class LedgerPage(BaseModel):
+    """Rows of the ledger, the newest first. `next_before` is to be sent as `before` for the next page."""
+
+    entries: list[ShownEntry]
+    next_before: int | None
+
+
+class LookUp(Command):
+    """A guest's phone number in any spelling."""
+
+    phone: Annotated[str, StringConstraints(min_length=5, max_length=40)]
+
+
+class TillAccount(BaseModel):
+    """What a till may show: no personal data. Zero points in bronze when the number is not known."""
+
+    current_points: int
+    tier: Tier
+    next_tier: Tier | None
+    points_to_next_tier: int
+
+
+class Redeem(Command):
+    """`redemption_id` is made up by the asker: asking again with it changes nothing."""
+
+    redemption_id: UUID
+    points: Points
+    kind: RedemptionKind = "discount"
+    visit_id: UUID | None = None
+    order_reference: Reference | None = None
+
+
+class RedeemForCustomer(Redeem):
+    """A redemption by staff, who know the guest's id."""
+
+    customer_id: UUID
+
+
+class RedeemAtTill(Redeem):
+    """A redemption by a till, which knows the guest's phone number in any spelling."""
+
+    phone: Annotated[str, StringConstraints(min_length=5, max_length=40)]
+
+
+class ShownRedemption(BaseModel):
+    """A redemption and the balance that the guest has now."""
+
+    redemption_id: UUID
+    points: int
+    kind: RedemptionKind
+    state: RedemptionState
+    refusal: str | None
+    visit_id: UUID | None
+    order_reference: str | None
+    created_at: datetime
+    reversed_at: datetime | None
+    current_points: int
+
+
+class Adjust(Command):
+    """Points given or taken by hand, for a reason. `adjustment_id` makes asking again harmless."""
+
+    adjustment_id: UUID
+    type: AdjustmentType
+    points: Points
+    reason: Words
+    campaign_id: UUID | None = None
+    order_reference: Reference | None = None
+
+
+class Decide(Command):
+    """The second manager's answer."""
+
+    approve: bool
+
+
+class ShownAdjustment(BaseModel):
+    """An adjustment; `pending` until another manager has decided."""
+
+    adjustment_id: UUID
+    customer_id: UUID
+    type: AdjustmentType
+    points: int
+    reason: str | None
+    campaign_id: UUID | None
+    order_reference: str | None
+    state: AdjustmentState
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None

@@ -1,0 +1,96 @@
+"""Lots of points: spent in the order of their expiry, refilled by what is given back, with any debt kept as one lot
+below zero, so that they always sum up to the balance."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.loyalty.models.accounts import Lot
+
+Lots = Mapping[UUID, Lot]
+Drawn = tuple[tuple[UUID, int], ...]
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def total(lots: Lots) -> int:
+    """The balance that the lots hold."""
+    return sum(lot.remaining for lot in lots.values())
+
+
+def add(lots: Lots, gained: Lot, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
+    """The lots after `gained.points` more points under that id; they pay the guest's debt first."""
+    kept = lots.get(gained.lot_id)
+    points = gained.points + (kept.points if kept else 0)
+    remaining = gained.points + (kept.remaining if kept else 0)
+    after = dict(lots) | {gained.lot_id: replace(gained, points=points, remaining=remaining)}
+    owed = -after[debt_id].remaining if debt_id in after else 0
+    if owed:
+        after, paid = _draw(after, min(owed, remaining), (gained.lot_id,))
+        after = _owe(after, debt_id, sum(points for _, points in paid), moment)
+    return after
+
+
+def shrink(lots: Lots, lot_id: UUID, points: int, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
+    """The lots after `points` of an earning were taken back: from its own lot, then from the others, then as debt."""
+    after, drawn = _draw(lots, points, (lot_id, *_by_expiry(lots)))
+    missing = points - sum(taken for _, taken in drawn)
+    own = after.get(lot_id)
+    if own is not None:
+        # What was spent of this earning was paid for by other lots, so their points stand for it now.
+        after[lot_id] = replace(own, points=max(own.points - points, own.remaining))
+    return _owe(after, debt_id, -missing, moment) if missing else after
+
+
+def spend(lots: Lots, points: int) -> tuple[dict[UUID, Lot], Drawn]:
+    """The lots after spending, and which were drawn on: the closest to expiry first, then the oldest.
+
+    Raises ValueError when they hold less.
+    """
+    after, drawn = _draw(lots, points, _by_expiry(lots))
+    if sum(taken for _, taken in drawn) < points:
+        raise ValueError(f"lots hold less than {points}")
+    return after, drawn
+
+
+def refill(lots: Lots, drawn: Drawn, overflow_id: UUID, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
+    """The lots after a spending was undone. What no longer fits, because its earning was taken back in between, comes
+    as a lot of its own."""
+    after = dict(lots)
+    overflow = 0
+    for lot_id, points in drawn:
+        lot = after.get(lot_id)
+        fits = min(points, lot.points - lot.remaining) if lot else 0
+        if lot and fits:
+            after = add(_without(after, lot_id, fits), replace(lot, points=fits), debt_id, moment)
+        overflow += points - fits
+    return add(after, Lot(overflow_id, overflow, overflow, moment), debt_id, moment) if overflow else after
+
+
+def _without(lots: dict[UUID, Lot], lot_id: UUID, points: int) -> dict[UUID, Lot]:
+    lot = lots[lot_id]
+    return lots | {lot_id: replace(lot, points=lot.points - points)}
+
+
+def _draw(lots: Lots, points: int, order: Iterable[UUID]) -> tuple[dict[UUID, Lot], Drawn]:
+    after, drawn = dict(lots), []
+    for lot_id in order:
+        lot = after.get(lot_id)
+        taken = min(points, lot.remaining) if lot else 0
+        if lot and taken > 0:
+            after[lot_id] = replace(lot, remaining=lot.remaining - taken)
+            drawn.append((lot_id, taken))
+            points -= taken
+    return after, tuple(drawn)
+
+
+def _owe(lots: dict[UUID, Lot], debt_id: UUID, change: int, moment: datetime) -> dict[UUID, Lot]:
+    debt = lots.get(debt_id) or Lot(debt_id, 0, 0, moment)
+    return lots | {debt_id: replace(debt, remaining=debt.remaining + change)}
+
+
+def _by_expiry(lots: Lots) -> list[UUID]:
+    ordered = sorted(lots.values(), key=lambda lot: (lot.expires_at or _NEVER, lot.earned_at, lot.lot_id))
+    return [lot.lot_id for lot in ordered if lot.remaining > 0]

@@ -1,0 +1,149 @@
+"""Points, tiers and counters of a guest, folded from the guest's visits.
+
+The published rule: a visit earns floor(final amount in Toman / earn_per_toman * multiplier), where the multiplier is of
+the tier just before the visit. That tier is the higher of two: the one reached by the points earned so far in the tier
+period of the visit, and the one reached by all points earned in the period before it. A tier period is a year of the
+program's calendar in the cafe's time zone. Visits count in the order of (occurred_at, device_id, receipt_number), by
+the program in force at their own moment.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, Step, Visit
+from shared.persian.calendar import local_date, month_of, year_of
+
+NOBODY = Standing()
+_DAY = timedelta(days=1)
+
+
+def order_of(visit: Visit) -> tuple[datetime, str, str, UUID]:
+    """Visits of a guest count in this order."""
+    return visit.occurred_at, visit.device_id, visit.receipt_number, visit.visit_id
+
+
+def in_force(plan: Plan, moment: datetime) -> Program:
+    """The program by which a visit of that moment earns."""
+    for program in reversed(plan.programs):
+        if program.valid_from <= moment:
+            return program
+    return plan.programs[0]
+
+
+def points_for(amount: int, program: Program, step: Step) -> int:
+    """Points of a visit of `amount` thousandths of a Toman, by a guest who stood on `step`."""
+    return amount * step.multiplier // (program.earn_per_toman * 1000 * 100)
+
+
+def step_for(program: Program, points: int) -> Step:
+    """The highest step reached with `points` in one period."""
+    for step in reversed(program.steps):
+        if points >= step.threshold:
+            return step
+    return program.steps[0]
+
+
+def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Standing, dict[UUID, Earning]]:
+    """The standing after `visits`, which come in `order_of` and after all that `standing` already counts, and what
+    each of them earned."""
+    earnings: dict[UUID, Earning] = {}
+    for visit in visits:
+        day = local_date(visit.occurred_at, plan.time_zone)
+        program = in_force(plan, visit.occurred_at)
+        is_first = standing.total_visits == 0
+        standing = _first_seen(program, day) if is_first else _carried(plan, standing, program, day)
+        step = _step(program, standing)
+        points = points_for(visit.amount, program, step)
+        earnings[visit.visit_id] = Earning(points, step.multiplier, program.version)
+        standing = _counted(plan, standing, program, visit, day, points)
+    return standing, earnings
+
+
+def goes_on(standing: Standing, visit: Visit) -> bool:
+    """Whether `fold` may go on from `standing` with this visit; otherwise the guest is to be folded from the start."""
+    return standing.last_visit_at is None or visit.occurred_at > standing.last_visit_at
+
+
+def rank(plan: Plan, standing: Standing, moment: datetime) -> Rank:
+    """The guest's tier at `moment`, if nothing is bought after what `standing` counts: periods end, rules change."""
+    program, today = in_force(plan, moment), local_date(moment, plan.time_zone)
+    carried = _carried(plan, standing, program, today)
+    own, step = step_for(program, carried.period_points), _step(program, carried)
+    place = program.steps.index(step) + 1
+    next_at = program.steps[place].threshold if place < len(program.steps) else None
+    to_next = next_at - carried.period_points if next_at else 0
+    return Rank(step.tier, carried.tier_since, _until(carried.period_ends, program, step, own), next_at, to_next)
+
+
+def _first_seen(program: Program, day: date) -> Standing:
+    ends = year_of(day, program.tier_period)[1]
+    return Standing(tier_since=day, period_ends=ends, program_version=program.version, first_day=day)
+
+
+def _counted(plan: Plan, standing: Standing, program: Program, visit: Visit, day: date, points: int) -> Standing:
+    spent = (visit.amount + 5) // 10
+    month_ends = month_of(day, plan.calendar)[1]
+    year_ends = year_of(day, plan.calendar)[1]
+    same_month, same_year = standing.month_ends == month_ends, standing.year_ends == year_ends
+    counted = replace(
+        standing,
+        period_points=standing.period_points + points,
+        year_ends=year_ends,
+        year_spent=standing.year_spent + spent if same_year else spent,
+        month_ends=month_ends,
+        month_spent=standing.month_spent + spent if same_month else spent,
+        month_visits=standing.month_visits + 1 if same_month else 1,
+        lifetime_spent=standing.lifetime_spent + spent,
+        total_visits=standing.total_visits + 1,
+        last_day=day,
+        last_visit_at=visit.occurred_at,
+    )
+    return _moved(standing, program, counted, program, day)
+
+
+def _carried(plan: Plan, standing: Standing, program: Program, day: date) -> Standing:
+    """The standing as of `day`, on which `program` is in force."""
+    if standing.program_version < program.version:
+        for newer in plan.programs:
+            if standing.program_version < newer.version <= program.version:
+                first_day = local_date(newer.valid_from, plan.time_zone)
+                older = _version(plan, standing.program_version, newer)
+                standing = _in_period_of(first_day, standing, older)
+                renewed = replace(standing, program_version=newer.version)
+                standing = _moved(standing, older, renewed, newer, first_day)
+    return _in_period_of(day, standing, program)
+
+
+def _in_period_of(day: date, standing: Standing, program: Program) -> Standing:
+    ended = 0
+    while standing.period_ends is not None and day > standing.period_ends:
+        ended += 1
+        # Whoever earns nothing for two periods has nothing left that counts: go straight to the period of `day`.
+        first_day, last_day = year_of(standing.period_ends + _DAY if ended <= 2 else day, program.tier_period)
+        following = replace(standing, period_ends=last_day, period_points=0, previous_points=standing.period_points)
+        standing = _moved(standing, program, following, program, first_day)
+    return standing
+
+
+def _moved(before: Standing, by: Program, after: Standing, now_by: Program, day: date) -> Standing:
+    """`after`, with `day` as the tier's first if it differs from the tier `before`."""
+    if before.tier_since is None or _step(by, before).tier == _step(now_by, after).tier:
+        return after
+    return replace(after, tier_since=day)
+
+
+def _until(period_ends: date | None, program: Program, step: Step, own: Step) -> date | None:
+    if period_ends is None or step is program.steps[0]:
+        return None
+    return year_of(period_ends + _DAY, program.tier_period)[1] if own is step else period_ends
+
+
+def _step(program: Program, standing: Standing) -> Step:
+    return step_for(program, max(standing.period_points, standing.previous_points))
+
+
+def _version(plan: Plan, version: int, otherwise: Program) -> Program:
+    return next((program for program in plan.programs if program.version == version), otherwise)

@@ -1,0 +1,77 @@
+"""Whether the books are right, computed from scratch."""
+
+from typing import Any
+
+from shared.db import Connection
+
+AUDIT = """
+WITH ledger AS (
+    SELECT cafe_id, customer_id, sum(points_change)::bigint AS balance,
+           sum(points_change) FILTER (WHERE visit_id IS NOT NULL AND redemption_id IS NULL)::bigint AS of_visits
+    FROM loyalty_transactions GROUP BY cafe_id, customer_id
+), lots AS (
+    SELECT cafe_id, customer_id, sum(remaining)::bigint AS balance FROM point_lots GROUP BY cafe_id, customer_id
+), earned AS (
+    SELECT cafe_id, customer_id, sum(points)::bigint AS points,
+           count(*) FILTER (WHERE state <> 'voided') AS visits,
+           sum(round(CASE currency_unit WHEN 'IRT' THEN final_amount ELSE final_amount / 10 END, 2))
+               FILTER (WHERE state <> 'voided') AS spent
+    FROM visit_earnings GROUP BY cafe_id, customer_id
+), books AS (
+    SELECT cafe_id, customer_id, a.current_points, a.lifetime_spent, a.total_visits,
+           coalesce(ledger.balance, 0) AS ledger_balance, coalesce(ledger.of_visits, 0) AS ledger_of_visits,
+           coalesce(lots.balance, 0) AS lots_balance, coalesce(earned.points, 0) AS earned_points,
+           coalesce(earned.visits, 0) AS earned_visits, coalesce(earned.spent, 0) AS earned_spent
+    FROM customer_loyalty AS a
+    FULL JOIN ledger USING (cafe_id, customer_id)
+    FULL JOIN lots USING (cafe_id, customer_id)
+    FULL JOIN earned USING (cafe_id, customer_id)
+), chain AS (
+    SELECT cafe_id, customer_id, balance_after,
+           sum(points_change) OVER (PARTITION BY cafe_id, customer_id ORDER BY account_version)::bigint AS expected
+    FROM loyalty_transactions
+), redeemed AS (
+    SELECT cafe_id, redemption_id, -sum(points_change)::bigint AS points
+    FROM loyalty_transactions WHERE redemption_id IS NOT NULL GROUP BY cafe_id, redemption_id
+), found AS (
+    SELECT 'account_missing' AS breach, cafe_id, customer_id, 0::bigint AS expected, ledger_balance AS actual
+    FROM books WHERE current_points IS NULL
+    UNION ALL
+    SELECT 'balance_is_not_ledger', cafe_id, customer_id, ledger_balance, current_points
+    FROM books WHERE current_points <> ledger_balance
+    UNION ALL
+    SELECT 'balance_is_not_lots', cafe_id, customer_id, lots_balance, current_points
+    FROM books WHERE current_points <> lots_balance
+    UNION ALL
+    SELECT 'visits_are_not_ledger', cafe_id, customer_id, earned_points, ledger_of_visits
+    FROM books WHERE earned_points <> ledger_of_visits
+    UNION ALL
+    SELECT 'visits_are_not_counted', cafe_id, customer_id, earned_visits, total_visits
+    FROM books WHERE earned_visits <> total_visits
+    UNION ALL
+    SELECT 'spending_is_not_visits', cafe_id, customer_id, (earned_spent * 100)::bigint, (lifetime_spent * 100)::bigint
+    FROM books WHERE abs(earned_spent - lifetime_spent) >= 0.01
+    UNION ALL
+    SELECT 'chain_is_broken', cafe_id, customer_id, expected, balance_after
+    FROM chain WHERE expected <> balance_after
+    UNION ALL
+    SELECT 'redemption_is_not_ledger', cafe_id, customer_id, kept, spent
+    FROM (
+        SELECT coalesce(r.cafe_id, redeemed.cafe_id) AS cafe_id, r.customer_id,
+               CASE r.state WHEN 'completed' THEN r.points ELSE 0 END AS kept, coalesce(redeemed.points, 0) AS spent
+        FROM redemptions AS r
+        FULL JOIN redeemed ON redeemed.cafe_id = r.cafe_id AND redeemed.redemption_id = r.id
+    ) AS both_sides
+    WHERE kept <> spent
+)
+SELECT breach, cafe_id, customer_id, expected, actual FROM found ORDER BY breach, cafe_id, customer_id LIMIT $1
+"""
+
+
+async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
+    """At most `limit` breaches, each with `breach` (its name), `cafe_id`, `customer_id`, `expected` and `actual`.
+
+    None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
+    before, and visits, spending and redemptions are what the rows behind them add up to.
+    """
+    return [dict(row) for row in await conn.fetch(AUDIT, limit)]

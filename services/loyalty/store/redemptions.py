@@ -1,0 +1,110 @@
+"""Redemptions, by whomever they were asked for."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.loyalty.models.accounts import Outcome, Redemption
+from shared.db import Connection
+from shared.errors import Rejected
+
+Key = tuple[UUID, UUID]
+
+COLUMNS = """
+    r.id, r.cafe_id, r.customer_id, r.kind::text, r.points, r.state::text, r.refusal, r.visit_id, r.order_reference,
+    r.lot_ids, r.lot_points, r.created_by, r.till_key_id, r.created_at, r.reversed_at
+"""
+FIND = f"""
+SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id)
+JOIN redemptions AS r ON r.cafe_id = t.cafe_id AND r.id = t.id
+"""  # noqa: S608
+OF_VISITS = f"""
+SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+JOIN redemptions AS r ON r.cafe_id = t.cafe_id AND r.visit_id = t.visit_id
+WHERE r.state = 'completed'
+"""  # noqa: S608
+LIST_REFUSED = f"""
+SELECT {COLUMNS} FROM redemptions AS r
+WHERE r.cafe_id = $1 AND r.state = 'refused' ORDER BY r.created_at DESC LIMIT $2
+"""  # noqa: S608
+# The lists of lots travel as text, because unnest would flatten a list of lists.
+SAVE = """
+INSERT INTO redemptions (cafe_id, id, customer_id, kind, points, state, refusal, visit_id, order_reference, lot_ids,
+                         lot_points, created_by, till_key_id, created_at, reversed_at)
+SELECT cafe_id, id, customer_id, kind::redemption_kind_enum, points, state::redemption_state_enum, refusal, visit_id,
+       order_reference, lot_ids::uuid[], lot_points::bigint[], created_by, till_key_id, created_at, reversed_at
+FROM unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::uuid[], $9::text[],
+    $10::text[], $11::text[], $12::uuid[], $13::text[], $14::timestamptz[], $15::timestamptz[]
+) AS t (cafe_id, id, customer_id, kind, points, state, refusal, visit_id, order_reference, lot_ids, lot_points,
+        created_by, till_key_id, created_at, reversed_at)
+ON CONFLICT (cafe_id, id) DO UPDATE
+SET state = excluded.state, visit_id = excluded.visit_id, reversed_at = excluded.reversed_at
+WHERE redemptions.customer_id = excluded.customer_id
+RETURNING id
+"""
+
+
+async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Redemption]:
+    """Those of the redemptions (cafe_id, redemption_id) that exist."""
+    rows = await conn.fetch(FIND, *zip(*keys, strict=True))
+    return {(row["cafe_id"], row["id"]): _redemption(row) for row in rows}
+
+
+async def list_of_visits(conn: Connection, keys: Sequence[Key]) -> list[Redemption]:
+    """What was spent at the visits (cafe_id, visit_id) and not given back."""
+    return [_redemption(row) for row in await conn.fetch(OF_VISITS, *zip(*keys, strict=True))] if keys else []
+
+
+async def list_refused(conn: Connection, cafe_id: UUID, limit: int) -> list[Redemption]:
+    """Refused redemptions of a cafe, the newest first."""
+    return [_redemption(row) for row in await conn.fetch(LIST_REFUSED, cafe_id, limit)]
+
+
+async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Writes the redemptions of guests whose accounts the caller has locked.
+
+    Raises Rejected when somebody used one of the ids for another guest since the caller looked.
+    """
+    rows = [_row(redemption) for outcome in outcomes for redemption in outcome.redemptions]
+    if rows and len(await conn.fetch(SAVE, *zip(*rows, strict=True))) < len(rows):
+        raise Rejected(
+            "redemption_id_taken",
+            "That redemption id belongs to another redemption; make up a new one.",
+            "این شناسه از آنِ استفادهٔ دیگری است؛ شناسهٔ تازه‌ای بسازید.",
+            status=409,
+        )
+
+
+def _redemption(row: asyncpg.Record) -> Redemption:
+    return Redemption(
+        redemption_id=row["id"],
+        cafe_id=row["cafe_id"],
+        customer_id=row["customer_id"],
+        kind=row["kind"],
+        points=row["points"],
+        state=row["state"],
+        refusal=row["refusal"],
+        visit_id=row["visit_id"],
+        order_reference=row["order_reference"],
+        drawn=tuple(zip(row["lot_ids"], row["lot_points"], strict=True)),
+        created_by=row["created_by"],
+        till_key_id=row["till_key_id"],
+        created_at=row["created_at"],
+        reversed_at=row["reversed_at"],
+    )
+
+
+def _row(redemption: Redemption) -> tuple[Any, ...]:
+    return (
+        redemption.cafe_id, redemption.redemption_id, redemption.customer_id, redemption.kind, redemption.points,
+        redemption.state, redemption.refusal, redemption.visit_id, redemption.order_reference,
+        _array(lot_id for lot_id, _ in redemption.drawn), _array(points for _, points in redemption.drawn),
+        redemption.created_by, redemption.till_key_id, redemption.created_at, redemption.reversed_at,
+    )  # fmt: skip
+
+
+def _array(values: Iterable[object]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"

@@ -1,0 +1,97 @@
+"""The visits that earned, which a guest can be counted from anew."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.loyalty.models.accounts import Counted, Earning, Guest, Outcome, Visit
+from shared.db import Connection
+
+COLUMNS = """
+    e.cafe_id, e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,
+    e.currency_unit, e.corrected_at, e.points, (e.multiplier * 100)::integer AS multiplier, e.program_version
+"""
+FIND = f"""
+SELECT {COLUMNS}
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, visit_id)
+JOIN visit_earnings AS e
+ON e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.visit_id = t.visit_id
+"""  # noqa: S608
+LOAD_HISTORIES = f"""
+SELECT {COLUMNS}
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+JOIN visit_earnings AS e ON e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id
+"""  # noqa: S608
+SAVE = """
+INSERT INTO visit_earnings (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number,
+                            final_amount, currency_unit, corrected_at, points, multiplier, program_version)
+SELECT cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit,
+       corrected_at, points, multiplier * 0.01, program_version
+FROM unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::numeric[],
+    $9::text[], $10::timestamptz[], $11::bigint[], $12::integer[], $13::integer[]
+) AS t (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit,
+        corrected_at, points, multiplier, program_version)
+ON CONFLICT (cafe_id, customer_id, visit_id) DO UPDATE
+SET state = excluded.state, occurred_at = excluded.occurred_at, device_id = excluded.device_id,
+    receipt_number = excluded.receipt_number, final_amount = excluded.final_amount,
+    currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at, points = excluded.points,
+    multiplier = excluded.multiplier, program_version = excluded.program_version
+"""
+HAS_ANY = "SELECT EXISTS (SELECT FROM visit_earnings WHERE cafe_id = $1)"
+
+History = dict[UUID, Counted]
+
+
+async def find(conn: Connection, keys: Sequence[tuple[UUID, UUID, UUID]]) -> dict[Guest, History]:
+    """Those of the visits (cafe_id, customer_id, visit_id) that we have heard of."""
+    histories: dict[Guest, History] = {}
+    for row in await conn.fetch(FIND, *zip(*keys, strict=True)):
+        histories.setdefault((row["cafe_id"], row["customer_id"]), {})[row["visit_id"]] = _counted(row)
+    return histories
+
+
+async def load_histories(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, History]:
+    """All visits of each of `guests`, by visit id."""
+    histories: dict[Guest, History] = {guest: {} for guest in guests}
+    rows = await conn.fetch(LOAD_HISTORIES, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    for row in rows:
+        histories[row["cafe_id"], row["customer_id"]][row["visit_id"]] = _counted(row)
+    return histories
+
+
+async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Writes what the visits are and earn now, apart from purchases."""
+    rows = [
+        _row(outcome.after.guest, counted)
+        for outcome in outcomes
+        for counted in outcome.counted
+        if not (outcome.only_purchases and counted.points)
+    ]
+    if rows:
+        await conn.execute(SAVE, *zip(*rows, strict=True))
+
+
+async def has_any(conn: Connection, cafe_id: UUID) -> bool:
+    """Whether the cafe's guests have earned or visited at all."""
+    return bool(await conn.fetchval(HAS_ANY, cafe_id))
+
+
+def _counted(row: asyncpg.Record) -> Counted:
+    visit = Visit(
+        row["visit_id"], row["state"], row["occurred_at"], row["device_id"], row["receipt_number"],
+        row["final_amount"], row["currency_unit"], row["corrected_at"],
+    )  # fmt: skip
+    voided = row["state"] == "voided"
+    return Counted(visit, None if voided else Earning(row["points"], row["multiplier"], row["program_version"]))
+
+
+def _row(guest: Guest, counted: Counted) -> tuple[Any, ...]:
+    visit, earning = counted.visit, counted.earning
+    return (
+        *guest, visit.visit_id, visit.state, visit.occurred_at, visit.device_id, visit.receipt_number,
+        visit.final_amount, visit.currency_unit, visit.corrected_at, counted.points,
+        earning.multiplier if earning else None, earning.program_version if earning else None,
+    )  # fmt: skip
