@@ -233,12 +233,12 @@ async def test_staff_list_visits_page_by_page(client: httpx2.AsyncClient, pool: 
         ),
         record(receipt_number="same moment", phone="09120000000"),
     )
-    seen, page = [], {"next": None}
+    seen: list[str] = []
+    place: dict[str, str] = {}
     for _ in range(3):
-        place = {"before": page["next"][0], "before_id": page["next"][1]} if page["next"] else {}
-        answer = await client.get(f"/cafes/{CAFE}/visits", params={"limit": 2} | place)
-        page = answer.json()
+        page = (await client.get(f"/cafes/{CAFE}/visits", params={"limit": "2"} | place)).json()
         seen += [item["receipt_number"] for item in page["items"]]
+        place = {"before": page["next"][0], "before_id": page["next"][1]}
     assert seen[:4] == ["4", "3", "2", "1"]
     assert set(seen[4:]) == {"0", "same moment"}
 

@@ -129,7 +129,7 @@ async def test_profile_says_whose_a_number_is(pool: Pool) -> None:
 async def test_unreadable_profile_is_parked_and_the_others_are_kept(pool: Pool) -> None:
     customer_id = new_id()
     good, bad = profiled(customer_id, "+989120000001"), profiled(new_id(), "+989120000002", phone_sealed="s1.no.no")
-    await Consumer("visit", pool, REACTIONS, KEYS).handle([record_of(bad), record_of(good)])  # type: ignore[list-item]
+    await Consumer("visit", pool, REACTIONS, KEYS).handle([record_of(bad), record_of(good)])
     assert await pool.fetchval("SELECT reason FROM crm.parked") == "cannot_unseal"
     assert await pool.fetchval("SELECT customer_id FROM guests") == customer_id
 

@@ -89,7 +89,7 @@ async def test_every_unique_key_of_a_cafes_rows_starts_with_the_cafe(pool: Pool)
 async def test_whole_story_of_a_visit_fills_every_column(pool: Pool) -> None:
     place = branch("V1")
     await react(pool, reactions.on_branch_changed, place)
-    full = {
+    full: dict[str, Any] = {
         "branch": "V1", "discount": "1000", "table_number": "3", "server_name": "سارا", "service_duration": 40,
         "notes": "یادداشت", "attributes": {"a": 1},
     }  # fmt: skip
@@ -194,7 +194,7 @@ async def test_calendar_of_the_database_is_the_calendar_of_the_program(pool: Poo
             " FROM generate_series(date '1998-01-01', '2062-12-31', '1 day') d, calendar_month(d::date, $1) m",
             calendar,
         )
-        assert [row for row in rows if month_of(row["day"], calendar) != (row["first"], row["last"])] == []  # type: ignore[arg-type]
+        assert [row for row in rows if month_of(row["day"], calendar) != (row["first"], row["last"])] == []
 
 
 async def test_monthly_figures_count_each_cafe_alone_and_once(pool: Pool) -> None:

@@ -65,7 +65,7 @@ def signed(
 
 async def consume(pool: Pool, *records: FakeRecord) -> list[tuple[str, str]]:
     """Gives the records to the worker's consumer; returns reason and detail of what was parked."""
-    await Consumer("visit", pool, REACTIONS, KEYS).handle(list(records))  # type: ignore[arg-type]
+    await Consumer("visit", pool, REACTIONS, KEYS).handle(list(records))
     async with pool.acquire() as conn:
         waiting = await parked.list_parked(conn)
     return [(row["reason"], row["detail"]) for row in waiting]
