@@ -1,4 +1,7 @@
-"""The closed list of what criteria may ask about a guest."""
+"""The closed list of what criteria may ask about a guest.
+
+Names stand in stored criteria: they may be added, never taken away or given another meaning.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
