@@ -29,6 +29,8 @@ from shared.relay import Relay
 from shared.settings import Settings, settings
 
 POLL_MS = 500
+JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
+STANDBY_SECONDS = 2.0
 READY_WITHIN_SECONDS = 2.0
 
 
@@ -130,7 +132,7 @@ class Worker:
             self.relay.wake,
         )
         housekeeping = Job("housekeeping", 10.0, self._housekeep)
-        loops = [self.relay.run(), *(self._repeat(job) for job in (*self.jobs, housekeeping))]
+        loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
@@ -157,28 +159,46 @@ class Worker:
             asyncio.get_running_loop().call_later(1.0, sys.exit, 1)
             await asyncio.Event().wait()
 
-    async def _repeat(self, job: Job) -> None:
+    async def _lead_jobs(self) -> None:
+        """Runs the jobs in whichever process of the service holds the lock, on a connection apart from the pool: a
+        lock per job would keep one of the pool's for each, and the jobs would starve for their own."""
         while True:
             try:
-                await self._run_alone(job)
+                conn = await asyncpg.connect(self.config.dsn(self.service), command_timeout=30)
+                try:
+                    while not await conn.fetchval(JOBS_LOCK):
+                        await asyncio.sleep(STANDBY_SECONDS)
+                    await self._run_jobs_until_lost(conn)
+                finally:
+                    conn.terminate()
+            except OUTAGES as error:
+                telemetry.logger().warning("jobs.put_off", error=type(error).__name__)
+            await asyncio.sleep(STANDBY_SECONDS)
+
+    async def _run_jobs_until_lost(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+        lost = asyncio.Event()
+        conn.add_termination_listener(lambda _: lost.set())
+        loops = [asyncio.create_task(self._repeat(job)) for job in self.jobs]
+        try:
+            await lost.wait()
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _repeat(self, job: Job) -> None:
+        assert self.pool is not None
+        while True:
+            try:
+                with telemetry.JOB_SECONDS.labels(self.service, job.name).time():
+                    while await job.run(self.pool):
+                        self._wake()
             except OUTAGES as error:
                 telemetry.logger().warning("job.put_off", job=job.name, error=type(error).__name__)
             except Exception as error:
                 telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
                 telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
             await asyncio.sleep(job.every_seconds)
-
-    async def _run_alone(self, job: Job) -> None:
-        assert self.pool is not None
-        async with self.pool.acquire() as conn:
-            if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"crm.job.{job.name}"):
-                return
-            try:
-                with telemetry.JOB_SECONDS.labels(self.service, job.name).time():
-                    while await job.run(self.pool):
-                        self._wake()
-            finally:
-                await conn.execute("SELECT pg_advisory_unlock(hashtext($1))", f"crm.job.{job.name}")
 
     def _wake(self) -> None:
         if self.relay is not None:
@@ -232,7 +252,7 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
     started, wait = time.monotonic(), 0.1
     while True:
         try:
-            return await db.open_pool(dsn, max_size=4, name=name)
+            return await db.open_pool(dsn, max_size=6, name=name)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             if time.monotonic() - started > 60:
                 raise

@@ -129,3 +129,42 @@ async def test_job_runs_until_nothing_is_left_and_in_one_process_at_a_time(pool:
     async with working(kafka, Job("countdown", 3600, work)), asyncio.timeout(10):
         await done.wait()
     assert left == []
+
+
+async def test_more_jobs_than_connections_do_not_starve_the_worker(pool: Pool, kafka: Kafka) -> None:
+    together, waiting = asyncio.Barrier(12), asyncio.Event()
+
+    async def work(own: Pool) -> int:
+        if not waiting.is_set():
+            await together.wait()
+            waiting.set()
+        await own.fetchval("SELECT 1")
+        return 0
+
+    jobs = [Job(f"job-{number}", 3600, work) for number in range(12)]
+    async with working(kafka, *jobs) as (_, url), httpx2.AsyncClient() as client, asyncio.timeout(20):
+        await waiting.wait()
+        assert (await client.get(f"{url}/readyz")).status_code == 200
+
+
+async def test_jobs_move_to_the_other_process_when_theirs_dies(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.worker.STANDBY_SECONDS", 0.05)
+    ran: asyncio.Queue[str] = asyncio.Queue()
+
+    def job(name: str) -> Job:
+        async def work(_: Pool) -> int:
+            ran.put_nowait(name)
+            return 0
+
+        return Job("same", 0.02, work)
+
+    async with asyncio.timeout(60):
+        async with working(kafka, job("first")):
+            assert await ran.get() == "first"
+            async with working(kafka, job("second")):
+                assert {await ran.get() for _ in range(5)} == {"first"}
+        async with working(kafka, job("second")):
+            while await ran.get() != "second":
+                pass
