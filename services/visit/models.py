@@ -132,6 +132,10 @@ class Draft:
         """When the bill was corrected, if this is a correction."""
         return self.command.corrected_at if isinstance(self.command, CorrectVisit) else None
 
+    def is_same(self, other: "Draft") -> bool:
+        """Whether both say the same, and were said at the same moment if they are corrections."""
+        return (self.corrected_at, self.fingerprint) == (other.corrected_at, other.fingerprint)
+
     @property
     def phone_key(self) -> PhoneKey | None:
         """Where the guest is looked up."""

@@ -168,6 +168,16 @@ async def test_correction_may_not_change_the_guest(pool: Pool, recorded: Any, na
     assert statuses(await take(pool, record(phone=recorded, receipt_number="2"))) == ["guest_change"]
 
 
+async def test_refused_correction_leaves_the_field_to_the_next_best(pool: Pool) -> None:
+    await take(pool, record())
+    outcomes = await take(
+        pool, correction(1, total="100"), correction(3, phone="09120000000"), correction(2, total="200"),
+        correction(3, phone="09120000000"),
+    )  # fmt: skip
+    assert statuses(outcomes) == ["superseded", "guest_change", "corrected", "guest_change"]
+    assert (await visit_row(pool))["total_amount"] == 200
+
+
 async def test_corrections_and_voids_count_in_the_devices_numbering(pool: Pool) -> None:
     await take(pool, record(device_sequence=1))
     await take(pool, void(device_sequence=3), correction(device_sequence=2))

@@ -1,6 +1,7 @@
 """Corrections and voids. Both may come before the bill they are about."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from services.visit import rules
@@ -36,21 +37,25 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
             outcomes[place] = as_before(drafts[place], "repeated" if verdict == "repeated" else "superseded")
     outcomes |= await take_in(conn, fresh, keys)
     outcomes |= await _overwrite(conn, changed)
+    # A correction that was refused leaves the field to the next best.
+    free = [
+        place
+        for place, draft in enumerate(drafts)
+        if outcomes[newest[draft.command.key]].status == "refused"
+        and not draft.is_same(drafts[newest[draft.command.key]])
+    ]
+    if free:
+        outcomes |= zip(free, await correct(conn, [commands[place] for place in free], keys), strict=True)
     return [
-        outcomes[place] if place == newest[draft.command.key] else _outdone(draft, drafts, newest, outcomes)
+        outcomes.get(place) or _outdone(draft, drafts[newest[draft.command.key]], outcomes[newest[draft.command.key]])
         for place, draft in enumerate(drafts)
     ]
 
 
-def _outdone(
-    draft: Draft, drafts: Sequence[Draft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, Outcome]
-) -> Outcome:
-    winner = newest[draft.command.key]
-    outcome = outcomes[winner]
-    is_same = (draft.corrected_at, draft.fingerprint) == (drafts[winner].corrected_at, drafts[winner].fingerprint)
+def _outdone(draft: Draft, winner: Draft, outcome: Outcome) -> Outcome:
     if outcome.status == "refused":
         return outcome
-    return Outcome("repeated" if is_same else "superseded", outcome.visit_id, outcome.customer_id, outcome.visit_number)
+    return replace(outcome, status="repeated" if draft.is_same(winner) else "superseded")
 
 
 async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Outcome]:

@@ -10,7 +10,7 @@ from services.visit.store import guests
 from shared import ids
 from shared.crypto import Keys
 from shared.db import Connection
-from shared.outbox import emit
+from shared.events.visit import ContactLearned
 
 
 def customer_of(draft: Draft, keys: Keys) -> UUID | None:
@@ -21,13 +21,15 @@ def customer_of(draft: Draft, keys: Keys) -> UUID | None:
     return draft.found.guest.customer_id if draft.found.guest else ids.customer_id(keys, draft.command.cafe_id, phone)
 
 
-async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, UUID]:
-    """Writes and announces what the bills tell about their guests.
+async def learn_guests(
+    conn: Connection, drafts: Mapping[int, Draft], keys: Keys
+) -> tuple[dict[int, UUID], list[ContactLearned]]:
+    """Writes what the bills tell about their guests.
 
     Args:
         drafts: new bills by their place in the batch.
 
-    Returns the place of each bill that names a guest, and that guest.
+    Returns the guest of each bill that names one, by its place, and the events that tell the others.
     """
     by_phone: dict[PhoneKey, list[Draft]] = {}
     for draft in drafts.values():
@@ -48,10 +50,10 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
     changed = {phone: learned[phone][0] for phone, guest in known.items() if guest and learned[phone][0] != guest}
     if changed:
         await guests.update(conn, changed)
-    await emit(
-        conn, [announce.contact(told, guest.customer_id, keys) for guest, news in learned.values() for told in news]
-    )
-    return {place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key}
+    news = [
+        announce.contact(told, guest.customer_id, keys) for guest, all_told in learned.values() for told in all_told
+    ]
+    return {place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key}, news
 
 
 def _stranger(draft: Draft, keys: Keys) -> Guest:

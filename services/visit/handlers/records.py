@@ -41,10 +41,18 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     outcomes |= await take_in(conn, fresh, keys)
     if late:
         await receipts.note_records(conn, late)
-    return [
-        outcomes[place] if place == first[key] else _again(draft, drafts[first[key]], outcomes[first[key]])
+    # A bill that was refused leaves its number free for the next one under it.
+    free = [
+        place
         for place, draft in enumerate(drafts)
-        for key in (draft.command.key,)
+        if outcomes[first[draft.command.key]].status == "refused"
+        and not draft.is_same(drafts[first[draft.command.key]])
+    ]
+    if free:
+        outcomes |= zip(free, await record(conn, [commands[place] for place in free], keys), strict=True)
+    return [
+        outcomes.get(place) or _again(draft, drafts[first[draft.command.key]], outcomes[first[draft.command.key]])
+        for place, draft in enumerate(drafts)
     ]
 
 
@@ -77,7 +85,7 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
     if not taken:
         return outcomes
-    customers = await learn_guests(conn, taken, keys)
+    customers, contacts = await learn_guests(conn, taken, keys)
     counts: dict[GuestKey, int] = {}
     for place, customer_id in customers.items():
         guest = (taken[place].command.cafe_id, customer_id)
@@ -95,14 +103,14 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
         for place, draft in taken.items()
     }
     await receipts.insert_visits(conn, list(visits.values()))
-    await _announce(conn, list(visits.values()))
+    await emit(conn, [*contacts, *await _news(conn, list(visits.values()))])
     return outcomes | {
         place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
         for place, visit in visits.items()
     }
 
 
-async def _announce(conn: Connection, visits: Sequence[NewVisit]) -> None:
+async def _news(conn: Connection, visits: Sequence[NewVisit]) -> list[VisitEvent]:
     void = [(visit, visit.void) for visit in visits if visit.void]
     held = {(visit.draft.command.cafe_id, visit.customer_id) for visit, _ in void if visit.customer_id}
     spans = await guests.spans(conn, held) if held else {}
@@ -110,7 +118,7 @@ async def _announce(conn: Connection, visits: Sequence[NewVisit]) -> None:
     for visit, before in void:
         span = spans[visit.draft.command.cafe_id, visit.customer_id] if visit.customer_id else (None, None)
         events.append(announce.voided_before(visit, before, span))
-    await emit(conn, events)
+    return events
 
 
 async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Draft | Rejected]:
@@ -127,7 +135,7 @@ async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[i
 
 
 def _again(draft: Draft, first: Draft, outcome: Outcome) -> Outcome:
-    if draft.fingerprint != first.fingerprint:
+    if not draft.is_same(first):
         return refused(rules.receipt_conflict())
     return outcome if outcome.status == "refused" else replace(outcome, status="repeated")
 
