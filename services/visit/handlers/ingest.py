@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from services.visit import rules
 from services.visit.handlers import announce, changes, records
 from services.visit.models import Command, CorrectVisit, DeviceKey, Outcome, RecordVisit, VoidVisit
-from services.visit.store import devices
+from services.visit.store import devices, plans
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.outbox import emit
@@ -20,6 +20,7 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     What they end in depends neither on their order nor on how often each comes.
     Returns how each command ended, in their order; a refused one changed nothing.
     """
+    await plans.by_key(conn)
     highest = await devices.lock(conn, {command.device for command in commands})
     recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
     corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
