@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from deploy.crm import processes
+from deploy.crm.migrate import MigrationFailed
+from deploy.engines.engine import EngineError
 from shared.settings import settings
 
 Visits = Annotated[str, typer.Option(envvar="VISITS", help="How many visits, or all.")]
@@ -30,7 +33,12 @@ def demo(
     # The data set's readers are heavy and only these two commands need them.
     from deploy.demo import run  # noqa: PLC0415
 
-    raise typer.Exit(run.run(_count(visits), exit_at_end=exit_at_end, per_second=rate, say=say))
+    try:
+        code = run.run(_count(visits), exit_at_end=exit_at_end, per_second=rate, say=say)
+    except (EngineError, MigrationFailed, processes.UpFailed) as error:
+        say(f"crm demo: {error}")
+        code = 1
+    raise typer.Exit(code)
 
 
 def replay(

@@ -137,7 +137,7 @@ async def thank_at_once(config: Settings, cafe: Cafe) -> None:
     async with httpx2.AsyncClient(timeout=10) as client:
         body = {"login": cafe.owner, "password": cafe.password}
         signed_in = (await client.post(f"{config.identity_url}/sessions", json=body)).raise_for_status()
-        headers = {"Authorization": f"Bearer {signed_in.json()['token']}"}
+        headers = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
         base = api_url(config, "campaign")
         async with asyncio.timeout(30):
             while not (journeys := await _journeys(client, base, cafe, headers)):

@@ -102,8 +102,8 @@ async def owner(system: System, cafe: demo.Cafe) -> AsyncIterator[httpx2.AsyncCl
     """An HTTP client signed in as the cafe's owner."""
     async with httpx2.AsyncClient(timeout=30) as client:
         body = {"login": cafe.owner, "password": cafe.password}
-        token = (await client.post(f"{system.api('identity')}/sessions", json=body)).raise_for_status().json()["token"]
-        client.headers["Authorization"] = f"Bearer {token}"
+        answer = (await client.post(f"{system.api('identity')}/sessions", json=body)).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield client
 
 
