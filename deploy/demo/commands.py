@@ -61,6 +61,14 @@ def replay(
     say(f"{asyncio.run(publish()):,} visits published")
 
 
+def sample() -> None:
+    """Make the two guests of the schema document in a cafe of their own, through the running services."""
+    from deploy.demo import sample as samples  # noqa: PLC0415
+
+    for name, value in asyncio.run(samples.load(settings(), say)).items():
+        typer.echo(f"{name:<22} {value}")
+
+
 def _count(visits: str) -> int | None:
     if visits == "all":
         return None

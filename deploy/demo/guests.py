@@ -33,5 +33,5 @@ async def rate_what_they_get(simulator_url: str) -> None:
 async def _answer(client: httpx2.AsyncClient, link: str) -> None:
     rating = rating_of(link)
     if rating is not None:
-        form = {"rating": str(rating), "comment": COMMENTS[rating]}
+        form = {"overall_rating": str(rating), "comment": COMMENTS[rating]}
         (await client.post(link, data=form)).raise_for_status()

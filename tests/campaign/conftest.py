@@ -205,3 +205,13 @@ async def world(database: Any, campaign_config: Settings, monkeypatch: pytest.Mo
     found = World(await database("campaign"), campaign_config)
     await found.open_cafe()
     return found
+
+
+async def add_provider(world: World, *, priority: int) -> None:
+    await world.pool.execute(
+        """
+        INSERT INTO sms_providers (id, cafe_id, provider_name, cost_per_sms, priority_order, created_at)
+        VALUES ($1, $2, 'kavenegar', $3, $4, now())
+        """,
+        new_id(), world.cafe_id, Decimal(1000), priority,
+    )  # fmt: skip

@@ -271,7 +271,7 @@ def test_missing_message_is_not_sent_again_after_the_window() -> None:
 
 
 def test_second_word_about_a_settled_message_changes_nothing() -> None:
-    for status in ("delivered", "failed", "bounced", "opened", "skipped"):
+    for status in ("delivered", "failed", "bounced", "opened"):
         assert settling.after_receipt(replace(HANDED, status=status), Receipt("delivered", "10"), NOON) is None
         assert step(SendResult("accepted", "1"), status=status) is None
 

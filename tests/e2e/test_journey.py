@@ -4,12 +4,14 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx2
 import pytest
 
 from deploy.demo import run as demo
+from deploy.demo import sample
 from deploy.demo import till as pos
 from shared.clock import new_id
 from shared.db import Pool
@@ -79,9 +81,9 @@ async def test_visit_earns_thanks_is_rated_and_read_whole(
         page = await phone.get(link[0])
         assert page.status_code == 200
         assert 'dir="rtl"' in page.text
-        thanks = await phone.post(link[0], data={"rating": "5", "comment": "عالی بود"})
+        thanks = await phone.post(link[0], data={"overall_rating": "5", "comment": "عالی بود"})
         assert thanks.status_code == 200, thanks.text
-        again = await phone.post(link[0], data={"rating": "1"})
+        again = await phone.post(link[0], data={"overall_rating": "1"})
         assert again.status_code in (409, 410)
 
     who = guest(system, cafe)
@@ -151,9 +153,9 @@ async def test_corrected_and_voided_visits_take_their_points_back(
 
 
 BAD_RECORDS: list[tuple[str, bytes | dict[str, Any], dict[str, bytes]]] = [
-    ("bad_signature", bill("b1"), {"pos_signature": b"v1,AAAA"}),
+    ("wrong_signature", bill("b1"), {"pos_signature": b"v1,AAAA"}),
     ("unknown_key", bill("b2"), {"pos_key_id": b"nobodys_keys"}),
-    ("invalid_input", b"{not json", {}),
+    ("malformed", b"{not json", {}),
     ("invalid_input", bill("b3", total="-1"), {}),
     ("invalid_input", bill("b4", total="9" * 30), {}),
     ("invalid_input", bill("b5", occurred_at="2030-01-01T00:00:00+00:00"), {}),
@@ -198,3 +200,10 @@ async def test_till_of_another_cafe_sees_nothing_of_this_one(
         assert looked.status_code == 404 or looked.json()["points"] == 0
     foreign = await owner.get(f"{system.api('visit')}/cafes/{stranger.cafe_id}/visits")
     assert foreign.status_code == 404
+
+
+async def test_sample_guests_of_the_schema_document_hold_their_numbers(system: System, cafe: demo.Cafe) -> None:
+    summary = await sample.load(system.config, print)
+    assert (summary["current_points"], summary["total_visits"]) == (250, 15)
+    assert Decimal(summary["lifetime_spent"]) == 1_250_000
+    assert summary["name"] == "احمد محمدی"

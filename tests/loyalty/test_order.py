@@ -8,21 +8,16 @@ from decimal import Decimal
 from random import Random
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.loyalty.handlers import visits as visit_handlers
-from services.loyalty.handlers.cafes import on_cafes_changed
 from services.loyalty.models.http import ProgramRules
-from shared import db
 from shared.events.visit import VisitEvent
 from tests.loyalty import books
 from tests.loyalty.books import Ending, Memory
 from tests.loyalty.examples import (
     Bill,
     bills_of,
-    cafe_changed,
     corrected,
     guest_number,
     naive_points,
@@ -152,18 +147,10 @@ def test_visits_in_order_are_never_counted_anew() -> None:
     assert memory.ending() == in_memory([[recorded(n, 70_000, START + timedelta(days=20 * n)) for n in range(40)]])
 
 
-@pytest.fixture
-async def pool(database, monkeypatch) -> db.Pool:
-    monkeypatch.setattr(visit_handlers, "now", lambda: END)
-    pool = await database("loyalty")
-    async with db.transaction(pool) as conn:
-        await on_cafes_changed(conn, [cafe_changed()])
-    return pool
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_database_agrees_with_memory_whatever_arrives_when(pool, data) -> None:
+async def test_database_agrees_with_memory_whatever_arrives_when(pool, clock, data) -> None:
+    clock.moment = END
     # New guests each time, because a failing example is run again on the same database.
     guests = [guest_number(next(NUMBERS)), guest_number(next(NUMBERS))]
     kept = data.draw(stories(most=8))

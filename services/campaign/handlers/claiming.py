@@ -9,16 +9,16 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.handlers.providers.accounts import has_account
-from services.campaign.models import CafeRules, Contact, Decision, Message, Pending, Provider, Tally
+from services.campaign.models import CafeRules, Contact, Decision, Message, Pending, Provider, Purpose, Tally
 from services.campaign.rules import pace, template
 from services.campaign.rules.deciding import Facts, cost_of, decide
 from services.campaign.rules.parts import count_parts
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import Ready
-from shared import outbox
+from shared import outbox, telemetry
 from shared.clock import new_id
-from shared.crypto import Keys, phone_hash, seal, unseal
+from shared.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
 from shared.db import Connection
 from shared.events.campaign import MessageSkipped
 from shared.ids import feedback_token
@@ -96,14 +96,20 @@ async def _look_up(conn: Connection, batch: Sequence[Pending], config: Settings,
     return _Known(cafes, usable, contacts, await _count(conn, cafes, guests, moment))
 
 
-def _contact(row: asyncpg.Record, consents: Mapping, keys: Keys) -> Contact:  # type: ignore[type-arg]
+def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], keys: Keys) -> Contact:
     guest = row["customer_id"]
 
     def opened(column: str) -> str | None:
         sealed = row[f"{column}_sealed"]
         return unseal(keys, sealed, table=PROFILES, column=column, row=guest) if sealed else None
 
-    return Contact(opened("phone"), opened("name"), row["status"], row["line_blocked"], row["erased"], consents)
+    try:
+        phone, name = opened("phone"), opened("name")
+    except CannotUnseal:
+        # One guest's damaged row must not hold up everybody's messages: theirs waits, and is then given up.
+        telemetry.logger().error("contact.unreadable", customer_id=str(guest))
+        phone, name = None, None
+    return Contact(phone, name, row["status"], row["line_blocked"], row["erased"], consents)
 
 
 async def _count(conn: Connection, cafes: Mapping[UUID, CafeRules], guests: Sequence[Guest], moment: datetime) -> Tally:

@@ -34,10 +34,11 @@ async def settle(
     if not steps:
         return 0
     await deliveries.settle(conn, [settled for _, settled in steps], moment)
-    await _count(conn, steps, moment)
+    # Contacts, usage, campaigns: the order in which `claim` locks them too.
     await audience.block_lines(
         conn, sorted({(handed.cafe_id, handed.customer_id) for handed, settled in steps if settled.blocked}), moment
     )
+    await _count(conn, steps, moment)
     await outbox.emit(conn, [event for handed, settled in steps for event in _events(handed, settled, moment)])
     return len(steps)
 
@@ -59,8 +60,8 @@ async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], mome
         )
         if effects.messages_used or effects.cost_used:
             used.append((handed.cafe_id, handed.provider_id, handed.day, effects.messages_used, effects.cost_used))
-    await campaigns.count(conn, changes, moment)
     await providers.correct_usage(conn, used)
+    await campaigns.count(conn, changes, moment)
 
 
 def _events(handed: Handed, settled: Settled, moment: datetime) -> list[Event]:

@@ -24,9 +24,9 @@ _NOTHING: Final = Decimal(0)
 def after_send(handed: Handed, result: SendResult, moment: datetime) -> Settled | None:
     """The message after a call; None when it was settled in another way meanwhile.
 
-    A message that was put back while a slow call still ran counts as sent when that call says so.
+    A message that was put back, or even given up, while a slow call still ran counts as sent when that call says so.
     """
-    if result.verdict == "accepted" and handed.status in ("sending", "queued"):
+    if result.verdict == "accepted" and handed.status in ("sending", "queued", "skipped"):
         return Settled(
             handed.id,
             handed.cafe_id,

@@ -89,7 +89,7 @@ FROM campaigns
 WHERE (status = 'scheduled' AND scheduled_date <= $1 AND approved_at IS NOT NULL)
    OR (status = 'sending' AND expanded_at IS NULL AND scheduled_date <= $1)
 ORDER BY scheduled_date LIMIT 1
-FOR UPDATE SKIP LOCKED
+FOR NO KEY UPDATE SKIP LOCKED
 """
 NEXT_RECIPIENTS = """
 SELECT g.customer_id FROM contacts g

@@ -56,7 +56,7 @@ FROM (
     SELECT cafe_id, provider_id, day, sum(messages) AS messages, sum(cost) AS cost
     FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::int[], $5::numeric[])
         AS given (cafe_id, provider_id, day, messages, cost)
-    GROUP BY cafe_id, provider_id, day
+    GROUP BY cafe_id, provider_id, day ORDER BY cafe_id, provider_id, day
 ) AS t
 WHERE u.cafe_id = t.cafe_id AND u.provider_id = t.provider_id AND u.day = t.day
 """

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.loyalty.handlers.guests import plans_of
+from services.loyalty.handlers.guests import plans_of, ranked
+from services.loyalty.models.accounts import Outcome
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
+from services.loyalty.rules import tiers
 from services.loyalty.store import accounts, adjustments, programs, visits
 from shared import access
 from shared.clock import now
@@ -38,7 +40,15 @@ async def on_cafes_changed(conn: Connection, events: Sequence[CafeChanged]) -> N
 
 async def on_customers_registered(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
     """Guests have an account from their registration on, whether or not they ever come."""
-    await accounts.open_accounts(conn, sorted({(event.cafe_id, event.customer_id) for event in events}))
+    moment = now()
+    plans = await plans_of(conn, {event.cafe_id for event in events})
+    locked = await accounts.lock(conn, list({(event.cafe_id, event.customer_id) for event in events}))
+    opened = [
+        Outcome(before=account, after=ranked(plans[account.cafe_id], account, tiers.NOBODY, moment))
+        for account in locked.values()
+        if account.is_new
+    ]
+    await accounts.save(conn, opened)
 
 
 async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:

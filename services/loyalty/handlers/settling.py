@@ -204,8 +204,9 @@ def _redeem(counted: Tally, held: Lots, ask: Ask, moment: datetime) -> tuple[Lot
     if known is not None:
         if known.customer_id != event.customer_id or known.visit_id is not None or known.state != "completed":
             return held, None, None
-        linked = replace(known, visit_id=event.visit_id)
-        return spending.give_back(held, linked, moment) if ask.is_voided else (held, linked, None)
+        if ask.is_voided:
+            return spending.give_back(held, known, moment)
+        return held, replace(known, visit_id=event.visit_id), None
     wanted = Redemption(
         redemption_id=ask.redemption_id,
         cafe_id=event.cafe_id,

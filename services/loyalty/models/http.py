@@ -5,7 +5,16 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import (
@@ -17,6 +26,7 @@ from services.loyalty.models.accounts import (
 )
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
+from shared.persian import phone
 from shared.persian.text import latin_digits, normalize
 
 TierPeriod = Literal["jalali_year", "gregorian_year"]
@@ -36,6 +46,16 @@ def _tidy(typed: Any) -> Any:
     return normalize(typed) if isinstance(typed, str) else typed
 
 
+def _canonical(typed: str) -> str:
+    try:
+        return phone.canonical(typed)
+    except phone.InvalidPhone:
+        raise PydanticCustomError(
+            "phone", "not a phone number, such as 0912 345 6789", {"fa": "شمارهٔ تلفن نیست؛ مانند ۰۹۱۲۳۴۵۶۷۸۹"}
+        ) from None
+
+
+Phone = Annotated[str, Field(max_length=40), AfterValidator(_canonical)]
 Whole = BeforeValidator(_whole)
 Points = Annotated[int, Whole, Field(gt=0, le=MOST_POINTS)]
 Words = Annotated[str, BeforeValidator(_tidy), StringConstraints(min_length=3, max_length=500)]
@@ -161,7 +181,7 @@ class LedgerPage(BaseModel):
 class LookUp(Command):
     """A guest's phone number in any spelling."""
 
-    phone: Annotated[str, StringConstraints(min_length=5, max_length=40)]
+    phone: Phone
 
 
 class TillAccount(BaseModel):
@@ -174,12 +194,11 @@ class TillAccount(BaseModel):
 
 
 class Redeem(Command):
-    """`redemption_id` is made up by the asker: asking again with it changes nothing."""
+    """`redemption_id` is made up by the asker: asking again with it changes nothing, and the visit may name it."""
 
     redemption_id: UUID
     points: Points
     kind: RedemptionKind = "discount"
-    visit_id: UUID | None = None
     order_reference: Reference | None = None
 
 
@@ -192,11 +211,11 @@ class RedeemForCustomer(Redeem):
 class RedeemAtTill(Redeem):
     """A redemption by a till, which knows the guest's phone number in any spelling."""
 
-    phone: Annotated[str, StringConstraints(min_length=5, max_length=40)]
+    phone: Phone
 
 
 class ShownRedemption(BaseModel):
-    """A redemption and the balance that the guest has now."""
+    """A redemption, and the balance that the guest has after it; in lists no balance."""
 
     redemption_id: UUID
     points: int
@@ -207,7 +226,7 @@ class ShownRedemption(BaseModel):
     order_reference: str | None
     created_at: datetime
     reversed_at: datetime | None
-    current_points: int
+    current_points: int | None
 
 
 class Adjust(Command):

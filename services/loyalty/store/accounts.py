@@ -25,12 +25,6 @@ JOIN customer_loyalty AS a ON a.cafe_id = wanted.cafe_id AND a.customer_id = wan
 ORDER BY a.cafe_id, a.customer_id
 FOR UPDATE OF a
 """  # noqa: S608
-OPEN = """
-INSERT INTO customer_loyalty (cafe_id, customer_id)
-SELECT cafe_id, customer_id FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
-ORDER BY cafe_id, customer_id
-ON CONFLICT DO NOTHING
-"""
 # One row of what is written about an account; `tier_since` is None for a guest who never came.
 NEW_STATE = """
     unnest(
@@ -108,11 +102,6 @@ async def lock_existing(conn: Connection, guests: Sequence[Guest]) -> dict[Guest
     rows = await conn.fetch(LOCK, [cafe for cafe, _ in guests], [customer for _, customer in guests])
     accounts = [_account(row) for row in rows]
     return {account.guest: account for account in accounts}
-
-
-async def open_accounts(conn: Connection, guests: Sequence[Guest]) -> None:
-    """Empty accounts for those of `guests` that have none."""
-    await conn.execute(OPEN, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
 async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:

@@ -1,0 +1,233 @@
+"""Loyalty over HTTP: what staff see and do, and what a till asks at the counter."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+
+from services.loyalty.handlers import accounts, adjustments, cafes, redemptions
+from services.loyalty.models.accounts import Adjustment, Redemption
+from services.loyalty.models.http import (
+    Adjust,
+    Decide,
+    LedgerPage,
+    LookUp,
+    PublishProgram,
+    Redeem,
+    RedeemAtTill,
+    RedeemForCustomer,
+    ShownAccount,
+    ShownAdjustment,
+    ShownProgram,
+    ShownRedemption,
+    TillAccount,
+)
+from services.loyalty.store import adjustments as adjustment_store
+from services.loyalty.store import redemptions as redemption_store
+from shared import clock, db, http, ids
+from shared.access import require_role
+from shared.auth import Staff, Till, require_scope
+from shared.callers import StaffCaller, TillCaller
+from shared.db import Connection
+from shared.events.identity import Role
+from shared.settings import Settings
+
+PageSize = Annotated[int, Query(ge=1, le=200)]
+LOOKUP_SCOPE, REDEEM_SCOPE = "loyalty_lookup", "ingest"
+LISTED_AT_MOST = 200
+
+staff = APIRouter(prefix="/cafes/{cafe_id}", tags=["staff"])
+till = APIRouter(tags=["till"])
+
+
+@staff.get("/customers/{customer_id}/loyalty")
+async def show_account(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> ShownAccount:
+    """A guest's points, tier and counters as they stand today."""
+    async with _as_staff(request, caller, cafe_id) as conn:
+        return await accounts.show(conn, cafe_id, customer_id)
+
+
+@staff.get("/customers/{customer_id}/ledger")
+async def list_ledger(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    customer_id: UUID,
+    before: Annotated[int | None, Query(ge=1)] = None,
+    limit: PageSize = 50,
+) -> LedgerPage:
+    """Every change of a guest's points, the newest first, a page at a time."""
+    async with _as_staff(request, caller, cafe_id) as conn:
+        return await accounts.page(conn, cafe_id, customer_id, before, limit)
+
+
+@staff.post("/customers/{customer_id}/adjustments", status_code=201, responses={202: {"model": ShownAdjustment}})
+async def adjust(
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, customer_id: UUID, body: Adjust
+) -> ShownAdjustment:
+    """Gives or takes points (managers). 202: it is large, and waits for another manager."""
+    wanted = Adjustment(
+        cafe_id=cafe_id,
+        customer_id=customer_id,
+        state="pending",
+        created_by=caller.user_id,
+        created_at=clock.now(),
+        **body.model_dump(),
+    )
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        adjustment = await adjustments.adjust(conn, wanted, request.state.correlation_id)
+    request.app.state.waker.wake()
+    response.status_code = 202 if adjustment.state == "pending" else 201
+    return ShownAdjustment.model_validate(adjustment, from_attributes=True)
+
+
+@staff.get("/adjustments/pending")
+async def list_pending_adjustments(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ShownAdjustment]:
+    """Adjustments that wait for a second manager, the oldest first."""
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        found = await adjustment_store.list_pending(conn, cafe_id, LISTED_AT_MOST)
+    return [ShownAdjustment.model_validate(each, from_attributes=True) for each in found]
+
+
+@staff.post("/adjustments/{adjustment_id}/decision")
+async def decide(
+    request: Request, caller: StaffCaller, cafe_id: UUID, adjustment_id: UUID, body: Decide
+) -> ShownAdjustment:
+    """Approves or declines a large adjustment (managers other than its author)."""
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        decided = await adjustments.decide(
+            conn, cafe_id, adjustment_id, caller.user_id, approve=body.approve,
+            correlation_id=request.state.correlation_id,
+        )  # fmt: skip
+    request.app.state.waker.wake()
+    return ShownAdjustment.model_validate(decided, from_attributes=True)
+
+
+@staff.get("/programs")
+async def list_programs(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ShownProgram]:
+    """All versions of the cafe's rules, the oldest first."""
+    async with _as_staff(request, caller, cafe_id) as conn:
+        return await accounts.list_programs(conn, cafe_id)
+
+
+@staff.post("/programs", status_code=201)
+async def publish_program(request: Request, caller: StaffCaller, cafe_id: UUID, body: PublishProgram) -> ShownProgram:
+    """Publishes new rules, in force from now or later (managers). Visits before then keep the rules of their time."""
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        return await cafes.publish_program(conn, cafe_id, caller.user_id, body)
+
+
+@staff.post("/redemptions", status_code=201)
+async def redeem_for_customer(
+    request: Request, caller: StaffCaller, cafe_id: UUID, body: RedeemForCustomer
+) -> ShownRedemption:
+    """Spends a guest's points. Send it again whenever in doubt: a repeat has no effect and gets the same answer."""
+    wanted = _redemption(cafe_id, body.customer_id, body, created_by=caller.user_id)
+    async with _as_staff(request, caller, cafe_id) as conn:
+        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id)
+    request.app.state.waker.wake()
+    return _shown(redemption, balance)
+
+
+@staff.get("/redemptions/refused")
+async def list_refused_redemptions(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ShownRedemption]:
+    """Redemptions that visits name and that the balance did not cover, the newest first."""
+    async with _as_staff(request, caller, cafe_id) as conn:
+        found = await redemption_store.list_refused(conn, cafe_id, LISTED_AT_MOST)
+    return [_shown(each, None) for each in found]
+
+
+@staff.post("/redemptions/{redemption_id}/reversal")
+async def reverse_redemption(
+    request: Request, caller: StaffCaller, cafe_id: UUID, redemption_id: UUID
+) -> ShownRedemption:
+    """Gives the points of a redemption back (managers)."""
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        redemption, balance = await redemptions.reverse(conn, cafe_id, redemption_id, request.state.correlation_id)
+    request.app.state.waker.wake()
+    return _shown(redemption, balance)
+
+
+@till.post("/loyalty/lookup")
+async def look_up(request: Request, caller: TillCaller, body: LookUp) -> TillAccount:
+    """What the guest with that number has; nothing personal comes back (scope `loyalty_lookup`)."""
+    require_scope(caller, LOOKUP_SCOPE)
+    async with _as_till(request, caller) as conn:
+        return await accounts.look_up(conn, caller.cafe_id, _customer_id(request, caller, body.phone))
+
+
+@till.post("/redemptions", status_code=201)
+async def redeem_at_till(request: Request, caller: TillCaller, body: RedeemAtTill) -> ShownRedemption:
+    """Spends a guest's points (scope `ingest`). Send it again whenever in doubt: a repeat has no effect."""
+    require_scope(caller, REDEEM_SCOPE)
+    wanted = _redemption(caller.cafe_id, _customer_id(request, caller, body.phone), body, till_key_id=caller.key_id)
+    async with _as_till(request, caller) as conn:
+        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id)
+    request.app.state.waker.wake()
+    return _shown(redemption, balance)
+
+
+def make_app(config: Settings | None = None) -> FastAPI:
+    """The application, not yet started."""
+    return http.make_api("loyalty", staff, till, config=config)
+
+
+@asynccontextmanager
+async def _as_staff(request: Request, caller: Staff, cafe_id: UUID, least: Role = "staff") -> AsyncIterator[Connection]:
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        await require_role(conn, cafe_id, caller.user_id, least)
+        yield conn
+
+
+@asynccontextmanager
+async def _as_till(request: Request, caller: Till) -> AsyncIterator[Connection]:
+    async with db.till_transaction(request.app.state.pool, caller.cafe_id) as conn:
+        yield conn
+
+
+def _customer_id(request: Request, caller: Till, e164: str) -> UUID:
+    config: Settings = request.app.state.settings
+    return ids.customer_id(config.keys, caller.cafe_id, e164)
+
+
+def _redemption(
+    cafe_id: UUID,
+    customer_id: UUID,
+    body: Redeem,
+    *,
+    created_by: UUID | None = None,
+    till_key_id: str | None = None,
+) -> Redemption:
+    return Redemption(
+        redemption_id=body.redemption_id,
+        cafe_id=cafe_id,
+        customer_id=customer_id,
+        kind=body.kind,
+        points=body.points,
+        state="completed",
+        order_reference=body.order_reference,
+        created_by=created_by,
+        till_key_id=till_key_id,
+        created_at=clock.now(),
+    )
+
+
+def _shown(redemption: Redemption, balance: int | None) -> ShownRedemption:
+    return ShownRedemption(
+        redemption_id=redemption.redemption_id,
+        points=redemption.points,
+        kind=redemption.kind,
+        state=redemption.state,
+        refusal=redemption.refusal,
+        visit_id=redemption.visit_id,
+        order_reference=redemption.order_reference,
+        created_at=redemption.created_at,
+        reversed_at=redemption.reversed_at,
+        current_points=balance,
+    )
+
+
+if __name__ == "__main__":
+    http.run(make_app(), "loyalty")

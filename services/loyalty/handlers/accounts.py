@@ -1,0 +1,55 @@
+"""What people and tills see of a guest's account."""
+
+from uuid import UUID
+
+from services.loyalty.handlers.guests import plans_of
+from services.loyalty.models.http import LedgerPage, ShownAccount, ShownEntry, ShownProgram, TillAccount
+from services.loyalty.rules import tiers
+from services.loyalty.store import accounts, ledger, programs
+from shared.clock import now
+from shared.db import Connection
+from shared.errors import NotFound
+from shared.events.base import Tier
+
+
+async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> ShownAccount:
+    """The account as it stands today.
+
+    Raises NotFound when the cafe has no such guest.
+    """
+    row = await accounts.show(conn, cafe_id, customer_id)
+    if row is None:
+        raise NotFound("customer", "چنین مهمانی")
+    return ShownAccount(**row, next_tier=await _next_tier(conn, cafe_id, row["tier"]))
+
+
+async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAccount:
+    """What a till shows. An unknown guest looks like one who never came: nobody learns whose numbers we know."""
+    row = await accounts.show(conn, cafe_id, customer_id)
+    if row is not None:
+        tier, balance, to_next = row["tier"], row["current_points"], row["points_to_next_tier"]
+    else:
+        rank = tiers.rank((await plans_of(conn, [cafe_id]))[cafe_id], tiers.NOBODY, now())
+        tier, balance, to_next = rank.tier, 0, rank.to_next
+    next_tier = await _next_tier(conn, cafe_id, tier)
+    return TillAccount(current_points=balance, tier=tier, next_tier=next_tier, points_to_next_tier=to_next)
+
+
+async def page(conn: Connection, cafe_id: UUID, customer_id: UUID, before: int | None, limit: int) -> LedgerPage:
+    """A page of the guest's ledger, the newest rows first."""
+    rows = await ledger.page(conn, cafe_id, customer_id, before, limit + 1)
+    entries = [ShownEntry(**row) for row in rows[:limit]]
+    return LedgerPage(entries=entries, next_before=entries[-1].account_version if len(rows) > limit else None)
+
+
+async def list_programs(conn: Connection, cafe_id: UUID) -> list[ShownProgram]:
+    """All versions of the cafe's rules, the oldest first."""
+    return [
+        ShownProgram.model_validate(each, from_attributes=True) for each in await programs.list_programs(conn, cafe_id)
+    ]
+
+
+async def _next_tier(conn: Connection, cafe_id: UUID, tier: Tier) -> Tier | None:
+    program = tiers.in_force((await plans_of(conn, [cafe_id]))[cafe_id], now())
+    ladder = [step.tier for step in program.steps]
+    return next(iter(ladder[ladder.index(tier) + 1 :]), None) if tier in ladder else None
