@@ -11,10 +11,10 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test demo lock clean
+.PHONY: help setup check format test test-compose secrets demo lock clean
 
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Build .venv with the pinned packages (others do it by themselves)
 
@@ -45,6 +45,12 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|local to choose the servers)
 	$(BIN)/crm engines
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it
+	$(BIN)/python -m pytest -m docker tests/deploy/test_compose.py
+
+secrets:  ## Write .env with fresh secrets for docker compose, once
+	deploy/compose/secrets.sh
 
 demo: $(READY)  ## Start everything, replay real visits, show them live (VISITS=5000 or all, EXIT=1 to end by itself)
 	$(BIN)/crm demo $(if $(VISITS),--visits $(VISITS)) $(if $(EXIT),--exit)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.crm import engines, identity_commands, parked_commands, processes, views
+from deploy.crm import audit_commands, engines, identity_commands, parked_commands, processes, views
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
 from deploy.demo import commands as demo_commands
@@ -21,8 +21,10 @@ from shared.settings import settings
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
+app.command("audit")(audit_commands.audit_books)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.replay)
+app.command()(demo_commands.sample)
 out = Console()
 # These look at `.crm/` themselves; every other command wants the addresses of the system that runs.
 ABOUT_THE_SYSTEM_ITSELF = {"up", "down", "status", "logs", "engines", "demo"}

@@ -96,7 +96,7 @@ async def test_visit_earns_thanks_is_rated_and_read_whole(
     delivery = "SELECT delivery_status::text FROM campaign_deliveries WHERE customer_id = $1"
     await eventually(pools["campaign"], delivery, who, wanted="delivered")
     lookup = await till.post(f"{system.api('loyalty')}/loyalty/lookup", json={"phone": "+98 912 111 2233"})
-    assert lookup.json()["points"] == 120
+    assert lookup.json()["current_points"] == 120
     shown = await owner.get(f"{system.api('visit')}/cafes/{cafe.cafe_id}/visits/{visit_id}")
     assert shown.json()["points_earned"] == 120
 
@@ -197,7 +197,7 @@ async def test_till_of_another_cafe_sees_nothing_of_this_one(
     async with httpx2.AsyncClient(timeout=10, headers={"X-Api-Key": stranger.api_key}) as client:
         await demo.known_everywhere(pools, stranger)
         looked = await client.post(f"{system.api('loyalty')}/loyalty/lookup", json={"phone": PHONE})
-        assert looked.status_code == 404 or looked.json()["points"] == 0
+        assert looked.status_code == 404 or looked.json()["current_points"] == 0
     foreign = await owner.get(f"{system.api('visit')}/cafes/{stranger.cafe_id}/visits")
     assert foreign.status_code == 404
 

@@ -1,0 +1,49 @@
+"""`crm audit`: are the books right?"""
+
+import asyncio
+import sys
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import typer
+
+from deploy.crm.audit import SECOND_LOOK_SECONDS, Breach, audit, count_parked, opened
+from shared.clock import now
+from shared.settings import Settings, settings
+
+
+def audit_books(
+    cafe: Annotated[UUID | None, typer.Option(help="Only this cafe; all when not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One log line per breach, for a program to read.")] = False,
+    second_look: Annotated[
+        float, typer.Option(help="Seconds until what was found is looked for again: events may be under way.")
+    ] = SECOND_LOOK_SECONDS,
+) -> None:
+    """Check the invariants over all databases of a running system; only reads. Exit code 1 when one does not hold."""
+    breaches, waiting = asyncio.run(_ask(settings(), cafe, second_look))
+    for breach in breaches:
+        print(_log_line(breach) if as_json else _sentence(breach))
+    for service, count in waiting.items():
+        if count:
+            typer.echo(f"{service}: {count} parked records wait for somebody; see `crm parked list`", err=True)
+    typer.echo(f"{len(breaches)} breaches" if breaches else "every invariant holds", err=True)
+    if breaches:
+        sys.exit(1)
+
+
+async def _ask(config: Settings, cafe: UUID | None, second_look: float) -> tuple[list[Breach], dict[str, int]]:
+    breaches = await audit(config, cafe, second_look_seconds=second_look)
+    async with opened(config) as connections:
+        return breaches, await count_parked(connections)
+
+
+def _log_line(breach: Breach) -> str:
+    line = {"event": "audit.breached", "level": "error", "timestamp": now(), "service": "audit", **asdict(breach)}
+    return msgspec.json.encode(line).decode()
+
+
+def _sentence(breach: Breach) -> str:
+    whose = f"cafe {breach.cafe_id}, {breach.id}: " if breach.cafe_id else ""
+    return f"{breach.invariant} ({breach.services}): {whose}{breach.found}"

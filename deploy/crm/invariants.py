@@ -1,0 +1,146 @@
+"""What must hold at every moment, as questions to the databases. Whoever finds a row has found a breach.
+
+A `Rule` lies inside one database. A `Pair` says that two services, who never talk, tell the same about the same things;
+there the second may be a moment behind the first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# Every statement takes the cafe, or NULL for all, as $1.
+OF_CAFE = "($1::uuid IS NULL OR cafe_id = $1)"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`sql` gives (cafe_id, id, found) for each breach in the database of `service`."""
+
+    name: str
+    service: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two statements, each giving (cafe_id, id, fact, ...) in that order and sorted by cafe and id.
+
+    `facts` names what comes after the id; NULL on the left is what nobody knows there any more. With `left_only` what
+    only the second knows is no breach. `unless` names a fact that excuses what only one of them knows.
+    """
+
+    name: str
+    left: tuple[str, str]
+    right: tuple[str, str]
+    facts: Sequence[str]
+    left_only: bool = False
+    unless: str | None = None
+
+
+OUTBOX = f"""
+SELECT cafe_id, topic AS id, 'unpublished since ' || min(created_at) AS found
+FROM crm.outbox WHERE {OF_CAFE} AND created_at < now() - interval '60 seconds' GROUP BY cafe_id, topic
+"""  # noqa: S608
+# Months that were detached can't be read any more; their receipts stay.
+ARCHIVED_BEFORE = """
+SELECT coalesce(max(to_date(c.relname, '"customer_visits_y"YYYY"m"MM') + interval '1 month'), '-infinity')
+FROM pg_class c WHERE c.relname LIKE 'customer\\_visits\\_y%' AND c.relkind = 'r' AND NOT c.relispartition
+"""
+RECEIPTS = f"""
+SELECT cafe_id, device_id || ' ' || receipt_number AS id,
+       count(v.id) || ' visits for a receipt that names ' || count(DISTINCT r.visit_id) AS found
+FROM visit_receipts r
+FULL JOIN (SELECT cafe_id, device_id, receipt_number, id, visit_date FROM customer_visits) v
+    USING (cafe_id, device_id, receipt_number)
+WHERE {OF_CAFE} AND coalesce(r.visit_date, v.visit_date) >= ({ARCHIVED_BEFORE})
+GROUP BY cafe_id, device_id, receipt_number
+HAVING count(v.id) <> count(DISTINCT r.visit_id) OR count(v.id) > 1 OR bool_or(v.id <> r.visit_id)
+"""  # noqa: S608
+EARNED_TWICE = f"""
+SELECT cafe_id, visit_id::text AS id, count(*) || ' entries of a purchase' AS found
+FROM loyalty_transactions
+WHERE {OF_CAFE} AND transaction_type = 'earned_purchase' GROUP BY cafe_id, visit_id HAVING count(*) > 1
+"""  # noqa: S608
+OVERSPENT = f"""
+SELECT cafe_id, customer_id::text AS id,
+       'spent or expired ' || points_redeemed + points_expired || ' of ' || points_earned || ', owes ' || points_owed
+           AS found
+FROM customer_loyalty
+WHERE {OF_CAFE} AND points_redeemed + points_expired > points_earned + points_owed
+"""  # noqa: S608
+SENT_TWICE = f"""
+SELECT cafe_id, customer_id::text AS id, count(*) || ' messages of one campaign for trigger ' || trigger_id AS found
+FROM campaign_deliveries
+WHERE {OF_CAFE} AND delivery_status NOT IN ('skipped', 'queued')
+GROUP BY cafe_id, campaign_id, trigger_id, customer_id HAVING count(*) > 1
+"""  # noqa: S608
+SEGMENT_COUNTS = f"""
+SELECT s.cafe_id, s.id::text AS id, s.customer_count || ' counted, ' || coalesce(m.members, 0) || ' inside' AS found
+FROM customer_segments s
+LEFT JOIN (
+    SELECT cafe_id, segment_id AS id, count(*) AS members FROM segment_members WHERE {OF_CAFE} GROUP BY 1, 2
+) m USING (cafe_id, id)
+WHERE {OF_CAFE} AND s.deleted_at IS NULL AND s.customer_count <> coalesce(m.members, 0)
+"""  # noqa: S608
+
+_TOMAN = "CASE currency_unit WHEN 'IRT' THEN final_amount ELSE final_amount / 10 END"
+# A month that was detached leaves its receipts; of its visits nothing more is known here.
+VISITS = f"""
+SELECT cafe_id, visit_id AS id, r.customer_id, CASE WHEN r.voided_at IS NULL THEN trim_scale({_TOMAN}) END AS toman,
+       v.points_earned::bigint AS points, r.voided_at IS NOT NULL AS voided
+FROM (SELECT cafe_id, visit_id, visit_date, customer_id, voided_at FROM visit_receipts) r
+LEFT JOIN (
+    SELECT cafe_id, id AS visit_id, visit_date, final_amount, currency_unit, points_earned FROM customer_visits
+) v USING (cafe_id, visit_id, visit_date)
+WHERE {OF_CAFE} AND r.customer_id IS NOT NULL ORDER BY cafe_id, visit_id
+"""  # noqa: S608
+EARNINGS = f"""
+SELECT cafe_id, visit_id AS id, customer_id, CASE WHEN state <> 'voided' THEN trim_scale({_TOMAN}) END AS toman,
+       points, state = 'voided' AS voided
+FROM visit_earnings WHERE {OF_CAFE} ORDER BY cafe_id, visit_id
+"""  # noqa: S608
+# A guest who is registered and did nothing yet need not be known everywhere.
+ACCOUNTS = f"""
+SELECT cafe_id, customer_id AS id, total_visits, trim_scale(lifetime_spent) AS spent, current_points, tier_level::text
+FROM customer_loyalty WHERE {OF_CAFE} AND (total_visits > 0 OR account_version > 0) ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+ACTIVITIES = f"""
+SELECT cafe_id, customer_id AS id, total_visits, trim_scale(lifetime_spent) AS spent, current_points, tier_level::text
+FROM customer_activity WHERE {OF_CAFE} AND (total_visits > 0 OR points_version > 0) ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+# Links are deleted some weeks after they expire, so only younger visits must have one.
+FRESH_VISITS = f"""
+SELECT cafe_id, id, customer_id FROM customer_visits
+WHERE {OF_CAFE} AND created_at > now() - interval '10 days' AND voided_at IS NULL ORDER BY cafe_id, id
+"""  # noqa: S608
+LINKS = f"""
+SELECT cafe_id, visit_id AS id, customer_id FROM feedback_links WHERE {OF_CAFE} ORDER BY cafe_id, visit_id
+"""  # noqa: S608
+
+RULES = (
+    Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
+    Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
+    Rule("nothing_is_overspent", "loyalty", OVERSPENT),
+    Rule("nobody_is_messaged_twice", "campaign", SENT_TWICE),
+    Rule("segments_are_counted", "customer", SEGMENT_COUNTS),
+    *(
+        Rule("events_leave", service, OUTBOX)
+        for service in ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
+    ),
+)
+PAIRS = (
+    Pair(
+        "visits_earn_what_they_show", ("visit", VISITS), ("loyalty", EARNINGS),
+        ("guest", "Toman", "points", "voided"), unless="voided",
+    ),
+    Pair(
+        "guests_are_as_active_as_their_visits", ("loyalty", ACCOUNTS), ("customer", ACTIVITIES),
+        ("visits", "Toman", "points", "tier"),
+    ),
+    Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
+)  # fmt: skip
+# What loyalty's own audit calls its findings, in the words of this one.
+BOOKS: Mapping[str, str] = {
+    "balance_is_not_ledger": "balance_is_the_ledger",
+    "balance_is_not_lots": "balance_is_the_lots",
+    "chain_is_broken": "ledger_is_a_chain",
+}
