@@ -1,0 +1,115 @@
+"""What people and tills may ask loyalty over HTTP, inside the walls of their own cafe."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from services.loyalty.api import make_app
+from shared import access, ids
+from shared.auth import Staff, Till
+from shared.callers import current_staff, current_till
+from shared.db import Pool, transaction
+from shared.events.identity import AccessGranted
+from shared.settings import Settings
+from tests.loyalty import books
+from tests.loyalty.examples import CAFE, NOON, OTHER_CAFE, recorded
+
+MANAGER, OTHER_MANAGER, HELPER = uuid4(), uuid4(), uuid4()
+PHONE = "+989121112233"
+ROLES = {MANAGER: "manager", OTHER_MANAGER: "manager", HELPER: "staff"}
+
+
+@pytest.fixture
+def guest(config: Settings) -> UUID:
+    return ids.customer_id(config.keys, CAFE, PHONE)
+
+
+@pytest.fixture
+async def app(pool: Pool, guest: UUID) -> AsyncIterator[FastAPI]:
+    granted = [
+        AccessGranted(cafe_id=CAFE, user_id=user, role=role, version=1, occurred_at=NOON)  # type: ignore[arg-type]
+        for user, role in ROLES.items()
+    ]
+    async with transaction(pool) as conn:
+        await access.on_access_granted(conn, granted)
+    await books.take_in(pool, recorded(1, 100_000, guest=guest))
+    app = make_app()
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def acting(app: FastAPI, user: UUID) -> httpx2.AsyncClient:
+    app.dependency_overrides[current_staff] = lambda: Staff(user)
+    app.dependency_overrides[current_till] = lambda: Till(CAFE, "abcdefghijkl", ("ingest", "loyalty_lookup"))
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://crm.test")
+
+
+def by_hand(points: int, **changes: Any) -> dict[str, Any]:
+    return {"adjustment_id": str(uuid4()), "type": "earned_bonus", "points": points, "reason": "تولد مهمان"} | changes
+
+
+async def test_account_and_ledger_are_shown(app: FastAPI, guest: UUID) -> None:
+    async with acting(app, HELPER) as client:
+        account = (await client.get(f"/cafes/{CAFE}/customers/{guest}/loyalty")).json()
+        ledger = (await client.get(f"/cafes/{CAFE}/customers/{guest}/ledger")).json()
+    assert (account["current_points"], account["tier"], account["points_to_next_tier"]) == (100, "bronze", 400)
+    assert [(entry["points_change"], entry["balance_after"]) for entry in ledger["entries"]] == [(100, 100)]
+
+
+async def test_small_gift_is_posted_and_a_large_one_needs_another_manager(app: FastAPI, guest: UUID) -> None:
+    url = f"/cafes/{CAFE}/customers/{guest}/adjustments"
+    async with acting(app, MANAGER) as client:
+        assert (await client.post(url, json=by_hand(5))).status_code == 201
+        large = by_hand(900_000)
+        assert (await client.post(url, json=large)).status_code == 202
+        [pending] = (await client.get(f"/cafes/{CAFE}/adjustments/pending")).json()
+        decision = f"/cafes/{CAFE}/adjustments/{pending['adjustment_id']}/decision"
+        assert (await client.post(decision, json={"approve": True})).status_code in (403, 409, 422)
+    async with acting(app, OTHER_MANAGER) as client:
+        assert (await client.post(decision, json={"approve": True})).json()["state"] == "posted"
+        account = (await client.get(f"/cafes/{CAFE}/customers/{guest}/loyalty")).json()
+    assert account["current_points"] == 900_105
+
+
+async def test_staff_give_no_points_and_see_no_other_cafe(app: FastAPI, guest: UUID) -> None:
+    async with acting(app, HELPER) as client:
+        assert (await client.post(f"/cafes/{CAFE}/customers/{guest}/adjustments", json=by_hand(5))).status_code == 403
+        assert (await client.get(f"/cafes/{OTHER_CAFE}/customers/{guest}/loyalty")).status_code == 404
+        assert (await client.get(f"/cafes/{OTHER_CAFE}/programs")).status_code == 404
+
+
+async def test_till_spends_points_once_and_never_more_than_there_are(app: FastAPI) -> None:
+    wanted = {"redemption_id": str(uuid4()), "points": 60, "phone": "۰۹۱۲ ۱۱۱ ۲۲۳۳"}
+    async with acting(app, HELPER) as client:
+        first, again = [await client.post("/redemptions", json=wanted) for _ in range(2)]
+        assert (first.status_code, first.json()["current_points"]) == (201, 40)
+        assert again.json() == first.json()
+        refused = await client.post("/redemptions", json=wanted | {"redemption_id": str(uuid4())})
+        looked = await client.post("/loyalty/lookup", json={"phone": "09121112233"})
+    assert refused.status_code == 409
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert "40" in refused.json()["title"] + str(refused.json().get("errors"))
+    assert looked.json()["current_points"] == 40
+
+
+async def test_unknown_number_has_nothing_and_says_nothing(app: FastAPI) -> None:
+    async with acting(app, HELPER) as client:
+        looked = await client.post("/loyalty/lookup", json={"phone": "09120000000"})
+    assert looked.json() == {"current_points": 0, "tier": "bronze", "next_tier": "silver", "points_to_next_tier": 500}
+
+
+async def test_manager_publishes_new_rules_from_now_on(app: FastAPI) -> None:
+    rules = {"earn_per_toman": 5000, "tier_period": "jalali_year"}
+    async with acting(app, MANAGER) as client:
+        made = await client.post(f"/cafes/{CAFE}/programs", json={"rules": rules})
+        past = await client.post(
+            f"/cafes/{CAFE}/programs", json={"rules": rules, "valid_from": "2020-01-01T00:00:00+00:00"}
+        )
+        versions = (await client.get(f"/cafes/{CAFE}/programs")).json()
+    assert (made.status_code, made.json()["version"]) == (201, 2)
+    assert past.status_code == 409
+    assert [program["version"] for program in versions] == [1, 2]
