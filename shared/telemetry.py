@@ -51,6 +51,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # The server would print an unexpected error with its words, which may quote a row; ours is logged without them.
+    logging.getLogger("uvicorn.error").addFilter(lambda line: "Exception in ASGI application" not in line.getMessage())
     for chatty in ("aiokafka", "uvicorn.access", "faststream", "httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

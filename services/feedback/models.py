@@ -52,17 +52,17 @@ class Submission(BaseModel):
 
     overall_rating: Rating
     category_ratings: dict[RatedCategory, Rating] = {}
-    comment: Annotated[str | None, Words, Field(max_length=COMMENT_LIMIT)] = None
+    comment: Annotated[Annotated[str, Field(max_length=COMMENT_LIMIT)] | None, Words] = None
 
 
 class StaffEntry(Submission):
     """What a guest said to somebody of the staff, who writes it down."""
 
     source: StaffSource
-    source_reference: Annotated[str | None, Words, Field(max_length=100)] = None
+    source_reference: Annotated[Annotated[str, Field(max_length=100)] | None, Words] = None
     visit_id: UUID | None = None
     customer_id: UUID | None = None
-    table_number: Annotated[str | None, Words, Field(max_length=10)] = None
+    table_number: Annotated[Annotated[str, Field(max_length=10)] | None, Words] = None
     visit_date: date | None = None
     order_amount: Money | None = None
     currency_unit: CurrencyUnit | None = None

@@ -367,3 +367,11 @@ async def test_correction_before_the_guest_opens_shows_the_corrected_day(
     await visits(pool, visit)
     await react(pool, corrected(visit, occurred_at=visit.occurred_at + timedelta(days=1)))
     assert "چهارشنبه ۴ آذر" in (await client.get(f"/f/{token_of(visit)}")).text
+
+
+async def test_rating_without_a_word_is_taken(client: httpx2.AsyncClient, pool: Pool) -> None:
+    visit = recorded()
+    await visits(pool, visit)
+    page = await client.post(f"/f/{token_of(visit)}", data={"overall_rating": "4", "comment": "  "})
+    assert page.status_code == 303
+    assert await pool.fetchval("SELECT overall_rating FROM customer_feedback") == 4

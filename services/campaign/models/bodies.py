@@ -22,7 +22,7 @@ def _words(value: Any) -> Any:
 
 Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
 Name = Annotated[str, BeforeValidator(_words), Field(min_length=1, max_length=200)]
-Words = Annotated[str | None, BeforeValidator(_words), Field(max_length=2000)]
+Words = Annotated[Annotated[str, Field(max_length=2000)] | None, BeforeValidator(_words)]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE)]
 Variable = Annotated[str, Field(pattern="^[a-z_]{1,30}$")]
 Fallbacks = Annotated[dict[Variable, Annotated[str, Field(max_length=60)]], Field(max_length=20)]
@@ -91,7 +91,7 @@ class WriteTemplate(Body):
     template_type: CampaignType = "sms"
     content: Text
     variables: Fallbacks = {}
-    category: Annotated[str | None, BeforeValidator(_words), Field(max_length=50)] = None
+    category: Annotated[Annotated[str, Field(max_length=50)] | None, BeforeValidator(_words)] = None
 
 
 class WriteProvider(Body):
@@ -100,7 +100,7 @@ class WriteProvider(Body):
     provider_name: Literal["kavenegar"]
     api_endpoint: Annotated[str | None, Field(max_length=255)] = None
     api_key: Annotated[SecretStr | None, Field(min_length=8, max_length=200)] = None
-    sender_line: Annotated[str | None, BeforeValidator(_money), Field(pattern="^[0-9]{4,20}$")] = None
+    sender_line: Annotated[Annotated[str, Field(pattern="^[0-9]{4,20}$")] | None, BeforeValidator(_money)] = None
     cost_per_sms: Money
     is_active: bool = True
     priority_order: Annotated[int, Field(ge=0, le=10_000)] = 0
