@@ -20,8 +20,15 @@ else:  # asyncpg's classes take no parameters when the program runs
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
 
 
-async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str = "crm") -> Pool:
-    """A pool whose json/jsonb columns are plain Python values.
+async def open_pool(
+    dsn: str,
+    *,
+    min_size: int = 1,
+    max_size: int = 4,
+    name: str = "crm",
+    connection_class: "type[asyncpg.Connection[asyncpg.Record]] | None" = None,
+) -> Pool:
+    """A pool whose json/jsonb columns are plain Python values. `connection_class` is for those who watch statements.
 
     Raises `OSError` or `asyncpg.PostgresError` when the server can't be reached or refuses the login.
     """
@@ -32,6 +39,7 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str
         init=_prepare,
         server_settings=SERVER_SETTINGS | {"application_name": name},
         command_timeout=60,
+        connection_class=connection_class or asyncpg.Connection,
     )
 
 

@@ -83,22 +83,7 @@ class Worker:
             apply_types=False, graceful_timeout=15,
         )  # fmt: skip
         if self.reactions.topics:
-            self.subscriber = self.broker.subscriber(
-                *(config.topic_prefix + topic for topic in self.reactions.topics),
-                batch=True,
-                group_id=config.topic_prefix + self.service,
-                auto_offset_reset="earliest",
-                ack_policy=AckPolicy.NACK_ON_ERROR,
-                max_records=config.batch_size,
-                batch_timeout_ms=POLL_MS,
-                fetch_max_wait_ms=250,
-                max_partition_fetch_bytes=2 * 1024 * 1024,
-                listener=Rebalances(),
-                parser=_whole_batch,
-                decoder=_as_it_is,
-            )
-            self.subscriber(self._take)
-            self.subscriber.get_msg = self._next_batch
+            self.subscriber = self.subscribe(self.broker)
         return AsgiFastStream(
             self.broker,
             logger=None,
@@ -109,6 +94,27 @@ class Worker:
                 ("/metrics", make_asgi_app()),
             ],
         )
+
+    def subscribe(self, broker: KafkaBroker) -> Any:
+        """The subscriber that hands whole batches to `consumer`."""
+        config = self.config
+        subscriber: Any = broker.subscriber(
+            *(config.topic_prefix + topic for topic in self.reactions.topics),
+            batch=True,
+            group_id=config.topic_prefix + self.service,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            max_records=config.batch_size,
+            batch_timeout_ms=POLL_MS,
+            fetch_max_wait_ms=250,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            listener=Rebalances(),
+            parser=_whole_batch,
+            decoder=_as_it_is,
+        )
+        subscriber(self._take)
+        subscriber.get_msg = self._next_batch
+        return subscriber
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, *_: Any) -> AsyncIterator[None]:

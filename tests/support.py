@@ -18,7 +18,7 @@ from deploy.crm.migrate import OWNER, migrate, owner_dsn
 from deploy.engines.engine import Engine, Kind
 from deploy.engines.local_postgres import run_folder
 from shared import db
-from shared.settings import Settings
+from shared.settings import SERVICES, Settings
 
 # Workers of a run find its folder under this name; its absence tells the process that begins a run.
 RUN_FOLDER = "CRM_TEST_RUN"
@@ -146,6 +146,13 @@ async def clear_postgres(url: str, run: Run) -> None:
     async with admin_connection(Settings(postgres_url=url)) as admin:
         for row in await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE $1", f"t{run.id}\\_%"):
             await admin.execute(f"DROP DATABASE {row['datname']} WITH (FORCE)")
+
+
+async def drop_databases(config: Settings) -> None:
+    """Drop the databases of every service under these settings."""
+    async with admin_connection(config) as admin:
+        for service in SERVICES:
+            await admin.execute(f"DROP DATABASE IF EXISTS {config.database_name(service)} WITH (FORCE)")
 
 
 async def clear_kafka(servers: str, run: Run) -> None:

@@ -82,14 +82,16 @@ class House:
 
     async def relay(self) -> int:
         """Moves what is in the outboxes to those who read it; returns how much."""
-        count = 0
-        for service in self.dice.sample(SERVICES, len(SERVICES)):
-            for row in sorted(await self.pools[service].fetch(TAKE_OUTBOX), key=lambda row: int(row["id"])):
-                headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
-                record = FakeRecord(row["topic"], row["payload"], headers, row["key"].encode())
-                self.publish(row["topic"], record, row["key"])
-                count += 1
-        return count
+        return sum([await self.relay_of(service) for service in self.dice.sample(SERVICES, len(SERVICES))])
+
+    async def relay_of(self, service: str) -> int:
+        """Moves what is in one service's outbox; returns how much."""
+        rows = sorted(await self.pools[service].fetch(TAKE_OUTBOX), key=lambda row: int(row["id"]))
+        for row in rows:
+            headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
+            record = FakeRecord(row["topic"], row["payload"], headers, row["key"].encode())
+            self.publish(row["topic"], record, row["key"])
+        return len(rows)
 
 
 async def open_house(config: Settings, database: Databases, dice: random.Random) -> House:

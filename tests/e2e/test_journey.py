@@ -94,7 +94,7 @@ async def test_visit_earns_thanks_is_rated_and_read_whole(
     )
     await eventually(pools["customer"], "SELECT avg_rating::int FROM customer_summary WHERE id = $1", who, wanted=5)
     delivery = "SELECT delivery_status::text FROM campaign_deliveries WHERE customer_id = $1"
-    await eventually(pools["campaign"], delivery, who, wanted="delivered")
+    await eventually(pools["campaign"], delivery, who, wanted="opened")
     lookup = await till.post(f"{system.api('loyalty')}/loyalty/lookup", json={"phone": "+98 912 111 2233"})
     assert lookup.json()["current_points"] == 120
     shown = await owner.get(f"{system.api('visit')}/cafes/{cafe.cafe_id}/visits/{visit_id}")

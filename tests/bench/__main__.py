@@ -1,0 +1,52 @@
+"""`python -m tests.bench [--quick] [--only PART ...] [--write]`: how fast, as ratios measured in one run."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+
+from deploy.crm import engines
+from tests.bench import main_path
+from tests.bench.figure import Bench, Figure, Part
+from tests.support import SECRET, throwaway_folder
+
+PARTS: tuple[Part, ...] = (main_path.PART,)
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what is being done."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Runs the parts; returns 1 when a goal is not reached."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the main path only, on less data")
+    parser.add_argument("--only", nargs="*", choices=[part.name for part in PARTS], help="some parts")
+    given = parser.parse_args()
+    chosen = [part for part in PARTS if (part.name in given.only if given.only else part.in_quick or not given.quick)]
+    os.environ.setdefault("CRM_SECRET", SECRET)
+    figures: list[Figure] = []
+    with throwaway_folder("servaan-bench-") as folder:
+        postgres = engines.start_postgres(folder / "postgres", fsync=True, max_connections=300, shared_buffers="1GB")
+        kafka = engines.start_kafka(folder / "kafka", heap_mb=1024, long_running=True)
+        try:
+            for part in chosen:
+                own = folder / part.name.replace(" ", "-")
+                own.mkdir(mode=0o711)
+                started = time.monotonic()
+                say(f"{part.name} …")
+                figures += asyncio.run(part.measure(Bench(own, postgres, kafka, given.quick, say)))
+                say(f"{part.name}: {time.monotonic() - started:.0f} s")
+        finally:
+            engines.stop(kafka, forget=True)
+            engines.stop(postgres, forget=True)
+    for figure in figures:
+        goal = f"  ({figure.goal[0]} {figure.goal[1]:g})" if figure.goal else ""
+        print(f"{figure.part}: {figure.name}: {figure.value:,.2f} {figure.unit}{goal}")
+    return 1 if any(figure.reached is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The main path: visits on `pos.visits` until the books of all five services are complete, against two yardsticks."""
+
+from collections.abc import Sequence
+
+from deploy.demo import dataset
+from tests.bench import limit
+from tests.bench.figure import Bench, Figure, Part
+from tests.bench.workers import Drained, drain, running
+
+OURS, NAIVE, ALONE = "ours", "one event per transaction", "PostgreSQL alone"
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    """Alternates the three and compares their medians; the first round of each warms up and is not counted."""
+    visits, few, rounds = (10_000, 300, 3) if bench.quick else (40_000, 1_500, 5)
+    baskets = dataset.load(visits)
+    recording = await limit.record(bench, baskets)
+    rates: dict[str, list[float]] = {OURS: [], NAIVE: [], ALONE: []}
+    drained: list[Drained] = []
+    for number in range(rounds):
+        async with running(bench, f"ours{number}") as system:
+            drained.append(await drain(system, baskets))
+        async with running(bench, f"naive{number}", "tests.bench.naive") as system:
+            naive = await drain(system, baskets[:few], "tests.bench.naive")
+        rates[OURS].append(drained[-1].per_second)
+        rates[NAIVE].append(naive.per_second)
+        rates[ALONE].append(await limit.replay(bench, recording))
+        bench.say("  " + ", ".join(f"{name} {values[-1]:,.0f} visits/s" for name, values in rates.items()))
+    return [*_ratios(rates), *_costs(drained)]
+
+
+def _ratios(rates: dict[str, list[float]]) -> list[Figure]:
+    def against(other: str) -> list[float]:
+        return [ours / theirs for ours, theirs in zip(rates[OURS], rates[other], strict=True)]
+
+    return [
+        Figure("main path", "against one event per transaction", against(NAIVE), "times", ("at least", 40)),
+        Figure("main path", "against PostgreSQL alone", against(ALONE), "times", ("at least", 0.45)),
+        *(Figure("main path", name, values, "visits/s") for name, values in rates.items()),
+    ]
+
+
+def _costs(drained: Sequence[Drained]) -> list[Figure]:
+    """What one visit costs each process, and the most memory of each."""
+    names = list(drained[0].cpu_us)
+    return [
+        *(Figure("cost", f"CPU of {name}", [each.cpu_us[name] for each in drained], "µs/visit") for name in names),
+        *(
+            Figure("cost", f"memory of {name}", [each.peak_mib[name] for each in drained], "MiB", ("at most", 150))
+            for name in drained[0].peak_mib
+        ),
+    ]
+
+
+PART = Part("main path", measure, in_quick=True)
