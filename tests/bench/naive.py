@@ -16,7 +16,7 @@ from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
 from shared.settings import settings
-from shared.worker import Rebalances, Worker
+from shared.worker import Rebalances, Worker, rarely_collect
 
 
 class OneByOne(Worker):
@@ -50,6 +50,7 @@ def main() -> None:
     own = importlib.import_module(f"services.{service}.worker")
     app: AsgiFastStream = OneByOne(service, config, own.REACTIONS, own.JOBS).build()
     uvloop.install()
+    rarely_collect()
     uvicorn.run(app, host=config.host, port=config.worker_port(service), log_config=None, access_log=False)
 
 

@@ -9,11 +9,13 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OutOfOrderSequenceNumber
+from aiokafka.partitioner import DefaultPartitioner
 
 from shared import outbox, relay
+from shared.clock import new_id
 from shared.db import Pool, transaction
 from shared.events.base import Event
-from shared.events.registry import decode
+from shared.events.registry import decode, encode
 from shared.outbox import Waker
 from shared.relay import Relay, Watermark
 from shared.settings import Settings
@@ -234,10 +236,10 @@ async def test_producer_is_replaced_when_the_broker_forgets_it(
             producers.append(self)
             await super().start()
 
-        async def send(self, *args: Any, **more: Any) -> Any:
+        async def send_batch(self, *args: Any, **more: Any) -> Any:
             if len(producers) == 1:
                 raise OutOfOrderSequenceNumber
-            return await super().send(*args, **more)
+            return await super().send_batch(*args, **more)
 
     monkeypatch.setattr(relay, "AIOKafkaProducer", Forgotten)
     async with transaction(pool) as conn:
@@ -255,6 +257,22 @@ async def test_event_no_broker_takes_is_parked_and_the_rest_flows(pool: Pool, ka
         await emptied(pool)
     assert decode("visit.recorded", record.value).receipt_number == "small"  # type: ignore[attr-defined]
     assert await pool.fetchval("SELECT reason FROM crm.parked") == "too_large"
+
+
+def test_key_goes_to_the_partition_where_every_client_of_kafka_puts_it() -> None:
+    for partitions in (1, 6, 50):
+        for key in (str(new_id()).encode() for _ in range(200)):
+            assert relay.partition_of(key, partitions) == DefaultPartitioner()(key, list(range(partitions)), [])
+
+
+async def test_rows_beyond_one_parcel_keep_their_order(pool: Pool, kafka: Kafka) -> None:
+    first = visit(receipt_number="0" * 100_000)
+    rows = [first, *(visit(customer_id=first.customer_id, receipt_number=str(n) * 100_000) for n in range(1, 10))]
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, rows)
+    async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka) as read:
+        records = await read(len(rows))
+    assert [record.value for record in records] == [encode(row) for row in rows]
 
 
 async def test_commit_in_another_process_wakes_the_relay(
