@@ -8,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from shared.crashpoints import crashpoint
+
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
@@ -58,6 +60,7 @@ async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connecti
         await conn.execute("SET LOCAL ROLE staff_role")
         await conn.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
         yield conn
+        crashpoint("api.before_commit")
 
 
 @asynccontextmanager
@@ -67,3 +70,4 @@ async def till_transaction(pool: Pool, cafe_id: UUID) -> AsyncIterator[Connectio
         await conn.execute("SET LOCAL ROLE till_role")
         await conn.execute("SELECT set_config('app.cafe_id', $1, true)", str(cafe_id))
         yield conn
+        crashpoint("api.before_commit")
