@@ -20,6 +20,8 @@ else:  # asyncpg's classes take no parameters when the program runs
 
 # Plans settled for an average value go wrong on skewed data, and JIT never pays for statements of milliseconds.
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
+# A process that froze inside a transaction would hold up everybody who waits for its rows.
+POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
 
 
 async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str = "crm") -> Pool:
@@ -32,7 +34,7 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str
         min_size=min_size,
         max_size=max_size,
         init=_prepare,
-        server_settings=SERVER_SETTINGS | {"application_name": name},
+        server_settings=POOL_SETTINGS | {"application_name": name},
         command_timeout=60,
     )
 
