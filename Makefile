@@ -11,7 +11,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test test-compose secrets demo lock clean
+.PHONY: help setup check format test chaos test-compose secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|local to choose the servers)
 	$(BIN)/crm engines
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: under 10 minutes, SEED=n: the same again)
+	$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it
 	$(BIN)/python -m pytest -m docker tests/deploy/test_compose.py

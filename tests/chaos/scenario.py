@@ -2,19 +2,21 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.crm.audit import audit
 from deploy.engines.engine import Engine
 from shared.settings import Settings
+from tests.chaos.system import Systems
 
 
 @dataclass(frozen=True)
 class World:
     """Where a scenario plays: an empty `folder` of its own, and servers that keep what they acknowledged.
 
-    `quick` asks for the version of seconds instead of minutes. Everything random comes from `dice`.
+    `quick` asks for the version of seconds instead of minutes. Everything random comes from `dice`. `systems` lends the
+    running system that scenarios share.
     """
 
     folder: Path
@@ -23,6 +25,7 @@ class World:
     seed: int
     quick: bool
     say: Callable[[str], None]
+    systems: Systems = field(default_factory=Systems)
 
     @property
     def dice(self) -> random.Random:

@@ -1,0 +1,149 @@
+"""`python -m tests.chaos`: every scenario of faults on servers of their own, and a table of what was survived."""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import platform
+import secrets
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.crm import engines
+from tests.chaos import kills
+from tests.chaos.scenario import Scenario, World
+from tests.chaos.system import Systems
+from tests.support import SECRET, throwaway_folder
+
+# What plays, in this order. A module of scenarios has them in SCENARIOS.
+MODULES = (kills,)
+SCENARIOS: Sequence[Scenario] = [scenario for module in MODULES for scenario in module.SCENARIOS]
+RESULTS = Path(__file__).with_name("results.md")
+LONGEST_SECONDS = {True: 300.0, False: 3 * 3600.0}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scenario ended: `words` is what it survived, or the first line of what broke."""
+
+    name: str
+    seed: int
+    seconds: float
+    survived: bool
+    words: str
+
+
+def seed_of(seed: int, name: str) -> int:
+    """A scenario's own seed, the same whichever others play."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])
+
+
+async def play(scenario: Scenario, world: World) -> Outcome:
+    """Plays one scenario; a failure is an outcome like another, and the shared system does not outlive it."""
+    started = time.monotonic()
+    world.folder.mkdir()
+    world.folder.chmod(0o711)
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS[world.quick]):
+            words, survived = await scenario.run(world), True
+    except Exception as error:
+        traceback.print_exc()
+        await world.systems.drop()
+        words, survived = (str(error).splitlines() or [""])[0] or type(error).__name__, False
+    return Outcome(scenario.name, world.seed, time.monotonic() - started, survived, words)
+
+
+async def play_all(folder: Path, scenarios: Sequence[Scenario], seed: int, *, quick: bool) -> list[Outcome]:
+    """Starts the servers, plays the scenarios one after the other, stops everything."""
+    with ThreadPoolExecutor() as pool:
+        starting = [
+            pool.submit(engines.start_postgres, folder / "postgres", fsync=True, max_connections=400),
+            pool.submit(engines.start_kafka, folder / "kafka", long_running=True),
+        ]
+    systems, outcomes = Systems(), []
+    try:
+        postgres, kafka = (each.result() for each in starting)
+        for scenario in scenarios:
+            own = seed_of(seed, scenario.name)
+            say(f"{scenario.name} (seed {own}) ...")
+            world = World(folder / scenario.name.replace(" ", "-"), postgres, kafka, own, quick, say, systems)
+            outcomes.append(await play(scenario, world))
+            say(line(outcomes[-1]))
+    finally:
+        await systems.drop()
+        for each in starting:
+            if each.exception() is None:
+                await asyncio.to_thread(engines.stop, each.result(), forget=True)
+    return outcomes
+
+
+def line(outcome: Outcome) -> str:
+    """One outcome on one line."""
+    verdict = "survived" if outcome.survived else "BROKE"
+    return f"{outcome.name}: {verdict} in {outcome.seconds:.0f} s (seed {outcome.seed}): {outcome.words}"
+
+
+def table(outcomes: Sequence[Outcome], seed: int, *, quick: bool) -> str:
+    """All outcomes as Markdown."""
+    version = "the quick version" if quick else "the long version"
+    where = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    took = sum(outcome.seconds for outcome in outcomes)
+    rows = [
+        f"| {outcome.name} | {'yes' if outcome.survived else '**no**'} | {outcome.words.replace('|', '/')} "
+        f"| {outcome.seconds:.0f} | {outcome.seed} |"
+        for outcome in outcomes
+    ]
+    return "\n".join([
+        f"Seed {seed}, {version}, {took / 60:.0f} minutes, {where}, {datetime.now(UTC):%Y-%m-%d}.",
+        "",
+        "| scenario | sound | what happened | s | its seed |",
+        "| --- | --- | --- | ---: | ---: |",
+        *rows,
+    ])  # fmt: skip
+
+
+def say(words: str) -> None:
+    """One line with the time, at once."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {words}", flush=True)
+
+
+async def _until_terminated(folder: Path, scenarios: Sequence[Scenario], seed: int, *, quick: bool) -> list[Outcome]:
+    # Ended from outside, as by a build server, it still stops what it started.
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await play_all(folder, scenarios, seed, quick=quick)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Plays what the command line asks for; 1 when a scenario broke something."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="a run's dice; a new one each time if not given")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes for each scenario")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.name} beside this file")
+    given = parser.parse_args(arguments)
+    for name in [name for name in os.environ if name.startswith("CRM_")]:
+        del os.environ[name]
+    os.environ["CRM_SECRET"] = SECRET
+    seed = given.seed if given.seed is not None else secrets.randbelow(1_000_000)
+    chosen = [scenario for scenario in SCENARIOS if not given.only or scenario.name in given.only]
+    say(f"seed {seed}, {len(chosen)} scenarios")
+    with throwaway_folder("servaan-chaos-") as folder:
+        outcomes = asyncio.run(_until_terminated(folder, chosen, seed, quick=given.quick))
+    text = table(outcomes, seed, quick=given.quick)
+    print(f"\n{text}")
+    if given.write:
+        RESULTS.write_text(text + "\n")
+    return 0 if all(outcome.survived for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
