@@ -1,5 +1,6 @@
 """The pool, and the three ways to open a transaction: as the service, as a person, as a till."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,28 @@ else:  # asyncpg's classes take no parameters when the program runs
 
 # Plans settled for an average value go wrong on skewed data, and JIT never pays for statements of milliseconds.
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
+
+# The database or the way to it is at fault, never what was asked: wait and try the same again.
+OUTAGES = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresSystemError,
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether to wait and try again. asyncpg calls an argument it cannot encode an InterfaceError: that one is ours."""
+    return isinstance(error, OUTAGES) and not isinstance(error, ValueError)
 
 
 async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str = "crm") -> Pool:
