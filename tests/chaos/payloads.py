@@ -31,11 +31,6 @@ class Payload:
     event_id: UUID | None = None
 
 
-def own_ids(body: Body, keep: tuple[str, ...] = ("cafe_id",)) -> Body:
-    """The sample with ids of its own, so that it meets no other record."""
-    return {name: str(new_id()) if value == SAMPLE_ID and name not in keep else value for name, value in body.items()}
-
-
 def written(body: Body) -> bytes:
     """JSON as a till or a relay writes it."""
     return json.dumps(body, ensure_ascii=False).encode()
@@ -60,9 +55,13 @@ def broken_bodies(right: bytes) -> dict[str, bytes]:
 
 
 WORSE: Final[Mapping[str, tuple[Any, ...]]] = {
-    "number": (-1, 2**63, -(2**63), 10**30, 0, "NaN", "sNaN", "Infinity", "1E+999", "1E-999", "-0", "0.001", True, [], {}),
+    "number": (
+        -1, 2**63, -(2**63), 10**30, 0, "NaN", "sNaN", "Infinity", "1E+999", "1E-999", "-0", "0.001", True, [], {}
+    ),
     "text": ("", "\u0000", "a\u0000b", "\u202e" * 8, "x" * 100_000, 7, None, [], {}),
-    "moment": ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-03-21T12:30:00", "2026-02-30T00:00:00Z", 0, ""),
+    "moment": (
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-03-21T12:30:00", "2026-02-30T00:00:00Z", 0, ""
+    ),
     "id": ("", "not-an-id", "00000000-0000-0000-0000-000000000000", 7, None, "\u0000"),
     "list": (None, "x", [None], [[]], [{"name": "x", "quantity": "-1"}], [{"name": "x" * 1000}] * 100, {"a": 1}),
     "object": (None, [], {"a": "\u0000"}, {"\u0000": 1}, {"a": 1e308}, {"a": 2**64}),
@@ -96,23 +95,19 @@ def _kind(value: Any) -> str:
     return "moment" if isinstance(value, str) and value[:2] == "20" and "T" in value else "text"
 
 
-def of_event(topic: str, kind: str, sample: Body) -> list[Payload]:
-    """The list for one of our own event types. Each payload has an event id of its own."""
+def of_event(topic: str, kind: str, fresh: Callable[[], Body]) -> list[Payload]:
+    """The list for one of our own event types; `fresh` makes bodies that are right, each of another event."""
     found = [
-        Payload(name, _record(topic, kind, body), "parked") for name, body in broken_bodies(written(sample)).items()
+        Payload(name, _record(topic, kind, body), "parked") for name, body in broken_bodies(written(fresh())).items()
     ]
-    for name, body in worse_fields(own_ids(sample)):
+    for name, body in worse_fields(fresh()):
         # Two different wrongs of one event would look like one that came twice.
-        fresh = body if name.startswith("event_id") else body | {"event_id": str(new_id())}
-        found.append(Payload(name, _record(topic, kind, written(fresh)), "judged", _id_of(fresh)))
-    return found + _strange_headers(topic, kind, sample)
+        own = body if name.startswith("event_id") else body | {"event_id": str(new_id())}
+        found.append(Payload(name, _record(topic, kind, written(own)), "judged", _id_of(own)))
+    return found + _strange_headers(topic, kind, fresh)
 
 
-def _strange_headers(topic: str, kind: str, sample: Body) -> list[Payload]:
-    def fresh() -> tuple[Body, FakeRecord]:
-        body = own_ids(sample)
-        return body, _record(topic, kind, written(body))
-
+def _strange_headers(topic: str, kind: str, fresh: Callable[[], Body]) -> list[Payload]:
     found = []
     for name, headers, key, fate in (
         ("no type", (), b"key", "parked"),
@@ -125,11 +120,13 @@ def _strange_headers(topic: str, kind: str, sample: Body) -> list[Payload]:
         ("key of somebody else", [("ce_type", kind.encode())], str(new_id()).encode(), "taken"),
         ("key is no text", [("ce_type", kind.encode())], b"\xff\x00", "taken"),
     ):
-        body, record = fresh()
+        body = fresh()
+        record = _record(topic, kind, written(body))
         found.append(Payload(name, replace(record, headers=headers, key=key), fate, _id_of(body)))  # type: ignore[arg-type]
-    body, record = fresh()
-    found.append(Payload("tombstone", replace(record, value=None), "passed_over", _id_of(body)))
-    body, record = fresh()
+    body = fresh()
+    tombstone = replace(_record(topic, kind, written(body)), value=None)
+    found.append(Payload("tombstone", tombstone, "passed_over", _id_of(body)))
+    body = fresh()
     doubled = written(body)[:-1] + b', "cafe_id": "' + SAMPLE_ID.encode() + b'"}'
     return [*found, Payload("a field twice", _record(topic, kind, doubled), "taken", _id_of(body))]
 
@@ -168,4 +165,6 @@ def of_till(right: Body, sign: Callable[[bytes], FakeRecord]) -> list[Payload]:
 
 
 def _own_receipt(body: Body, name: str) -> Body:
-    return {} if name.startswith("receipt_number") or "receipt_number" not in body else {"receipt_number": str(new_id())}
+    return (
+        {} if name.startswith("receipt_number") or "receipt_number" not in body else {"receipt_number": str(new_id())}
+    )
