@@ -19,7 +19,7 @@ import msgspec
 from shared import inbox, parked, telemetry
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys
-from shared.db import Connection, Pool, transaction
+from shared.db import OUTAGES, Connection, Pool, is_outage, transaction
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
@@ -30,30 +30,12 @@ Reaction = Callable[[Connection, Sequence[Any]], Awaitable[None]]
 Ingress = Callable[[Connection, Sequence[Record]], Awaitable[Sequence[Refusal]]]
 
 ATTEMPTS = 3
-LONGEST_WAIT_SECONDS = 10.0
+# A pool must be at work again within 5 s of the database's return.
+LONGEST_WAIT_SECONDS = 3.0
 PARKED_IN_A_ROW_LIMIT = 100
 
-# The database or the way to it is at fault, never the record: wait and try the same batch again.
-OUTAGES = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InternalClientError,
-)
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether to wait and try again. asyncpg calls an argument it cannot encode an InterfaceError: that one is ours."""
-    return isinstance(error, OUTAGES) and not isinstance(error, ValueError)
+# The record itself is at fault and always will be: said so by us, or values that no column of the database takes.
+HOPELESS = (Poison, Rejected, asyncpg.DataError)
 
 
 class TooManyParked(Exception):
@@ -116,7 +98,7 @@ class Consumer:
                     await self._apply_or_halve(records[:middle])
                     await self._apply_or_halve(records[middle:])
                     return
-                if attempt == ATTEMPTS or isinstance(error, (Poison, Rejected)):
+                if attempt == ATTEMPTS or isinstance(error, HOPELESS):
                     await self._park(records[0], error, attempt)
                     return
                 await asyncio.sleep(_pause(attempt, 0.05, 1.0))

@@ -1,5 +1,6 @@
 """The pool, and the three ways to open a transaction: as the service, as a person, as a till."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,29 @@ else:  # asyncpg's classes take no parameters when the program runs
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
 # A process that froze inside a transaction would hold up everybody who waits for its rows.
 POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
+
+# The database or the way to it is at fault, never what was asked: wait and try the same again.
+OUTAGES = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresSystemError,
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether to wait and try again. asyncpg calls an argument it cannot encode an InterfaceError: that one is ours."""
+    return isinstance(error, OUTAGES) and not isinstance(error, ValueError)
 
 
 async def open_pool(

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -228,19 +227,6 @@ def _add_errors(app: FastAPI) -> None:
             error.status_code, "http_error", str(error.detail), "درخواست پذیرفته نشد.", headers=error.headers
         )
 
-    @app.exception_handler(asyncpg.PostgresConnectionError)
-    @app.exception_handler(asyncpg.OperatorInterventionError)
-    @app.exception_handler(asyncpg.InsufficientResourcesError)
-    @app.exception_handler(asyncpg.IdleInTransactionSessionTimeoutError)
-    @app.exception_handler(asyncpg.InterfaceError)
-    @app.exception_handler(OSError)
-    async def database_away(_: Request, error: Exception) -> JSONResponse:
-        telemetry.logger().warning("request.put_off", error=type(error).__name__)
-        return problem_response(
-            503, "unavailable", "The database is away; try again.", "پایگاه داده در دسترس نیست؛ دوباره تلاش کنید.",
-            headers={"Retry-After": "1"},
-        )  # fmt: skip
-
     @app.exception_handler(Exception)
     async def our_fault(_: Request, error: Exception) -> JSONResponse:
         incident = new_id()
@@ -253,6 +239,18 @@ def _add_errors(app: FastAPI) -> None:
             f"Something broke on our side (incident {incident}).",
             f"خطایی در سامانه رخ داد ({incident}).",
         )
+
+    async def put_off(request: Request, error: Exception) -> JSONResponse:
+        if not db.is_outage(error):
+            return await our_fault(request, error)
+        telemetry.logger().warning("request.put_off", error=type(error).__name__)
+        return problem_response(
+            503, "unavailable", "The database is away; try again.", "پایگاه داده در دسترس نیست؛ دوباره تلاش کنید.",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
+
+    for outage in db.OUTAGES:
+        app.add_exception_handler(outage, put_off)
 
 
 def _bare(error: Exception) -> Exception:

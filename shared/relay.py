@@ -43,7 +43,7 @@ IDLE_SECONDS = 0.25
 # Brokers take a mebibyte unless told otherwise; some of it is the record's own frame.
 LARGEST_RECORD = 1_048_576 - 4096
 STANDBY_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 3.0
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
 
@@ -128,6 +128,7 @@ class Relay:
     topic_prefix: str = ""
     batch_size: int = 1000
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    failures: int = 0
 
     def wake(self) -> None:
         """Rows were committed in this process."""
@@ -135,22 +136,20 @@ class Relay:
 
     async def run(self) -> None:
         """Publishes until cancelled; survives the loss of the database and of the broker."""
-        failures = 0
         while True:
             try:
                 await self._lead()
-                failures = 0
             except (
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
+                OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
                 KafkaError,
-                TimeoutError,
-            ) as error:
-                failures += 1
-                telemetry.RELAY_REBUILDS.labels(self.service).inc()
+            ) as error:  # fmt: skip
                 telemetry.logger().warning("relay.restarted", error=type(error).__name__)
-                await asyncio.sleep(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10)))
+            except Exception as error:
+                # A torn connection can make a client library stumble over itself; without this loop nothing leaves.
+                telemetry.logger().error("relay.stumbled", error=type(error).__name__, exc_info=error)
+            self.failures += 1
+            telemetry.RELAY_REBUILDS.labels(self.service).inc()
+            await asyncio.sleep(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(self.failures, 10)))
 
     async def _lead(self) -> None:
         conn = await asyncpg.connect(
@@ -191,6 +190,7 @@ class Relay:
             if rows:
                 deleted_by = await self._publish(conn, producer, rows)
                 mark.published(rows[-1]["id"], rows[0]["oldest_open"], deleted_by)
+                self.failures = 0
             if len(rows) < self.batch_size:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.woken.wait(), IDLE_SECONDS)

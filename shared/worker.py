@@ -23,9 +23,9 @@ from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
 
 from shared import db, inbox, parked, telemetry
-from shared.consumer import OUTAGES, Consumer, Reactions, TooManyParked
+from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
-from shared.db import Pool
+from shared.db import OUTAGES, Pool
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -182,6 +182,9 @@ class Worker:
                     conn.terminate()
             except OUTAGES as error:
                 telemetry.logger().warning("jobs.put_off", error=type(error).__name__)
+            except Exception as error:
+                # A torn connection can make a client library stumble over itself; this loop must outlive that.
+                telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=error)
             await asyncio.sleep(STANDBY_SECONDS)
 
     async def _run_jobs_until_lost(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:

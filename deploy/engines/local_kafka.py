@@ -3,6 +3,7 @@
 import base64
 import secrets
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import pids
@@ -12,10 +13,10 @@ from deploy.engines.engine import Engine, EngineError, free_port, port_is_free, 
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{by_way}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{by_way_of}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,BYWAY:PLAINTEXT
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 log.dirs={folder}
 offsets.topic.replication.factor=1
@@ -38,7 +39,22 @@ broker.heartbeat.interval.ms=500
 """
 
 
-def start(data_dir: Path, *, port: int | None = None, heap_mb: int = 512, long_running: bool = False) -> Engine:
+@dataclass(frozen=True)
+class ByWay:
+    """A second door: who comes in at `port` is told to come back by way of the port `told`, as behind a proxy."""
+
+    port: int
+    told: int
+
+
+def start(
+    data_dir: Path,
+    *,
+    port: int | None = None,
+    heap_mb: int = 512,
+    long_running: bool = False,
+    by_way: ByWay | None = None,
+) -> Engine:
     """Start a broker on `data_dir`, formatting it when the folder is new.
 
     `long_running` lets the JVM compile for throughput instead of for a quick start. A folder started before keeps its
@@ -50,7 +66,11 @@ def start(data_dir: Path, *, port: int | None = None, heap_mb: int = 512, long_r
     properties = data_dir / "server.properties"
     new = not (data_dir / "log" / "meta.properties").exists()
     port, controller = _ports_of(properties, port)
-    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=data_dir / "log"))
+    doors = {
+        "by_way": f",BYWAY://127.0.0.1:{by_way.port}" if by_way else "",
+        "by_way_of": f",BYWAY://127.0.0.1:{by_way.told}" if by_way else "",
+    }
+    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=data_dir / "log", **doors))
     if new:
         _format(classpath, properties)
     quick = [] if long_running else ["-XX:TieredStopAtLevel=1"]
@@ -99,7 +119,7 @@ def _format(classpath: str, properties: Path) -> None:
 def _ports_of(properties: Path, wanted: int | None) -> tuple[int, int]:
     if properties.exists():
         lines = dict(line.split("=", 1) for line in properties.read_text().splitlines() if "=" in line)
-        port = int(lines["advertised.listeners"].rpartition(":")[2])
+        port = int(lines["advertised.listeners"].partition(",")[0].rpartition(":")[2])
         controller = int(lines["controller.quorum.bootstrap.servers"].rpartition(":")[2])
         if wanted in (None, port) and port_is_free(port) and port_is_free(controller):
             return port, controller

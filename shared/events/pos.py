@@ -7,7 +7,7 @@ through a binary float: a number may be written as a string or as a JSON number,
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -369,7 +369,17 @@ BODIES: Final[Mapping[str, type[PosVisit] | type[PosVoid]]] = {
 }
 
 B = TypeVar("B", bound=BaseModel)
-_json = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _exactly(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        # An exponent beyond what Decimal holds: no number to us, so the rules of its field refuse it by name.
+        return Decimal("NaN")
+
+
+_json = msgspec.json.Decoder(float_hook=_exactly)
 
 
 def read(model: type[B], body: bytes | msgspec.Raw) -> B:

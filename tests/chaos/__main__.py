@@ -17,26 +17,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.crm import engines
-from tests.chaos import kills, rebalances, rolling
-from tests.chaos.scenario import Scenario, World
+from tests.chaos import disk, kills, network, poison, poisoned_key, provider, rebalances, rolling
+from tests.chaos import engines as engine_faults
+from tests.chaos.scenario import Scenario, Skipped, World
 from tests.chaos.system import Systems
 from tests.support import SECRET, throwaway_folder
 
 # What plays, in this order. A module of scenarios has them in SCENARIOS.
-MODULES = (kills, rebalances, rolling)
+MODULES = (kills, rebalances, rolling, poison, poisoned_key, provider, engine_faults, network, disk)
 SCENARIOS: Sequence[Scenario] = [scenario for module in MODULES for scenario in module.SCENARIOS]
+SOUND = {True: "yes", False: "**no**", None: "skipped"}
 RESULTS = Path(__file__).with_name("results.md")
 LONGEST_SECONDS = {True: 900.0, False: 3 * 3600.0}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a scenario ended: `words` is what it survived, or the first line of what broke."""
+    """How a scenario ended: `words` is what it survived, or the first line of what broke. `survived` is None for one
+    that could not play here."""
 
     name: str
     seed: int
     seconds: float
-    survived: bool
+    survived: bool | None
     words: str
 
 
@@ -53,6 +56,8 @@ async def play(scenario: Scenario, world: World) -> Outcome:
     try:
         async with asyncio.timeout(LONGEST_SECONDS[world.quick]):
             words, survived = await scenario.run(world), True
+    except Skipped as error:
+        words, survived = f"skipped: {error}", None
     except Exception as error:
         traceback.print_exc()
         await world.systems.drop()
@@ -92,7 +97,7 @@ async def play_all(folder: Path, scenarios: Sequence[Scenario], seed: int, *, qu
 
 def line(outcome: Outcome) -> str:
     """One outcome on one line."""
-    verdict = "survived" if outcome.survived else "BROKE"
+    verdict = {True: "survived", False: "BROKE", None: "not played"}[outcome.survived]
     return f"{outcome.name}: {verdict} in {outcome.seconds:.0f} s (seed {outcome.seed}): {outcome.words}"
 
 
@@ -102,7 +107,7 @@ def table(outcomes: Sequence[Outcome], seed: int, *, quick: bool) -> str:
     where = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     took = sum(outcome.seconds for outcome in outcomes)
     rows = [
-        f"| {outcome.name} | {'yes' if outcome.survived else '**no**'} | {outcome.words.replace('|', '/')} "
+        f"| {outcome.name} | {SOUND[outcome.survived]} | {outcome.words.replace('|', '/')} "
         f"| {outcome.seconds:.0f} | {outcome.seed} |"
         for outcome in outcomes
     ]
@@ -152,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"\n{text}")
     if given.write:
         RESULTS.write_text(text + "\n")
-    return 0 if all(outcome.survived for outcome in outcomes) else 1
+    return 0 if all(outcome.survived is not False for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -33,11 +33,15 @@ class World:
         return random.Random(self.seed)
 
 
+class Skipped(Exception):
+    """The scenario can't play on this machine; says what is missing. It is shown as skipped, never as survived."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`run` returns what was survived, in a few words with numbers, as in "214 kills, 9 crash points, 3,000 visits".
 
-    It raises AssertionError, naming what is broken, when an invariant does not hold.
+    It raises AssertionError, naming what is broken, when an invariant does not hold, and Skipped where it can't play.
     """
 
     name: str

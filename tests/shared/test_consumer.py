@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import consumer as consuming
-from shared.consumer import Consumer, Reactions, TooManyParked, in_order, is_outage
-from shared.db import Connection, Pool
+from shared.consumer import Consumer, Reactions, TooManyParked, in_order
+from shared.db import Connection, Pool, is_outage
 from shared.errors import Poison
 from shared.events.base import Event
 from shared.events.visit import VisitRecorded, VisitVoided
@@ -93,6 +93,13 @@ async def test_poison_is_parked_at_first_sight(pool: Pool, config: Settings) -> 
     )
 
 
+async def test_value_no_column_takes_is_parked_at_first_sight(pool: Pool, config: Settings) -> None:
+    reaction = Applied(poisoned=["1"], error=lambda: asyncpg.NumericValueOutOfRangeError("too much"))
+    await consumer_of(pool, config, reaction).handle([record_of(visit(receipt_number="1"))])
+    assert reaction.calls == [1]
+    assert await pool.fetchval("SELECT detail FROM crm.parked") == "NumericValueOutOfRangeError"
+
+
 @pytest.mark.parametrize(
     ("value", "headers", "reason"),
     [
@@ -140,7 +147,12 @@ async def test_database_outage_parks_nothing_and_is_waited_for(
     pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consuming, "_pause", lambda *_: 0.0)
-    failures = iter([OSError(), asyncpg.AdminShutdownError(), asyncpg.DeadlockDetectedError(), TimeoutError()])
+    failures = iter(
+        [
+            OSError(), asyncpg.AdminShutdownError(), asyncpg.DeadlockDetectedError(), TimeoutError(),
+            asyncpg.DiskFullError("no space left on device"), asyncpg.PostgresIOError("could not read block"),
+        ]
+    )  # fmt: skip
 
     async def reaction(conn: Connection, events: Sequence[VisitRecorded]) -> None:
         for failure in failures:

@@ -297,3 +297,22 @@ async def test_tombstone_has_a_key_and_no_body(pool: Pool, kafka: Kafka) -> None
     async with relaying(kafka.config, kafka.config.dsn("visit")), reading(kafka, "customer.profiles") as read:
         [record] = await read(1)
     assert (record.key, record.value) == (str(event.key).encode(), None)
+
+
+async def test_stumble_of_a_client_library_does_not_end_the_relay(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stumbles, publish = iter([RuntimeError("unexpected"), AttributeError("torn connection")]), Relay._publish
+
+    async def stumbling(self: Relay, *arguments: Any) -> int:
+        for stumble in stumbles:
+            raise stumble
+        return await publish(self, *arguments)
+
+    monkeypatch.setattr(Relay, "_publish", stumbling)
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [visit()])
+    async with relaying(kafka.config, kafka.config.dsn("visit")) as running:
+        await emptied(pool)
+        # A later fault is met without delay again.
+        assert running.failures == 0

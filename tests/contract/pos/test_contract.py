@@ -151,6 +151,12 @@ def test_bytes_that_are_no_json_are_one_fault(body: bytes) -> None:
     assert problems(body) == {"body": "json_invalid"}
 
 
+@pytest.mark.parametrize("exponent", [b"1e9999999999999999999", b"-1e9999999999999999999", b"1e-9999999999999999999"])
+def test_exponent_beyond_all_bounds_is_a_fault_of_its_field(exponent: bytes) -> None:
+    assert problems(visit(total="@").replace(b'"@"', exponent)) == {"total": "exact_number"}
+    assert problems(visit(attributes={"a": "@"}).replace(b'"@"', exponent)) == {"attributes": "free_value"}
+
+
 def test_lone_surrogates_never_reach_the_database() -> None:
     problems(visit().replace(b'"till-1"', b'"\\ud800"'))
 
