@@ -13,6 +13,7 @@ Point = Literal[
     "consumer.before_commit",
     "consumer.before_offsets",
     "migration.between_databases",
+    "rebuild.before_commit",
     "relay.before_publish",
     "relay.before_delete",
     "relay.after_delete",
