@@ -1,10 +1,10 @@
 """`crm rebuild`: what a service counted, counted anew from all events."""
 
-import asyncio
 import importlib
 from typing import Annotated
 
 import typer
+import uvloop
 
 from deploy.crm.migrate import owner_dsn
 from shared.rebuild import Projection, Rebuilt, rebuild
@@ -34,7 +34,7 @@ def rebuild_service(
     if service not in REBUILT:
         raise typer.BadParameter(f"one of {', '.join(REBUILT)}", param_hint="SERVICE")
     try:
-        done = asyncio.run(_run(service, settings(), check=check))
+        done = uvloop.run(_run(service, settings(), check=check))
     except CannotReplay as error:
         typer.echo(f"crm rebuild: {error}", err=True)
         raise typer.Exit(1) from error

@@ -141,19 +141,29 @@ async def moves(pool: Pool) -> int:
 async def damage(pool: Pool) -> None:
     """What a slip at the console or a bug of old might leave: every table wrong in every way."""
     for sql in (
-        "UPDATE customer_activity SET total_visits = total_visits + 1 WHERE customer_id IN"
-        " (SELECT customer_id FROM customer_activity ORDER BY customer_id LIMIT 3)",
-        "UPDATE customer_activity SET recent_visits = '{}' WHERE customer_id ="
-        " (SELECT customer_id FROM customer_activity WHERE recent_visits <> '{}' ORDER BY customer_id DESC LIMIT 1)",
-        "DELETE FROM customer_activity WHERE customer_id ="
-        " (SELECT customer_id FROM customer_activity WHERE total_visits > 2 ORDER BY customer_id DESC OFFSET 3 LIMIT 1)",
-        f"INSERT INTO customer_activity (cafe_id, customer_id, total_visits) VALUES ('{CAFE}', gen_random_uuid(), 7)",  # noqa: S608
+        (
+            "UPDATE customer_activity SET total_visits = total_visits + 1 WHERE customer_id IN"
+            " (SELECT customer_id FROM customer_activity ORDER BY customer_id LIMIT 3)"
+        ),
+        (
+            "UPDATE customer_activity SET recent_visits = '{}' WHERE customer_id ="
+            " (SELECT customer_id FROM customer_activity WHERE recent_visits <> '{}' ORDER BY customer_id DESC LIMIT 1)"
+        ),
+        (
+            "DELETE FROM customer_activity WHERE customer_id ="
+            " (SELECT customer_id FROM customer_activity WHERE total_visits > 2 ORDER BY 1 DESC OFFSET 3 LIMIT 1)"
+        ),
+        f"INSERT INTO customer_activity (cafe_id, customer_id, total_visits) VALUES ('{CAFE}', gen_random_uuid(), 7)",
         "DELETE FROM segment_members WHERE customer_id = (SELECT min(customer_id::text)::uuid FROM segment_members)",
-        "UPDATE segment_members SET entered_at = entered_at - interval '1 day'"
-        " WHERE customer_id = (SELECT max(customer_id::text)::uuid FROM segment_members)",
+        (
+            "UPDATE segment_members SET entered_at = entered_at - interval '1 day'"
+            " WHERE customer_id = (SELECT max(customer_id::text)::uuid FROM segment_members)"
+        ),
         "UPDATE customer_segments SET customer_count = customer_count + 5",
-        "UPDATE customers SET segment = 'vip' WHERE is_active AND segment <> 'vip' AND id IN"
-        " (SELECT id FROM customers WHERE is_active ORDER BY id LIMIT 9)",
+        (
+            "UPDATE customers SET segment = 'vip' WHERE is_active AND segment <> 'vip' AND id IN"
+            " (SELECT id FROM customers WHERE is_active ORDER BY id LIMIT 9)"
+        ),
         "DELETE FROM segment_due WHERE customer_id = (SELECT min(customer_id::text)::uuid FROM segment_due)",
     ):
         assert not (await pool.execute(sql)).endswith(" 0"), sql
@@ -225,7 +235,7 @@ async def test_guests_who_were_misjudged_by_wrong_sums_are_judged_by_the_worker_
     await relay(kafka, database, "customer", pool)
     guest = guest_of(phone_of(5))
     where = "WHERE customer_id = $1"
-    await pool.execute(f"UPDATE customer_activity SET lifetime_spent = 9000000 {where}", guest.customer_id)  # noqa: S608
+    await pool.execute(f"UPDATE customer_activity SET lifetime_spent = 9000000 {where}", guest.customer_id)
     await pool.execute("INSERT INTO segment_recalculations VALUES ($1, now())", CAFE)
     while await recalculate(pool):
         pass
@@ -234,11 +244,11 @@ async def test_guests_who_were_misjudged_by_wrong_sums_are_judged_by_the_worker_
     await relay(kafka, database, "customer", pool)
 
     await rebuilt(kafka, database, "customer")
-    assert await pool.fetchval(f"SELECT segment_mask & 4 FROM customer_activity {where}", guest.customer_id) == 4  # noqa: S608
+    assert await pool.fetchval(f"SELECT segment_mask & 4 FROM customer_activity {where}", guest.customer_id) == 4
     assert await moves(pool) == 0
     while await recalculate(pool):
         pass
-    assert await pool.fetchval(f"SELECT segment_mask & 4 FROM customer_activity {where}", guest.customer_id) == 0  # noqa: S608
+    assert await pool.fetchval(f"SELECT segment_mask & 4 FROM customer_activity {where}", guest.customer_id) == 0
     assert await moves(pool) > 0
     assert (await rebuilt(kafka, database, "customer", check=True)).rows_differing == 0
 
