@@ -17,6 +17,7 @@ Point = Literal[
     "consumer.before_offsets",
     "messages.before_settling",
     "migration.between_databases",
+    "rebuild.before_commit",
     "relay.before_publish",
     "relay.before_delete",
     "relay.after_delete",

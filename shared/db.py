@@ -71,6 +71,13 @@ async def open_pool(
     )
 
 
+async def connect(dsn: str, *, name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own, like those of a pool but without a limit on how long a statement takes."""
+    conn = await asyncpg.connect(dsn, server_settings=SERVER_SETTINGS | {"application_name": name})
+    await _prepare(conn)
+    return conn
+
+
 async def _prepare(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
     for kind in ("json", "jsonb"):
         await conn.set_type_codec(kind, encoder=_to_json, decoder=msgspec.json.decode, schema="pg_catalog")

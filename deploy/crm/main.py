@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.crm import audit_commands, engines, identity_commands, parked_commands, processes, views
+from deploy.crm import audit_commands, engines, identity_commands, parked_commands, processes, rebuild_commands, views
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
 from deploy.demo import commands as demo_commands
@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
+app.command("rebuild")(rebuild_commands.rebuild_service)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.replay)
 app.command()(demo_commands.sample)

@@ -16,7 +16,9 @@ from shared.events.customer import (
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitRecorded, VisitVoided
+from shared.rebuild import Projection
 from shared.settings import settings
+from shared.shadow import Table
 from shared.worker import Job, run
 
 REACTIONS = Reactions(
@@ -33,6 +35,36 @@ REACTIONS = Reactions(
         VisitVoided: reactions.on_visit_voided,
         FeedbackReceived: reactions.on_feedback_received,
     }
+)
+
+_FORGOTTEN = ("status", "status_at", "language")
+# Of an erased guest only that much is sure: the topic of profiles has forgotten the rest.
+_OF_THE_LIVING = {name: f"CASE WHEN {{row}}.erased_at IS NULL THEN {{row}}.{name} END" for name in _FORGOTTEN}
+
+PROJECTION = Projection(
+    tables=(
+        Table(
+            "contacts",
+            ("cafe_id", "customer_id"),
+            ("version", "phone_sealed", "phone_hash", "name_sealed", *_FORGOTTEN, "erased_at"),
+            alike=_OF_THE_LIVING,
+        ),
+        Table("consents", ("cafe_id", "customer_id", "channel", "purpose"), ("granted", "changed_at", "source")),
+        Table(
+            "segment_members",
+            ("cafe_id", "segment_key", "customer_id"),
+            ("segment_id", "is_member", "changed_at"),
+        ),
+    ),
+    reactions={
+        # Erasures come before profiles: a profile from before its guest's erasure is refused, a later one is not.
+        CustomerStatusChanged: reactions.on_customer_status_changed,
+        CustomerErased: reactions.forget_erased,
+        ConsentChanged: reactions.on_consent_changed,
+        SegmentEntered: reactions.keep_moves,
+        SegmentLeft: reactions.keep_moves,
+        CustomerProfiled: REACTIONS.events[CustomerProfiled],
+    },
 )
 
 JOBS = [

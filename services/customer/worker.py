@@ -3,16 +3,18 @@
 from functools import partial
 from itertools import islice
 
-from services.customer.handlers import activity, consents, judging, registration, segments
+from services.customer.handlers import activity, consents, judging, rebuilding, registration, segments
 from services.customer.store import segments as segments_store
 from shared import access, clock
 from shared.consumer import Reactions
 from shared.db import Pool, transaction
 from shared.events.campaign import ReplyReceived
+from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
+from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import Job, run
 
@@ -33,6 +35,24 @@ REACTIONS = Reactions(
         FeedbackReceived: activity.on_feedback_received,
         ReplyReceived: consents.on_reply_received,
     }
+)
+
+PROJECTION = Projection(
+    tables=rebuilding.TABLES,
+    reactions={
+        VisitRecorded: activity.keep_recorded,
+        VisitCorrected: activity.keep_corrected,
+        VisitVoided: activity.keep_voided,
+        PointsEarned: activity.keep_points,
+        PointsChanged: activity.keep_points,
+        TierChanged: activity.keep_tiers,
+        FeedbackReceived: activity.keep_ratings,
+        ReplyReceived: rebuilding.keep_replied,
+        SegmentEntered: rebuilding.keep_moves,
+        SegmentLeft: rebuilding.keep_moves,
+    },
+    finish=rebuilding.finish,
+    after=rebuilding.judge_again,
 )
 
 

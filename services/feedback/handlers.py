@@ -29,20 +29,40 @@ REFUSALS = {
 
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, keys: Keys) -> None:
     """Keep the visits and give each a link, also those of unknown guests: theirs is printed as a code."""
-    visits = _one_per_visit(events)
-    await store.record_visits(conn, visits)
+    visits = await keep_recorded(conn, events)
     tokens = [feedback_token(keys, event.cafe_id, event.visit_id) for event in visits]
     await store.make_links(conn, visits, tokens, [rules.link_expires(event.recorded_at) for event in visits])
 
 
 async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
     """Take over the newest state of the visits."""
-    await store.correct_visits(conn, _one_per_visit(sorted(events, key=lambda event: event.corrected_at)))
+    await store.follow_visits(conn, await keep_corrected(conn, events))
 
 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Close the links of visits that never were. What a guest already said stays said."""
-    await store.void_visits(conn, _one_per_visit(events))
+    await store.close_links(conn, await keep_voided(conn, events))
+
+
+async def keep_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> list[VisitRecorded]:
+    """Keep the visits. Returns one event for each, as the others here do."""
+    visits = _one_per_visit(events)
+    await store.record_visits(conn, visits)
+    return visits
+
+
+async def keep_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> list[VisitCorrected]:
+    """Take over the newest state of the visits."""
+    visits = _one_per_visit(sorted(events, key=lambda event: event.corrected_at))
+    await store.correct_visits(conn, visits)
+    return visits
+
+
+async def keep_voided(conn: Connection, events: Sequence[VisitVoided]) -> list[VisitVoided]:
+    """Mark visits that never were."""
+    visits = _one_per_visit(events)
+    await store.void_visits(conn, visits)
+    return visits
 
 
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:

@@ -232,19 +232,29 @@ async def make_links(
 
 
 async def correct_visits(conn: Connection, events: Sequence[VisitCorrected]) -> None:
-    """The newest state of each visit, in the visit itself, its link, and the feedback about it."""
+    """The newest state of each visit."""
     await conn.execute(CORRECT_VISITS, *_of(events), [event.corrected_at for event in events])
+
+
+async def follow_visits(conn: Connection, events: Sequence[VisitCorrected]) -> None:
+    """The links of corrected visits, and the feedback about them, follow the visits."""
     places = [event.cafe_id for event in events], [event.visit_id for event in events]
     await conn.execute(MOVE_LINKS, *places)
     await conn.execute(CORRECT_CONTEXT, *places)
 
 
 async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:
-    """Mark the visits as void, for good, and close their links."""
-    moments = [event.voided_at for event in events]
-    await conn.execute(VOID_VISITS, *_of(events), moments)
+    """Mark the visits as void, for good."""
+    await conn.execute(VOID_VISITS, *_of(events), [event.voided_at for event in events])
+
+
+async def close_links(conn: Connection, events: Sequence[VisitVoided]) -> None:
+    """Nobody can use the links of voided visits any more."""
     await conn.execute(
-        CLOSE_LINKS_OF_VISITS, [event.cafe_id for event in events], [event.visit_id for event in events], moments
+        CLOSE_LINKS_OF_VISITS,
+        [event.cafe_id for event in events],
+        [event.visit_id for event in events],
+        [event.voided_at for event in events],
     )
 
 

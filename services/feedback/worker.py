@@ -7,7 +7,9 @@ from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import CustomerErased
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.rebuild import Projection
 from shared.settings import settings
+from shared.shadow import Table
 from shared.worker import Job, run
 
 REACTIONS = Reactions(
@@ -19,6 +21,24 @@ REACTIONS = Reactions(
         **access.REACTIONS,
     }
 )
+
+PROJECTION = Projection(
+    tables=(
+        Table(
+            "visits",
+            ("cafe_id", "visit_id"),
+            (
+                "customer_id", "visit_at", "final_amount", "currency_unit", "table_number", "corrected_at",
+                "voided_at",
+            ),
+        ),
+    ),
+    reactions={
+        VisitRecorded: handlers.keep_recorded,
+        VisitCorrected: handlers.keep_corrected,
+        VisitVoided: handlers.keep_voided,
+    },
+)  # fmt: skip
 
 JOBS = [
     Job("feedback.trim_senders", 3600.0, handlers.trim_senders),

@@ -1,7 +1,9 @@
 """What follows from other services' events. Every function takes a batch and touches each table once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from services.campaign.handlers.defaults import give_defaults
 from services.campaign.models import Run
@@ -63,7 +65,16 @@ async def on_customer_status_changed(conn: Connection, events: Sequence[Customer
 
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empties what is personal, and takes back what was waiting to be sent."""
-    await audience.erase(conn, [(event.cafe_id, event.customer_id, event.occurred_at) for event in events])
+    await audience.erase(conn, _erasures(events))
+
+
+async def forget_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+    """Empties only what is kept of the guests themselves."""
+    await audience.forget(conn, _erasures(events))
+
+
+def _erasures(events: Sequence[CustomerErased]) -> list[tuple[UUID, UUID, datetime]]:
+    return [(event.cafe_id, event.customer_id, event.occurred_at) for event in events]
 
 
 async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged]) -> None:
@@ -79,7 +90,7 @@ async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged])
 
 async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered]) -> None:
     """Keeps memberships and puts the guests on the journeys of that segment."""
-    await audience.keep_members(conn, [_membership(event, is_member=True) for event in events])
+    await keep_moves(conn, events)
     found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "segment.entered")
     moment = now()
     runs = [
@@ -93,12 +104,19 @@ async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered])
 
 async def on_segment_left(conn: Connection, events: Sequence[SegmentLeft]) -> None:
     """Ends memberships."""
-    await audience.keep_members(conn, [_membership(event, is_member=False) for event in events])
+    await keep_moves(conn, events)
 
 
-def _membership(event: SegmentEntered | SegmentLeft, *, is_member: bool) -> Membership:
-    return Membership(
-        event.cafe_id, event.segment_key, event.customer_id, event.segment_id, is_member, event.occurred_at
+async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | SegmentLeft]) -> None:
+    """Keeps the latest word about who is in which segment."""
+    await audience.keep_members(
+        conn,
+        [
+            Membership(
+                e.cafe_id, e.segment_key, e.customer_id, e.segment_id, isinstance(e, SegmentEntered), e.occurred_at
+            )
+            for e in events
+        ],
     )
 
 

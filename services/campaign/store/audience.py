@@ -233,6 +233,12 @@ async def erase(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]
     # Deliveries before contacts: the order in which the sender locks them.
     await conn.execute(EMPTY_DELIVERIES, cafes, guests)
     await conn.execute(CANCEL_RUNS, cafes, guests)
+    await forget(conn, erasures)
+
+
+async def forget(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> None:
+    """Empties what is kept of (cafe, guest, when) as somebody who can be reached."""
+    cafes, guests, _ = _columns(erasures, 3)
     await conn.execute(EMPTY_CONTACTS, *_columns(erasures, 3))
     await conn.execute(DROP_CONSENTS, cafes, guests)
     await conn.execute(DROP_MEMBERSHIPS, cafes, guests)

@@ -9,7 +9,7 @@ from services.customer.models.shapes import Guest, Revision, Sums
 from services.customer.store import activity
 from shared import clock
 from shared.db import Connection
-from shared.events.base import CurrencyUnit
+from shared.events.base import CurrencyUnit, Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
@@ -19,13 +19,20 @@ from shared.persian.money import in_unit, rounded
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, now: datetime | None = None) -> None:
     """Adds the visits to their guests' sums and judges the guests again."""
     now = now or clock.now()
+    await reassess(conn, await keep_recorded(conn, events, now), reason="visit", now=now)
+
+
+async def keep_recorded(
+    conn: Connection, events: Sequence[VisitRecorded], now: datetime | None = None
+) -> dict[Guest, Event]:
+    """Adds the visits to their guests' sums. Returns the guests to judge, as all the others here do."""
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     if known:
         visits = [
             Sums(guest, event.occurred_at, _toman(event.final_amount, event.currency_unit)) for guest, event in known
         ]
-        await activity.add_visits(conn, visits, now)
-        await reassess(conn, dict(known), reason="visit", now=now)
+        await activity.add_visits(conn, visits, now or clock.now())
+    return dict(known)
 
 
 async def on_visit_corrected(
@@ -33,6 +40,13 @@ async def on_visit_corrected(
 ) -> None:
     """Replaces what the visits added before by what they are now."""
     now = now or clock.now()
+    await reassess(conn, await keep_corrected(conn, events, now), reason="visit_corrected", now=now)
+
+
+async def keep_corrected(
+    conn: Connection, events: Sequence[VisitCorrected], now: datetime | None = None
+) -> dict[Guest, Event]:
+    """Replaces what the visits added before by what they are now."""
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     revisions = [
         Revision(
@@ -49,13 +63,20 @@ async def on_visit_corrected(
     ]
     if known:
         await activity.lock(conn, [guest for guest, _ in known])
-        await activity.revise_visits(conn, revisions, now)
-        await reassess(conn, dict(known), reason="visit_corrected", now=now)
+        await activity.revise_visits(conn, revisions, now or clock.now())
+    return dict(known)
 
 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, now: datetime | None = None) -> None:
     """Takes the visits out of their guests' sums."""
     now = now or clock.now()
+    await reassess(conn, await keep_voided(conn, events, now), reason="visit_voided", now=now)
+
+
+async def keep_voided(
+    conn: Connection, events: Sequence[VisitVoided], now: datetime | None = None
+) -> dict[Guest, Event]:
+    """Takes the visits out of their guests' sums."""
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     revisions = [
         Revision(
@@ -71,36 +92,51 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, no
     ]
     if known:
         await activity.lock(conn, [guest for guest, _ in known])
-        await activity.revise_visits(conn, revisions, now)
-        await reassess(conn, dict(known), reason="visit_voided", now=now)
+        await activity.revise_visits(conn, revisions, now or clock.now())
+    return dict(known)
 
 
 async def on_points_changed(
     conn: Connection, events: Sequence[PointsEarned | PointsChanged], *, now: datetime | None = None
 ) -> None:
     """Keeps the newest balance of each guest."""
+    await reassess(conn, await keep_points(conn, events), reason="points", now=now or clock.now())
+
+
+async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[Guest, Event]:
+    """Keeps the newest balance of each guest."""
     guests = [Guest(event.cafe_id, event.customer_id) for event in events]
     balances, versions = [event.balance_after for event in events], [event.account_version for event in events]
     await activity.set_points(conn, guests, balances, versions)
-    await reassess(conn, dict(zip(guests, events, strict=True)), reason="points", now=now or clock.now())
+    return dict(zip(guests, events, strict=True))
 
 
 async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, now: datetime | None = None) -> None:
     """Keeps the newest tier of each guest."""
+    await reassess(conn, await keep_tiers(conn, events), reason="tier", now=now or clock.now())
+
+
+async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[Guest, Event]:
+    """Keeps the newest tier of each guest."""
     guests = [Guest(event.cafe_id, event.customer_id) for event in events]
     tiers, versions = [event.tier for event in events], [event.account_version for event in events]
     await activity.set_tier(conn, guests, tiers, versions)
-    await reassess(conn, dict(zip(guests, events, strict=True)), reason="tier", now=now or clock.now())
+    return dict(zip(guests, events, strict=True))
 
 
 async def on_feedback_received(
     conn: Connection, events: Sequence[FeedbackReceived], *, now: datetime | None = None
 ) -> None:
     """Adds the ratings to their guests' averages."""
+    await reassess(conn, await keep_ratings(conn, events), reason="feedback", now=now or clock.now())
+
+
+async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:
+    """Adds the ratings to their guests' averages."""
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     if known:
         await activity.add_ratings(conn, [guest for guest, _ in known], [event.overall_rating for _, event in known])
-        await reassess(conn, dict(known), reason="feedback", now=now or clock.now())
+    return dict(known)
 
 
 def _toman(amount: Decimal, unit: CurrencyUnit) -> Decimal:
