@@ -1,0 +1,92 @@
+"""The parts of the benchmark on hardly any data: they measure nothing here, but they run, check what they load and say
+all that they promise."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.engines.engine import Engine
+from shared.settings import Settings
+from tests.bench import growth, rows, segments, storage
+from tests.bench.figure import Bench, Figure
+from tests.bench.history import Size
+from tests.support import Databases, admin_connection
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def bench_on(config: Settings, folder: Path) -> Bench:
+    """What a part is given, with the server of this run of the tests."""
+    postgres = Engine("postgres", config.postgres_url)
+    return Bench(folder, postgres, Engine("kafka", "none"), quick=True, say=print)
+
+
+async def assert_gone(config: Settings) -> None:
+    """A part leaves no database behind."""
+    async with admin_connection(config) as admin:
+        names = [row["datname"] for row in await admin.fetch("SELECT datname FROM pg_database")]
+    assert not [name for name in names if name.startswith(config.database_prefix)]
+
+
+def assert_said(figures: list[Figure], names: set[str], runs: int) -> None:
+    """Each of the figures, once, with a value for each run."""
+    found = {figure.name: figure for figure in figures}
+    assert len(found) == len(figures)
+    assert names <= set(found)
+    assert all(min(figure.runs) > 0 for figure in figures)
+    assert all(len(found[name].runs) == runs for name in names)
+
+
+async def test_growth_runs_the_same_visits_through_both_histories(
+    config: Settings, database: Databases, tmp_path: Path
+) -> None:
+    sizes = growth.Sizes(Size(100, 300), Size(200, 600), runs=2, visits=40)
+    figures = await growth.compare(bench_on(config, tmp_path), config, sizes)
+    names = {
+        f"cost per visit at 2x{about}" for about in ("", ", waiting for SQL", *(f", {s}" for s in growth.TAKING_PART))
+    }
+    assert_said(figures, names, runs=2)
+    await assert_gone(config)
+
+
+async def test_storage_compares_each_choice_with_its_rival(
+    config: Settings, database: Databases, tmp_path: Path
+) -> None:
+    sizes = storage.Sizes(Size(100, 300), runs=2, batches=2)
+    figures = await storage.compare(bench_on(config, tmp_path), config, sizes)
+    rivals = (
+        "random ids",
+        "one table of visits",
+        "fillfactor 100 on the hot row",
+        "an index on a column that each visit changes",
+    )
+    assert_said(figures, {f"{rival}: {kind}" for rival in rivals for kind in ("time", "WAL")}, runs=2)
+    await assert_gone(config)
+
+
+async def test_segments_are_judged_on_all_three_occasions(
+    config: Settings, database: Databases, tmp_path: Path
+) -> None:
+    figures = await segments.judge(bench_on(config, tmp_path), config, 400)
+    assert_said(
+        figures,
+        {
+            "finding who is misjudged",
+            "recalculation with all that follows",
+            "1,000 changed guests judged",
+            "1,000 changed guests with all that follows",
+            "a day passing without visits",
+        },
+        runs=segments.RUNS,
+    )
+    await assert_gone(config)
+
+
+async def test_history_that_the_service_would_not_have_written_is_noticed(
+    config: Settings, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = rows.JUDGED.replace("{mask}", "{mask} # 1")
+    monkeypatch.setattr(rows, "JUDGED", wrong)
+    with pytest.raises(AssertionError, match="wrong segments"):
+        await segments.judge(bench_on(config, tmp_path), config, 400)
+    await assert_gone(config)
