@@ -11,7 +11,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test chaos test-compose secrets demo lock clean
+.PHONY: help setup check format test bench chaos test-compose secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,14 @@ format: $(READY)  ## Format the code and mend what can be mended by itself
 
 test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|local to choose the servers)
 	$(BIN)/crm engines
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'installing Chromium, in which pages are tested (once)'; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the main path in 4 minutes, WRITE=1: keep the results)
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(WRITE),--write) $(BENCH)
 
 chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: under 10 minutes, SEED=n: the same again)
 	$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(CHAOS)

@@ -7,7 +7,7 @@ import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -53,12 +53,14 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 class Job:
     """Runs `run(pool)` every `every_seconds`, in one process of the service at a time.
 
-    `run` returns how much it did; as long as that is not 0 it is called again at once.
+    `run` returns how much it did; as long as that is not 0 it is called again at once. An `eager` job also runs as soon
+    as its process has committed a batch or another job of it has done something: there may be work for it.
     """
 
     name: str
     every_seconds: float
     run: Callable[[Pool], Awaitable[int]]
+    eager: bool = False
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Worker:
     broker: KafkaBroker | None = None
     subscriber: Any = None
     failed: str | None = None
+    stirred: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
@@ -138,7 +141,7 @@ class Worker:
             self.reactions,
             self.config.keys,
             self.config.topic_prefix,
-            self.relay.wake,
+            self._wake,
         )
         housekeeping = Job("housekeeping", 10.0, self._housekeep)
         loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping)]
@@ -200,7 +203,11 @@ class Worker:
 
     async def _repeat(self, job: Job) -> None:
         assert self.pool is not None
+        stirred = asyncio.Event()
+        if job.eager:
+            self.stirred[job.name] = stirred
         while True:
+            stirred.clear()
             try:
                 with telemetry.JOB_SECONDS.labels(self.service, job.name).time():
                     while await job.run(self.pool):
@@ -210,11 +217,15 @@ class Worker:
             except Exception as error:
                 telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
                 telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
-            await asyncio.sleep(job.every_seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stirred.wait(), job.every_seconds)
 
     def _wake(self) -> None:
+        """Something was committed here: events may wait for the relay, and work for the eager jobs."""
         if self.relay is not None:
             self.relay.wake()
+        for stirred in self.stirred.values():
+            stirred.set()
 
     async def _housekeep(self, pool: Pool) -> int:
         async with pool.acquire() as conn:

@@ -7,11 +7,11 @@ import sys
 import time
 
 from deploy.crm import engines
-from tests.bench import main_path
+from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part
 from tests.support import SECRET, throwaway_folder
 
-PARTS: tuple[Part, ...] = (main_path.PART,)
+PARTS: tuple[Part, ...] = tuple(module.PART for module in (main_path, latency, growth, storage, segments, rebuild))
 
 
 def say(text: str) -> None:
@@ -23,6 +23,7 @@ def main() -> int:
     """Runs the parts; returns 1 when a goal is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main path only, on less data")
+    parser.add_argument("--write", action="store_true", help="save table, figures and picture beside this file")
     parser.add_argument("--only", nargs="*", choices=[part.name for part in PARTS], help="some parts")
     given = parser.parse_args()
     chosen = [part for part in PARTS if (part.name in given.only if given.only else part.in_quick or not given.quick)]
@@ -42,9 +43,9 @@ def main() -> int:
         finally:
             engines.stop(kafka, forget=True)
             engines.stop(postgres, forget=True)
-    for figure in figures:
-        goal = f"  ({figure.goal[0]} {figure.goal[1]:g})" if figure.goal else ""
-        print(f"{figure.part}: {figure.name}: {figure.value:,.2f} {figure.unit}{goal}")
+    print(report.markdown(figures, quick=given.quick))
+    if given.write:
+        report.write(figures, quick=given.quick)
     return 1 if any(figure.reached is False for figure in figures) else 0
 
 

@@ -9,7 +9,9 @@ from uuid import UUID
 from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_visit_recorded
 from services.customer.handlers.registration import on_contact_learned
+from services.customer.models.http import CreateSegment
 from services.customer.models.shapes import Guest
+from services.customer.worker import recalculate
 from shared import access
 from shared.clock import new_id
 from shared.crypto import Keys, seal
@@ -188,3 +190,16 @@ async def check_counts(pool: Pool) -> None:
         " GROUP BY s.cafe_id, s.id, s.segment_key, s.customer_count HAVING s.customer_count <> count(m.customer_id)"
     )
     assert not wrong
+
+
+async def add_segment(pool: Pool, criteria: dict[str, Any], key: str = "own", now: datetime = NOON) -> Any:
+    """A segment of the cafe, waiting for its first calculation."""
+    async with transaction(pool) as conn:
+        command = CreateSegment(name="بخش ما", segment_key=key, criteria=criteria)
+        return await segments.create_segment(conn, CAFE, command, author=STAFF, now=now)
+
+
+async def recalculated(pool: Pool) -> None:
+    """Segments are right again after their definitions changed."""
+    while await recalculate(pool):
+        pass

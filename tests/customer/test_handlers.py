@@ -27,12 +27,15 @@ from tests.customer.given import (
     NOON,
     OTHER_CAFE,
     PHONE,
+    add_segment,
     cafe,
     corrected,
     emitted,
     guest_of,
     guests,
+    keys_of,
     learned,
+    recalculated,
     recorded,
     visits,
     voided,
@@ -182,6 +185,26 @@ async def test_a_void_that_was_redriven_before_its_visit_ends_the_same(pool: Poo
     await visits(pool, [visit])
     row = await row_of(pool)
     assert (row["total_visits"], row["lifetime_spent"]) == (0, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "reaction", "event"),
+    [
+        ({"not": {"any": [{"points": {"max": 99}}]}}, activity.on_points_changed, earned(100, 1)),
+        ({"all": [{"tier_level": ["gold"]}]}, activity.on_tier_changed, promoted("gold", 1)),
+        ({"avg_rating": {"min": 5}}, activity.on_feedback_received, rated(5, guest_of().customer_id)),
+        ({"rating_count": {"min": 1}}, activity.on_feedback_received, rated(1, guest_of().customer_id)),
+    ],
+)
+async def test_guest_is_judged_anew_by_what_the_rules_ask_about(
+    pool: Pool, criteria: dict[str, Any], reaction: Any, event: Any
+) -> None:
+    await guests(pool)
+    await add_segment(pool, criteria)
+    await recalculated(pool)
+    assert "own" not in await keys_of(pool)
+    await react(pool, reaction, event)
+    assert "own" in await keys_of(pool)
 
 
 async def test_the_highest_account_version_sets_the_points_in_any_order(pool: Pool) -> None:

@@ -1,7 +1,7 @@
 """Segments stay right: with every event, by the passing of time, and after a changed definition."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.shapes import Guest
-from services.customer.worker import reassess_due, recalculate
+from services.customer.worker import reassess_due
 from shared.clock import new_id
 from shared.clock import now as the_present
 from shared.db import Pool, transaction
@@ -24,6 +24,7 @@ from tests.customer.given import (
     OTHER_CAFE,
     PHONE,
     STAFF,
+    add_segment,
     cafe,
     cafe_changed,
     check_counts,
@@ -32,6 +33,7 @@ from tests.customer.given import (
     guests,
     keys_of,
     learned,
+    recalculated,
     recorded,
     segment_of,
     time_passes,
@@ -52,17 +54,6 @@ def tier(level: Any, version: int, guest: Guest | None = None) -> TierChanged:
         cafe_id=guest.cafe_id, customer_id=guest.customer_id, occurred_at=NOON, tier=level, previous_tier="bronze",
         starts_on=NOON.date(), expires_on=None, account_version=version,
     )  # fmt: skip
-
-
-async def add_segment(pool: Pool, criteria: dict[str, Any], key: str = "own", now: datetime = NOON) -> Any:
-    async with transaction(pool) as conn:
-        command = CreateSegment(name="بخش ما", segment_key=key, criteria=criteria)
-        return await segments.create_segment(conn, CAFE, command, author=STAFF, now=now)
-
-
-async def recalculated(pool: Pool) -> None:
-    while await recalculate(pool):
-        pass
 
 
 async def test_every_new_cafe_gets_the_three_system_segments_once(database: Any) -> None:

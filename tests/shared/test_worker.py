@@ -131,6 +131,27 @@ async def test_job_runs_until_nothing_is_left_and_in_one_process_at_a_time(pool:
     assert left == []
 
 
+async def test_eager_job_runs_again_once_a_batch_is_committed_and_once_another_job_did_something(
+    pool: Pool, kafka: Kafka
+) -> None:
+    ran: asyncio.Queue[str] = asyncio.Queue()
+    left = [1, 0]
+
+    async def follow(_: Pool) -> int:
+        ran.put_nowait("eager")
+        return 0
+
+    async def act(_: Pool) -> int:
+        return left.pop() if left else 0
+
+    jobs = Job("eager", 3600, follow, eager=True), Job("other", 0.1, act)
+    async with working(kafka, *jobs), asyncio.timeout(30):
+        await ran.get()
+        await ran.get()  # the other job did something
+        await publish(kafka, [visit()])
+        await ran.get()
+
+
 async def test_more_jobs_than_connections_do_not_starve_the_worker(pool: Pool, kafka: Kafka) -> None:
     together, waiting = asyncio.Barrier(12), asyncio.Event()
 

@@ -100,7 +100,8 @@ async def on_points_changed(
     conn: Connection, events: Sequence[PointsEarned | PointsChanged], *, now: datetime | None = None
 ) -> None:
     """Keeps the newest balance of each guest."""
-    await reassess(conn, await keep_points(conn, events), reason="points", now=now or clock.now())
+    touched, now = await keep_points(conn, events), now or clock.now()
+    await reassess(conn, touched, reason="points", now=now, changed=("points",))
 
 
 async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[Guest, Event]:
@@ -113,7 +114,8 @@ async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsCh
 
 async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, now: datetime | None = None) -> None:
     """Keeps the newest tier of each guest."""
-    await reassess(conn, await keep_tiers(conn, events), reason="tier", now=now or clock.now())
+    touched, now = await keep_tiers(conn, events), now or clock.now()
+    await reassess(conn, touched, reason="tier", now=now, changed=("tier_level",))
 
 
 async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[Guest, Event]:
@@ -128,7 +130,8 @@ async def on_feedback_received(
     conn: Connection, events: Sequence[FeedbackReceived], *, now: datetime | None = None
 ) -> None:
     """Adds the ratings to their guests' averages."""
-    await reassess(conn, await keep_ratings(conn, events), reason="feedback", now=now or clock.now())
+    touched, now = await keep_ratings(conn, events), now or clock.now()
+    await reassess(conn, touched, reason="feedback", now=now, changed=("avg_rating", "rating_count"))
 
 
 async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:

@@ -1,14 +1,15 @@
 """Keeps every guest's segments right: after each change of what they are judged by, and as time goes by."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.customer.models.shapes import Guest, Rule, Segmentation, Verdict
-from services.customer.rules.compile import compile_rules
+from services.customer.rules.compile import compile_rules, read
+from services.customer.rules.criteria import attributes_of
 from services.customer.rules.segments import segment_of, slots_of
 from services.customer.store import activity, customers, segments
 from shared import outbox
@@ -29,20 +30,38 @@ class Rulebook:
     by_slot: Mapping[tuple[UUID, int], Segmentation]
     rules: Mapping[UUID, tuple[Rule, ...]]
 
+    def cafes_asking(self, names: Collection[str]) -> set[UUID]:
+        """The cafes with a rule about any of these attributes."""
+        return {
+            cafe_id
+            for cafe_id, rules in self.rules.items()
+            if any(asked.name in names for rule in rules for asked in attributes_of(read(rule.criteria)))
+        }
+
 
 async def reassess(
-    conn: Connection, touched: Mapping[Guest, Event | None], *, reason: str, now: datetime
+    conn: Connection,
+    touched: Mapping[Guest, Event | None],
+    *,
+    reason: str,
+    now: datetime,
+    changed: Collection[str] | None = None,
 ) -> list[Verdict]:
     """Judges the touched guests by the segments of their cafes, and writes, counts and publishes what changed.
 
     Args:
         touched: each guest whose activity row the caller has locked, with the event that follows from, if any.
         reason: the word that the history keeps for why we looked.
+        changed: the only attributes that can have changed, when that is known: guests of cafes whose rules ask about
+            none of them are not looked at.
     """
     if not touched:
         return []
     await segments.hold_definitions(conn)
     rulebook = await _rulebook(conn, {guest.cafe_id for guest in touched})
+    if changed is not None:
+        asking = rulebook.cafes_asking(changed)
+        touched = {guest: cause for guest, cause in touched.items() if guest.cafe_id in asking}
     verdicts = await _judge(conn, touched, rulebook, now)
     await _write(conn, verdicts, rulebook, touched, reason=reason, now=now)
     return verdicts

@@ -1,0 +1,197 @@
+"""How long after a visit is accepted its points, its segment and its message are there, at a tenth of the peak.
+
+Every visit is the first of a new guest: registered, judged, thanked. What is timed is not a poll: the events that the
+services publish afterwards carry the moment at which they left, and a delivery that at which the provider took it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from deploy.crm import processes
+from deploy.demo import dataset, till
+from deploy.demo import run as demo
+from deploy.engines.engine import free_port
+from shared import db
+from shared.events.customer import SegmentEntered
+from shared.events.loyalty import PointsEarned
+from shared.events.registry import decode
+from shared.records import header
+from shared.settings import Settings
+from tests.bench.client import post_at_rate
+from tests.bench.figure import Bench, Figure, Part
+from tests.bench.workers import drain, running
+from tests.support import SECRET, delete_topics, drop_databases
+
+HTTP_PER_SECOND = 300
+SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+GOALS: Mapping[tuple[str, str], float] = {("points", "p50"): 60, ("points", "p99"): 250, ("HTTP ingest", "p95"): 50}
+
+
+@dataclass(frozen=True)
+class System:
+    """The whole system, every part of it, and a cafe with a till."""
+
+    config: Settings
+    pools: Mapping[str, db.Pool]
+    cafe: demo.Cafe
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    """The peak first, then the whole system at a tenth of it."""
+    seconds, rounds = (10, 1) if bench.quick else (20, 3)
+    baskets = dataset.load(5_000 if bench.quick else 20_000)
+    async with running(bench, "peak") as system:
+        peak = (await drain(system, baskets)).per_second
+    rate = max(peak / 10, 10)
+    bench.say(f"  peak {peak:,.0f} visits/s, so {rate:,.0f} visits/s")
+    found: dict[str, list[list[float]]] = {}
+    for number in range(rounds):
+        async with _whole(bench, f"latency{number}") as whole:
+            await _over_kafka(whole, "0911", 5, rate)
+            for what, times in (await _over_kafka(whole, "0912", seconds, rate)).items():
+                found.setdefault(what, []).append(times)
+            found.setdefault("HTTP ingest", []).append(await _over_http(whole, seconds))
+    return [_figure(what, share, runs) for what, runs in found.items() for share in SHARES]
+
+
+def _figure(what: str, share: str, runs: Sequence[Sequence[float]]) -> Figure:
+    values = [sorted(times)[min(len(times) - 1, int(len(times) * SHARES[share]))] * 1000 for times in runs]
+    goal = GOALS.get((what, share))
+    return Figure("latency", f"{what}, {share}", values, "ms", ("at most", goal) if goal else None)
+
+
+@contextlib.asynccontextmanager
+async def _whole(bench: Bench, name: str) -> AsyncIterator[System]:
+    """The whole system by `crm up`, gone afterwards."""
+    folder = bench.folder / name
+    names = {
+        "CRM_SECRET": SECRET,
+        "CRM_POSTGRES_URL": bench.postgres.url,
+        "CRM_KAFKA_SERVERS": bench.kafka.url,
+        "CRM_DATABASE_PREFIX": f"{name}_",
+        "CRM_TOPIC_PREFIX": f"{name}.",
+        "CRM_BASE_PORT": str(free_port()),
+    }
+    config = processes.settings_of(names)
+    try:
+        with mock.patch.dict(os.environ, names):
+            environment = await asyncio.to_thread(processes.up, folder, simulator=True, say=lambda _: None)
+        config = processes.settings_of(environment)
+        with mock.patch.dict(os.environ, environment):
+            cafe = await asyncio.to_thread(demo.make_cafe, lambda _: None)
+        async with demo.opened(config) as pools:
+            await demo.known_everywhere(pools, cafe)
+            await demo.thank_at_once(config, cafe)
+            yield System(config, pools, cafe)
+    finally:
+        await asyncio.to_thread(processes.down, folder, wipe=False, say=lambda _: None)
+        await drop_databases(config)
+        await delete_topics(config.kafka_servers, lambda topic: topic.startswith(config.topic_prefix))
+
+
+async def _over_kafka(system: System, area: str, seconds: float, per_second: float) -> dict[str, list[float]]:
+    """Publishes first visits of guests of that area at a rate; returns how long each waited for what, in seconds."""
+    accepted: dict[str, float] = {}
+    count = int(seconds * per_second)
+    async with till.producer(system.config.kafka_servers) as producer:
+        topic, started, sending = f"{system.config.topic_prefix}pos.visits", time.monotonic(), []
+        for number in range(count):
+            await asyncio.sleep(max(0.0, started + number / per_second - time.monotonic()))
+            receipt = f"{area}-{number}"
+            body = json.dumps(_bill(receipt, f"{area}{number:07d}")).encode()
+            headers = till.signed_headers(system.cafe.api_key, f"{receipt}-{started}", "pos.visit_recorded", body)
+            sent = await producer.send(topic, body, key=b"till-%d" % (number % 6), headers=headers)
+            sent.add_done_callback(lambda _, receipt=receipt: accepted.setdefault(receipt, time.time()))
+            sending.append(sent)
+        await asyncio.gather(*sending)
+    return await _waited(system, accepted)
+
+
+def _bill(receipt: str, phone: str) -> dict[str, Any]:
+    return {
+        "device_id": f"till-{receipt.partition('-')[0]}", "receipt_number": receipt, "phone": phone,
+        "marketing_consent": True, "occurred_at": datetime.now(UTC).isoformat(), "total": "185000",
+        "items": [{"name": "قهوه ترک", "quantity": 2, "amount": "120000"}, {"name": "کیک", "amount": "65000"}],
+        "currency_unit": "IRT", "payment_method": "card",
+    }  # fmt: skip
+
+
+async def _waited(system: System, accepted: Mapping[str, float]) -> dict[str, list[float]]:
+    rows = await system.pools["visit"].fetch(
+        "SELECT id, customer_id, receipt_number FROM customer_visits WHERE receipt_number = any($1)", list(accepted)
+    )
+    async with asyncio.timeout(120):
+        while len(rows) < len(accepted) or not await _all_sent(system, [row["id"] for row in rows]):
+            await asyncio.sleep(0.2)
+            rows = await system.pools["visit"].fetch(
+                "SELECT id, customer_id, receipt_number FROM customer_visits WHERE receipt_number = any($1)",
+                list(accepted),
+            )
+    told = await _told(system)
+    handed = dict(
+        await system.pools["campaign"].fetch(
+            "SELECT visit_id, extract(epoch FROM sent_at)::float8 FROM campaign_deliveries WHERE sent_at IS NOT NULL"
+        )
+    )
+    since = [(row, accepted[row["receipt_number"]]) for row in rows]
+    return {
+        "points": [told["points", row["id"]] - at for row, at in since],
+        "segment": [told["segment", row["customer_id"]] - at for row, at in since],
+        "message": [handed[row["id"]] - at for row, at in since],
+    }
+
+
+async def _all_sent(system: System, visits: Sequence[UUID]) -> bool:
+    sent = await system.pools["campaign"].fetchval(
+        "SELECT count(*) FROM campaign_deliveries WHERE visit_id = any($1) AND sent_at IS NOT NULL", visits
+    )
+    return int(sent) == len(visits)
+
+
+async def _told(system: System) -> dict[tuple[str, UUID], float]:
+    """When the first word about each visit's points and each guest's segment left, by (what, visit or guest)."""
+    prefix, told = system.config.topic_prefix, dict[tuple[str, UUID], float]()
+    consumer = AIOKafkaConsumer(
+        prefix + "loyalty.events", prefix + "customer.events", bootstrap_servers=system.config.kafka_servers,
+        auto_offset_reset="earliest", group_id=None,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    event = decode(header(record, "ce_type") or "", record.value)
+                    if isinstance(event, PointsEarned):
+                        told.setdefault(("points", event.visit_id), record.timestamp / 1000)
+                    elif isinstance(event, SegmentEntered):
+                        told.setdefault(("segment", event.customer_id), record.timestamp / 1000)
+    finally:
+        await consumer.stop()
+    return told
+
+
+async def _over_http(system: System, seconds: float) -> list[float]:
+    url = f"{demo.api_url(system.config, 'visit')}/visits"
+    bills = [
+        json.dumps(_bill(f"http-{number}", f"0913{number % 5000:07d}")).encode()
+        for number in range(int(seconds * HTTP_PER_SECOND))
+    ]
+    # The first requests of a process make its plans and connections.
+    await post_at_rate(url, {"x-api-key": system.cafe.api_key}, bills[:100], per_second=100)
+    return await post_at_rate(url, {"x-api-key": system.cafe.api_key}, bills[100:], per_second=HTTP_PER_SECOND)
+
+
+PART = Part("latency", measure)
