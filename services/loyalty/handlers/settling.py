@@ -155,7 +155,8 @@ def _is_newer(visit: Visit, other: Visit) -> bool:
     if visit.state == other.state == "corrected":
         assert visit.corrected_at is not None
         assert other.corrected_at is not None
-        return visit.corrected_at > other.corrected_at
+        # Of two at one moment the visit service has chosen, and says the one that stands last.
+        return visit.corrected_at >= other.corrected_at
     return _RANK[visit.state] > _RANK[other.state]
 
 
