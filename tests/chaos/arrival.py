@@ -21,7 +21,7 @@ from tests.chaos.snapshot import Snapshot, assert_nothing_parked, assert_same_bi
 PERMUTATIONS = 1_000
 QUICK_SECONDS = 30.0
 # Cafes whose records arrive at the same time, and so share batches.
-AT_ONCE = 25
+AT_ONCE, QUICK_AT_ONCE = 25, 5
 LARGEST_BATCH = 150
 PHONES = {guest: phone(guest) for guest in range(GUESTS)}
 MOST_LINES = 40
@@ -57,8 +57,9 @@ async def arrive(house: House, seed: int, most: int, seconds: float | None = Non
     sent = history(dice, now())
     expected = await plain_order(house, sent)
     started, done, delivered = time.monotonic(), 0, 0
+    at_once = AT_ONCE if seconds is None else QUICK_AT_ONCE
     while done < most and (seconds is None or time.monotonic() - started < seconds):
-        cafes = [await open_cafe(house, an_order(dice, sent)) for _ in range(min(AT_ONCE, most - done))]
+        cafes = [await open_cafe(house, an_order(dice, sent)) for _ in range(min(at_once, most - done))]
         await deliver(house, dice, cafes)
         for cafe in cafes:
             found = expected.differences(await snapshot(house, cafe.cafe_id, PHONES, phone(TWIN)))

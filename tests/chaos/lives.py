@@ -78,6 +78,13 @@ class Life(RuleBasedStateMachine):
         events = [self.recorded(now, *bill, link=link) for bill in bills]
         self.take_bills(events, events * (2 if again else 1))
 
+    @rule(money=MONEY)
+    def buy(self, money: int) -> None:
+        """The plainest visit."""
+        now = self.begin("visits")
+        event = self.recorded(now, 0, money, False, 0, link=False)
+        self.take_bills([event], [event])
+
     @precondition(lambda self: self.events)
     @rule(pick=PICK, money=MONEY, moved=st.sampled_from([0, 0, 0, -300, -20, 20]), stale=st.booleans())
     def correct(self, pick: int, money: int, moved: int, stale: bool) -> None:
@@ -90,6 +97,12 @@ class Life(RuleBasedStateMachine):
         corrected_at = newest - timedelta(seconds=1) if is_old and newest else now
         event = self.corrected(old, at, Decimal(money), corrected_at)
         self.take_bills([] if is_old or old.visit_id in self.voided else [event], [event])
+
+    @precondition(lambda self: self.events)
+    @rule(pick=PICK, moved=st.sampled_from([-300, -20, -3, 3, 20]))
+    def move(self, pick: int, moved: int) -> None:
+        """The right sum under a wrong day."""
+        self.correct(pick, int(self.pick_event(pick).final_amount), moved, stale=False)
 
     @precondition(lambda self: self.events)
     @rule(pick=PICK)
@@ -178,8 +191,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize(choice=st.sampled_from(PROGRAMS))
     def open_with(self, choice: dict[str, Any]) -> None:
-        """The cafe chooses its rules before its first guest."""
+        """The cafe chose its rules a year ago, so that late visits too are of their time."""
         self.publish_rules(choice, None)
+        self.desk.clock.tick(timedelta(days=365))
 
     @rule(choice=st.sampled_from(PROGRAMS), later=st.sampled_from([0, 0, 1, 24, 24 * 15]))
     def publish(self, choice: dict[str, Any], later: int) -> None:
