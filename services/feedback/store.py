@@ -37,6 +37,7 @@ JOIN visits v USING (cafe_id, visit_id)
 ORDER BY t.cafe_id, t.visit_id
 ON CONFLICT DO NOTHING
 """
+# Of two corrections at one moment the visit service has chosen, and says the one that stands last.
 CORRECT_VISITS = """
 INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, corrected_at)
 SELECT *
@@ -46,7 +47,7 @@ ORDER BY cafe_id, visit_id
 ON CONFLICT (cafe_id, visit_id) DO UPDATE
 SET customer_id = excluded.customer_id, visit_at = excluded.visit_at, final_amount = excluded.final_amount,
     currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at
-WHERE kept.corrected_at IS NULL OR kept.corrected_at < excluded.corrected_at
+WHERE kept.corrected_at IS NULL OR kept.corrected_at <= excluded.corrected_at
 """
 # The guest that a corrected visit now belongs to is the one who may use its link.
 MOVE_LINKS = """

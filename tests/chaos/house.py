@@ -28,6 +28,7 @@ from tests.support import Databases
 PARTITIONS = 3
 LARGEST_BATCH = 40
 COMES_AGAIN = 0.2
+LOOKS_FOR_NEWS = 0.3
 
 TAKE_OUTBOX = "DELETE FROM crm.outbox RETURNING id, topic, key, headers, payload"
 Queue = tuple[str, str, int]
@@ -42,6 +43,7 @@ class House:
     consumers: Mapping[str, Consumer]
     dice: random.Random
     queues: dict[Queue, deque[FakeRecord]] = field(default_factory=dict)
+    largest_batch: int = LARGEST_BATCH
 
     async def make_cafe(self) -> tuple[UUID, str]:
         """A new cafe that everybody knows, and its till's key."""
@@ -67,15 +69,17 @@ class House:
 
     async def settle(self) -> None:
         """Lets everything that waits happen, until nothing waits."""
-        while await self.relay() or any(self.queues.values()):
+        while True:
             waiting = [queue for queue, records in self.queues.items() if records]
+            if (not waiting or self.dice.random() < LOOKS_FOR_NEWS) and not await self.relay() and not waiting:
+                return
             if waiting:
                 await self.deliver(self.dice.choice(waiting))
 
     async def deliver(self, queue: Queue) -> None:
         """Gives one service some of what waits in one partition; now and then it comes again later."""
         waiting = self.queues[queue]
-        batch = [waiting.popleft() for _ in range(min(len(waiting), self.dice.randint(1, LARGEST_BATCH)))]
+        batch = [waiting.popleft() for _ in range(min(len(waiting), self.dice.randint(1, self.largest_batch)))]
         await self.consumers[queue[0]].handle(batch)
         if self.dice.random() < COMES_AGAIN:
             await self.consumers[queue[0]].handle(batch)

@@ -105,6 +105,17 @@ async def test_visit_is_the_same_in_any_order_of_its_events(pool: Pool) -> None:
     assert set(states) == {(Decimal("300000.00"), "4", hour, hour, hour, True)}
 
 
+@pytest.mark.parametrize("batched", [True, False])
+async def test_of_two_corrections_at_one_moment_the_last_said_stands(pool: Pool, batched: bool) -> None:
+    visit = recorded()
+    first, last = corrected(visit, final_amount=Decimal(1)), corrected(visit, final_amount=Decimal(2))
+    await react(pool, visit)
+    for batch in [[first, last]] if batched else [[first], [last]]:
+        async with transaction(pool) as conn:
+            await handlers.on_visit_corrected(conn, batch)
+    assert await pool.fetchval("SELECT final_amount FROM visits WHERE visit_id = $1", visit.visit_id) == 2
+
+
 async def test_same_visit_twice_in_a_batch_is_one_visit(pool: Pool) -> None:
     visit = recorded()
     await visits(pool, visit, visit)

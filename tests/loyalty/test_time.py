@@ -19,6 +19,7 @@ from tests.loyalty.examples import (
     NOON,
     OTHER_CAFE,
     cafe_changed,
+    corrected,
     guest_number,
     recorded,
     visit_number,
@@ -77,6 +78,17 @@ async def test_void_of_a_lapsed_visit_leaves_a_debt_not_a_gap(pool, clock) -> No
     await periodic.expire_points(pool)
     await books.take_in(pool, voided(1))
     assert (await books.ending(pool)).balance == -100
+
+
+@pytest.mark.parametrize("toman", [100_000, 40_000, 130_000])
+async def test_points_of_a_visit_moved_by_a_correction_lapse_by_its_true_day(pool, clock, toman: int) -> None:
+    await publish(pool, LAPSING)
+    clock.moment = NOON + 9 * DAY
+    await books.take_in(pool, recorded(1, 100_000, NOON + 8 * DAY))
+    await books.take_in(pool, corrected(1, toman, NOON))
+    clock.moment = NOON + 10 * DAY
+    assert await until_done(periodic.expire_points, pool) == 1
+    assert (await books.ending(pool)).balance == 0
 
 
 # --- tiers

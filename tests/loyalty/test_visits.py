@@ -126,6 +126,15 @@ async def test_last_correction_wins_whenever_it_arrives(pool) -> None:
     assert (await books.ending(pool)).balance == 300
 
 
+@pytest.mark.parametrize("batched", [True, False])
+async def test_of_two_corrections_at_one_moment_the_last_said_stands(pool, batched: bool) -> None:
+    first, last = corrected(1, 300_000), corrected(1, 200_000)
+    await books.take_in(pool, recorded(1, 100_000))
+    for batch in [[first, last]] if batched else [[first], [last]]:
+        await books.take_in(pool, *batch)
+    assert (await books.ending(pool)).balance == 200
+
+
 async def test_void_is_final_even_before_the_visit(pool) -> None:
     await books.take_in(pool, voided(1, 185_000))
     await books.take_in(pool, recorded(1, 185_000), corrected(1, 200_000))

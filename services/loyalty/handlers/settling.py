@@ -79,7 +79,7 @@ NO_SPENDING = Spending()
 
 def lots_needed(counted: Tally, wishes: Spending) -> set[UUID] | None:
     """Which lots to load beside those that hold something; None when none at all, as for a purchase and no debt."""
-    lots = {change.after.visit.visit_id for change in counted.changes if change.before and change.points}
+    lots = {change.after.visit.visit_id for change in counted.changes if change.before}
     redeemed = [ask.known for ask in wishes.asked if ask.known] + list(wishes.returned)
     lots |= {lot_id for redemption in redeemed for lot_id, _ in redemption.drawn}
     return lots if lots or wishes.asked or wishes.returned or counted.account.balance < 0 else None
@@ -155,7 +155,8 @@ def _is_newer(visit: Visit, other: Visit) -> bool:
     if visit.state == other.state == "corrected":
         assert visit.corrected_at is not None
         assert other.corrected_at is not None
-        return visit.corrected_at > other.corrected_at
+        # Of two at one moment the visit service has chosen, and says the one that stands last.
+        return visit.corrected_at >= other.corrected_at
     return _RANK[visit.state] > _RANK[other.state]
 
 
@@ -163,8 +164,11 @@ def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list
     after, drafts, debt_id = held, [], counted.account.customer_id
     for change in counted.changes:
         visit = change.after.visit
+        expires_at = _expiry(counted.plan, visit)
+        # Another moment, or other rules of that moment: the points lapse as if it had been so from the beginning.
+        after = lots.date(after, visit.visit_id, visit.occurred_at, expires_at)
         if change.points > 0:
-            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, _expiry(counted.plan, visit))
+            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, expires_at)
             after = lots.add(after, gained, debt_id, visit.occurred_at)
         elif change.points < 0:
             after = lots.shrink(after, visit.visit_id, -change.points, debt_id, visit.occurred_at)

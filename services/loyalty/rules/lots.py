@@ -33,6 +33,12 @@ def add(lots: Lots, gained: Lot, debt_id: UUID, moment: datetime) -> dict[UUID, 
     return after
 
 
+def date(lots: Lots, lot_id: UUID, earned_at: datetime, expires_at: datetime | None) -> Lots:
+    """The lots with these dates for one of them, if it is there."""
+    lot = lots.get(lot_id)
+    return lots if lot is None else {**lots, lot_id: replace(lot, earned_at=earned_at, expires_at=expires_at)}
+
+
 def shrink(lots: Lots, lot_id: UUID, points: int, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
     """The lots after `points` of an earning were taken back: from its own lot, then from the others, then as debt."""
     after, drawn = _draw(lots, points, (lot_id, *_by_expiry(lots)))

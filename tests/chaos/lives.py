@@ -1,0 +1,392 @@
+"""The steps of a life, each done by loyalty and told to the model, and what must hold after every one."""
+
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any, ClassVar
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from services.loyalty.handlers import adjustments, redemptions
+from services.loyalty.models.accounts import Adjustment, Redemption
+from services.loyalty.models.http import ProgramRules
+from shared import db
+from shared.clock import new_id
+from shared.errors import Rejected
+from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
+from tests.chaos.desk import START, Desk
+from tests.chaos.model import Bill, Model, Rules, Tiers
+
+TEHRAN = ZoneInfo("Asia/Tehran")
+EVER = datetime(1970, 1, 1, tzinfo=START.tzinfo)
+STEEP: Tiers = (("bronze", 0, Fraction(1)), ("gold", 900, Fraction(5, 2)))
+PROGRAMS: tuple[dict[str, Any], ...] = (
+    {},
+    {"lapse_days": 30},
+    {"lapse_days": 5, "forgives": True},
+    {"lapse_days": 365, "earn_per_toman": 500, "approval_above": 100},
+    {"forgives": True, "tiers": STEEP},
+)
+PICK = st.integers(0, 99)
+MONEY = st.integers(0, 1_500_000)
+DAYS_AGO = st.one_of(st.just(0), st.integers(0, 40), st.integers(0, 500))
+BILLS = st.lists(
+    st.tuples(DAYS_AGO, MONEY, st.booleans(), st.sampled_from([0, 0, 0, 1, 50, 700])), min_size=1, max_size=3
+)
+WAYS = st.sampled_from(["earned_bonus", "earned_birthday", "adjustment_add", "adjustment_subtract"])
+WAIT = st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=10), timedelta(days=200)])
+
+
+class Life(RuleBasedStateMachine):
+    """One guest in a cafe of their own. `desk` is given by a subclass."""
+
+    desk: ClassVar[Desk]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cafe_id, self.guest = new_id(), new_id()
+        self.author, self.other = new_id(), new_id()
+        self.model = Model([Rules(EVER)])
+        self.events: dict[UUID, VisitEvent] = {}
+        self.voided: set[UUID] = set()
+        self.redemptions: dict[UUID, str] = {}
+        self.spent_at: dict[UUID, list[UUID]] = {}
+        self.pending: list[Adjustment] = []
+        self.version = 0
+        self.balance = 0
+        self.numbers = 0
+        self.desk.clock.moment = START
+        self.desk.do(self.desk.open(self.cafe_id, self.guest, [self.author, self.other]))
+
+    def new_name(self) -> UUID:
+        self.numbers += 1
+        return uuid5(self.cafe_id, str(self.numbers))
+
+    def begin(self, what: str) -> datetime:
+        self.desk.counts[what] += 1
+        return self.desk.clock.tick()
+
+    # --- visits
+
+    @rule(bills=BILLS, again=st.booleans(), link=st.booleans())
+    def come(self, bills: list[tuple[int, int, bool, int]], again: bool, link: bool) -> None:
+        """Visits of today or told late, in one batch, perhaps twice; some spend points, some name what was spent."""
+        now = self.begin("visits")
+        events = [self.recorded(now, *bill, link=link) for bill in bills]
+        self.take_bills(events, events * (2 if again else 1))
+
+    @rule(money=MONEY)
+    def buy(self, money: int) -> None:
+        """The plainest visit."""
+        now = self.begin("visits")
+        event = self.recorded(now, 0, money, False, 0, link=False)
+        self.take_bills([event], [event])
+
+    @precondition(lambda self: self.events)
+    @rule(pick=PICK, money=MONEY, moved=st.sampled_from([0, 0, 0, -300, -20, 20]), stale=st.booleans())
+    def correct(self, pick: int, money: int, moved: int, stale: bool) -> None:
+        """Another sum, perhaps another day; an older correction than the one that stands changes nothing."""
+        now = self.begin("corrections")
+        old = self.pick_event(pick)
+        at = min(old.occurred_at + timedelta(days=moved), now.replace(microsecond=old.occurred_at.microsecond))
+        newest = old.corrected_at if isinstance(old, VisitCorrected) else None
+        is_old = stale and newest is not None
+        corrected_at = newest - timedelta(seconds=1) if is_old and newest else now
+        event = self.corrected(old, at, Decimal(money), corrected_at)
+        self.take_bills([] if is_old or old.visit_id in self.voided else [event], [event])
+
+    @precondition(lambda self: self.events)
+    @rule(pick=PICK, moved=st.sampled_from([-300, -20, -3, 3, 20]))
+    def move(self, pick: int, moved: int) -> None:
+        """The right sum under a wrong day."""
+        self.correct(pick, int(self.pick_event(pick).final_amount), moved, stale=False)
+
+    @precondition(lambda self: self.events)
+    @rule(pick=PICK)
+    def void(self, pick: int) -> None:
+        """A visit that never was; what it spent comes back."""
+        now = self.begin("voids")
+        old = self.pick_event(pick)
+        event = VisitVoided(**about(old), final_amount=old.final_amount, currency_unit=old.currency_unit, voided_at=now)
+        self.voided.add(old.visit_id)
+        self.model.bills[old.visit_id] = Bill(old.occurred_at, (old.device_id, old.receipt_number), Fraction(0), True)
+        self.take_bills([], [event])
+
+    @precondition(lambda self: self.events)
+    @rule(pick=PICK)
+    def repeat(self, pick: int) -> None:
+        """What is known comes again."""
+        self.begin("repeats")
+        self.take_bills([], [self.pick_event(pick)])
+
+    # --- points
+
+    @rule(points=st.sampled_from([1, 100, 2_000]), again=st.booleans())
+    def redeem(self, points: int, again: bool) -> None:
+        """Spends points, once however often it is asked for; more than there are is refused."""
+        now = self.begin("redemptions")
+        wanted = Redemption(
+            redemption_id=self.new_name(), cafe_id=self.cafe_id, customer_id=self.guest, kind="discount",
+            points=points, state="completed", created_at=now,
+        )  # fmt: skip
+        expected = self.model.balance >= points
+        for _ in range(2 if again else 1):
+            self.ask(self.as_service(redemptions.redeem, wanted, new_id()), is_done=expected)
+        if expected:
+            self.model.spend(wanted.redemption_id, points)
+            self.redemptions[wanted.redemption_id] = "completed"
+            self.model.tier = self.model.tier_at(now)
+
+    @precondition(lambda self: self.redemptions)
+    @rule(pick=PICK)
+    def reverse(self, pick: int) -> None:
+        """Gives points back, once."""
+        now = self.begin("reversals")
+        name = list(self.redemptions)[pick % len(self.redemptions)]
+        possible = self.redemptions[name] != "refused"
+        self.ask(self.as_service(redemptions.reverse, self.cafe_id, name, new_id()), is_done=possible)
+        if self.redemptions[name] == "completed":
+            self.give_back(name, now)
+            self.model.tier = self.model.tier_at(now)
+
+    @rule(way=WAYS, points=st.sampled_from([1, 99, 101, 1_001]))
+    def adjust(self, way: Any, points: int) -> None:
+        """Points by hand, at once or once another manager agrees."""
+        now = self.begin("adjustments")
+        wanted = Adjustment(
+            adjustment_id=self.new_name(), cafe_id=self.cafe_id, customer_id=self.guest, type=way, points=points,
+            reason=None, state="pending", created_by=self.author, created_at=now,
+        )  # fmt: skip
+        if points > self.model.in_force(now).approval_above:
+            self.ask(self.as_staff(self.author, adjustments.adjust, wanted, new_id()), is_done=True)
+            self.pending.append(wanted)
+        else:
+            expected = self.is_possible(wanted)
+            self.ask(self.as_staff(self.author, adjustments.adjust, wanted, new_id()), is_done=expected)
+            if expected:
+                self.post(wanted, now)
+
+    @precondition(lambda self: self.pending)
+    @rule(pick=PICK, approve=st.booleans(), alone=st.booleans())
+    def decide(self, pick: int, approve: bool, alone: bool) -> None:
+        """The word of a second manager; the author's own is refused."""
+        now = self.begin("decisions")
+        wanted = self.pending[pick % len(self.pending)]
+        decider = self.author if alone else self.other
+        expected = not alone and (not approve or self.is_possible(wanted))
+        answer = self.as_staff(
+            decider, adjustments.decide, self.cafe_id, wanted.adjustment_id, decider, approve=approve,
+            correlation_id=new_id(),
+        )  # fmt: skip
+        self.ask(answer, is_done=expected)
+        if expected:
+            self.pending.remove(wanted)
+            if approve:
+                self.post(wanted, now)
+
+    # --- time and rules
+
+    @initialize(choice=st.sampled_from(PROGRAMS))
+    def open_with(self, choice: dict[str, Any]) -> None:
+        """The cafe chose its rules a year ago, so that late visits too are of their time."""
+        self.publish_rules(choice, None)
+        self.desk.clock.tick(timedelta(days=365))
+
+    @rule(choice=st.sampled_from(PROGRAMS), later=st.sampled_from([0, 0, 1, 24, 24 * 15]))
+    def publish(self, choice: dict[str, Any], later: int) -> None:
+        """New rules, from now or from some half hour on."""
+        now = self.begin("programs")
+        since = now + timedelta(hours=later, minutes=30) if later else None
+        if (since or now) > self.model.rules[-1].since:
+            self.publish_rules(choice, since)
+
+    @rule(how_long=WAIT)
+    def wait(self, how_long: timedelta) -> None:
+        """Time passes and nobody looks: what lapses now can still be spent."""
+        self.desk.clock.tick(how_long)
+
+    @rule(how_long=WAIT, order=st.permutations(["expire", "end tiers", "recount"]))
+    def night(self, how_long: timedelta, order: list[str]) -> None:
+        """Time passes and the jobs run, in any order."""
+        self.begin("nights")
+        now = self.desk.clock.tick(how_long + timedelta(minutes=2))
+        while any(timedelta(0) <= now - rules.since <= timedelta(minutes=1) for rules in self.model.rules):
+            now = self.desk.clock.tick(timedelta(minutes=2))
+        for job in order:
+            self.desk.do(self.desk.run_job(job))
+            if job == "expire":
+                self.model.lapse(now)
+            if job == "recount" and self.recount_at is not None and self.recount_at <= now:
+                self.model.take_bills({}, now)
+                self.model.forgive(self.new_name(), now)
+                self.recount_at = min((r.since for r in self.model.rules if r.since > now), default=None)
+        self.model.tier = self.model.tier_at(now)
+
+    recount_at: datetime | None = None
+
+    # --- what must hold
+
+    @invariant()
+    def books_agree(self) -> None:
+        """Loyalty, its ledger, its lots, the others' events and the model say the same."""
+        seen = self.desk.do(self.desk.look(self.cafe_id, self.version))
+        account, model = seen.account, self.model
+        bills = model.standing()
+        days = sorted(bill.at.astimezone(TEHRAN).date() for bill in bills)
+        found = {name: account[name] for name in account.keys() if name != "account_version"}  # noqa: SIM118
+        wanted = {
+            "points_earned": model.earned,
+            "points_redeemed": model.redeemed,
+            "points_expired": model.lapsed,
+            "current_points": model.balance,
+            "points_owed": max(0, -model.balance),
+            "tier_level": model.tier,
+            "total_visits": len(bills),
+            "lifetime_spent": sum((cents(bill.toman) for bill in bills), Decimal(0)),
+            "first_visit_date": days[0] if days else None,
+            "last_visit_date": days[-1] if days else None,
+            "ledger": model.balance,
+            "lots": model.balance,
+            "of_visits": sum(model.points.values()),
+        }
+        differing = [
+            f"{name} is {found[name]}, must be {wanted[name]}" for name in wanted if found[name] != wanted[name]
+        ]
+        assert not differing, "; ".join(differing)
+        for _, change, balance_after in seen.rows:
+            self.balance += change
+            assert balance_after == self.balance, "balance_after does not follow from the row before"
+        assert seen.told == seen.rows, "the others were told something else than the ledger's rows"
+        assert seen.tier_told in (None, model.tier), f"the others were told {seen.tier_told}, the tier is {model.tier}"
+        self.version = account["account_version"]
+
+    # --- helpers
+
+    def pick_event(self, pick: int) -> VisitEvent:
+        return list(self.events.values())[pick % len(self.events)]
+
+    def recorded(
+        self, now: datetime, days_ago: int, money: int, in_rial: bool, redeem: int, *, link: bool
+    ) -> VisitRecorded:
+        visit_id = self.new_name()
+        # No two visits at one moment: which of two lots of one moment is spent first is nobody's business.
+        at = (now - timedelta(days=days_ago)).replace(microsecond=self.numbers)
+        open_ones = [name for name, state in self.redemptions.items() if state == "completed" and self.is_free(name)]
+        named = open_ones[0] if link and redeem and open_ones else None
+        return VisitRecorded(
+            cafe_id=self.cafe_id, customer_id=self.guest, visit_id=visit_id, occurred_at=min(at, now), device_id="till",
+            receipt_number=f"{self.numbers:05}", final_amount=Decimal(money), total_amount=Decimal(money),
+            discount_amount=Decimal(0), currency_unit="IRR" if in_rial else "IRT", points_to_redeem=redeem,
+            redemption_id=named,
+        )  # fmt: skip
+
+    def corrected(self, old: VisitEvent, at: datetime, money: Decimal, corrected_at: datetime) -> VisitCorrected:
+        return VisitCorrected(
+            **(about(old) | {"occurred_at": at}), final_amount=money, total_amount=money, discount_amount=Decimal(0),
+            currency_unit="IRT", previous_final_amount=old.final_amount, previous_currency_unit=old.currency_unit,
+            previous_occurred_at=old.occurred_at, first_visit_at=at, last_visit_at=at, corrected_at=corrected_at,
+        )  # fmt: skip
+
+    def take_bills(self, fresh: list[Any], batch: list[Any]) -> None:
+        """Hands the batch to loyalty, and what is new in it to the model."""
+        self.desk.do(self.desk.take_in(batch))
+        now = self.desk.clock()
+        self.events |= {event.visit_id: event for event in fresh}
+        changes = self.model.take_bills({event.visit_id: bill_of(event) for event in fresh}, now)
+        for event in fresh:
+            if isinstance(event, VisitRecorded) and event.points_to_redeem:
+                self.redeem_at_visit(event, changes[event.visit_id])
+        for event in batch:
+            if isinstance(event, VisitVoided):
+                for name in self.spent_at.pop(event.visit_id, []):
+                    if self.redemptions[name] == "completed":
+                        self.give_back(name, now)
+        self.model.forgive(self.new_name(), now)
+
+    def redeem_at_visit(self, event: VisitRecorded, own: int) -> None:
+        name = event.redemption_id or event.visit_id
+        if event.redemption_id and not self.is_free(name):
+            return
+        if not event.redemption_id:
+            enough = self.model.balance - own >= event.points_to_redeem
+            self.redemptions[name] = "completed" if enough else "refused"
+            if not enough:
+                return
+            self.model.spend(name, event.points_to_redeem)
+        self.spent_at.setdefault(event.visit_id, []).append(name)
+
+    def is_free(self, name: UUID) -> bool:
+        return all(name not in names for names in self.spent_at.values())
+
+    def give_back(self, name: UUID, now: datetime) -> None:
+        self.model.give_back(name, now)
+        self.redemptions[name] = "reversed"
+
+    def is_possible(self, wanted: Adjustment) -> bool:
+        return wanted.type != "adjustment_subtract" or self.model.balance >= wanted.points
+
+    def post(self, wanted: Adjustment, now: datetime) -> None:
+        if wanted.type == "adjustment_subtract":
+            self.model.take(wanted.points)
+        else:
+            self.model.give(wanted.adjustment_id, wanted.points, now)
+        self.model.tier = self.model.tier_at(now)
+
+    def publish_rules(self, choice: dict[str, Any], since: datetime | None) -> None:
+        rules = Rules(since or self.desk.clock(), **choice)
+        self.desk.do(self.desk.publish(self.cafe_id, self.author, published(rules), since))
+        self.model.rules.append(rules)
+        self.recount_at = min(self.recount_at or rules.since, rules.since)
+
+    def ask(self, asked: Any, *, is_done: bool) -> None:
+        """Asks for something that is to be done, or to be refused."""
+        refusal = None
+        try:
+            self.desk.do(asked)
+        except Rejected as why:
+            refusal = why.code
+        assert (refusal is None) == is_done, f"refused as {refusal}" if refusal else "done, but must be refused"
+
+    async def as_service(self, handler: Any, *asked: Any) -> None:
+        async with db.transaction(self.desk.pool) as conn:
+            await handler(conn, *asked)
+
+    async def as_staff(self, user: UUID, handler: Any, *asked: Any, **named: Any) -> None:
+        async with db.staff_transaction(self.desk.pool, user) as conn:
+            await handler(conn, *asked, **named)
+
+
+def about(event: VisitEvent) -> dict[str, Any]:
+    """What every event of a visit says of it."""
+    names = ("cafe_id", "customer_id", "visit_id", "occurred_at", "device_id", "receipt_number")
+    return {name: getattr(event, name) for name in names}
+
+
+def bill_of(event: VisitEvent) -> Bill:
+    """A visit for the model."""
+    toman = Fraction(event.final_amount) / (1 if event.currency_unit == "IRT" else 10)
+    return Bill(event.occurred_at, (event.device_id, event.receipt_number), toman)
+
+
+def cents(toman: Fraction) -> Decimal:
+    """As the account shows a sum: in hundredths."""
+    exact = Decimal(toman.numerator) / toman.denominator
+    return exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def published(rules: Rules) -> ProgramRules:
+    """The rules as a manager publishes them."""
+    tiers = [{"tier": name, "threshold": least, "multiplier": str(float(by))} for name, least, by in rules.tiers]
+    return ProgramRules.model_validate(
+        {
+            "earn_per_toman": rules.earn_per_toman,
+            "tiers": tiers,
+            "tier_period": "jalali_year",
+            "points_expire_days": rules.lapse_days,
+            "negative_balance": "forgive_after_refund" if rules.forgives else "allow_after_refund",
+            "approval_above": rules.approval_above,
+        }
+    )

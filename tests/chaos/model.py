@@ -1,0 +1,204 @@
+"""A guest's account by the published rules alone, from the plain list of what happened.
+
+Points and tiers: README, "Connect a till". Points lapse so many days after the visit or the gift, by the rules of that
+moment. Spending takes first what lapses first. Points taken back come out of the visit's own, then out of the others,
+then become a debt, which whatever comes in pays first. Points given back return to where they came from if they still
+count there, and never lapse otherwise.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from math import floor
+
+from deploy.demo.books import jalali_year
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+Tiers = tuple[tuple[str, int, Fraction], ...]
+TIERS: Tiers = (
+    ("bronze", 0, Fraction(1)),
+    ("silver", 500, Fraction(6, 5)),
+    ("gold", 1500, Fraction(3, 2)),
+    ("platinum", 3000, Fraction(2)),
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One version of a cafe's rules, in force from `since` on."""
+
+    since: datetime
+    earn_per_toman: int = 1000
+    tiers: Tiers = TIERS
+    lapse_days: int | None = None
+    forgives: bool = False
+    approval_above: int = 1000
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A visit as it stands now; `order` decides between visits of one moment."""
+
+    at: datetime
+    order: tuple[str, str]
+    toman: Fraction
+    is_void: bool = False
+
+
+@dataclass
+class Lot:
+    """Points that came together. `room` is what was spent or lapsed of them and still counts as theirs."""
+
+    at: datetime
+    lapses: datetime
+    left: int = 0
+    room: int = 0
+
+
+@dataclass
+class Model:
+    """One guest. Amounts of points are whole; `tier` is as of the last time anything touched the account."""
+
+    rules: list[Rules]
+    bills: dict[Hashable, Bill] = field(default_factory=dict)
+    points: dict[Hashable, int] = field(default_factory=dict)
+    lots: dict[Hashable, Lot] = field(default_factory=dict)
+    spent: dict[Hashable, list[tuple[Hashable, int]]] = field(default_factory=dict)
+    debt: int = 0
+    earned: int = 0
+    redeemed: int = 0
+    lapsed: int = 0
+    tier: str = "bronze"
+
+    @property
+    def balance(self) -> int:
+        """What the guest can spend, or owes."""
+        return sum(lot.left for lot in self.lots.values()) - self.debt
+
+    def in_force(self, moment: datetime) -> Rules:
+        """The rules of a moment."""
+        return [each for each in self.rules if each.since <= moment][-1]
+
+    def standing(self) -> list[Bill]:
+        """The bills that count."""
+        return [bill for bill in self.bills.values() if not bill.is_void]
+
+    def tier_at(self, moment: datetime) -> str:
+        """The tier of whoever buys nothing more."""
+        by_year = self._count()[1]
+        return self._held(self.in_force(moment), by_year, jalali_year(moment))[0]
+
+    def take_bills(self, news: dict[Hashable, Bill], now: datetime) -> dict[Hashable, int]:
+        """Counts everything anew with these bills; by bill, how many points more it is worth than before."""
+        self.bills |= news
+        counted = self._count()[0]
+        changes = {}
+        for name, bill in sorted(self.bills.items(), key=lambda each: (each[1].at, each[1].order)):
+            changes[name] = counted.get(name, 0) - self.points.get(name, 0)
+            self._date(name, bill)
+            if changes[name] > 0:
+                self.gain(name, changes[name], bill.at, self._lapses(bill.at))
+            elif changes[name] < 0:
+                self._take_back(name, -changes[name])
+        self.points = counted
+        self.tier = self.tier_at(now)
+        return changes
+
+    def forgive(self, name: Hashable, now: datetime) -> None:
+        """Lets a debt go where the rules say so."""
+        if self.balance < 0 and self.in_force(now).forgives:
+            self.gain(name, -self.balance, now, NEVER)
+
+    def gain(self, name: Hashable, points: int, at: datetime, lapses: datetime) -> None:
+        """Points come in."""
+        self.earned += points
+        self._put(name, points, at, lapses)
+
+    def give(self, name: Hashable, points: int, now: datetime) -> None:
+        """A gift."""
+        self.gain(name, points, now, self._lapses(now))
+
+    def take(self, points: int) -> None:
+        """Taken by hand."""
+        self.earned -= points
+        self._draw(points, self._first_to_lapse())
+
+    def spend(self, name: Hashable, points: int) -> None:
+        """Redeems points that are there."""
+        self.redeemed += points
+        self.spent[name] = self._draw(points, self._first_to_lapse())
+
+    def give_back(self, name: Hashable, now: datetime) -> None:
+        """Undoes a redemption."""
+        over = 0
+        for source, points in self.spent.pop(name):
+            self.redeemed -= points
+            fits = min(points, self.lots[source].room)
+            self.lots[source].room -= fits
+            self._put(source, fits, self.lots[source].at, self.lots[source].lapses)
+            over += points - fits
+        if over:
+            self._put((name, "over"), over, now, NEVER)
+
+    def lapse(self, now: datetime) -> None:
+        """Takes what is over."""
+        for lot in self.lots.values():
+            if lot.lapses <= now:
+                self.lapsed += lot.left
+                lot.left, lot.room = 0, lot.room + lot.left
+
+    def _count(self) -> tuple[dict[Hashable, int], dict[int, int]]:
+        points: dict[Hashable, int] = {}
+        by_year: dict[int, int] = defaultdict(int)
+        for name, bill in sorted(self.bills.items(), key=lambda each: (each[1].at, each[1].order)):
+            if bill.is_void:
+                continue
+            rules, year = self.in_force(bill.at), jalali_year(bill.at)
+            factor = self._held(rules, by_year, year)[2]
+            points[name] = floor(bill.toman * factor / rules.earn_per_toman)
+            by_year[year] += points[name]
+        return points, by_year
+
+    def _held(self, rules: Rules, by_year: dict[int, int], year: int) -> tuple[str, int, Fraction]:
+        best = max(by_year.get(year, 0), by_year.get(year - 1, 0))
+        return [tier for tier in rules.tiers if tier[1] <= best][-1]
+
+    def _lapses(self, at: datetime) -> datetime:
+        days = self.in_force(at).lapse_days
+        return at + timedelta(days=days) if days else NEVER
+
+    def _date(self, name: Hashable, bill: Bill) -> None:
+        if name in self.lots and not bill.is_void:
+            self.lots[name].at, self.lots[name].lapses = bill.at, self._lapses(bill.at)
+
+    def _put(self, name: Hashable, points: int, at: datetime, lapses: datetime) -> None:
+        lot = self.lots.setdefault(name, Lot(at, lapses))
+        paid = min(self.debt, points)
+        self.debt -= paid
+        lot.left, lot.room = lot.left + points - paid, lot.room + paid
+
+    def _take_back(self, name: Hashable, points: int) -> None:
+        self.earned -= points
+        own = self.lots[name]
+        of_own = min(points, own.left)
+        own.left -= of_own
+        rest = points - of_own
+        # What others pay for is no longer to be given back here.
+        own.room -= min(rest, own.room)
+        self.debt += rest - sum(taken for _, taken in self._draw(rest, self._first_to_lapse()))
+
+    def _first_to_lapse(self) -> list[Hashable]:
+        return sorted(self.lots, key=lambda name: (self.lots[name].lapses, self.lots[name].at))
+
+    def _draw(self, points: int, order: Iterable[Hashable]) -> list[tuple[Hashable, int]]:
+        drawn = []
+        for name in order:
+            taken = min(points, self.lots[name].left)
+            if taken:
+                self.lots[name].left -= taken
+                self.lots[name].room += taken
+                points -= taken
+                drawn.append((name, taken))
+        return drawn
