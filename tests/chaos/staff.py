@@ -35,6 +35,9 @@ class Staff:
         """Works until cancelled."""
         async with httpx2.AsyncClient(timeout=20, trust_env=False) as client, asyncio.TaskGroup() as desks:
             await self._sign_in(client)
+            while not self.token:
+                await asyncio.sleep(EVERY_SECONDS)
+                await self._sign_in(client)
             for service, work in self._work().items():
                 desks.create_task(self._repeat(client, service, *work))
             desks.create_task(self._sign_in_again(client))
@@ -71,13 +74,15 @@ class Staff:
     async def _ask(
         self, client: httpx2.AsyncClient, service: str, path: str, body: dict[str, Any]
     ) -> httpx2.Response | None:
-        headers = {"Authorization": f"Bearer {self.token}", "X-Api-Key": self.scene.cafe.api_key}
+        headers = {"X-Api-Key": self.scene.cafe.api_key}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         try:
             answer = await client.post(self.where(service) + path, json=body, headers=headers)
         except httpx2.HTTPError as error:
             self.failed.append(f"{service}: {type(error).__name__}")
             return None
-        if answer.status_code in PUT_OFF or (answer.status_code == 401 and not self.token):
+        if answer.status_code in PUT_OFF:
             self.failed.append(f"{service}: {answer.status_code}")
             return None
         # The guest's first visit may be under way, and what was taken before its answer was cut off is there already.
