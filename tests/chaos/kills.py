@@ -29,7 +29,7 @@ POINTS: dict[str, Sequence[Point]] = {
 }
 AT_ONCE = 3
 # A worker that was killed before is missed by its group for some seconds, and everything waits so long.
-REACHED_WITHIN_SECONDS = 90.0
+REACHED_WITHIN_SECONDS = 180.0
 KILLS_IN_A_RUN = 220
 RANDOM_KILLS_QUICK = 10
 PER_SECOND = 40.0

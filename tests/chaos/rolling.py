@@ -75,8 +75,8 @@ async def _is_ready(client: httpx2.AsyncClient, port: int) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def balanced(world: World, name: str) -> AsyncIterator[tuple[System, dict[str, Balancer]]]:
-    """A system of its own with two replicas of every API and worker, and a balancer before each API. Its processes
+async def balanced(world: World, name: str, twice: Sequence[str]) -> AsyncIterator[tuple[System, dict[str, Balancer]]]:
+    """A system of its own with two replicas of the parts in `twice`, and a balancer before each API. Its processes
     find the identity service behind its balancer, too."""
     balancers = {service: Balancer() for service in SERVICES}
     looking: list[asyncio.Task[None]] = []
@@ -85,14 +85,13 @@ async def balanced(world: World, name: str) -> AsyncIterator[tuple[System, dict[
         for balancer in balancers.values():
             balancer.server = await asyncio.start_server(balancer.take, "127.0.0.1", 0)
         system = await open_system(world, name, CRM_IDENTITY_URL=balancers["identity"].url)
-        second = {part: system.add_replica(part) for part in (*APIS, *WORKERS)}
-        await system.start(*second.values())
+        await system.start(*[system.add_replica(part) for part in twice])
         await system.ready()
         for service, balancer in balancers.items():
-            balancer.replicas = (f"{service}-api", second[f"{service}-api"])
+            balancer.replicas = [part for part in system.parts if part.startswith(f"{service}-api")]
             looking.append(asyncio.create_task(balancer.run(system)))
         async with asyncio.timeout(30):
-            while any(len(balancer.ready) < 2 for balancer in balancers.values()):
+            while any(len(balancer.ready) < len(balancer.replicas) for balancer in balancers.values()):
                 await asyncio.sleep(0.05)
         yield system, balancers
     finally:
@@ -107,30 +106,25 @@ async def balanced(world: World, name: str) -> AsyncIterator[tuple[System, dict[
 
 
 async def roll(world: World) -> str:
-    """One process after the other gets SIGTERM, ends by itself, is started and ready again."""
-    async with balanced(world, "rolling") as (system, balancers), stay(world, system) as scene:
+    """One process after the other gets SIGTERM, ends by itself, is started and ready again: all, or in the quick
+    version those of two APIs and a worker."""
+    few = ("visit-api", "visit-worker", world.dice.choice([name for name in APIS if name != "visit-api"]))
+    parts = few if world.quick else (*APIS, *WORKERS)
+    async with balanced(world, "rolling", parts) as (system, balancers), stay(world, system) as scene:
         urls = [balancers["visit"].url]
         async with (
             load_on(scene, per_second=PER_SECOND, over_http=0.7, urls=urls) as load,
             staff_at_work(scene, lambda service: balancers[service].url) as staff,
         ):
             await load.more(50)
-            names = [name for name in system.started if name != "sms-simulator"]
-            for name in chosen(names, world):
+            names = [name for name in system.started if name.startswith(parts)]
+            for name in names:
                 await restart(system, name)
                 _assert_none_failed(load, staff, name)
         _assert_none_failed(load, staff, "the end")
         await prove(scene, load.acknowledged)
         asked = load.over_http_answered + staff.answered
-    return f"{len(chosen(names, world))} processes restarted, 0 of {asked:,} requests failed"
-
-
-def chosen(names: Sequence[str], world: World) -> Sequence[str]:
-    """All, or in the quick version both replicas of two APIs and of a worker."""
-    if not world.quick:
-        return names
-    kept = ("visit-api", "visit-worker", world.dice.choice([name for name in APIS if name != "visit-api"]))
-    return [name for name in names if name.startswith(kept)]
+    return f"{len(names)} processes restarted, 0 of {asked:,} requests failed"
 
 
 async def restart(system: System, name: str) -> None:

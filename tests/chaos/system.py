@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WORKERS = tuple(f"{service}-worker" for service in SERVICES)
 APIS = tuple(f"{service}-api" for service in SERVICES)
-READY_WITHIN_SECONDS = 90.0
+READY_WITHIN_SECONDS = 180.0
 GONE_WITHIN_SECONDS = 25.0
 
 

@@ -6,7 +6,7 @@ from deploy.engines.engine import Engine
 from shared.crashpoints import Point
 from tests import support
 from tests.chaos.kills import Toll, die_at, kill_some
-from tests.chaos.load import load_on
+from tests.chaos.load import load_on, supply
 from tests.chaos.proof import prove
 from tests.chaos.scenario import World
 from tests.chaos.system import stay
@@ -35,6 +35,14 @@ async def test_everything_acknowledged_is_there_once_after_parts_were_killed(
                 await die_at(scene, DEATHS, toll, print)
                 await kill_some(scene, load, toll)
             await prove(scene, load.acknowledged)
+            for claim, words in (
+                ([*load.acknowledged, supply()[-1]], "acknowledged visits are lost"),
+                (load.acknowledged[1:], "were never handed in"),
+            ):
+                with pytest.raises(AssertionError, match=words):
+                    await prove(scene, claim)
+            with pytest.raises(AssertionError, match="loyalty parked 0 records, must be 1"):
+                await prove(scene, load.acknowledged, parked={"loyalty": 1})
     finally:
         await world.systems.drop()
     assert toll.points == {(part, point) for part, points in DEATHS.items() for point in points}
