@@ -21,7 +21,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
 
-from shared import db, inbox, parked, telemetry
+from shared import db, forgiving, inbox, parked, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool
@@ -78,6 +78,7 @@ class Worker:
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
         config = self.config
+        forgiving.install()
         self.broker = KafkaBroker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
             apply_types=False, graceful_timeout=15,

@@ -13,7 +13,7 @@ from shared.events import pos
 from tests.chaos import fuzz, poison, poisoned_key
 from tests.chaos.payloads import Payload
 from tests.conftest import Kafka
-from tests.shared.records import FakeRecord
+from tests.shared.records import CAFE, FakeRecord
 from tests.support import Databases
 
 SEED = 5
@@ -35,15 +35,15 @@ async def test_bad_records_end_as_they_must_and_good_ones_beside_them_have_their
     [
         (Payload("x", FakeRecord("t", b""), "parked"), True, False, True),
         (Payload("x", FakeRecord("t", b""), "parked"), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "passed_over", fuzz.CAFE), False, True, False),
-        (Payload("x", FakeRecord("t", b""), "taken", fuzz.CAFE), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), True, True, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), False, True, True),
+        (Payload("x", FakeRecord("t", b""), "passed_over", CAFE), False, True, False),
+        (Payload("x", FakeRecord("t", b""), "taken", CAFE), False, False, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), True, True, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), False, False, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), False, True, True),
     ],
 )
 def test_end_of_a_payload_is_judged(payload: Payload, parked: bool, taken: bool, right: bool) -> None:
-    assert (not poison.wrong_end(payload, parked, fuzz.CAFE, {fuzz.CAFE} if taken else set())) is right
+    assert (not poison.wrong_end(payload, parked, CAFE, {CAFE} if taken else set())) is right
 
 
 def test_only_documented_errors_come_out_of_the_decoders() -> None:
