@@ -13,7 +13,7 @@ from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenario import Scenario, World
-from tests.chaos.servers import flowing, moment_of, own_servers, processes_of
+from tests.chaos.servers import flowing, moment_of, own_servers, processes_of, ready_again
 from tests.chaos.system import Scene, open_system, stay
 from tests.chaos.toxics import Bandwidth, Direction, Latency, LimitData, ResetPeer, Slicer, SlowClose, Timeout, Toxic
 
@@ -76,8 +76,10 @@ async def proxied(world: World) -> AsyncIterator[Ways]:
 async def _healed(ways: Ways, what: str, say: Callable[[str], None]) -> float:
     """Seconds from the healing until every part is ready and every service takes events."""
     started, since = time.monotonic(), await moment_of(ways.scene.pools["visit"])
-    await ways.scene.system.ready(within=FLOWING_WITHIN_SECONDS)
-    await flowing(ways.scene.pools, since, FLOWING_WITHIN_SECONDS - (time.monotonic() - started))
+    await asyncio.gather(
+        ready_again(ways.scene.system, FLOWING_WITHIN_SECONDS),
+        flowing(ways.scene.pools, since, FLOWING_WITHIN_SECONDS),
+    )
     took = time.monotonic() - started
     say(f"{what}: flowing {took:.1f} s after healing")
     return took
