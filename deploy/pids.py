@@ -37,6 +37,14 @@ def is_running(process: Process) -> bool:
         return False
 
 
+def state(pid: int) -> str:
+    """The kernel's letter for what a process does: R, S, T for stopped, Z for a zombie.
+
+    Raises ProcessLookupError when there is none.
+    """
+    return _stat(pid)[0]
+
+
 def spawn(command: list[str], log: Path, *, env: dict[str, str] | None = None, user: str | None = None) -> Process:
     """Start a process that outlives this one, in a session of its own, its output appended to `log`.
 

@@ -96,6 +96,8 @@ class PublicKeys:
         if key_id in self._known and not self._is_stale():
             return
         if self._tried_at is not None and now() - self._tried_at < _REFETCH_PAUSE:
+            if self._fetched_at is None:
+                raise _issuer_away()
             return
         self._tried_at = now()
         try:

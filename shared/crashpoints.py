@@ -1,6 +1,7 @@
-"""Named places at which a process can be told to die, so that tests see what a crash exactly there leaves behind.
+"""Named places at which a process can be told to die or to freeze, so that tests see what exactly that leaves behind.
 
-`CRM_CRASH_AT=relay.after_publish:3` kills the process the third time it comes by. Nothing is armed otherwise.
+`CRM_CRASH_AT=relay.before_delete:3` kills the process the third time it comes by, `CRM_PAUSE_AT=` stops it there until
+it gets SIGCONT. Nothing is armed otherwise.
 """
 
 import os
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Point = Literal[
+    "api.before_commit",
     "api.before_answer",
+    "api.in_shutdown",
     "consumer.before_commit",
     "consumer.before_offsets",
+    "messages.before_settling",
     "migration.between_databases",
     "relay.before_publish",
     "relay.before_delete",
@@ -20,26 +24,29 @@ Point = Literal[
     "worker.in_shutdown",
 ]
 POINTS: Final[tuple[Point, ...]] = get_args(Point)
-VARIABLE: Final = "CRM_CRASH_AT"
+CRASH_AT: Final = "CRM_CRASH_AT"
+PAUSE_AT: Final = "CRM_PAUSE_AT"
+SIGNALS: Final = {CRASH_AT: signal.SIGKILL, PAUSE_AT: signal.SIGSTOP}
 
 
 @dataclass
 class Armed:
-    """The point at which to die, and how many times more it is passed unharmed."""
+    """The point at which to get a signal, and how many times more it is passed unharmed."""
 
     point: Point
     left: int
+    what: signal.Signals
 
     def passed(self, point: Point) -> None:
-        """Dies when this is the point and its time has come."""
+        """Gets the signal when this is the point and its time has come, and lives on unarmed if it still can."""
         if point != self.point:
             return
         self.left -= 1
-        if self.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.left == -1:
+            os.kill(os.getpid(), self.what)
 
 
-def armed_by(text: str | None) -> Armed | None:
+def armed_by(variable: str, text: str | None) -> Armed | None:
     """What `<point>[:<n-th time>]` asks for; None for nothing.
 
     Raises ValueError for a point that does not exist or a time that is no positive number.
@@ -49,14 +56,14 @@ def armed_by(text: str | None) -> Armed | None:
     name, _, time = text.partition(":")
     point = next((known for known in POINTS if known == name), None)
     if point is None or not (time or "1").isdigit() or int(time or "1") < 1:
-        raise ValueError(f"{VARIABLE}={text}: <point>[:<n-th time>], where point is one of {', '.join(POINTS)}")
-    return Armed(point, int(time or "1") - 1)
+        raise ValueError(f"{variable}={text}: <point>[:<n-th time>], where point is one of {', '.join(POINTS)}")
+    return Armed(point, int(time or "1") - 1, SIGNALS[variable])
 
 
-_armed: Final = armed_by(os.environ.get(VARIABLE))
+_armed: Final = [armed for name in SIGNALS if (armed := armed_by(name, os.environ.get(name)))]
 
 
 def crashpoint(point: Point) -> None:
-    """Ends the process with SIGKILL if it was started to die here; does nothing otherwise."""
-    if _armed is not None:
-        _armed.passed(point)
+    """Ends or stops the process if it was started to end or to stop here; does nothing otherwise."""
+    for armed in _armed:
+        armed.passed(point)

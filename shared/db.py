@@ -9,6 +9,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from shared.crashpoints import crashpoint
+
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
@@ -19,6 +21,8 @@ else:  # asyncpg's classes take no parameters when the program runs
 
 # Plans settled for an average value go wrong on skewed data, and JIT never pays for statements of milliseconds.
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
+# A process that froze inside a transaction would hold up everybody who waits for its rows.
+POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
 
 # The database or the way to it is at fault, never what was asked: wait and try the same again.
 OUTAGES = (
@@ -30,6 +34,7 @@ OUTAGES = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.TransactionRollbackError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -53,7 +58,7 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 4, name: str
         min_size=min_size,
         max_size=max_size,
         init=_prepare,
-        server_settings=SERVER_SETTINGS | {"application_name": name},
+        server_settings=POOL_SETTINGS | {"application_name": name},
         command_timeout=60,
     )
 
@@ -81,6 +86,7 @@ async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connecti
         await conn.execute("SET LOCAL ROLE staff_role")
         await conn.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
         yield conn
+        crashpoint("api.before_commit")
 
 
 @asynccontextmanager
@@ -90,3 +96,4 @@ async def till_transaction(pool: Pool, cafe_id: UUID) -> AsyncIterator[Connectio
         await conn.execute("SET LOCAL ROLE till_role")
         await conn.execute("SELECT set_config('app.cafe_id', $1, true)", str(cafe_id))
         yield conn
+        crashpoint("api.before_commit")

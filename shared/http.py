@@ -1,8 +1,12 @@
 """The HTTP side of a service as one process: errors people can act on, health, metrics, limits. No Kafka here."""
 
+import asyncio
 import contextlib
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import make_asgi_app
 from pydantic import ValidationError
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +28,8 @@ from shared.outbox import Waker
 from shared.settings import Settings, settings
 
 KIB = 1024
+# A request that takes longer is cut when the process stops.
+LONGEST_REQUEST_SECONDS = 15
 
 # pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
 PERSIAN_REASONS = {
@@ -132,30 +139,59 @@ def make_api(service: str, *routers: APIRouter, config: Settings | None = None, 
         try:
             yield
         finally:
+            crashpoint("api.in_shutdown")
             await app.state.pool.close()
 
     app = FastAPI(title=f"Servaan CRM: {service}", version="1", lifespan=lifespan, redoc_url=None)
     app.state.settings = config
+    app.state.draining = False
     for router in routers:
         app.include_router(router)
     _add_health(app)
     _add_errors(app)
     app.add_middleware(Limits, max_body=max_body)
-    app.add_middleware(Measured, service=service)
+    app.add_middleware(Measured, service=service, state=app.state)
     return app
 
 
 def run(app: FastAPI, service: str) -> None:
-    """Serves the application until SIGTERM."""
+    """Serves the application until SIGTERM, and a little longer. Exit code 3 when it could not start."""
     config: Settings = app.state.settings
-    uvicorn.run(
-        app,
-        host=config.host,
-        port=config.http_port(service),
-        log_config=None,
-        access_log=False,
-        loop="uvloop",
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.http_port(service),
+            log_config=None,
+            access_log=False,
+            loop="uvloop",
+            timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
+        ),
+        app.state,
     )
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)
+
+
+class Server(uvicorn.Server):
+    """On SIGTERM it says that it is not ready, and serves on until every balancer has noticed; only then it stops."""
+
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self.state = state
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal."""
+        seconds = self.state.settings.drain_seconds
+        if sig != signal.SIGTERM or not self.started or not seconds or self.state.draining:
+            super().handle_exit(sig, frame)
+            return
+        self.state.draining = True
+        loop, stop = asyncio.get_running_loop(), super().handle_exit
+        # From a signal handler the loop must be woken.
+        loop.call_soon_threadsafe(loop.call_later, seconds, stop, sig, frame)
 
 
 def _add_health(app: FastAPI) -> None:
@@ -165,6 +201,8 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> PlainTextResponse:
+        if request.app.state.draining:
+            return PlainTextResponse("stopping", 503)
         await request.app.state.pool.fetchval("SELECT 1", timeout=2)
         return PlainTextResponse("ready")
 
@@ -261,8 +299,8 @@ class Limits:
 class Measured:
     """Time of each request by route, and an id for the caller to quote: the trace id, theirs or a new one."""
 
-    def __init__(self, app: ASGIApp, service: str) -> None:
-        self.app, self.service = app, service
+    def __init__(self, app: ASGIApp, service: str, state: State) -> None:
+        self.app, self.service, self.state = app, service, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -279,6 +317,9 @@ class Measured:
                 if scope["method"] == "POST":
                     crashpoint("api.before_answer")
                 message["headers"] = [*message["headers"], (b"x-correlation-id", str(trace).encode())]
+                if self.state.draining:
+                    # The client's next request must not meet the end of this connection.
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:

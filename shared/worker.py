@@ -94,6 +94,8 @@ class Worker:
                 batch_timeout_ms=POLL_MS,
                 fetch_max_wait_ms=250,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
+                session_timeout_ms=round(config.session_seconds * 1000),
+                heartbeat_interval_ms=round(config.session_seconds * 250),
                 listener=Rebalances(),
                 parser=_whole_batch,
                 decoder=_as_it_is,

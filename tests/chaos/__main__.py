@@ -17,18 +17,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.crm import engines
-from tests.chaos import disk, kills, network, poison, poisoned_key, provider
+from tests.chaos import disk, kills, network, poison, poisoned_key, provider, rebalances, rolling
 from tests.chaos import engines as engine_faults
 from tests.chaos.scenario import Scenario, Skipped, World
 from tests.chaos.system import Systems
 from tests.support import SECRET, throwaway_folder
 
 # What plays, in this order. A module of scenarios has them in SCENARIOS.
-MODULES = (kills, poison, poisoned_key, provider, engine_faults, network, disk)
+MODULES = (kills, rebalances, rolling, poison, poisoned_key, provider, engine_faults, network, disk)
 SCENARIOS: Sequence[Scenario] = [scenario for module in MODULES for scenario in module.SCENARIOS]
 SOUND = {True: "yes", False: "**no**", None: "skipped"}
 RESULTS = Path(__file__).with_name("results.md")
-LONGEST_SECONDS = {True: 300.0, False: 3 * 3600.0}
+LONGEST_SECONDS = {True: 900.0, False: 3 * 3600.0}
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,14 @@ async def play(scenario: Scenario, world: World) -> Outcome:
     except Exception as error:
         traceback.print_exc()
         await world.systems.drop()
-        words, survived = (str(error).splitlines() or [""])[0] or type(error).__name__, False
+        words, survived = _first_line(error), False
     return Outcome(scenario.name, world.seed, time.monotonic() - started, survived, words)
+
+
+def _first_line(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 async def play_all(folder: Path, scenarios: Sequence[Scenario], seed: int, *, quick: bool) -> list[Outcome]:
@@ -142,7 +148,11 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [scenario for scenario in SCENARIOS if not given.only or scenario.name in given.only]
     say(f"seed {seed}, {len(chosen)} scenarios")
     with throwaway_folder("servaan-chaos-") as folder:
-        outcomes = asyncio.run(_until_terminated(folder, chosen, seed, quick=given.quick))
+        try:
+            outcomes = asyncio.run(_until_terminated(folder, chosen, seed, quick=given.quick))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            say("ended from outside; everything that was started is stopped")
+            return 1
     text = table(outcomes, seed, quick=given.quick)
     print(f"\n{text}")
     if given.write:

@@ -26,7 +26,7 @@ from deploy.crm.processes import Part, Started
 from deploy.demo import run as demo
 from deploy.engines.engine import free_port, last_lines, port_is_free
 from shared import topics
-from shared.crashpoints import VARIABLE, Point
+from shared.crashpoints import CRASH_AT, Point
 from shared.db import Pool
 from shared.settings import SERVICES, Settings, settings
 from tests.support import SECRET
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WORKERS = tuple(f"{service}-worker" for service in SERVICES)
 APIS = tuple(f"{service}-api" for service in SERVICES)
-READY_WITHIN_SECONDS = 90.0
+READY_WITHIN_SECONDS = 180.0
 GONE_WITHIN_SECONDS = 25.0
 
 
@@ -82,7 +82,7 @@ class System:
     async def restart_armed(self, name: str, point: Point, time: int = 1) -> None:
         """Kills a part and starts it again, to die the `time`-th time it comes by a crash point."""
         await self.kill(name)
-        await self.start(name, **{VARIABLE: f"{point}:{time}"})
+        await self.start(name, **{CRASH_AT: f"{point}:{time}"})
 
     async def death_of(self, name: str, within: float) -> bool:
         """Waits until a part is dead and says whether kill -9 was its end; False also when it lives on.
@@ -117,6 +117,16 @@ class System:
             assert time.monotonic() < until, f"{name} did not end:\n{self.log_of(name)}"
             await asyncio.sleep(0.02)
         return self.end_of(name)
+
+    async def frozen(self, name: str, within: float) -> None:
+        """Waits until a part that was told to pause has done so.
+
+        Raises AssertionError when it does not.
+        """
+        pid, until = self.started[name].process.pid, time.monotonic() + within
+        while pids.state(pid) != "T":
+            assert time.monotonic() < until, f"{name} did not freeze in {within:.0f} s:\n{self.log_of(name)}"
+            await asyncio.sleep(0.02)
 
     def signal(self, name: str, which: signal.Signals) -> None:
         """Sends a signal to a part that runs."""
@@ -221,11 +231,12 @@ async def open_system(
     (folder / "logs").mkdir(parents=True)
     base, word = _free_ports(), re.sub(r"\W", "_", f"{world.folder.name}_{name}".lower())
     own = {
-        "CRM_SECRET": SECRET,
+        # The servers' logins are made from it: everybody who works on them has the same.
+        "CRM_SECRET": os.environ.get("CRM_SECRET", SECRET),
         "CRM_POSTGRES_URL": world.postgres.url,
         "CRM_KAFKA_SERVERS": world.kafka.url,
         "CRM_DATABASE_PREFIX": f"{word}_",
-        "CRM_TOPIC_PREFIX": f"{word}.",
+        "CRM_TOPIC_PREFIX": f"{word.replace('_', '.')}.",
         "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
         "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + SERVICES.index('feedback')}",
         "CRM_SMS_ENDPOINT": f"http://127.0.0.1:{base + processes.SIMULATOR_OFFSET}",

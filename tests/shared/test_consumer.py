@@ -1,5 +1,6 @@
 """A batch of records becomes one transaction, and a bad record harms only itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
@@ -215,3 +216,25 @@ def test_grouping_by_class_never_reorders_one_key(plan: list[tuple[int, bool]]) 
 def test_grouping_needs_one_group_per_class_when_keys_differ() -> None:
     one, other = visit(), visit()
     assert [len(group) for _, group in in_order([one, other, visit()])] == [3]
+
+
+async def test_worker_that_froze_in_a_transaction_holds_nobody_up_and_takes_its_batch_again(
+    pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "_pause", lambda *_: 0.0)
+    assert await pool.fetchval("SELECT current_setting('idle_in_transaction_session_timeout')") == "15s"
+    backends: list[int] = []
+
+    async def reaction(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+        await conn.execute(APPLY, CAFE, "once")
+        backends.append(await conn.fetchval("SELECT pg_backend_pid()"))
+        if len(backends) == 1:
+            await conn.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+            async with asyncio.timeout(10):
+                while await pool.fetchval("SELECT true FROM pg_stat_activity WHERE pid = $1", backends[0]):
+                    await asyncio.sleep(0.01)
+            await conn.execute("SELECT 1")
+
+    await consumer_of(pool, config, reaction).handle([record_of(visit())])
+    assert (len(backends), await effects(pool)) == (2, ["once"])
+    assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0

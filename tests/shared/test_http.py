@@ -1,59 +1,84 @@
-"""What a caller is told when something breaks: an outage asks for patience, our own fault has a number."""
+"""An API that is told to stop says so first, serves on, and ends without cutting anybody off."""
 
-from typing import Any
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import asyncpg
 import httpx2
 import pytest
+
+from deploy.engines.engine import free_port
+from tests.support import Databases
+
+SLOW_API = """
+import asyncio
 from fastapi import APIRouter
+from shared import http
 
-from shared.http import make_api
-from shared.settings import Settings
+router = APIRouter()
 
+@router.get("/slow")
+async def slow() -> str:
+    await asyncio.sleep(1.5)
+    return "done"
 
-async def answer_to(error: Exception, config: Settings) -> httpx2.Response:
-    router = APIRouter()
-
-    @router.get("/broken")
-    async def broken() -> None:
-        raise error
-
-    transport = httpx2.ASGITransport(app=make_api("visit", router, config=config), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
-        return await client.get("/broken")
+http.run(http.make_api("visit", router), "visit")
+"""
 
 
-OUTAGES: list[Any] = [
-    OSError("no route"),
-    TimeoutError(),
-    asyncpg.DiskFullError("could not extend file: no space left on device"),
-    asyncpg.PostgresIOError("could not read block"),
-    asyncpg.CannotConnectNowError("the database system is starting up"),
-    asyncpg.CrashShutdownError("terminating connection"),
-    asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
-    asyncpg.TooManyConnectionsError("sorry, too many clients already"),
-    asyncpg.DeadlockDetectedError("deadlock detected"),
-    asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
-    asyncpg.InternalClientError("got result for unknown protocol state"),
-    asyncpg.InterfaceError("connection is closed"),
-]
+@asynccontextmanager
+async def api(drain_seconds: float) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
+    """An API process that is ready, and a client of it."""
+    port = free_port()
+    environment = os.environ | {"CRM_PORT": str(port), "CRM_DRAIN_SECONDS": str(drain_seconds)}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", SLOW_API, env=environment)
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+            async with asyncio.timeout(60):
+                while not await ready(client):
+                    await asyncio.sleep(0.05)
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
-@pytest.mark.parametrize("error", OUTAGES, ids=lambda error: type(error).__name__)
-async def test_outage_is_answered_with_try_again(error: Exception, config: Settings) -> None:
-    answer = await answer_to(error, config)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "unavailable"
+async def ready(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).is_success
+    except httpx2.TransportError:
+        return False
 
 
-@pytest.mark.parametrize(
-    "error",
-    [ValueError("secret words"), asyncpg.UniqueViolationError("secret words"),
-     asyncpg.exceptions._base.DataError("invalid input: secret words")],
-    ids=lambda error: type(error).__name__,
-)  # fmt: skip
-async def test_fault_of_ours_is_no_outage_and_says_nothing_of_the_data(error: Exception, config: Settings) -> None:
-    answer = await answer_to(error, config)
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
-    assert "secret words" not in answer.text
+async def test_api_told_to_stop_is_not_ready_but_serves_until_it_is_drained(database: Databases) -> None:
+    await database.create("visit")
+    async with api(drain_seconds=1.0) as (process, client):
+        under_way = asyncio.create_task(client.get("/slow"))
+        await asyncio.sleep(0)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while await ready(client):
+                await asyncio.sleep(0.01)
+        late = await client.get("/healthz")
+        assert (late.status_code, late.headers["connection"]) == (200, "close")
+        last = asyncio.create_task(client.get("/slow"))
+        assert [(await each).json() for each in (under_way, last)] == ["done", "done"]
+        async with asyncio.timeout(10):
+            assert await process.wait() in (0, -signal.SIGTERM)
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(f"{client.base_url}/healthz")
+
+
+async def test_second_signal_ends_the_draining(database: Databases) -> None:
+    await database.create("visit")
+    async with api(drain_seconds=60) as (process, client):
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while await ready(client):
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() in (0, -signal.SIGTERM)

@@ -18,6 +18,7 @@ from services.campaign.rules import settling
 from services.campaign.store import deliveries, providers
 from shared import telemetry
 from shared.clock import now
+from shared.crashpoints import crashpoint
 from shared.crypto import CannotUnseal
 from shared.db import Pool, transaction
 from shared.settings import Settings
@@ -61,6 +62,7 @@ async def hand_over(
 async def _settle_sent(
     pool: Pool, provider: Provider, messages: Sequence[Message], results: Mapping[int, SendResult]
 ) -> None:
+    crashpoint("messages.before_settling")
     moment = now()
 
     def judge(handed: Handed) -> Settled | None:
