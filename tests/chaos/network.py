@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.engines.engine import Kind, address, free_port
 from deploy.engines.local_kafka import ByWay
-from tests.chaos.load import Load, load_on
+from tests.chaos.load import Load, load_on, supply
 from tests.chaos.proof import prove
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenario import Scenario, World
@@ -53,6 +53,8 @@ async def proxied(world: World) -> AsyncIterator[Ways]:
 
     At the end the books are proven, and that no process was started anew.
     """
+    # Now and elsewhere: while they are read nothing else moves, the proxies least of all.
+    await asyncio.to_thread(supply)
     kafka = Proxy(free_port(), free_port(), world.dice)
     async with own_servers(world, by_way=ByWay(kafka.target, kafka.port)) as (own, _):
         proxies: dict[Kind, Proxy] = {"kafka": kafka, "postgres": Proxy(address(own.postgres.url)[1], dice=world.dice)}
