@@ -24,7 +24,7 @@ from prometheus_client import make_asgi_app
 from shared import db, forgiving, inbox, parked, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
-from shared.db import OUTAGES, Pool
+from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -175,9 +175,11 @@ class Worker:
                 finally:
                     conn.terminate()
             except OUTAGES as error:
+                heed_cancellation()
                 telemetry.logger().warning("jobs.put_off", error=type(error).__name__)
             except Exception as error:
                 # A torn connection can make a client library stumble over itself; this loop must outlive that.
+                heed_cancellation()
                 telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=error)
             await asyncio.sleep(STANDBY_SECONDS)
 
@@ -200,8 +202,10 @@ class Worker:
                     while await job.run(self.pool):
                         self._wake()
             except OUTAGES as error:
+                heed_cancellation()
                 telemetry.logger().warning("job.put_off", job=job.name, error=type(error).__name__)
             except Exception as error:
+                heed_cancellation()
                 telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
                 telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
             await asyncio.sleep(job.every_seconds)
