@@ -19,7 +19,7 @@ import msgspec
 from shared import inbox, parked, telemetry
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys
-from shared.db import OUTAGES, Connection, Pool, is_outage, transaction
+from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage, transaction
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
@@ -113,6 +113,7 @@ class Consumer:
                 async with transaction(self.pool) as conn:
                     await work(conn)
             except OUTAGES as error:
+                heed_cancellation()
                 if not is_outage(error):
                     raise
                 attempt += 1

@@ -87,6 +87,16 @@ def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def heed_cancellation() -> None:
+    """For whoever catches an outage and goes on: raises CancelledError when the task was told to end meanwhile.
+
+    Rolling back on a connection that is gone fails, and that error takes the place of the cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """As the service itself: sees every cafe. For workers and jobs."""

@@ -21,6 +21,7 @@ from shared import telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
+from shared.db import heed_cancellation
 from shared.outbox import CHANNEL
 from shared.parked import TABLE
 
@@ -147,6 +148,7 @@ class Relay:
             except Exception as error:
                 # A torn connection can make a client library stumble over itself; without this loop nothing leaves.
                 telemetry.logger().error("relay.stumbled", error=type(error).__name__, exc_info=error)
+            heed_cancellation()
             self.failures += 1
             telemetry.RELAY_REBUILDS.labels(self.service).inc()
             await asyncio.sleep(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(self.failures, 10)))

@@ -14,16 +14,18 @@ LEADERS_WITHIN_SECONDS = 30
 
 @dataclass(frozen=True)
 class Topic:
-    """`keep_ms` is None for ever; `compacted` keeps the last record of each key."""
+    """`keep_ms` is None for ever; `compacted` keeps the last record of each key. The broker unpacks what comes into an
+    `open_to_others` topic: whoever writes there may pack with what our consumers can't unpack."""
 
     name: str
     key: str
     keep_ms: int | None = None
     compacted: bool = False
+    open_to_others: bool = False
 
 
 TOPICS = (
-    Topic("pos.visits", key="device id, chosen by the till", keep_ms=7 * DAY_MS),
+    Topic("pos.visits", key="device id, chosen by the till", keep_ms=7 * DAY_MS, open_to_others=True),
     Topic("visit.contacts", key="customer id", keep_ms=7 * DAY_MS),
     Topic("customer.profiles", key="customer id", compacted=True),
     Topic("identity.events", key="cafe id"),
@@ -37,11 +39,12 @@ TOPICS = (
 
 def _new(topic: Topic, config: Settings) -> NewTopic:
     keep = {"retention.ms": str(topic.keep_ms if topic.keep_ms is not None else -1)}
+    unpack = {"compression.type": "uncompressed"} if topic.open_to_others else {}
     return NewTopic(
         config.topic_prefix + topic.name,
         config.partitions,
         config.replication,
-        topic_configs={"cleanup.policy": "compact"} if topic.compacted else keep,
+        topic_configs={"cleanup.policy": "compact"} if topic.compacted else keep | unpack,
     )
 
 

@@ -22,10 +22,10 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
 
-from shared import db, inbox, parked, telemetry
+from shared import db, forgiving, inbox, parked, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
-from shared.db import OUTAGES, Pool
+from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -82,6 +82,7 @@ class Worker:
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
         config = self.config
+        forgiving.install()
         self.broker = KafkaBroker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
             apply_types=False, graceful_timeout=15,
@@ -184,9 +185,11 @@ class Worker:
                 finally:
                     conn.terminate()
             except OUTAGES as error:
+                heed_cancellation()
                 telemetry.logger().warning("jobs.put_off", error=type(error).__name__)
             except Exception as error:
                 # A torn connection can make a client library stumble over itself; this loop must outlive that.
+                heed_cancellation()
                 telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=error)
             await asyncio.sleep(STANDBY_SECONDS)
 
@@ -213,8 +216,10 @@ class Worker:
                     while await job.run(self.pool):
                         self._wake()
             except OUTAGES as error:
+                heed_cancellation()
                 telemetry.logger().warning("job.put_off", job=job.name, error=type(error).__name__)
             except Exception as error:
+                heed_cancellation()
                 telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
                 telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
             with contextlib.suppress(TimeoutError):

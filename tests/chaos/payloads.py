@@ -11,6 +11,7 @@ from shared.clock import new_id
 from tests.shared.records import FakeRecord
 
 TEN_MEGABYTES: Final = 10 * 1024 * 1024
+LARGE: Final = 100 * 1024
 DEEP: Final = 10_000
 SAMPLE_ID: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -36,13 +37,13 @@ def written(body: Body) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def broken_bodies(right: bytes) -> dict[str, bytes]:
-    """What is no JSON object at all, or not one of the body's kind."""
+def broken_bodies(right: bytes, largest: int) -> dict[str, bytes]:
+    """What is no JSON object at all, or not one of the body's kind. `largest` in bytes."""
     return {
         "empty": b"",
         "not UTF-8": right.replace(b'": "', b'": "\xff\xfe', 1),
         "UTF-16": right.decode().encode("utf-16"),
-        "ten megabytes": b"[" + b"1," * (TEN_MEGABYTES // 2) + b"1]",
+        "large": b"[" + b"1," * (largest // 2) + b"1]",
         "deep": right[:-1] + b', "deep": ' + b"[" * DEEP + b"]" * DEEP + b"}",
         "NaN": right[:-1] + b', "nan": NaN}',
         "cut off": right[: len(right) // 2],
@@ -95,10 +96,11 @@ def _kind(value: Any) -> str:
     return "moment" if isinstance(value, str) and value[:2] == "20" and "T" in value else "text"
 
 
-def of_event(topic: str, kind: str, fresh: Callable[[], Body]) -> list[Payload]:
+def of_event(topic: str, kind: str, fresh: Callable[[], Body], largest: int = LARGE) -> list[Payload]:
     """The list for one of our own event types; `fresh` makes bodies that are right, each of another event."""
     found = [
-        Payload(name, _record(topic, kind, body), "parked") for name, body in broken_bodies(written(fresh())).items()
+        Payload(name, _record(topic, kind, body), "parked")
+        for name, body in broken_bodies(written(fresh()), largest).items()
     ]
     for name, body in worse_fields(fresh()):
         # Two different wrongs of one event would look like one that came twice.
@@ -144,7 +146,7 @@ def _id_of(body: Body) -> UUID | None:
 
 def of_till(right: Body, sign: Callable[[bytes], FakeRecord]) -> list[Payload]:
     """The list for `pos.visits`; `sign` makes a record of a body as the till itself would."""
-    found = [Payload(name, sign(body), "parked") for name, body in broken_bodies(written(right)).items()]
+    found = [Payload(name, sign(body), "parked") for name, body in broken_bodies(written(right), TEN_MEGABYTES).items()]
     for name, body in worse_fields(right):
         found.append(Payload(name, sign(written(body | _own_receipt(body, name))), "judged"))
     good = sign(written(right | {"receipt_number": str(new_id())}))

@@ -118,8 +118,11 @@ async def feed(service: str, pool: Pool, dice: random.Random, *, share: float = 
     """
     consumer = Consumer(service, pool, reactions_of(service), settings().keys)
     eaten = Eaten()
-    for kind in sorted(event.type for event in consumer.reactions.events):
-        bad = chosen(payloads.of_event(BY_TYPE[kind].topic, kind, partial(fresh_event, kind)), dice, share)
+    kinds = sorted(event.type for event in consumer.reactions.events)
+    heaviest = dice.choice(kinds)
+    for kind in kinds:
+        largest = payloads.TEN_MEGABYTES if kind == heaviest else payloads.LARGE
+        bad = chosen(payloads.of_event(BY_TYPE[kind].topic, kind, partial(fresh_event, kind), largest), dice, share)
         await _one_meal(consumer, bad, _good_events(kind), TAKEN, dice, eaten)
     if TILL in consumer.reactions.ingress:
         async with db.transaction(pool) as conn:
@@ -230,7 +233,7 @@ async def _swallow(world: World) -> str:
 
 
 async def _fuzz(world: World) -> str:
-    return fuzz.told(await asyncio.to_thread(fuzz.fuzz, world.dice, 10.0 if world.quick else 600.0))
+    return fuzz.told(await asyncio.to_thread(fuzz.fuzz, world.dice, 20_000 if world.quick else 2_000_000))
 
 
 SCENARIOS = [Scenario("poison on every topic", _swallow), Scenario("decoders", _fuzz)]

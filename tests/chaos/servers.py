@@ -1,6 +1,7 @@
 """A broker and a database of a scenario's own, that it may stop, kill and start again where they were."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
+
+import httpx2
 
 from deploy import pids
 from deploy.engines import local_kafka, local_postgres
@@ -133,6 +136,28 @@ async def flowing(pools: Mapping[str, Pool], since: datetime, within: float) -> 
         assert took < within, f"nothing arrives at {', '.join(waiting)} {took:.0f} s after everything was there again"
         await asyncio.sleep(0.05)
     return time.monotonic() - started
+
+
+async def ready_again(system: System, within: float) -> float:
+    """Seconds until every part says that it can do its work. All are asked at once: one that is late hides no other.
+
+    Raises AssertionError naming those that are late.
+    """
+    started, took = time.monotonic(), dict[str, float]()
+
+    async def ask(client: httpx2.AsyncClient, name: str) -> None:
+        url = system.url(name) + system.parts[name].health
+        while name not in took and time.monotonic() - started < within:
+            with contextlib.suppress(httpx2.HTTPError):
+                if (await client.get(url)).is_success:
+                    took[name] = time.monotonic() - started
+            await asyncio.sleep(0.1)
+
+    async with httpx2.AsyncClient(timeout=within, trust_env=False) as client:
+        await asyncio.gather(*(ask(client, name) for name in system.started))
+    late = sorted(system.started.keys() - {name for name, seconds in took.items() if seconds <= within})
+    assert not late, f"not ready {within:.0f} s after everything was there again: {', '.join(late)}"
+    return max(took.values())
 
 
 def processes_of(system: System) -> dict[str, int]:

@@ -12,12 +12,11 @@ import pytest
 from shared.events import pos
 from tests.chaos import fuzz, poison, poisoned_key
 from tests.chaos.payloads import Payload
-from tests.conftest import Kafka
-from tests.shared.records import FakeRecord
-from tests.support import Databases
+from tests.shared.records import CAFE, FakeRecord
+from tests.support import Databases, Kafka
 
 SEED = 5
-SHARE = 0.03
+SHARE = 0.02
 
 
 @pytest.mark.parametrize("service", ["customer", "visit", "loyalty", "campaign", "feedback"])
@@ -35,19 +34,19 @@ async def test_bad_records_end_as_they_must_and_good_ones_beside_them_have_their
     [
         (Payload("x", FakeRecord("t", b""), "parked"), True, False, True),
         (Payload("x", FakeRecord("t", b""), "parked"), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "passed_over", fuzz.CAFE), False, True, False),
-        (Payload("x", FakeRecord("t", b""), "taken", fuzz.CAFE), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), True, True, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), False, False, False),
-        (Payload("x", FakeRecord("t", b""), "judged", fuzz.CAFE), False, True, True),
+        (Payload("x", FakeRecord("t", b""), "passed_over", CAFE), False, True, False),
+        (Payload("x", FakeRecord("t", b""), "taken", CAFE), False, False, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), True, True, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), False, False, False),
+        (Payload("x", FakeRecord("t", b""), "judged", CAFE), False, True, True),
     ],
 )
 def test_end_of_a_payload_is_judged(payload: Payload, parked: bool, taken: bool, right: bool) -> None:
-    assert (not poison.wrong_end(payload, parked, fuzz.CAFE, {fuzz.CAFE} if taken else set())) is right
+    assert (not poison.wrong_end(payload, parked, CAFE, {CAFE} if taken else set())) is right
 
 
 def test_only_documented_errors_come_out_of_the_decoders() -> None:
-    ends = fuzz.fuzz(random.Random(SEED), 3.0)
+    ends = fuzz.fuzz(random.Random(SEED), 4_000)
     assert min(ends["refused"], ends["taken"]) > 100
 
 
@@ -55,12 +54,13 @@ def test_fuzzer_finds_a_number_that_only_one_exponent_in_a_thousand_breaks(monke
     careless: Callable[..., Any] = msgspec.json.Decoder(float_hook=Decimal).decode
     monkeypatch.setattr(pos, "_json", type("Careless", (), {"decode": staticmethod(careless)}))
     with pytest.raises(AssertionError, match="InvalidOperation"):
-        fuzz.fuzz(random.Random(SEED), 20.0)
+        fuzz.fuzz(random.Random(SEED), 40_000)
 
 
 async def test_one_poisoned_key_holds_up_nobody_else(kafka: Kafka, database: Databases, tmp_path: Path) -> None:
     pool = await database(poisoned_key.SERVICE)
     clean, spoiled = await poisoned_key.measure(tmp_path, kafka.config, pool, 3.0)
     words = poisoned_key.told(clean, spoiled)
-    assert max(spoiled.lags) < poisoned_key.LAG_GOAL_SECONDS, words
+    # Against the same worker without poison: beside other tests both are slower than on a machine of their own.
+    assert max(spoiled.lags) - max(clean.lags) < poisoned_key.LAG_GOAL_SECONDS, words
     assert spoiled.cpu - clean.cpu < poisoned_key.CPU_GOAL, words
