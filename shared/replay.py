@@ -28,7 +28,6 @@ class CannotReplay(Exception):
 class Reader:
     """Reads partitions onwards from where it stands. `positions` may be set back; records then come again."""
 
-    kafka_servers: str
     group: str
     consumer: Any
     admin: Any
@@ -95,7 +94,7 @@ async def reading(kafka_servers: str, group: str, topics: Iterable[str], prefix:
         stack.push_async_callback(admin.close)
         await admin.start()
         partitions = await _partitions(admin, topics)
-        reader = Reader(kafka_servers, group, consumer, admin, partitions)
+        reader = Reader(group, consumer, admin, partitions)
         await _begin(reader, prefix)
         yield reader
 
