@@ -13,7 +13,17 @@ from shared.db import Connection
 from shared.settings import Settings
 from tests.bench import rows
 from tests.bench.figure import Bench, Figure, Part
-from tests.bench.history import MAKE_PARTITIONS, YEAR, Size, admin_of, drop_databases, fill, values_of, write_guests
+from tests.bench.history import (
+    MAKE_PARTITIONS,
+    YEAR,
+    Size,
+    admin_of,
+    drop_databases,
+    fill,
+    starting,
+    values_of,
+    write_guests,
+)
 
 BATCH: Final = 1000
 VISITS: Final = rows.PER_ROUND["visit"]["customer_visits"]
@@ -176,7 +186,8 @@ def _values(config: Settings, sizes: Sizes) -> tuple[dict[str, Any], dict[str, A
     """What the templates leave open, for the past year and for what happens now."""
     moment = now()
     past = values_of(config, sizes.history, moment)
-    return past, past | {"starts": moment.isoformat(), "step": 1}
+    # A guest comes at most once in a millisecond, or two visits would have one id.
+    return past, past | starting(moment) | {"step": max(1, 2000 // sizes.history.guests)}
 
 
 def _of_chosen(sql: str, present: dict[str, Any]) -> str:
