@@ -206,8 +206,7 @@ async def assert_judged(pool: db.Pool, cafes: Iterable[UUID], moment: datetime) 
 async def admin_of(config: Settings, service: str) -> "asyncpg.Connection[asyncpg.Record]":
     """The administrator's connection to a service's database, ready to load."""
     conn = await asyncpg.connect(admin_dsn(config, config.database_name(service)))
-    # References are right by construction, and looking up each would take longer than all the rest.
-    await conn.execute(f"{rows.PREPARE}; SET maintenance_work_mem = '512MB'; SET session_replication_role = replica")
+    await conn.execute(f"{rows.PREPARE}; SET maintenance_work_mem = '512MB'")
     return conn
 
 
@@ -242,7 +241,7 @@ def values_of(config: Settings, size: Size, moment: datetime) -> dict[str, Any]:
     year_starts, year_ends = year_of(moment.date(), "jalali")
     return {
         "now": moment.isoformat(),
-        "starts": (moment - YEAR).isoformat(),
+        **starting(moment - YEAR),
         "since": year_starts.isoformat(),
         "year_ends": year_ends.isoformat(),
         "guests": size.guests,
@@ -250,6 +249,11 @@ def values_of(config: Settings, size: Size, moment: datetime) -> dict[str, Any]:
         "step": YEAR // timedelta(microseconds=size.visits),
         "sealed": seal(config.keys, phone_of(0), table="customers", column="phone", row="bench"),
     }
+
+
+def starting(moment: datetime) -> dict[str, Any]:
+    """When the first visit of the templates is."""
+    return {"starts": moment.isoformat(), "starts_ms": int(moment.timestamp() * 1000)}
 
 
 async def _fill_all(history: History, say: Callable[[str], None]) -> None:
@@ -282,6 +286,9 @@ def _filler(history: History, service: str) -> Callable[[Connection], Awaitable[
         return [sql.format(round=each, **values) for each in range(1, size.rounds + 1)]
 
     async def work(conn: Connection) -> None:
+        if service == "campaign":
+            # References are right by construction, and looking up each would take longer than all the rest.
+            await conn.execute("SET session_replication_role = replica")
         if service == "visit":
             first, last = (each.replace(tzinfo=None) for each in (history.moment - YEAR, history.moment))
             await conn.execute(MAKE_PARTITIONS, first, last)

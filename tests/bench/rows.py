@@ -9,10 +9,11 @@ AT = "timestamptz '{starts}' + (({round} - 1) * {guests}::bigint + g.n) * interv
 LAST_AT = "timestamptz '{starts}' + (({rounds} - 1) * {guests}::bigint + g.n) * interval '{step} microseconds'"
 FIRST_AT = "timestamptz '{starts}' + g.n * interval '{step} microseconds'"
 POINTS = "(20 + g.n % 80)"
-# Version 7: the moment, then what makes it the only one.
-TIME_ORDERED = "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || {tail})::uuid"
-VISIT_ID = TIME_ORDERED.format(at=AT, tail="g.tail")
-EVENT_ID = TIME_ORDERED.format(at=AT, tail="g.other_tail")
+# Version 7: the millisecond, then what makes it the only one.
+TIME_ORDERED = "(lpad(to_hex({{starts_ms}} + {visits} * {{step}} / 1000), 12, '0') || {tail})::uuid"
+BEFORE = "(({round} - 1) * {guests}::bigint + g.n)"
+VISIT_ID = TIME_ORDERED.format(visits=BEFORE, tail="g.tail")
+EVENT_ID = TIME_ORDERED.format(visits=BEFORE, tail="g.other_tail")
 DEVICE = "'till-' || g.n % 20"
 RECEIPT = "'h' || (({round} - 1) * {guests}::bigint + g.n)"
 OF_ROUND = "FROM bench_guests g ORDER BY g.n"
@@ -120,8 +121,8 @@ INSERT INTO consents (cafe_id, customer_id, channel, purpose, granted, source, c
 SELECT g.cafe_id, g.customer_id, 'sms', 'marketing', true, 'till', {FIRST_AT} {OF_ROUND}""",
         "consent_history": f"""
 INSERT INTO consent_history (cafe_id, customer_id, id, channel, purpose, granted, source, occurred_at, recorded_at)
-SELECT g.cafe_id, g.customer_id, {TIME_ORDERED.format(at=FIRST_AT, tail="g.tail")}, 'sms', 'marketing', true, 'till',
-       {FIRST_AT}, {FIRST_AT} {OF_ROUND}""",
+SELECT g.cafe_id, g.customer_id, {TIME_ORDERED.format(visits="g.n::bigint", tail="g.tail")}, 'sms', 'marketing', true,
+       'till', {FIRST_AT}, {FIRST_AT} {OF_ROUND}""",
     },
     "campaign": {
         "contacts": f"""

@@ -9,9 +9,10 @@ from typing import Any
 from services.customer.models.shapes import Judgement
 from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
-from services.customer.store.activity import CUSTOMER_JOIN
+from services.customer.store.activity import CUSTOMER_JOIN, FIND_MISJUDGED, find_misjudged
 from shared.clock import new_id
 from shared.db import Connection, Pool, transaction
+from shared.persian.text import search_key
 from tests.customer.given import CAFE, DAY, NOON
 
 Row = Mapping[str, Any]
@@ -188,3 +189,40 @@ async def test_sql_and_documentation_agree_now_and_at_every_flip(database: Any) 
                 flips += check_at is not None and holds(raw, row, until) != answer
     assert matching > GUESTS * CRITERIA / 10
     assert flips > GUESTS * CRITERIA / 100
+
+
+async def test_a_city_is_folded_once_when_it_is_written_and_when_read_only_for_rows_from_before(database: Any) -> None:
+    chance = random.Random(1)
+    rows = [some_guest(chance) | {"city": city} for city in ("تهران", "تهـران ", "شیراز", None)]
+    judgement = compile_condition(parse({"city": ["تهران"]}), 2)
+    pool: Pool = await database("customer")
+    async with transaction(pool) as conn:
+        await add(conn, rows)
+        kept = {row["id"]: row["city_key"] for row in await conn.fetch("SELECT id, city_key FROM customers")}
+        assert [kept[row["id"]] for row in rows] == [search_key("تهران")] * 2 + [search_key("شیراز"), None]
+        answers = await ask(conn, judgement, NOON)
+        await conn.execute("UPDATE customers SET city_key = NULL")
+        assert await ask(conn, judgement, NOON) == answers
+        assert [answers[row["id"]][0] for row in rows] == [True, True, False, False]
+        await conn.execute("UPDATE customers SET city = 'تبریز' WHERE id = $1", rows[0]["id"])
+        moved = await conn.fetchval("SELECT city_key FROM customers WHERE id = $1", rows[0]["id"])
+        assert moved == search_key("تبریز")
+        await conn.execute("UPDATE customers SET city = NULL WHERE id = $1", rows[0]["id"])
+        assert await conn.fetchval("SELECT city_key FROM customers WHERE id = $1", rows[0]["id"]) is None
+
+
+async def test_looking_for_the_misjudged_is_shared_between_processors(database: Any) -> None:
+    judgement = compile_condition(parse({"visit_count": {"min": 3}}), 4)
+    statement = FIND_MISJUDGED.format(mask=judgement.mask, check_at=judgement.check_at, join="")
+    pool: Pool = await database("customer")
+    async with transaction(pool) as conn:
+        await conn.execute(
+            "INSERT INTO customer_activity (cafe_id, customer_id, registered_at)"
+            " SELECT $1, gen_random_uuid(), now() FROM generate_series(1, 20000)",
+            CAFE,
+        )
+        await conn.execute("SET LOCAL min_parallel_table_scan_size = 0")
+        # Leaves the transaction planning as the search itself does.
+        assert await find_misjudged(conn, CAFE, judgement, NOON, 100)
+        plan = await conn.fetch(f"EXPLAIN {statement}", NOON, CAFE, 100, *judgement.values)
+    assert any("Gather" in line[0] for line in plan), plan

@@ -1,7 +1,8 @@
 """Criteria -> SQL over the projection: which segments a guest is in, and when that could change by time alone.
 
 Values always travel as parameters. Time only enters as "this moment is after now" with moments that come from stored
-columns, so the first flip is the earliest such moment that is still ahead.
+columns, so the first flip is the earliest such moment that is still ahead. A day is written as 24 hours: PostgreSQL
+adds days by way of the calendar, which took as long as all the rest of judging.
 """
 
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def _condition(node: Node, writing: _Writing) -> str:
         return f"NOT {_condition(node.part, writing)}"
     if isinstance(node, Newer):
         days = writing.put(node.days, "integer")
-        return writing.ahead(f"{node.attribute.sql} + make_interval(days => {days})")
+        return writing.ahead(f"{node.attribute.sql} + make_interval(hours => {days} * 24)")
     if isinstance(node, OneOf):
         words = writing.put(list(node.words), f"{node.attribute.sql_type}[]")
         return f"COALESCE({node.attribute.sql} = ANY({words}), false)"
@@ -131,10 +132,10 @@ def _days_since(attribute: Attribute, node: Range, writing: _Writing) -> list[st
     tests = [f"{attribute.sql} IS NOT NULL"]
     if node.least:
         passed = writing.put(int(node.least), "integer")
-        tests.append(f"NOT {writing.ahead(f'{attribute.sql} + make_interval(days => {passed})')}")
+        tests.append(f"NOT {writing.ahead(f'{attribute.sql} + make_interval(hours => {passed} * 24)')}")
     if node.most is not None:
         over = writing.put(int(node.most) + 1, "integer")
-        tests.append(writing.ahead(f"{attribute.sql} + make_interval(days => {over})"))
+        tests.append(writing.ahead(f"{attribute.sql} + make_interval(hours => {over} * 24)"))
     return tests
 
 
@@ -144,5 +145,5 @@ def _newest(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
     for count, prefix in ((node.least, ""), (None if node.most is None else node.most + 1, "NOT ")):
         if count:
             nth = writing.put(int(count), "integer")
-            tests.append(prefix + writing.ahead(f"{attribute.sql}[{nth}] + make_interval(days => {MONTH_DAYS})"))
+            tests.append(prefix + writing.ahead(f"{attribute.sql}[{nth}] + make_interval(hours => {MONTH_DAYS * 24})"))
     return tests or ["true"]
