@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from deploy.crm.migrate import migrate
@@ -196,8 +196,9 @@ async def _a_day_passes(judged: Judged, guests: int) -> list[Figure]:
     return [Figure("segments", "a day passing without visits", seconds, "s", _at_most(2.0, guests), about)]
 
 
-def _at_most(seconds: float, guests: int) -> tuple[Any, float]:
-    return "at most", seconds * guests / FULL
+def _at_most(seconds: float, guests: int) -> tuple[Literal["at most"], float] | None:
+    """The goals are for a million."""
+    return ("at most", seconds) if guests == FULL else None
 
 
 PART = Part("segments", measure)

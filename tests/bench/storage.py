@@ -113,6 +113,7 @@ async def _fillfactor(conn: Connection, config: Settings, sizes: Sizes) -> list[
     await _copy_of(conn, "visit_counters", "full_counters", "fillfactor = 100")
     figures = await _counters(conn, config, sizes, "full_counters", "fillfactor 100 on the hot row", "against 70")
     shares = []
+    await conn.execute("SELECT pg_stat_force_next_flush()")
     for table in ("visit_counters", "full_counters"):
         share = await conn.fetchval(HOT_SHARE, table)
         shares.append(Figure("storage", f"HOT updates of {table}", [share * 100], "%"))

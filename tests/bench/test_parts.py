@@ -33,7 +33,7 @@ def assert_said(figures: list[Figure], names: set[str], runs: int) -> None:
     found = {figure.name: figure for figure in figures}
     assert len(found) == len(figures)
     assert names <= set(found)
-    assert all(min(figure.runs) > 0 for figure in figures)
+    assert all(min(figure.runs) > 0 for figure in figures if figure.unit != "%")
     assert all(len(found[name].runs) == runs for name in names)
 
 

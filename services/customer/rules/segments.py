@@ -67,7 +67,12 @@ def segment_of(mask: int | None) -> Segment:
 
 def slots_of(mask: int) -> list[int]:
     """The numbers of the bits that are set."""
-    return [slot for slot in range(SLOTS) if mask >> slot & 1]
+    slots = []
+    while mask:
+        lowest = mask & -mask
+        slots.append(lowest.bit_length() - 1)
+        mask ^= lowest
+    return slots
 
 
 def first_free(taken: set[int]) -> int | None:
