@@ -74,12 +74,14 @@ class Projection:
         tables: locked in this order; the one that every writer locks first comes first.
         reactions: the live reactions without what they say and send. Topics are read one after another, in the order
             in which their events are first named here. The service's own events are read as far as they were emitted.
+        begin: fills the shadows with much of what `finish` would add, so that less is left for the last step.
         finish: completes the shadows from live tables that are no projections.
         after: what the service must look at again once rows of these cafes were put right.
     """
 
     tables: Sequence[Table]
     reactions: Mapping[type[Event], Replayed]
+    begin: Step = nothing
     finish: Step = nothing
     after: Callable[[Connection, Sequence[UUID]], Awaitable[None]] | None = None
 
@@ -231,8 +233,10 @@ async def rebuild(
         group = config.topic_prefix + service
         reader = await stack.enter_async_context(reading(config.kafka_servers, group, topics, config.topic_prefix))
         replay = _Replay(service, projection, config.topic_prefix, reader, conn, say)
+        await _beside(conn, projection.begin)
         while await replay.catch_up(await replay.known()) > CAUGHT_UP_RECORDS:
-            await shadow.analyze(conn, projection.tables)
+            pass
+        await shadow.analyze(conn, projection.tables)
         differences, held = await _settled(replay, guard, check=check)
         return Rebuilt(replay.events, time.monotonic() - started, held, differences)
 
@@ -275,15 +279,19 @@ async def _compare(replay: _Replay, guard: Connection, *, check: bool) -> tuple[
         held = time.monotonic() - started
         await replay.catch_up(known)
         await replay.settle_doubts()
-        async with conn.transaction():
-            await conn.execute("SET TRANSACTION READ ONLY")
-            await projection.finish(conn)
-        await shadow.analyze(conn, projection.tables)
+        await _beside(conn, projection.finish)
         differences = [await shadow.compare(conn, table) for table in projection.tables]
         if not check:
             await _put_right(conn, projection, differences)
             crashpoint("rebuild.before_commit")
     return differences, held if check else time.monotonic() - started
+
+
+async def _beside(conn: Connection, step: Step) -> None:
+    """A step that may touch nothing but the shadows."""
+    async with conn.transaction():
+        await conn.execute("SET TRANSACTION READ ONLY")
+        await step(conn)
 
 
 async def _put_right(conn: Connection, projection: Projection, differences: Sequence[Difference]) -> None:

@@ -51,6 +51,7 @@ PROJECTION = Projection(
         SegmentEntered: rebuilding.keep_moves,
         SegmentLeft: rebuilding.keep_moves,
     },
+    begin=rebuilding.begin,
     finish=rebuilding.finish,
     after=rebuilding.judge_again,
 )

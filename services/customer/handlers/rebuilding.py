@@ -57,6 +57,11 @@ async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | Segment
     )
 
 
+async def begin(conn: Connection) -> None:
+    """Adds a row for everybody who is registered now."""
+    await rebuilding.add_registered(conn)
+
+
 async def finish(conn: Connection) -> None:
     """Adds what follows from the guests' own rows, from the definitions and from what was counted."""
     await rebuilding.add_registered(conn)

@@ -31,7 +31,9 @@ ON CONFLICT (cafe_id, segment_id, customer_id) DO UPDATE SET entered_at = exclud
 # Everybody who was ever registered has a row; only the living are judged.
 ADD_REGISTERED = """
 INSERT INTO customer_activity (cafe_id, customer_id, registered_at)
-SELECT cafe_id, id, CASE WHEN is_active THEN created_at END FROM public.customers
+SELECT c.cafe_id, c.id, CASE WHEN c.is_active THEN c.created_at END
+FROM public.customers AS c LEFT JOIN customer_activity AS a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
+WHERE a.customer_id IS NULL OR a.registered_at IS DISTINCT FROM CASE WHEN c.is_active THEN c.created_at END
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET registered_at = excluded.registered_at
 """
 ADD_MASKS = """
