@@ -25,62 +25,12 @@ from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.errors import Problem, Rejected
 from shared.outbox import Waker
+from shared.problems import problems_of
 from shared.settings import Settings, settings
 
 KIB = 1024
 # A request that takes longer is cut when the process stops.
 LONGEST_REQUEST_SECONDS = 15
-
-# pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
-PERSIAN_REASONS = {
-    "missing": "این فیلد لازم است",
-    "extra_forbidden": "این فیلد شناخته نیست؛ آن را بردارید",
-    "uuid_parsing": "باید یک شناسهٔ UUID باشد",
-    "uuid_type": "باید یک شناسهٔ UUID باشد",
-    "int_parsing": "باید عدد صحیح باشد",
-    "int_type": "باید عدد صحیح باشد",
-    "int_from_float": "باید عدد صحیح باشد",
-    "decimal_parsing": "باید عدد باشد",
-    "decimal_type": "باید عدد باشد (رشته یا عدد صحیح)",
-    "decimal_max_digits": "عدد بیش از اندازه بزرگ است",
-    "decimal_max_places": "بیش از دو رقم اعشار دارد",
-    "decimal_whole_digits": "عدد بیش از اندازه بزرگ است",
-    "greater_than_equal": "کوچک‌تر از اندازهٔ مجاز است",
-    "greater_than": "کوچک‌تر از اندازهٔ مجاز است",
-    "less_than_equal": "بزرگ‌تر از اندازهٔ مجاز است",
-    "less_than": "بزرگ‌تر از اندازهٔ مجاز است",
-    "string_too_long": "متن بیش از اندازه بلند است",
-    "string_too_short": "متن بیش از اندازه کوتاه است",
-    "string_type": "باید متن باشد",
-    "string_pattern_mismatch": "شکل درستی ندارد",
-    "literal_error": "مقدار مجاز نیست",
-    "enum": "مقدار مجاز نیست",
-    "datetime_parsing": "باید تاریخ و ساعت با منطقهٔ زمانی باشد، مانند 2026-11-24T18:30:00+03:30",
-    "datetime_from_date_parsing": "باید تاریخ و ساعت با منطقهٔ زمانی باشد، مانند 2026-11-24T18:30:00+03:30",
-    "timezone_aware": "منطقهٔ زمانی لازم است، مانند +03:30",
-    "date_parsing": "باید تاریخ باشد، مانند 2026-11-24",
-    "bool_parsing": "باید true یا false باشد",
-    "bool_type": "باید true یا false باشد",
-    "too_long": "بیش از اندازه است",
-    "too_short": "کمتر از اندازه است",
-    "json_invalid": "JSON درستی نیست",
-    "list_type": "باید فهرست باشد",
-    "dict_type": "باید یک شیء باشد",
-    "model_type": "باید یک شیء باشد",
-}
-
-
-def problems_of(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """pydantic's errors as problems that name the field and the fix in both languages, without the offending value."""
-    return [
-        Problem(
-            field=".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
-            code=str(error["type"]),
-            en=str(error["msg"]).removeprefix("Value error, "),
-            fa=(error.get("ctx") or {}).get("fa") or PERSIAN_REASONS.get(error["type"], "مقدار درست نیست"),
-        )
-        for error in errors
-    ]
 
 
 def problem_body(status: int, code: str, en: str, fa: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:

@@ -1,22 +1,17 @@
 """Finding or starting PostgreSQL and Kafka: given by address, in Docker, or from this machine's own programs."""
 
+import importlib.util
 import os
 import secrets
 import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 from deploy.engines import local_kafka, local_postgres
 from deploy.engines.engine import Engine, EngineError, Kind
-
-try:
-    from deploy.engines import containers
-except ImportError:  # testcontainers is a tool of developers; where it is missing, servers are given by address
-    HAS_DOCKER_CLIENT = False
-else:
-    HAS_DOCKER_CLIENT = True
 
 Way = Literal["docker", "local"]
 
@@ -32,7 +27,7 @@ def way() -> Way:
         return "local"
     if asked not in ("auto", "docker"):
         raise EngineError(f"ENGINES is {asked!r}; it may be auto, docker or local")
-    if HAS_DOCKER_CLIENT and containers.daemon_answers():
+    if importlib.util.find_spec("testcontainers") and _containers().daemon_answers():
         return "docker"
     if asked == "docker":
         raise EngineError("ENGINES=docker, but no Docker daemon answers")
@@ -63,7 +58,7 @@ def start_postgres(
     if way() == "docker":
         secret = password or secrets.token_urlsafe(16)
         try:
-            return containers.start_postgres(
+            in_docker: Engine = _containers().start_postgres(
                 data_dir,
                 fsync=fsync,
                 port=port,
@@ -71,6 +66,7 @@ def start_postgres(
                 max_connections=max_connections,
                 shared_buffers=shared_buffers,
             )
+            return in_docker
         except EngineError as error:
             _fall_back(error)
     return local_postgres.start(
@@ -92,7 +88,8 @@ def start_kafka(data_dir: Path, *, port: int | None = None, heap_mb: int = 512, 
     """
     if way() == "docker":
         try:
-            return containers.start_kafka(data_dir, port=port, heap_mb=heap_mb)
+            in_docker: Engine = _containers().start_kafka(data_dir, port=port, heap_mb=heap_mb)
+            return in_docker
         except EngineError as error:
             _fall_back(error)
     return local_kafka.start(data_dir, port=port, heap_mb=heap_mb, long_running=long_running)
@@ -101,7 +98,7 @@ def start_kafka(data_dir: Path, *, port: int | None = None, heap_mb: int = 512, 
 def stop(engine: Engine, *, forget: bool = False) -> None:
     """Stop a server that we started; one given by address is left alone. `forget` removes a container's data too."""
     if engine.container is not None:
-        containers.stop(engine, forget=forget)
+        _containers().stop(engine, forget=forget)
     elif engine.kind == "kafka":
         local_kafka.stop(engine)
     else:
@@ -114,6 +111,11 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _containers() -> ModuleType:
+    """Imported when asked for: the client is a developer's tool, missing elsewhere, and takes a second to load."""
+    return importlib.import_module("deploy.engines.containers")
 
 
 def _fall_back(error: EngineError) -> None:

@@ -19,7 +19,7 @@ from services.identity.handlers import cafes, people, sessions, tills
 from services.identity.models import AddMember, CreateApiKey, CreateBranch, CreateCafe
 from shared import db
 from shared.errors import Rejected
-from shared.http import problems_of
+from shared.problems import problems_of
 from shared.settings import settings
 
 T = TypeVar("T")
