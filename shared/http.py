@@ -31,6 +31,9 @@ from shared.settings import Settings, settings
 KIB = 1024
 # A request that takes longer is cut when the process stops.
 LONGEST_REQUEST_SECONDS = 15
+# Whoever ends an idle connection may meet a request that is on its way. So the client does: most give one up after 5 s,
+# balancers after 60 s, and one that is used while we drain is ended by its answer.
+IDLE_CONNECTION_SECONDS = 75
 
 
 def problem_body(status: int, code: str, en: str, fa: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:
@@ -115,6 +118,7 @@ def run(app: FastAPI, service: str) -> None:
             log_config=None,
             access_log=False,
             loop="uvloop",
+            timeout_keep_alive=IDLE_CONNECTION_SECONDS,
             timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
         ),
         app.state,

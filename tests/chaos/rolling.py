@@ -24,7 +24,7 @@ STOPS_WITHIN_SECONDS = 10.0
 @dataclass
 class Balancer:
     """One address for the replicas of a part. A new connection goes to the next that was ready when last looked at,
-    as behind any balancer that asks `/readyz`."""
+    as behind any balancer that asks `/readyz`; a replica that is only slow to answer that stays what it was."""
 
     replicas: Sequence[str] = ()
     ready: list[int] = field(default_factory=list)
@@ -41,8 +41,9 @@ class Balancer:
         """Looks again and again which replicas are ready, until cancelled."""
         async with httpx2.AsyncClient(timeout=2, trust_env=False) as client:
             while True:
-                ports = [system.parts[name].port for name in self.replicas]
-                self.ready = [port for port in ports if await _is_ready(client, port)]
+                for port in [system.parts[name].port for name in self.replicas]:
+                    ready = await _is_ready(client, port, was=port in self.ready)
+                    self.ready = [*(each for each in self.ready if each != port), *([port] if ready else [])]
                 await asyncio.sleep(LOOKS_EVERY_SECONDS)
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,9 +68,11 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-async def _is_ready(client: httpx2.AsyncClient, port: int) -> bool:
+async def _is_ready(client: httpx2.AsyncClient, port: int, *, was: bool) -> bool:
     try:
         return (await client.get(f"http://127.0.0.1:{port}/readyz")).is_success
+    except httpx2.TimeoutException:
+        return was
     except httpx2.HTTPError:
         return False
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from deploy.demo import till
-from tests.chaos.load import PUT_OFF, supply
+from tests.chaos.load import ANSWER_WITHIN_SECONDS, PUT_OFF, supply
 from tests.chaos.system import Scene
 
 EVERY_SECONDS = 0.5
@@ -33,7 +33,10 @@ class Staff:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        async with httpx2.AsyncClient(timeout=20, trust_env=False) as client, asyncio.TaskGroup() as desks:
+        async with (
+            httpx2.AsyncClient(timeout=ANSWER_WITHIN_SECONDS, trust_env=False) as client,
+            asyncio.TaskGroup() as desks,
+        ):
             await self._sign_in(client)
             while not self.token:
                 await asyncio.sleep(EVERY_SECONDS)
