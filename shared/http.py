@@ -30,6 +30,9 @@ from shared.settings import Settings, settings
 KIB = 1024
 # A request that takes longer is cut when the process stops.
 LONGEST_REQUEST_SECONDS = 15
+# Whoever ends an idle connection may meet a request that is on its way. So the client does: most give one up after 5 s,
+# balancers after 60 s, and one that is used while we drain is ended by its answer.
+IDLE_CONNECTION_SECONDS = 75
 
 # pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
 PERSIAN_REASONS = {
@@ -165,6 +168,7 @@ def run(app: FastAPI, service: str) -> None:
             log_config=None,
             access_log=False,
             loop="uvloop",
+            timeout_keep_alive=IDLE_CONNECTION_SECONDS,
             timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
         ),
         app.state,

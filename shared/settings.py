@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     sms_sender: str | None = Field(None, description="the line that account sends from")
     batch_size: int = Field(1000, ge=1, le=5000)
     session_seconds: float = Field(8, ge=6, le=300, description="after this silence the broker gives up a worker")
-    drain_seconds: float = Field(2, ge=0, le=60, description="an API serves on so long after SIGTERM, but is not ready")
+    drain_seconds: float = Field(6, ge=0, le=60, description="an API serves on so long after SIGTERM, but is not ready")
     log_level: str = "INFO"
 
     @property

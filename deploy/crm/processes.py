@@ -143,6 +143,8 @@ def environment_of(folder: Path, state: State, *, simulator: bool = False) -> di
         "CRM_SECRET": _secret(folder / "secret"),
         "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
         "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + SERVICES.index('feedback')}",
+        # Nobody balances here, so nobody has to notice that an API is about to stop.
+        "CRM_DRAIN_SECONDS": "0",
     }
     if simulator or any(started.part.name == SIMULATOR for started in state.started):
         found |= {

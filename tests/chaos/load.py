@@ -206,18 +206,17 @@ async def load_on(
     supply()
     where = urls or [scene.system.url("visit-api")]
     load = Load(scene, per_second, over_http, fresh, repeats, where, random.Random(scene.dice.random()))
-    running = asyncio.create_task(load.run())
-    try:
-        yield load
-        assert not running.done(), f"the load ended early: {running.exception() if running.done() else ''}"
-        load.over.set()
-        done, _ = await asyncio.wait([running], timeout=ACKNOWLEDGED_WITHIN_SECONDS)
-        left = load.handed_in - len(load.acknowledged)
-        assert done, f"{left} of {load.handed_in} visits were not acknowledged in {ACKNOWLEDGED_WITHIN_SECONDS:.0f} s"
-        await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    # An answer that no till should get ends the block too.
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(load.run())
+        try:
+            yield load
+            load.over.set()
+            done, _ = await asyncio.wait([running], timeout=ACKNOWLEDGED_WITHIN_SECONDS)
+            left, within = load.handed_in - len(load.acknowledged), ACKNOWLEDGED_WITHIN_SECONDS
+            assert done, f"{left} of {load.handed_in} visits were not acknowledged in {within:.0f} s"
+        finally:
+            running.cancel()
 
 
 def _a_moment_ago(dice: random.Random) -> datetime:

@@ -1,11 +1,12 @@
 """Workers that come, go and freeze: partitions and relays change hands, nothing is lost or doubled."""
 
 import asyncio
-import random
+import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -31,17 +32,62 @@ WHERE application_name = $1 AND datname = current_database()
 """
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the groups of an installation have read."""
+
+    config: Settings
+    reader: AIOKafkaConsumer
+    admin: AIOKafkaAdminClient
+
+    async def moves_again(self, service: str, within: float = MOVES_WITHIN_SECONDS) -> float:
+        """Waits until each partition that had something waiting has moved; returns how long that took.
+
+        Raises AssertionError naming the partitions that stood still too long.
+        """
+        started, still = time.monotonic(), dict(await self.behind(service))
+        while still:
+            await asyncio.sleep(0.2)
+            now = await self.behind(service)
+            waited = sorted(still)
+            still = {each: at for each, at in still.items() if now.get(each) == at}
+            took = time.monotonic() - started
+            assert took < within, f"{service} stood still for {took:.0f} s in {waited}"
+        return time.monotonic() - started
+
+    async def behind(self, service: str) -> Mapping[TopicPartition, int]:
+        """The committed offset of every partition in which something waits."""
+        numbers = range(self.config.partitions)
+        partitions = [TopicPartition(topic, each) for topic in topics_of(self.config, service) for each in numbers]
+        ends = await self.reader.end_offsets(partitions)
+        committed = await self.admin.list_consumer_group_offsets(self.config.topic_prefix + service)
+        at = {each: committed[each].offset if each in committed else 0 for each in partitions}
+        return {each: at[each] for each in partitions if ends[each] > at[each]}
+
+
+@contextlib.asynccontextmanager
+async def watching(config: Settings) -> AsyncIterator[Progress]:
+    """Connections to ask the broker with."""
+    async with AIOKafkaConsumer(bootstrap_servers=config.kafka_servers) as reader:
+        admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
+        await admin.start()
+        try:
+            yield Progress(config, reader, admin)
+        finally:
+            await admin.close()
+
+
 async def come_and_go(world: World) -> str:
     """For each service in turn, up to four replicas of its worker are started, stopped and killed at random; whenever
     it stays calm, every partition moves again soon."""
     changes, longest = Counter[str](), 0.0
     async with stay(world) as scene:
         services = scene.dice.sample(READERS, 2) if world.quick else scene.dice.sample(READERS, len(READERS))
-        async with load_on(scene, per_second=PER_SECOND) as load:
+        async with load_on(scene, per_second=PER_SECOND) as load, watching(scene.system.config) as progress:
             for service in services:
                 for _ in range(1 if world.quick else 4):
                     changes += await shuffle_replicas(scene, service, 4 if world.quick else 12)
-                    longest = max(longest, await moves_again(scene.system.config, service))
+                    longest = max(longest, await progress.moves_again(service))
                 await leave_one(scene, f"{service}-worker")
         await prove(scene, load.acknowledged)
     return (
@@ -86,41 +132,6 @@ async def leave_one(scene: Scene, first: str) -> None:
     await system.mend()
 
 
-async def moves_again(config: Settings, service: str, within: float = MOVES_WITHIN_SECONDS) -> float:
-    """Waits until each partition that had something waiting has moved; returns how long that took.
-
-    Raises AssertionError naming the partitions that stand still.
-    """
-    started = time.monotonic()
-    still = dict(await _behind(config, service))
-    while still:
-        now = await _behind(config, service)
-        still = {each: at for each, at in still.items() if each in now and now[each] == at}
-        took = time.monotonic() - started
-        assert not still or took < within, f"{service} stands still for {took:.0f} s in {sorted(still)}"
-        await asyncio.sleep(0.2)
-    return time.monotonic() - started
-
-
-async def _behind(config: Settings, service: str) -> Mapping[TopicPartition, int]:
-    """The committed offset of every partition in which something waits."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
-    await admin.start()
-    try:
-        async with AIOKafkaConsumer(bootstrap_servers=config.kafka_servers) as reader:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics_of(config, service)
-                for number in range(config.partitions)
-            ]
-            ends = await reader.end_offsets(partitions)
-            committed = await admin.list_consumer_group_offsets(config.topic_prefix + service)
-    finally:
-        await admin.close()
-    at = {each: committed[each].offset if each in committed else 0 for each in partitions}
-    return {each: at[each] for each in partitions if ends[each] > at[each]}
-
-
 async def freeze(world: World) -> str:
     """A worker freezes in the middle of a batch, before or after its commit, until its group has given it up and
     another has done its work; then it goes on where it was."""
@@ -128,9 +139,9 @@ async def freeze(world: World) -> str:
     rounds = [(service, point) for service in READERS for point in points]
     dice, longest = world.dice, 0.0
     async with stay(world) as scene:
-        async with load_on(scene, per_second=PER_SECOND) as load:
+        async with load_on(scene, per_second=PER_SECOND) as load, watching(scene.system.config) as progress:
             for service, point in dice.sample(rounds, 2) if world.quick else rounds:
-                longest = max(longest, await freeze_once(scene, service, point, dice))
+                longest = max(longest, await freeze_once(scene, progress, service, point))
         await prove(scene, load.acknowledged)
     count = 2 if world.quick else len(rounds)
     return (
@@ -139,16 +150,16 @@ async def freeze(world: World) -> str:
     )
 
 
-async def freeze_once(scene: Scene, service: str, point: Point, dice: random.Random) -> float:
+async def freeze_once(scene: Scene, progress: Progress, service: str, point: Point) -> float:
     """Returns how long the partitions of the frozen worker stood still after another worker was there."""
     system, first = scene.system, f"{service}-worker"
     await system.kill(first)
-    await system.start(first, **{PAUSE_AT: f"{point}:{dice.randint(1, 5)}"})
+    await system.start(first, **{PAUSE_AT: f"{point}:{scene.dice.randint(1, 5)}"})
     await system.frozen(first, within=60)
     other = system.add_replica(first)
     await system.start(other)
     await system.ready(other)
-    took_over = await moves_again(system.config, service, within=MOVES_WITHIN_SECONDS + HELD_UP_SECONDS)
+    took_over = await progress.moves_again(service, within=MOVES_WITHIN_SECONDS + HELD_UP_SECONDS)
     system.signal(first, signal.SIGCONT)
     await system.ready(first)
     await system.stop(other)

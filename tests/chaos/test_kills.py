@@ -22,7 +22,7 @@ DEATHS: dict[str, list[Point]] = {
 
 # With the end-to-end tests in one of the parallel processes, so that two whole systems never share the machine.
 @pytest.mark.xdist_group("system")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_everything_acknowledged_is_there_once_after_parts_were_killed(
     postgres_server: Engine, kafka_server: Engine, run: support.Run
 ) -> None:
