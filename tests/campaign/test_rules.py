@@ -212,6 +212,12 @@ def test_each_check_stops_the_message_and_is_its_reason(changes: dict[str, Any],
     assert [check.passed for check in decision.checks] == [True] * (len(decision.checks) - 1) + [False]
 
 
+@pytest.mark.parametrize(("age", "again"), [(0, 1), (1, 1), (10, 5), (1800, 900)])
+def test_contact_under_way_is_looked_for_at_once_and_then_ever_more_rarely(age: int, again: int) -> None:
+    moment = NOON + timedelta(seconds=age)
+    assert decide(facts(contact=None, moment=moment)).hold_until == moment + timedelta(seconds=again)
+
+
 def test_service_message_needs_no_consent_but_heeds_a_withdrawal() -> None:
     service = replace(PENDING, purpose="service")
     assert decide(facts(pending=service, contact=replace(CONTACT, consents={}))).outcome == "send"

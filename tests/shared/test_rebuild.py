@@ -20,7 +20,7 @@ from services.customer.handlers.customers import erase_customer
 from services.customer.models.shapes import Act, Guest
 from services.customer.worker import REACTIONS, recalculate
 from shared import clock, outbox, parked, replay
-from shared.crashpoints import VARIABLE
+from shared.crashpoints import CRASH_AT
 from shared.db import Connection, Pool, transaction
 from shared.events.base import Event
 from shared.events.feedback import FeedbackReceived
@@ -334,7 +334,7 @@ async def test_a_crash_in_the_middle_changes_nothing(pool: Pool, database: Datab
     wrong = await rows(pool)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.crm.main", "rebuild", "customer",
-        env={**os.environ, "CRM_HOME": "/nonexistent", VARIABLE: "rebuild.before_commit"},
+        env={**os.environ, "CRM_HOME": "/nonexistent", CRASH_AT: "rebuild.before_commit"},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     said = (await process.communicate())[1].decode()

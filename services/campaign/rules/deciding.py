@@ -101,7 +101,7 @@ def _contact(facts: Facts) -> Answer:
         return Answer(False, {"known": False, "erased": True})
     # The profile travels on a topic of its own and may still be under way.
     patient = facts.moment - facts.pending.queued_at < pace.CONTACT_PATIENCE
-    again = pace.try_again(facts.pending.queued_at, facts.moment)
+    again = pace.try_again(facts.pending.queued_at, facts.moment, pace.SHORTEST_WAIT_FOR_CONTACT)
     return Answer(False, {"known": False}, "hold" if patient else "skip", again)
 
 

@@ -19,6 +19,8 @@ UNKNOWN_AFTER: Final = timedelta(seconds=45)
 CONTACT_PATIENCE: Final = timedelta(hours=1)
 BUSY_WAIT: Final = timedelta(seconds=30)
 SHORTEST_WAIT: Final = timedelta(minutes=2)
+# A profile that is still under way arrives in a moment or, when something is broken, much later.
+SHORTEST_WAIT_FOR_CONTACT: Final = timedelta(seconds=1)
 
 _RECEIPT_PAUSES: Final = (
     (timedelta(minutes=2), timedelta(seconds=20)),
@@ -49,9 +51,9 @@ def next_day(cafe: CafeRules, moment: datetime) -> datetime:
     return day_bounds(local_date(moment, cafe.time_zone), cafe.time_zone)[1]
 
 
-def try_again(queued_at: datetime, moment: datetime) -> datetime:
+def try_again(queued_at: datetime, moment: datetime, shortest: timedelta = SHORTEST_WAIT) -> datetime:
     """When to look again at a message that can't go now: sooner while it is young."""
-    return moment + max(SHORTEST_WAIT, (moment - queued_at) / 2)
+    return moment + max(shortest, (moment - queued_at) / 2)
 
 
 def next_receipt_check(sent_at: datetime, moment: datetime) -> datetime | None:
