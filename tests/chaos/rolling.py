@@ -18,6 +18,7 @@ from tests.chaos.system import APIS, WORKERS, System, open_system, stay
 
 PER_SECOND = 30.0
 LOOKS_EVERY_SECONDS = 0.25
+PATIENCE_SECONDS = 10.0
 STOPS_WITHIN_SECONDS = 10.0
 
 
@@ -47,11 +48,11 @@ class Balancer:
                 await asyncio.sleep(LOOKS_EVERY_SECONDS)
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Joins a client's connection to a replica."""
-        if not self.ready:
-            writer.transport.abort()
-            return
+        """Joins a client's connection to a replica, when there is one."""
         try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not self.ready:
+                    await asyncio.sleep(LOOKS_EVERY_SECONDS)
             up, down = await asyncio.open_connection("127.0.0.1", self.ready[next(self.turn) % len(self.ready)])
         except OSError:
             writer.transport.abort()
