@@ -32,6 +32,7 @@ from shared.settings import Settings, settings
 POLL_MS = 500
 JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
 STANDBY_SECONDS = 2.0
+HOUSEKEEPING_SECONDS = 10.0
 READY_WITHIN_SECONDS = 2.0
 
 
@@ -144,7 +145,7 @@ class Worker:
             self.config.topic_prefix,
             self._wake,
         )
-        housekeeping = Job("housekeeping", 10.0, self._housekeep)
+        housekeeping = Job("housekeeping", HOUSEKEEPING_SECONDS, self._housekeep)
         loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
@@ -239,7 +240,20 @@ class Worker:
         for partition, lag in (await self._lags()).items():
             topic = partition.topic.removeprefix(self.config.topic_prefix)
             telemetry.LAG.labels(self.service, topic, str(partition.partition)).set(lag)
+        await self._revive()
         return 0
+
+    async def _revive(self) -> None:
+        """Begins anew from the committed offsets when the consume loop has ended by itself.
+
+        The client cancels futures of its own when it loses the broker. Inside the loop that looks to the framework like
+        our end, after which it starts nothing again.
+        """
+        subscriber = self.subscriber
+        if subscriber is not None and subscriber.running and all(task.done() for task in subscriber.tasks):
+            telemetry.logger().error("consuming.revived")
+            await subscriber.stop()
+            await subscriber.start()
 
     async def _lags(self) -> dict[TopicPartition, int]:
         client: Any = getattr(self.subscriber, "consumer", None)

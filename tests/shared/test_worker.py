@@ -102,6 +102,20 @@ async def test_offsets_are_committed_so_that_a_second_life_takes_nothing_again(p
     assert await pool.fetchval("SELECT count(*) FROM crm.inbox") == 2
 
 
+async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.worker.HOUSEKEEPING_SECONDS", 0.1)
+    async with working(kafka) as (worker, _):
+        await publish(kafka, [visit()])
+        await answers(kafka, 1)
+        for task in worker.subscriber.tasks:
+            task.cancel()
+        await publish(kafka, [visit()])
+        await answers(kafka, 2)
+    assert await pool.fetchval("SELECT count(*) FROM crm.inbox") == 2
+
+
 async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
     await producer.start()
