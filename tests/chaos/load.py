@@ -115,13 +115,12 @@ class Load:
         """Hands in until told to stop, then waits until everything is acknowledged."""
         system, cafe = self.scene.system, self.scene.cafe
         kafka = KafkaTill(system.config.kafka_servers, f"{system.config.topic_prefix}pos.visits", cafe.api_key)
-        limits = httpx2.Limits(max_connections=50)
+        # Where the machine is slower than the load, bills wait for their turn here, which is nobody's fault.
+        limits, timeout = httpx2.Limits(max_connections=20), httpx2.Timeout(ANSWER_WITHIN_SECONDS, pool=None)
         headers = {"X-Api-Key": cafe.api_key}
         try:
             async with (
-                httpx2.AsyncClient(
-                    timeout=ANSWER_WITHIN_SECONDS, headers=headers, limits=limits, trust_env=False
-                ) as http,
+                httpx2.AsyncClient(timeout=timeout, headers=headers, limits=limits, trust_env=False) as http,
                 asyncio.TaskGroup() as open_bills,
             ):
                 room = asyncio.Semaphore(IN_FLIGHT)
