@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from deploy.crm.migrate import migrate
-from services.customer import worker
 from services.customer.handlers import judging, segments
 from services.customer.models.http import ChangeSegment
 from services.customer.models.shapes import Guest, Sums
@@ -112,6 +111,8 @@ async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[J
 
 
 async def _definition_changes(judged: Judged, guests: int, bench: Bench) -> list[Figure]:
+    from services.customer import worker  # reads the settings of a process when it is imported
+
     finding, writing, moved = [], [], guests // 20
     for run in range(RUNS):
         await _redefine(judged, CRITERIA["faithful"] if run % 2 else CHANGED_CRITERIA)
