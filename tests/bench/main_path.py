@@ -7,6 +7,9 @@ from tests.bench import limit
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.workers import Drained, drain, running
 
+# A cafe of the middling kind, and what of the machine is left free for everything else.
+VISITS_A_DAY, PEAK, LEFT_FREE = 300, 10, 0.5
+SECONDS_A_DAY = 86_400
 OURS, NAIVE, ALONE = "ours", "one event per transaction", "PostgreSQL alone"
 
 
@@ -37,7 +40,17 @@ def _ratios(rates: dict[str, list[float]]) -> list[Figure]:
         Figure("main path", "against one event per transaction", against(NAIVE), "times", ("at least", 40)),
         Figure("main path", "against PostgreSQL alone", against(ALONE), "times", ("at least", 0.45)),
         *(Figure("main path", name, values, "visits/s") for name, values in rates.items()),
+        cafes_carried(rates[OURS]),
     ]
+
+
+def cafes_carried(per_second: Sequence[float]) -> Figure:
+    """How many cafes such a machine carries, from how many visits it takes in."""
+    at_peak = VISITS_A_DAY * PEAK / SECONDS_A_DAY
+    about = f"{VISITS_A_DAY} visits a day each, {PEAK} times the average at the peak, half of the machine left free"
+    return Figure(
+        "cost", "cafes carried", [rate * (1 - LEFT_FREE) / at_peak for rate in per_second], "cafes", None, about
+    )
 
 
 def _costs(drained: Sequence[Drained]) -> list[Figure]:
