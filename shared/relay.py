@@ -206,14 +206,14 @@ class Relay:
         """Publishes and deletes the rows; returns the number of the deleting transaction."""
         crashpoint("relay.before_publish")
         parcels = Parcels(self.topic_prefix, producer)
-        for row in rows:
-            if not await parcels.add(row):
-                await self._give_up(conn, row)
+        too_large = [row for row in rows if not await parcels.add(row)]
         await parcels.send()
+        for row in too_large:
+            await self._give_up(conn, row)
         crashpoint("relay.before_delete")
         deleted_by = int(await conn.fetchval(DELETE, [row["id"] for row in rows]))
         crashpoint("relay.after_delete")
-        telemetry.PUBLISHED.labels(self.service).inc(len(rows))
+        telemetry.PUBLISHED.labels(self.service).inc(len(rows) - len(too_large))
         return deleted_by
 
     async def _give_up(self, conn: "asyncpg.Connection[asyncpg.Record]", row: asyncpg.Record) -> None:

@@ -79,6 +79,7 @@ class Worker:
     subscriber: Any = None
     failed: str | None = None
     stirred: dict[str, asyncio.Event] = field(default_factory=dict)
+    reviving: bool = False
 
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
@@ -251,9 +252,13 @@ class Worker:
         """
         subscriber = self.subscriber
         if subscriber is not None and subscriber.running and all(task.done() for task in subscriber.tasks):
+            self.reviving = True
+        if self.reviving:
             telemetry.logger().error("consuming.revived")
             await subscriber.stop()
+            # Without a broker this fails, and the next round tries again.
             await subscriber.start()
+            self.reviving = False
 
     async def _lags(self) -> dict[TopicPartition, int]:
         client: Any = getattr(self.subscriber, "consumer", None)
@@ -303,8 +308,8 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
 
 
 def rarely_collect() -> None:
-    """A batch makes tens of thousands of objects and no cycles: looking for some at the usual pace is a fifth of its
-    time."""
+    """A batch makes tens of thousands of objects and no cycles: looking for some at the usual pace was a quarter of
+    the processor time of all services."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 

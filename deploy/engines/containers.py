@@ -80,7 +80,9 @@ def start_kafka(data_dir: Path, *, port: int | None, heap_mb: int) -> Engine:
 
 
 def stop(engine: Engine, *, forget: bool) -> None:
-    """Stop a container and remove it; with `forget` its data too."""
+    """Stop a container and remove it; with `forget` its data too. A daemon that is gone took its containers along."""
+    if not daemon_answers():
+        return
     docker = DockerClient().client
     found = [each for each in docker.containers.list(all=True) if each.id == engine.container]
     for container in found:

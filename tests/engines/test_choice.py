@@ -67,6 +67,11 @@ def test_given_server_is_used_and_never_stopped(monkeypatch: pytest.MonkeyPatch)
     engines.stop(given)
 
 
+def test_container_whose_daemon_is_gone_needs_no_stopping(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    engines.stop(Engine("kafka", "127.0.0.1:1", container="0123456789ab"), forget=True)
+
+
 def test_address_of_dsn_and_of_bootstrap_servers() -> None:
     assert address("postgresql://u:p%40ss@db.local:6543/x") == ("db.local", 6543)
     assert address("postgresql://db.local/x") == ("db.local", 5432)

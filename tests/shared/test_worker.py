@@ -8,6 +8,7 @@ import httpx2
 import pytest
 import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 
 from deploy.engines.engine import free_port
 from shared import outbox
@@ -109,10 +110,19 @@ async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
     async with working(kafka) as (worker, _):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
+        start, refused = worker.subscriber.start, [KafkaConnectionError()]
+
+        async def start_at_the_second_try() -> None:
+            if refused:
+                raise refused.pop()
+            await start()
+
+        monkeypatch.setattr(worker.subscriber, "start", start_at_the_second_try)
         for task in worker.subscriber.tasks:
             task.cancel()
         await publish(kafka, [visit()])
         await answers(kafka, 2)
+    assert refused == []
     assert await pool.fetchval("SELECT count(*) FROM crm.inbox") == 2
 
 
