@@ -1,12 +1,13 @@
 """Who is calling: a person with a signed token, or a till with an API key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import jwt
 
@@ -14,7 +15,7 @@ from shared.clock import now
 from shared.crypto import CannotUnseal, Keys, same, unseal
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.ids import hash_api_key, parse_api_key
+from shared.ids import ApiKey, hash_api_key, parse_api_key
 
 AUDIENCE: Final = "servaan-crm"
 ALGORITHM: Final = "EdDSA"
@@ -24,7 +25,9 @@ _REFETCH_AFTER = timedelta(minutes=10)
 _REFETCH_PAUSE = timedelta(seconds=5)
 _LEEWAY_SECONDS = 30
 
-FIND_TILL_KEY = "SELECT cafe_id, key_hash, scopes, expires_at, revoked_at FROM till_keys WHERE key_id = $1"
+FIND_TILL_KEYS = """
+SELECT cafe_id, key_id, key_hash, scopes, expires_at, revoked_at FROM till_keys WHERE key_id = ANY($1::text[])
+"""
 LOAD_TILL_KEYS = """
 SELECT cafe_id, key_id, signing_key_sealed, scopes, expires_at, revoked_at
 FROM till_keys
@@ -156,22 +159,23 @@ async def verify_staff(token: str, keys: PublicKeys, issuer: str) -> Staff:
         raise _bad_token() from error
 
 
-async def verify_till(conn: Connection, text: str) -> Till:
-    """The till that an API key belongs to.
+async def verify_tills(conn: Connection, texts: Sequence[str]) -> list[Till | None]:
+    """The till that each API key belongs to (one query); None for an unknown, revoked or expired key."""
+    parsed = [parse_api_key(text) for text in texts]
+    rows: dict[str, list[asyncpg.Record]] = {}
+    for row in await conn.fetch(FIND_TILL_KEYS, list({key.key_id for key in parsed if key})):
+        rows.setdefault(row["key_id"], []).append(row)
+    moment = now()
+    return [_till_of(key, rows.get(key.key_id, ()), moment) if key else None for key in parsed]
 
-    Raises:
-        Rejected: status 401 for an unknown, revoked or expired key, always with the same words.
-    """
-    key = parse_api_key(text)
-    if key is None:
-        raise _bad_api_key()
-    rows = await conn.fetch(FIND_TILL_KEY, key.key_id)
-    digest, moment = hash_api_key(key), now()
+
+def _till_of(key: ApiKey, rows: Iterable[asyncpg.Record], moment: datetime) -> Till | None:
+    digest = hash_api_key(key)
     for row in rows:
         matches = row["key_hash"] is not None and same(row["key_hash"], digest)
         if matches and _is_live(row["revoked_at"], row["expires_at"], moment):
             return Till(row["cafe_id"], key.key_id, frozenset(row["scopes"]))
-    raise _bad_api_key()
+    return None
 
 
 def require_scope(till: Till, scope: str) -> None:
@@ -228,7 +232,8 @@ def _bad_token() -> Rejected:
     )
 
 
-def _bad_api_key() -> Rejected:
+def bad_api_key() -> Rejected:
+    """The answer to a key that does not hold, whatever is wrong with it."""
     return Rejected("invalid_api_key", "The API key is not valid.", "کلید دستگاه معتبر نیست.", status=401)
 
 

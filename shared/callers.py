@@ -1,12 +1,16 @@
 """FastAPI dependencies: the person or the till behind a request."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import State
 
-from shared import auth, db
+from shared import auth
 from shared.errors import Rejected
+from shared.gathering import Gathering
 
 _bearer = HTTPBearer(auto_error=False, description="the access token of POST /sessions at the identity service")
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="the till's key: crm_<key id>_<secret>")
@@ -36,8 +40,18 @@ async def current_till(request: Request, api_key: Annotated[str | None, Depends(
     """
     if api_key is None:
         raise _missing("X-API-Key")
-    async with db.transaction(request.app.state.pool) as conn:
-        return await auth.verify_till(conn, api_key)
+    state = request.app.state
+    if not hasattr(state, "tills"):
+        state.tills = Gathering(partial(_verify_tills, state))
+    till: auth.Till | None = await state.tills.ask(None, api_key)
+    if till is None:
+        raise auth.bad_api_key()
+    return till
+
+
+async def _verify_tills(state: State, _: None, api_keys: Sequence[str]) -> list[auth.Till | None]:
+    async with state.pool.acquire() as conn:
+        return await auth.verify_tills(conn, api_keys)
 
 
 StaffCaller = Annotated[auth.Staff, Depends(current_staff)]

@@ -24,6 +24,9 @@ SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
 # A process that froze inside a transaction would hold up everybody who waits for its rows.
 POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
 
+AS_STAFF = "SELECT set_config('role', 'staff_role', true), set_config('app.user_id', $1, true)"
+AS_TILL = "SELECT set_config('role', 'till_role', true), set_config('app.cafe_id', $1, true)"
+
 # The database or the way to it is at fault, never what was asked: wait and try the same again.
 OUTAGES = (
     OSError,
@@ -108,8 +111,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connection]:
     """As a person: row level security shows only the cafes that `user_cafe_access` gives this user."""
     async with pool.acquire() as conn, conn.transaction():
-        await conn.execute("SET LOCAL ROLE staff_role")
-        await conn.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
+        await conn.execute(AS_STAFF, str(user_id))
         yield conn
         crashpoint("api.before_commit")
 
@@ -118,7 +120,6 @@ async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connecti
 async def till_transaction(pool: Pool, cafe_id: UUID) -> AsyncIterator[Connection]:
     """As a till: row level security shows only its own cafe, and only the tables opened to tills."""
     async with pool.acquire() as conn, conn.transaction():
-        await conn.execute("SET LOCAL ROLE till_role")
-        await conn.execute("SELECT set_config('app.cafe_id', $1, true)", str(cafe_id))
+        await conn.execute(AS_TILL, str(cafe_id))
         yield conn
         crashpoint("api.before_commit")

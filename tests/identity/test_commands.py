@@ -42,7 +42,8 @@ async def test_operator_sets_up_a_cafe_from_nothing(config: Settings, database: 
     key = await run("apikey", "create", "till 1", "--cafe", str(cafe), "--scope", "ingest")
     assert key.exit_code == 0, key.output
     async with db.transaction(pool) as conn:
-        till = await auth.verify_till(conn, key.stdout.strip())
+        [till] = await auth.verify_tills(conn, [key.stdout.strip()])
+    assert till
     assert (till.cafe_id, till.scopes) == (cafe, {"ingest"})
     async with running(config) as app, client(app) as http:
         session = (await http.post("/sessions", json={"login": "sara@example.com", "password": PASSWORD})).json()

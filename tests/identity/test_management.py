@@ -197,8 +197,9 @@ async def test_till_keys_rotate_two_at_a_time(config: Settings, database: Databa
     assert "api_key" not in listed
     assert second["api_key"] not in listed
     async with db.transaction(pool) as conn:
-        till = await auth.verify_till(conn, second["api_key"])
+        [till] = await auth.verify_tills(conn, [second["api_key"]])
         loaded = await auth.load_till_keys(conn, KEYS, [second["key_id"]])
+    assert till
     assert (till.cafe_id, till.scopes) == (cafe, {"ingest", "loyalty_lookup"})
     assert loaded[second["key_id"]].is_live(clock.now())
     events = [event for event in await emitted(pool) if isinstance(event, (ApiKeyCreated, ApiKeyRevoked))]

@@ -1,5 +1,6 @@
 """What tills and people get over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -81,6 +82,30 @@ async def test_till_records_a_visit_once_and_gets_the_same_answer(till: httpx2.A
     assert first.json() == {"visit_id": str(row["id"]), "customer_id": str(row["customer_id"]), "visit_number": 1}
     assert row["cafe_id"] == CAFE
     assert len(await emitted(pool, VisitRecorded)) == 1
+
+
+async def test_bills_that_come_together_are_written_together_and_answered_apart(
+    till: httpx2.AsyncClient, pool: Pool
+) -> None:
+    other = {"X-Api-Key": OTHER_KEY.text}
+    bills = [bill(receipt_number=str(number)) for number in range(30)]
+    answers = await asyncio.gather(
+        *(till.post("/visits", json=each) for each in bills),
+        till.post("/visits", json=bills[0]),
+        till.post("/visits", json=bill(receipt_number="1", total="1")),
+        till.post("/visits", json=bill(receipt_number="31", total="-1")),
+        till.post("/visits", json=bills[0], headers={"X-Api-Key": READER.text}),
+        till.post("/visits", json=bills[0], headers={"X-Api-Key": KEY.text[:-1]}),
+        till.post("/visits", json=bills[0], headers=other),
+    )
+    assert [answer.status_code for answer in answers] == [201] * 30 + [200, 409, 422, 403, 401, 201]
+    assert answers[30].content == answers[0].content
+    rows = await pool.fetch("SELECT cafe_id, count(*) AS visits, count(DISTINCT xmin::text) AS commits "
+                            "FROM customer_visits GROUP BY cafe_id")  # fmt: skip
+    counts = {row["cafe_id"]: (row["visits"], row["commits"]) for row in rows}
+    assert counts[OTHER_CAFE] == (1, 1)
+    assert counts[CAFE][0] == 30
+    assert counts[CAFE][1] < 10
 
 
 async def test_kafka_and_http_know_the_same_bills(till: httpx2.AsyncClient, pool: Pool) -> None:

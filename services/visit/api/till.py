@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import State
 
 from services.visit.api import bodies
 from services.visit.handlers import tills
@@ -17,6 +18,7 @@ from shared.auth import Till, require_scope
 from shared.callers import TillCaller
 from shared.errors import Rejected
 from shared.events import pos
+from shared.gathering import Gathering
 from shared.http import problem_body
 
 router = APIRouter(prefix="/visits", tags=["tills"])
@@ -87,7 +89,8 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
             commands[index] = _command(request, caller, bodies.parse(pos.PosVisit, raw), None)
         except Rejected as why:
             refused[index] = why
-    outcomes = dict(zip(commands, await _take(request, caller, list(commands.values())), strict=True))
+    taken = await write(request.app.state, caller.cafe_id, list(commands.values())) if commands else []
+    outcomes = dict(zip(commands, taken, strict=True))
     items = [
         _result(index, outcomes.get(index) or Outcome("refused", refusal=refused[index]))
         for index in range(len(commands) + len(refused))
@@ -109,12 +112,21 @@ async def void(request: Request, caller: TillCaller, idempotency_key: Idempotenc
     return _changed(outcome)
 
 
+async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> list[Outcome]:
+    """Takes in what tills of one cafe sent, in a transaction of its own."""
+    async with db.till_transaction(state.pool, cafe_id) as conn:
+        outcomes = await record_visits(conn, commands, keys=state.settings.keys)
+    state.waker.wake()
+    return outcomes
+
+
 async def _take_one(
     request: Request, caller: Till, model: type[pos.PosVisit] | type[pos.PosVoid], idempotency_key: str | None
 ) -> Outcome:
     require_scope(caller, tills.SCOPE)
     body: pos.PosVisit | pos.PosVoid = await bodies.read_one(request, model)
-    [outcome] = await _take(request, caller, [_command(request, caller, body, idempotency_key)])
+    bills: Gathering[UUID, Command, Outcome] = request.app.state.bills
+    outcome = await bills.ask(caller.cafe_id, _command(request, caller, body, idempotency_key))
     if outcome.refusal:
         raise outcome.refusal
     return outcome
@@ -123,16 +135,6 @@ async def _take_one(
 def _command(request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, idempotency_key: str | None) -> Command:
     event_id = tills.event_id_of(caller.cafe_id, idempotency_key) if idempotency_key else None
     return tills.command_of(caller.cafe_id, body, event_id=event_id, correlation_id=request.state.correlation_id)
-
-
-async def _take(request: Request, caller: Till, commands: Sequence[Command]) -> list[Outcome]:
-    if not commands:
-        return []
-    state = request.app.state
-    async with db.till_transaction(state.pool, caller.cafe_id) as conn:
-        outcomes = await record_visits(conn, commands, keys=state.settings.keys)
-    state.waker.wake()
-    return outcomes
 
 
 def _changed(outcome: Outcome) -> Changed:
