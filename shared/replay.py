@@ -112,13 +112,15 @@ async def _partitions(admin: Any, topics: Iterable[str]) -> dict[str, list[Topic
 
 async def _begin(reader: Reader, prefix: str) -> None:
     every = [partition for partitions in reader.partitions.values() for partition in partitions]
+    # Before the ends: a live worker goes on taking in what comes.
+    taken_in = await reader.committed(reader.partitions)
     begins, ends = await asyncio.gather(reader.consumer.beginning_offsets(every), reader.consumer.end_offsets(every))
     for partition in every:
         if begins[partition] > 0 and partition.topic.removeprefix(prefix) not in COMPACTED:
             raise CannotReplay(
                 f"{partition.topic}[{partition.partition}] begins at {begins[partition]}: older are gone"
             )
-    for partition, committed in (await reader.committed(reader.partitions)).items():
+    for partition, committed in taken_in.items():
         if committed > ends[partition]:
             raise CannotReplay(
                 f"{partition.topic}[{partition.partition}] ends at {ends[partition]}, but {committed} were taken in"

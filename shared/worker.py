@@ -34,6 +34,8 @@ JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
 STANDBY_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 10.0
 READY_WITHIN_SECONDS = 2.0
+# Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
+EAGER_PAUSE_SECONDS = 0.05
 
 
 class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -226,6 +228,7 @@ class Worker:
                 telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stirred.wait(), job.every_seconds)
+                await asyncio.sleep(EAGER_PAUSE_SECONDS)
 
     def _wake(self) -> None:
         """Something was committed here: events may wait for the relay, and work for the eager jobs."""

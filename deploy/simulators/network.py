@@ -70,7 +70,7 @@ class Network:
     """
 
     step_seconds: float | None = 1.0
-    credit: int = 10_000_000
+    credit: int = 1_000_000_000_000
     cost_per_part: int = 1390
     sent: list[Sent] = field(default_factory=list)
     under_way: list[Sent] = field(default_factory=list)

@@ -24,7 +24,7 @@ class Connection:
 
 
 async def post_at_rate(
-    url: str, headers: dict[str, str], bodies: Sequence[bytes], *, per_second: float, connections: int = 16
+    url: str, headers: dict[str, str], bodies: Sequence[bytes], *, per_second: float, connections: int = 64
 ) -> list[float]:
     """Posts the bodies at a rate that does not wait for answers; returns how long each took, in seconds.
 

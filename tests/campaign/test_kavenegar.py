@@ -113,6 +113,6 @@ async def test_simulator_shows_the_phones_with_masked_numbers(provider: Kavenega
     assert 'href="https://cafe.example/f/abc"' in page
     assert "09120000001" not in page
     assert "۰۹۱۲۰۰۰۰۰۰۱" not in page
-    assert account["entries"]["remaincredit"] == 10_000_000 - 1390
+    assert account["entries"]["remaincredit"] == 1_000_000_000_000 - 1390
     assert len(outbox["entries"]) == 1
     assert unknown["return"]["status"] == 404

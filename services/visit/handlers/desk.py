@@ -8,7 +8,7 @@ from services.visit.models import EnteredVisit, Outcome, RecordVisit, VoidVisit
 from services.visit.store import receipts
 from shared.clock import new_id, now
 from shared.crypto import Keys
-from shared.db import Connection
+from shared.db import Connection, plan_by_key
 from shared.errors import NotFound
 from shared.events.pos import RESERVED_DEVICE
 
@@ -62,6 +62,7 @@ async def void(
 
 
 async def _one(conn: Connection, command: RecordVisit | VoidVisit, keys: Keys) -> Outcome:
+    await plan_by_key(conn)
     [outcome] = await record_visits(conn, [command], keys=keys)
     if outcome.refusal:
         raise outcome.refusal

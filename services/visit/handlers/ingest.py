@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 from services.visit import rules
 from services.visit.handlers import announce, changes, records
 from services.visit.models import Command, CorrectVisit, DeviceKey, Outcome, RecordVisit, VoidVisit
-from services.visit.store import devices, plans
+from services.visit.store import devices
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.outbox import emit
 
 
 async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: Keys) -> list[Outcome]:
-    """Takes in records, corrections and voids of any number of cafes, in the caller's transaction.
+    """Takes in records, corrections and voids of any number of cafes, in the caller's transaction, which plans by key.
 
     What they end in depends neither on their order nor on how often each comes.
     Returns how each command ended, in their order; a refused one changed nothing.
     """
-    await plans.by_key(conn)
     highest = await devices.lock(conn, {command.device for command in commands})
     recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
     corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
