@@ -185,6 +185,9 @@ class Consumer:
 
 def in_order(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
     """Groups events by class for set-based work, never letting two events of one key change places."""
+    kinds = {type(event) for event in events}
+    if len(kinds) == 1:
+        return [(kinds.pop(), list(events))]
     groups: list[tuple[type[Event], list[Event]]] = []
     last_of_key: dict[Any, int] = {}
     at_or_after: dict[type[Event], list[int]] = {}

@@ -123,8 +123,13 @@ def _number(value: Any) -> Decimal:
 
 def _once_for_each(read: Callable[[Any], Decimal]) -> Callable[[Any], Decimal]:
     """The reader with a memory: a menu has few prices, and reading digits anew was half the cost of a bill."""
-    remembered = lru_cache(maxsize=16384, typed=True)(read)
-    return lambda value: remembered(value) if type(value) in (str, int) and len(str(value)) <= 20 else read(value)
+    remembered = lru_cache(maxsize=16384)(read)
+
+    def recall(value: Any) -> Decimal:
+        is_short = len(value) <= 20 if type(value) is str else type(value) is int and abs(value) < _BELOW
+        return remembered(value) if is_short else read(value)
+
+    return recall
 
 
 @_once_for_each

@@ -38,6 +38,7 @@ from tests.bench.workers import drain, running
 from tests.support import SECRET, delete_topics, drop_databases
 
 HTTP_PER_SECOND = 300
+LONELY_PER_SECOND = 3
 KNOWN_GUESTS = 500
 NEW_ONE_IN = 10
 TILLS = 12
@@ -69,6 +70,8 @@ async def measure(bench: Bench) -> list[Figure]:
             await _warm_up(whole, rate)
             for what, times in (await _over_kafka(whole, "0912", seconds, rate)).items():
                 found.setdefault(what, []).append(times)
+            alone = await _over_kafka(whole, "0914", seconds, LONELY_PER_SECOND)
+            found.setdefault("points of a lone visit", []).append(alone["points"])
             found.setdefault("HTTP ingest", []).append(await _over_http(whole, seconds))
     return [_figure(what, share, runs) for what, runs in found.items() for share in SHARES]
 

@@ -109,6 +109,21 @@ async def test_visit_is_linked_to_the_redemption_that_was_made_before(pool) -> N
     assert await pool.fetchval("SELECT state::text FROM redemptions") == "reversed"
 
 
+@pytest.mark.parametrize("in_one_batch", [True, False])
+async def test_of_visits_that_name_one_redemption_the_first_of_its_guest_has_it(pool, in_one_batch) -> None:
+    await books.take_in(pool, recorded(1, 100_000))
+    redemption, _ = await ask(pool, wanted(60))
+    named = {"points_to_redeem": 60, "redemption_id": redemption.redemption_id}
+    visits = [
+        recorded(2, 50_000, guest=guest_number(1), **named),
+        recorded(3, 50_000, NOON + DAY, **named),
+        recorded(4, 50_000, NOON + 2 * DAY, **named),
+    ]
+    for batch in [visits] if in_one_batch else [[visit] for visit in visits]:
+        await books.take_in(pool, *batch)
+    assert await pool.fetchval("SELECT visit_id FROM redemptions") == visit_number(3)
+
+
 async def test_visit_can_not_link_the_redemption_of_another_guest(pool) -> None:
     await books.take_in(pool, recorded(1, 100_000))
     redemption, _ = await ask(pool, wanted(60))

@@ -111,19 +111,25 @@ async def load_lots(
 async def _find_asked(
     conn: Connection, by_guest: Mapping[Guest, Sequence[VisitEvent]], known: Known
 ) -> dict[Guest, Spending]:
-    asking = {
-        (guest[0], event.redemption_id or event.visit_id): (guest, event)
+    asking = [
+        (guest, (guest[0], event.redemption_id or event.visit_id), event)
         for guest, events in by_guest.items()
         for event in events
         if isinstance(event, VisitRecorded) and event.points_to_redeem > 0
-    }
+    ]
     if not asking:
         return {}
-    found = await redemptions.find(conn, list(asking))
+    found = await redemptions.find(conn, list(dict.fromkeys(key for _, key, _ in asking)))
+    claimed: set[tuple[UUID, UUID]] = set()
     wishes: dict[Guest, Spending] = {}
-    for key, (guest, event) in asking.items():
+    for guest, key, event in asking:
+        redemption = found.get(key)
+        # Of two visits that name one redemption the first of its guest's has it, in one batch as in two.
+        if key in claimed or (redemption is not None and redemption.customer_id != guest[1]):
+            continue
+        claimed.add(key)
         visit = known.get(guest, {}).get(event.visit_id)
-        ask = Ask(event, key[1], found.get(key), is_voided=visit is not None and visit.visit.state == "voided")
+        ask = Ask(event, key[1], redemption, is_voided=visit is not None and visit.visit.state == "voided")
         wishes[guest] = Spending(asked=(*wishes.get(guest, NO_SPENDING).asked, ask))
     return wishes
 
