@@ -251,7 +251,9 @@ def _add_control(app: FastAPI, network: Network) -> None:
     async def control(change: Control) -> None:
         for name in change.model_fields_set - {"faults"}:
             setattr(network, name, getattr(change, name))
-        network.faults.extend(Fault(*fault) for fault in change.faults or ())
+        if change.faults is not None:
+            network.faults.clear()
+            network.faults.extend(Fault(*fault) for fault in change.faults)
 
     @app.get("/control/messages")
     async def messages() -> list[dict[str, object]]:

@@ -21,12 +21,12 @@ from tests.chaos.lives import Life
 from tests.chaos.scenario import Scenario, World
 
 RUNS, STEPS = 2_000, 50
-QUICK_SECONDS = 60.0
+QUICK_SECONDS = 25.0
 RUNS_AT_ONCE = 20
 
 
 async def run(world: World) -> str:
-    """All runs, or as many as fit into a minute."""
+    """All runs, or as many as fit into half a minute."""
     async with databases_on(world, "life", ["loyalty"]) as databases:
         dsn = await databases.create("loyalty")
         seconds = QUICK_SECONDS if world.quick else None
