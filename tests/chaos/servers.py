@@ -82,8 +82,11 @@ async def own_servers(
             if isinstance(each, BaseException):
                 raise each
         servers = Servers(folders[0], folders[1], started[0], started[1], by_way)
-        yield replace(world, postgres=servers.postgres, kafka=servers.kafka), servers
-        started = [servers.postgres, servers.kafka]
+        try:
+            yield replace(world, postgres=servers.postgres, kafka=servers.kafka), servers
+        finally:
+            # Those that run now, also when the scenario broke after it had started them again.
+            started = [servers.postgres, servers.kafka]
     finally:
         for engine in started:
             await asyncio.to_thread(_kill, engine)
