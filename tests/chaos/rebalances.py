@@ -177,7 +177,7 @@ async def two_relays(world: World) -> str:
     dice = world.dice
     async with stay(world) as scene:
         async with load_on(scene, per_second=PER_SECOND) as load:
-            for service, point in dice.sample(rounds, 1) if world.quick else rounds:
+            for service, point in [(dice.choice(services), points[-1])] if world.quick else rounds:
                 await two_at_once(scene, service, point)
         await prove(scene, load.acknowledged)
         written = [topic.name for topic in TOPICS if topic.name.partition(".")[0] in services]
