@@ -1,9 +1,13 @@
 """No table, view or function of any database escapes the walls between cafes. Read from PostgreSQL's own catalogue."""
 
+import contextlib
+
 import asyncpg
 import pytest
 
 from deploy.crm.walls import faults
+from shared import db
+from shared.clock import new_id
 from shared.settings import SERVICES
 from tests.support import Databases
 
@@ -41,16 +45,22 @@ async def test_check_is_red_on_a_leak(ddl: str, word: str, database: Databases) 
         await conn.close()
 
 
-async def test_role_changes_end_with_their_transaction(database: Databases) -> None:
-    from shared import db
-
+@pytest.mark.parametrize("breaks", [False, True])
+@pytest.mark.parametrize("role", ["till_role", "staff_role"])
+async def test_nothing_of_a_transaction_stays_on_its_connection(role: str, breaks: bool, database: Databases) -> None:
     pool = await database("visit", max_size=1)
-    cafe = "01890a5d-ac96-774b-bcce-b302099a8057"
-    async with db.till_transaction(pool, cafe) as conn:  # type: ignore[arg-type]
-        assert await conn.fetchval("SELECT current_user") == "till_role"
-    row = await pool.fetchrow("SELECT current_user AS who, current_setting('app.cafe_id', true) AS cafe")
-    assert row is not None
-    assert (row["who"], row["cafe"] or "") == ("crm_visit", "")
+    begin = db.till_transaction if role == "till_role" else db.staff_transaction
+    seen = """
+    SELECT pg_backend_pid(), current_user, coalesce(current_setting('app.cafe_id', true), '') AS cafe,
+           coalesce(current_setting('app.user_id', true), '') AS person, current_setting('enable_seqscan') AS by_key
+    """
+    before = await pool.fetchrow(seen)
+    with pytest.raises(asyncpg.DivisionByZeroError) if breaks else contextlib.nullcontext():
+        async with begin(pool, new_id()) as conn:
+            await db.plan_by_key(conn)
+            assert await conn.fetchval("SELECT current_user") == role
+            await conn.execute(f"SELECT 1 / {0 if breaks else 1}")
+    assert await pool.fetchrow(seen) == before
 
 
 async def test_nobody_sees_anything_when_no_one_is_named(database: Databases) -> None:
