@@ -30,10 +30,16 @@ from shared.relay import Relay
 from shared.settings import Settings, settings
 
 POLL_MS = 500
+PUT_OFF_SECONDS = 0.5
 JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
 STANDBY_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 10.0
+# A pool of consumers must be at work again within seconds of the broker's return.
+REVIVING_SECONDS = 1.0
 READY_WITHIN_SECONDS = 2.0
+# Where nobody waits at the till, events may gather that long: a batch costs 5 to 15 ms of processor time however small
+# it is, and the points wait for what others spend on small batches.
+GATHER_SECONDS = 0.2
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
 
@@ -68,12 +74,14 @@ class Job:
 
 @dataclass
 class Worker:
-    """The running parts of one worker process."""
+    """The running parts of one worker process. After a batch that was not full it lets `gather_seconds` pass before it
+    takes the next."""
 
     service: str
     config: Settings
     reactions: Reactions
     jobs: Sequence[Job] = ()
+    gather_seconds: float = 0.0
     pool: Pool | None = None
     consumer: Consumer | None = None
     relay: Relay | None = None
@@ -82,6 +90,7 @@ class Worker:
     failed: str | None = None
     stirred: dict[str, asyncio.Event] = field(default_factory=dict)
     reviving: bool = False
+    gathers_until: float = 0.0
 
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
@@ -149,7 +158,8 @@ class Worker:
             self._wake,
         )
         housekeeping = Job("housekeeping", HOUSEKEEPING_SECONDS, self._housekeep)
-        loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping)]
+        reviving = Job("reviving", REVIVING_SECONDS, self._revive)
+        loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping), self._repeat(reviving)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
@@ -161,9 +171,21 @@ class Worker:
             await self.pool.close()
 
     async def _next_batch(self, client: Any) -> tuple[ConsumerRecord, ...]:
-        # The framework's own version sleeps after an empty poll without listening: latency for nothing.
-        found = await client.getmany(timeout_ms=POLL_MS, max_records=self.config.batch_size)
-        return tuple(chain.from_iterable(found.values()))
+        """The records that are there. The framework's own version sleeps after an empty poll without listening, and
+        five seconds after an error of the broker."""
+        await asyncio.sleep(max(0.0, self.gathers_until - time.monotonic()))
+        try:
+            found = await client.getmany(timeout_ms=POLL_MS, max_records=self.config.batch_size)
+        except (KafkaError, asyncio.CancelledError) as error:
+            # The client cancels futures of its own when it loses the broker, which is not our end.
+            heed_cancellation()
+            telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
+            await asyncio.sleep(PUT_OFF_SECONDS)
+            return ()
+        records = tuple(chain.from_iterable(found.values()))
+        if 0 < len(records) < self.config.batch_size:
+            self.gathers_until = time.monotonic() + self.gather_seconds
+        return records
 
     async def _take(self, records: Sequence[ConsumerRecord]) -> None:
         assert self.consumer is not None
@@ -244,10 +266,9 @@ class Worker:
         for partition, lag in (await self._lags()).items():
             topic = partition.topic.removeprefix(self.config.topic_prefix)
             telemetry.LAG.labels(self.service, topic, str(partition.partition)).set(lag)
-        await self._revive()
         return 0
 
-    async def _revive(self) -> None:
+    async def _revive(self, _: Pool) -> int:
         """Begins anew from the committed offsets when the consume loop has ended by itself.
 
         The client cancels futures of its own when it loses the broker. Inside the loop that looks to the framework like
@@ -262,15 +283,17 @@ class Worker:
             # Without a broker this fails, and the next round tries again.
             await subscriber.start()
             self.reviving = False
+        return 0
 
     async def _lags(self) -> dict[TopicPartition, int]:
         client: Any = getattr(self.subscriber, "consumer", None)
         found: dict[TopicPartition, int] = {}
-        for partition in client.assignment() if client else ():
-            end = client.highwater(partition)
-            with contextlib.suppress(TimeoutError, KafkaError):
-                position = await asyncio.wait_for(client.position(partition), READY_WITHIN_SECONDS)
-                found[partition] = max(0, end - position) if end is not None else 0
+        # Positions that are not known are waited for, all of them together no longer than this.
+        with contextlib.suppress(TimeoutError, KafkaError):
+            async with asyncio.timeout(READY_WITHIN_SECONDS):
+                for partition in client.assignment() if client else ():
+                    position, end = await client.position(partition), client.highwater(partition)
+                    found[partition] = max(0, end - position) if end is not None else 0
         return found
 
     async def _healthz(self, _: Any) -> AsgiResponse:
@@ -317,10 +340,13 @@ def rarely_collect() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def run(service: str, reactions: Reactions, jobs: Sequence[Job] = ()) -> None:
-    """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself."""
+def run(service: str, reactions: Reactions, jobs: Sequence[Job] = (), *, gather_seconds: float = 0.0) -> None:
+    """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself.
+
+    `gather_seconds`: see `Worker`; 0 takes events as they come.
+    """
     config = settings()
-    app = Worker(service, config, reactions, jobs).build()
+    app = Worker(service, config, reactions, jobs, gather_seconds).build()
     uvloop.install()
     rarely_collect()
     uvicorn.run(

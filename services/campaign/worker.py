@@ -19,7 +19,7 @@ from shared.events.visit import VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
-from shared.worker import Job, run
+from shared.worker import GATHER_SECONDS, Job, run
 
 REACTIONS = Reactions(
     events={
@@ -63,7 +63,7 @@ PROJECTION = Projection(
         ConsentChanged: reactions.on_consent_changed,
         SegmentEntered: reactions.keep_moves,
         SegmentLeft: reactions.keep_moves,
-        CustomerProfiled: REACTIONS.events[CustomerProfiled],
+        CustomerProfiled: partial(reactions.keep_profiles, keys=settings().keys),
     },
 )
 
@@ -76,4 +76,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("campaign", REACTIONS, JOBS)
+    run("campaign", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

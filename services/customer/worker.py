@@ -16,7 +16,7 @@ from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
-from shared.worker import Job, run
+from shared.worker import GATHER_SECONDS, Job, run
 
 # A chunk is one transaction: live visits of its guests wait that long.
 RECALCULATED_AT_ONCE = 2000
@@ -89,4 +89,4 @@ async def recalculate(pool: Pool) -> int:
 JOBS = [Job("reassess_due", 1.0, reassess_due), Job("recalculate_segments", 1.0, recalculate)]
 
 if __name__ == "__main__":
-    run("customer", REACTIONS, JOBS)
+    run("customer", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

@@ -10,7 +10,7 @@ from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
-from shared.worker import Job, run
+from shared.worker import GATHER_SECONDS, Job, run
 
 REACTIONS = Reactions(
     events={
@@ -46,4 +46,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("feedback", REACTIONS, JOBS)
+    run("feedback", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

@@ -8,7 +8,7 @@ from shared.clock import new_id, now
 from shared.crypto import unseal
 from shared.events.campaign import MessageSkipped
 from shared.events.customer import CustomerErased, CustomerStatusChanged
-from shared.ids import feedback_token
+from shared.ids import customer_id, feedback_token
 from tests.campaign.conftest import PHONE, Simulator, World, add_provider
 
 
@@ -168,6 +168,19 @@ async def test_unknown_contact_is_waited_for(world: World, simulator: Simulator)
     await world.pool.execute("UPDATE campaign_deliveries SET due_at = now(), queued_at = now() - interval '61 minutes'")
     await world.run_jobs()
     assert (await world.decisions())[-1] == ("skip", "contact")
+
+
+async def test_wait_for_a_contact_ends_with_the_first_word_about_the_guest(world: World, simulator: Simulator) -> None:
+    guest = customer_id(world.config.keys, world.cafe_id, PHONE)
+    await world.record_visit(guest)
+    await world.run_jobs()
+    assert await world.decisions() == [("hold", "contact")]
+    await world.pool.execute("UPDATE campaign_deliveries SET due_at = now() + interval '1 minute'")
+    await world.run_jobs()
+    assert simulator.texts == []
+    await world.add_guest(PHONE)
+    await world.run_jobs()
+    assert len(simulator.texts) == 1
 
 
 async def test_unreadable_contact_holds_up_nobody_else(world: World, simulator: Simulator) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from itertools import count
 
 import httpx2
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from deploy.demo import dataset, till
 from deploy.demo.dataset import Basket
@@ -37,13 +38,15 @@ def supply() -> Sequence[Basket]:
 
 @dataclass
 class KafkaTill:
-    """Publishes signed visits; makes itself a new producer when the old one failed."""
+    """Publishes signed visits; makes itself a new producer when the old one failed, at most so often: tills that
+    knock all the time would take the machine from the system that is to come back."""
 
     servers: str
     topic: str
     api_key: str
     client: AIOKafkaProducer | None = None
     mending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    not_before: float = 0.0
 
     async def hand_in(self, basket: Basket) -> bool:
         """True when the broker has confirmed the visit."""
@@ -66,6 +69,9 @@ class KafkaTill:
     async def _producer(self) -> AIOKafkaProducer:
         async with self.mending:
             if self.client is None:
+                if time.monotonic() < self.not_before:
+                    raise KafkaConnectionError("not there a moment ago")
+                self.not_before = time.monotonic() + PAUSE_SECONDS
                 self.client = await _started(self.servers)
             return self.client
 

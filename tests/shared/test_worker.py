@@ -17,6 +17,7 @@ from shared.db import Connection, Pool
 from shared.events.base import caused_by
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitRecorded
+from shared.settings import Settings
 from shared.worker import Job, Worker
 from tests.conftest import Kafka
 from tests.shared.records import record_of, visit
@@ -114,7 +115,7 @@ async def test_offsets_are_committed_so_that_a_second_life_takes_nothing_again(p
 async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.HOUSEKEEPING_SECONDS", 0.1)
+    monkeypatch.setattr("shared.worker.REVIVING_SECONDS", 0.1)
     async with working(kafka) as (worker, _):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
@@ -132,6 +133,46 @@ async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
         await answers(kafka, 2)
     assert refused == []
     assert await pool.fetchval("SELECT count(*) FROM crm.inbox") == 2
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), asyncio.CancelledError()], ids=lambda e: type(e).__name__)
+async def test_poll_that_the_client_gave_up_is_made_again_by_the_same_loop(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr("shared.worker.REVIVING_SECONDS", 3600)
+    async with working(kafka) as (worker, _):
+        await publish(kafka, [visit()])
+        await answers(kafka, 1)
+        client, gave_up = worker.subscriber.consumer, asyncio.Event()
+        poll = client.getmany
+
+        async def gives_up_once(**options: object) -> object:
+            if gave_up.is_set():
+                return await poll(**options)
+            gave_up.set()
+            raise error
+
+        monkeypatch.setattr(client, "getmany", gives_up_once)
+        await publish(kafka, [visit()])
+        await answers(kafka, 2)
+    assert gave_up.is_set()
+
+
+@pytest.mark.parametrize(("records", "gathers"), [(1, True), (999, True), (1000, False), (0, False)])
+async def test_what_comes_soon_after_a_batch_that_was_not_full_gathers(
+    config: Settings, records: int, gathers: bool
+) -> None:
+    worker = Worker(SERVICE, config, Reactions({}), gather_seconds=3600)
+
+    class Client:
+        async def getmany(self, **_: object) -> dict[str, list[int]]:
+            return {"a partition": list(range(records))}
+
+    assert len(await worker._next_batch(Client())) == records
+    again = asyncio.create_task(worker._next_batch(Client()))
+    _, waiting = await asyncio.wait([again], timeout=0.05)
+    assert bool(waiting) == gathers
+    again.cancel()
 
 
 async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:

@@ -38,6 +38,12 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> No
 
 
 async def on_customer_profiled(conn: Connection, events: Sequence[CustomerProfiled], *, keys: Keys) -> None:
+    """Keeps guests' profiles. A message that was quicker than the first word about its guest waits no longer."""
+    await keep_profiles(conn, events, keys=keys)
+    await deliveries.end_wait_for_contact(conn, [(e.cafe_id, e.customer_id) for e in events if e.version == 1], now())
+
+
+async def keep_profiles(conn: Connection, events: Sequence[CustomerProfiled], *, keys: Keys) -> None:
     """Keeps guests' numbers and names, sealed as they came, and the hash that a reply is found by."""
     await audience.keep_contacts(conn, [_profile(event, keys) for event in events])
 

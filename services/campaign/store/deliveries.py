@@ -65,6 +65,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[])
     AS t (cafe_id, id, status, due_at, reason)
 WHERE d.cafe_id = t.cafe_id AND d.id = t.id
 """
+END_WAIT_FOR_CONTACT = """
+UPDATE campaign_deliveries d SET due_at = $3
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+WHERE d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id AND d.delivery_status = 'queued'
+  AND d.error_code = 'contact' AND d.due_at > $3
+"""
 INSERT_DECISIONS = """
 INSERT INTO send_decisions (id, cafe_id, delivery_id, campaign_id, customer_id, decided_at, outcome, reason,
                             hold_until, checks)
@@ -258,6 +264,12 @@ async def put_off(conn: Connection, decided: Sequence[tuple[Pending, Decision]])
         [decision.hold_until for _, decision in decided],
         [decision.reason for _, decision in decided],
     )
+
+
+async def end_wait_for_contact(conn: Connection, guests: Sequence[tuple[UUID, UUID]], at: datetime) -> None:
+    """Makes due what is held for want of these guests' (cafe, guest) numbers."""
+    if guests:
+        await conn.execute(END_WAIT_FOR_CONTACT, [cafe for cafe, _ in guests], [guest for _, guest in guests], at)
 
 
 async def insert_decisions(conn: Connection, decided: Sequence[tuple[UUID, Pending, Decision]], at: datetime) -> None:
