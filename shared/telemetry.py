@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -10,6 +11,10 @@ from prometheus_client import Counter, Gauge, Histogram
 PERSONAL_KEYS = frozenset(
     {"phone", "name", "email", "token", "text", "message_text", "address", "password", "secret", "key"}
 )
+
+# Clients that have lost their server say so many times a second, an hour long if need be.
+REPETITIVE = frozenset({"aiokafka", "asyncpg"})
+SAME_AGAIN_AFTER_SECONDS = 10.0
 
 RECORDS = Counter("crm_records_total", "Records taken from a topic", ["service", "topic", "outcome"])
 BATCH_SECONDS = Histogram(
@@ -36,6 +41,25 @@ def _redact(_: object, __: str, event: structlog.types.EventDict) -> structlog.t
     return {key: "[redacted]" if key in PERSONAL_KEYS else value for key, value in event.items()}
 
 
+class Seldom(logging.Filter):
+    """Lets the same words of a client library through once in ten seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be written."""
+        if record.name.partition(".")[0] not in REPETITIVE:
+            return True
+        # The words before their values are put in: there are only so many.
+        words, now = (record.name, str(record.msg)), time.monotonic()
+        if now < self._said.get(words, 0.0):
+            return False
+        self._said[words] = now + SAME_AGAIN_AFTER_SECONDS
+        return True
+
+
 def configure_logging(service: str, level: str = "INFO") -> None:
     """JSON lines on standard output, also for the libraries; `service` stands on every line."""
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -50,6 +74,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
+    handler.addFilter(Seldom())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # The server would print an unexpected error with its words, which may quote a row; ours is logged without them.
     logging.getLogger("uvicorn.error").addFilter(lambda line: "Exception in ASGI application" not in line.getMessage())

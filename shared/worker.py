@@ -37,9 +37,10 @@ HOUSEKEEPING_SECONDS = 10.0
 # A pool of consumers must be at work again within seconds of the broker's return.
 REVIVING_SECONDS = 1.0
 READY_WITHIN_SECONDS = 2.0
-# Where nobody waits at the till, events may gather that long: a batch costs 5 to 15 ms of processor time however small
-# it is, and the points wait for what others spend on small batches.
-GATHER_SECONDS = 0.2
+# Where nobody waits at the till, the broker lets so much or so long gather before it answers: a batch costs 5 to 15 ms
+# of processor time however small it is, and the points wait for what others spend on small batches.
+GATHER_SECONDS = 0.3
+GATHER_BYTES = 256 * 1024
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
 
@@ -74,8 +75,8 @@ class Job:
 
 @dataclass
 class Worker:
-    """The running parts of one worker process. After a batch that was not full it lets `gather_seconds` pass before it
-    takes the next."""
+    """The running parts of one worker process. With `gather_seconds` it lets events gather so long, and waits for none
+    when a batch's worth of them is there."""
 
     service: str
     config: Settings
@@ -90,7 +91,6 @@ class Worker:
     failed: str | None = None
     stirred: dict[str, asyncio.Event] = field(default_factory=dict)
     reviving: bool = False
-    gathers_until: float = 0.0
 
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
@@ -124,7 +124,8 @@ class Worker:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_records=config.batch_size,
             batch_timeout_ms=POLL_MS,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=round(self.gather_seconds * 1000) or 250,
+            fetch_min_bytes=GATHER_BYTES if self.gather_seconds else 1,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
@@ -173,7 +174,6 @@ class Worker:
     async def _next_batch(self, client: Any) -> tuple[ConsumerRecord, ...]:
         """The records that are there. The framework's own version sleeps after an empty poll without listening, and
         five seconds after an error of the broker."""
-        await asyncio.sleep(max(0.0, self.gathers_until - time.monotonic()))
         try:
             found = await client.getmany(timeout_ms=POLL_MS, max_records=self.config.batch_size)
         except (KafkaError, asyncio.CancelledError) as error:
@@ -182,10 +182,7 @@ class Worker:
             telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
             await asyncio.sleep(PUT_OFF_SECONDS)
             return ()
-        records = tuple(chain.from_iterable(found.values()))
-        if 0 < len(records) < self.config.batch_size:
-            self.gathers_until = time.monotonic() + self.gather_seconds
-        return records
+        return tuple(chain.from_iterable(found.values()))
 
     async def _take(self, records: Sequence[ConsumerRecord]) -> None:
         assert self.consumer is not None

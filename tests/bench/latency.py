@@ -42,7 +42,7 @@ LONELY_PER_SECOND = 3
 KNOWN_GUESTS = 500
 NEW_ONE_IN = 10
 TILLS = 12
-WARM_UP_SECONDS = 20
+WARM_UP_SECONDS = 60
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 GOALS: Mapping[tuple[str, str], float] = {("points", "p50"): 60, ("points", "p99"): 250, ("HTTP ingest", "p95"): 50}
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,12 +13,11 @@ from aiokafka.errors import KafkaConnectionError
 
 from deploy.engines.engine import free_port
 from shared import outbox
-from shared.consumer import Reactions
+from shared.consumer import Consumer, Reactions
 from shared.db import Connection, Pool
 from shared.events.base import caused_by
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitRecorded
-from shared.settings import Settings
 from shared.worker import Job, Worker
 from tests.conftest import Kafka
 from tests.shared.records import record_of, visit
@@ -41,8 +41,8 @@ async def rate(conn: Connection, events: Sequence[VisitRecorded]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def working(kafka: Kafka, *jobs: Job) -> AsyncIterator[tuple[Worker, str]]:
-    worker = Worker(SERVICE, kafka.config, Reactions({VisitRecorded: rate}), jobs)
+async def working(kafka: Kafka, *jobs: Job, gather_seconds: float = 0.0) -> AsyncIterator[tuple[Worker, str]]:
+    worker = Worker(SERVICE, kafka.config, Reactions({VisitRecorded: rate}), jobs, gather_seconds)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(worker.build(), port=port, log_config=None, lifespan="on"))
     task = asyncio.create_task(server.serve())
@@ -158,21 +158,24 @@ async def test_poll_that_the_client_gave_up_is_made_again_by_the_same_loop(
     assert gave_up.is_set()
 
 
-@pytest.mark.parametrize(("records", "gathers"), [(1, True), (999, True), (1000, False), (0, False)])
-async def test_what_comes_soon_after_a_batch_that_was_not_full_gathers(
-    config: Settings, records: int, gathers: bool
+async def test_events_that_come_one_by_one_gather_into_one_batch(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = Worker(SERVICE, config, Reactions({}), gather_seconds=3600)
+    batches: list[int] = []
+    handle = Consumer.handle
 
-    class Client:
-        async def getmany(self, **_: object) -> dict[str, list[int]]:
-            return {"a partition": list(range(records))}
+    async def counted(consumer: Consumer, records: Sequence[Any]) -> None:
+        batches.append(len(records))
+        await handle(consumer, records)
 
-    assert len(await worker._next_batch(Client())) == records
-    again = asyncio.create_task(worker._next_batch(Client()))
-    _, waiting = await asyncio.wait([again], timeout=0.05)
-    assert bool(waiting) == gathers
-    again.cancel()
+    monkeypatch.setattr(Consumer, "handle", counted)
+    async with working(kafka, gather_seconds=4.0):
+        await publish(kafka, [visit()])
+        await answers(kafka, 1)
+        # The next question to the broker has just begun.
+        await publish(kafka, [visit() for _ in range(5)])
+        await answers(kafka, 6)
+    assert batches == [1, 5]
 
 
 async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:

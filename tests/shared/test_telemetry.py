@@ -1,0 +1,48 @@
+"""What a process writes down: JSON lines, nothing personal, and the same complaint of a client library only seldom."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+
+def lines_of(*statements: str) -> list[dict[str, Any]]:
+    """What a process that does this writes."""
+    program = [
+        "import logging",
+        "from shared.telemetry import configure_logging, logger",
+        "configure_logging('visit-worker')",
+        *statements,
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(program)], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_lines_are_json_with_the_service_and_without_what_is_personal() -> None:
+    (line,) = lines_of("logger().info('visit.recorded', phone='09121112233', cafe_id='7')")
+    assert (line["event"], line["service"], line["level"]) == ("visit.recorded", "visit-worker", "info")
+    assert (line["phone"], line["cafe_id"]) == ("[redacted]", "7")
+
+
+def test_client_that_lost_its_server_complains_seldom() -> None:
+    lines = lines_of(
+        "for attempt in range(50):",
+        "    logging.getLogger('aiokafka.conn').error('Unable connect to node with id %s: %s', 1, attempt)",
+        "    logging.getLogger('aiokafka.cluster').error('Topic %s is not available', attempt)",
+        "    logger().warning('relay.restarted')",
+    )
+    said = [line["event"] for line in lines]
+    assert said.count("Unable connect to node with id 1: 0") == 1
+    assert said.count("Topic 0 is not available") == 1
+    assert said.count("relay.restarted") == 50
+    assert len(said) == 52
+
+
+def test_client_complains_again_after_a_while() -> None:
+    lines = lines_of(
+        "import shared.telemetry",
+        "shared.telemetry.SAME_AGAIN_AFTER_SECONDS = 0",
+        "for attempt in range(3):",
+        "    logging.getLogger('aiokafka.conn').error('Unable connect to node with id %s', attempt)",
+    )
+    assert len(lines) == 3
