@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
-from shared import telemetry
+from shared import db, telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
@@ -155,7 +155,9 @@ class Relay:
 
     async def _lead(self) -> None:
         conn = await asyncpg.connect(
-            self.dsn, command_timeout=30, server_settings={"application_name": f"{self.service} relay"}
+            self.dsn,
+            command_timeout=30,
+            server_settings=db.LOCK_SETTINGS | {"application_name": f"{self.service} relay"},
         )
         try:
             while not await conn.fetchval(LOCK):
@@ -174,7 +176,7 @@ class Relay:
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=262_144,
-            request_timeout_ms=20_000,
+            request_timeout_ms=10_000,
         )
         await producer.start()
         try:

@@ -33,6 +33,7 @@ POLL_MS = 500
 PUT_OFF_SECONDS = 0.5
 JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
 STANDBY_SECONDS = 2.0
+SIGN_OF_LIFE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 10.0
 # A pool of consumers must be at work again within seconds of the broker's return.
 REVIVING_SECONDS = 1.0
@@ -200,7 +201,9 @@ class Worker:
         lock per job would keep one of the pool's for each, and the jobs would starve for their own."""
         while True:
             try:
-                conn = await asyncpg.connect(self.config.dsn(self.service), command_timeout=30)
+                conn = await asyncpg.connect(
+                    self.config.dsn(self.service), command_timeout=30, server_settings=db.LOCK_SETTINGS
+                )
                 try:
                     while not await conn.fetchval(JOBS_LOCK):
                         await asyncio.sleep(STANDBY_SECONDS)
@@ -221,7 +224,11 @@ class Worker:
         conn.add_termination_listener(lambda _: lost.set())
         loops = [asyncio.create_task(self._repeat(job)) for job in self.jobs]
         try:
-            await lost.wait()
+            while not lost.is_set():
+                # Of a session that is silent the server thinks that its process froze.
+                await conn.execute("SELECT 1")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), SIGN_OF_LIFE_SECONDS)
         finally:
             for loop in loops:
                 loop.cancel()

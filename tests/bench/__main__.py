@@ -23,7 +23,11 @@ def main() -> int:
     """Runs the parts; returns 1 when a goal is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main path only, on less data")
-    parser.add_argument("--write", action="store_true", help="save table, figures and picture beside this file")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="save table, figures and picture beside this file, in place of what is kept of these parts",
+    )
     parser.add_argument("--only", nargs="*", choices=[part.name for part in PARTS], help="some parts")
     given = parser.parse_args()
     chosen = [part for part in PARTS if (part.name in given.only if given.only else part.in_quick or not given.quick)]
@@ -43,9 +47,10 @@ def main() -> int:
         finally:
             engines.stop(kafka, forget=True)
             engines.stop(postgres, forget=True)
-    print(report.markdown(figures, quick=given.quick))
+    parts = report.by_part(figures, quick=given.quick)
+    print(report.markdown(parts))
     if given.write:
-        report.write(figures, quick=given.quick)
+        report.write(parts)
     return 1 if any(figure.reached is False for figure in figures) else 0
 
 

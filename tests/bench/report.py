@@ -1,10 +1,12 @@
-"""What a run found: a table, the figures themselves, and a picture."""
+"""What runs found: a table of each part, the figures themselves, and a picture."""
 
 import html
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,34 +31,57 @@ def machine() -> str:
     return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
-def write(figures: Sequence[Figure], *, quick: bool, folder: Path = FOLDER) -> None:
-    """Writes `bench.md`, `bench.json` and `bench.svg` into the folder."""
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one part, all from one run: on which machine and when."""
+
+    machine: str
+    at: str
+    quick: bool
+    figures: Sequence[Figure]
+
+
+Parts = Mapping[str, Measured]
+
+
+def by_part(figures: Sequence[Figure], *, quick: bool) -> Parts:
+    """The figures of this run, under the name of their part."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    names = dict.fromkeys(figure.part for figure in figures)
+    return {
+        name: Measured(machine(), at, quick, [figure for figure in figures if figure.part == name]) for name in names
+    }
+
+
+def write(parts: Parts, folder: Path = FOLDER) -> None:
+    """Writes `bench.md`, `bench.json` and `bench.svg` into the folder; what is kept of other parts stays."""
     folder.mkdir(exist_ok=True)
-    (folder / "bench.md").write_text(markdown(figures, quick=quick))
-    (folder / "bench.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(_as_data(figures, quick=quick))) + b"\n"
-    )
-    (folder / "bench.svg").write_text(picture(figures))
+    data = folder / "bench.json"
+    kept = {**msgspec.json.decode(data.read_bytes(), type=dict[str, Measured]), **parts} if data.exists() else parts
+    data.write_bytes(msgspec.json.format(msgspec.json.encode(_as_data(kept))) + b"\n")
+    (folder / "bench.md").write_text(markdown(kept))
+    (folder / "bench.svg").write_text(picture([figure for part in kept.values() for figure in part.figures]))
 
 
-def markdown(figures: Sequence[Figure], *, quick: bool) -> str:
-    """All figures as a table under the machine's name."""
-    kind = "a quick run" if quick else "a full run"
-    about = f"Measured by `make bench` ({kind}) on {datetime.now(UTC):%Y-%m-%d}: {machine()}."
+def markdown(parts: Parts) -> str:
+    """A table of each part under the machine's name."""
+    return "\n\n".join(_table(name, part) for name, part in parts.items()) + "\n"
+
+
+def _table(name: str, part: Measured) -> str:
+    how = f"{'a quick run' if part.quick else 'a full run'} of `make bench` on {part.at[:10]}, {part.machine}"
     lines = [
-        f"{about} Medians, with the lowest and the highest run.",
+        f"**{name}**: {how}. Medians, with the lowest and the highest run.",
         "",
-        "| part | figure | median | runs | goal | reached |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| figure | median | runs | goal | reached |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    for each in figures:
+    for each in part.figures:
         spread = f"{number(min(each.runs))} to {number(max(each.runs))}" if len(each.runs) > 1 else "one"
         goal = f"{each.goal[0]} {number(each.goal[1])}" if each.goal else ""
-        name = f"{each.name} ({each.note})" if each.note else each.name
-        lines.append(
-            f"| {each.part} | {name} | {number(each.value)} {each.unit} | {spread} | {goal} | {SIGNS[each.reached]} |"
-        )
-    return "\n".join(lines) + "\n"
+        what = f"{each.name} ({each.note})" if each.note else each.name
+        lines.append(f"| {what} | {number(each.value)} {each.unit} | {spread} | {goal} | {SIGNS[each.reached]} |")
+    return "\n".join(lines)
 
 
 def number(value: float) -> str:
@@ -101,16 +126,13 @@ def _bar(figure: Figure, top: int) -> str:
     )
 
 
-def _as_data(figures: Sequence[Figure], *, quick: bool) -> dict[str, object]:
+def _as_data(parts: Parts) -> dict[str, Any]:
     return {
-        "machine": machine(),
-        "quick": quick,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "figures": [
-            {
-                "part": each.part, "name": each.name, "median": each.value, "runs": list(each.runs), "unit": each.unit,
-                "goal": each.goal, "reached": each.reached, "note": each.note,
-            }
-            for each in figures
-        ],
+        name: {
+            "machine": part.machine, "at": part.at, "quick": part.quick,
+            "figures": [
+                {**msgspec.to_builtins(each), "median": each.value, "reached": each.reached} for each in part.figures
+            ],
+        }
+        for name, part in parts.items()
     }  # fmt: skip

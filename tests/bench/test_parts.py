@@ -7,7 +7,7 @@ import pytest
 
 from deploy.engines.engine import Engine
 from shared.settings import Settings
-from tests.bench import growth, rows, segments, storage
+from tests.bench import growth, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
 from tests.bench.history import Size
 from tests.support import Databases, admin_connection
@@ -90,3 +90,17 @@ async def test_history_that_the_service_would_not_have_written_is_noticed(
     with pytest.raises(AssertionError, match="wrong segments"):
         await segments.judge(bench_on(config, tmp_path), config, 400)
     await assert_gone(config)
+
+
+def test_what_is_kept_of_other_parts_stays(tmp_path: Path) -> None:
+    def measured(part: str, value: float) -> None:
+        figure = Figure(part, "speed", [value, value + 2], "times", ("at least", 4.0))
+        report.write(report.by_part([figure], quick=True), tmp_path)
+
+    for part, value in (("main path", 1), ("growth", 5), ("main path", 7)):
+        measured(part, value)
+    table = (tmp_path / "bench.md").read_text()
+    assert table.count("**main path**") == table.count("**growth**") == 1
+    assert "8.00 times | 7.00 to 9.00 | at least 4.00 | yes" in table
+    assert "6.00 times | 5.00 to 7.00" in table
+    assert (tmp_path / "bench.svg").read_text().count("<rect") == 3

@@ -27,10 +27,6 @@ STOPS_WITHIN_SECONDS = 10.0
 HELD_UP_SECONDS = 15.0
 REPLICAS = 4
 PER_SECOND = 40.0
-TERMINATE = """
-SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-WHERE application_name = $1 AND datname = current_database()
-"""
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ async def two_relays(world: World) -> str:
 
 
 async def two_at_once(scene: Scene, service: str, point: Point) -> None:
-    """Freezes the relay with rows in its hands, ends its database connection, waits for the other, lets it go on."""
+    """Freezes the relay with rows in its hands, waits until the other has taken over, lets it go on."""
     system, first = scene.system, f"{service}-worker"
     await system.kill(first)
     await system.start(first, **{PAUSE_AT: f"{point}:{scene.dice.randint(2, 6)}"})
@@ -196,7 +192,6 @@ async def two_at_once(scene: Scene, service: str, point: Point) -> None:
     other = system.add_replica(first)
     await system.start(other)
     await system.ready(other)
-    assert await scene.pools[service].fetchval(TERMINATE, f"{service} relay"), f"{service} has no relay"
     await _outbox_moves(scene, service)
     system.signal(first, signal.SIGCONT)
     await system.ready(first)

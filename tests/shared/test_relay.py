@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OutOfOrderSequenceNumber
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared import outbox, relay
+from shared import db, outbox, relay
 from shared.clock import new_id
 from shared.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.registry import decode, encode
 from shared.outbox import Waker
-from shared.relay import Relay, Watermark
+from shared.relay import Parcels, Relay, Watermark
 from shared.settings import Settings
 from tests.conftest import Kafka
 from tests.shared.records import visit
@@ -209,6 +209,34 @@ async def test_second_relay_waits_until_the_first_is_gone(
                 await outbox.emit(conn, [visit()])
             await read(1)
             await emptied(pool)
+
+
+async def test_relay_that_froze_with_events_in_its_hands_loses_its_lock_and_what_it_sends_later_are_repeats(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "LOCK_SETTINGS", {"idle_session_timeout": "1s"})
+    monkeypatch.setattr(relay, "STANDBY_SECONDS", 0.05)
+    frozen, thawed, send = asyncio.Event(), asyncio.Event(), Parcels.send
+
+    async def freeze_once(parcels: Parcels) -> None:
+        if not frozen.is_set():
+            frozen.set()
+            await thawed.wait()
+        await send(parcels)
+
+    monkeypatch.setattr(Parcels, "send", freeze_once)
+    event = visit()
+    dsn = kafka.config.dsn("visit")
+    async with reading(kafka) as read, relaying(kafka.config, dsn):
+        async with transaction(pool) as conn:
+            await outbox.emit(conn, [event])
+        await frozen.wait()
+        async with relaying(kafka.config, dsn):
+            records = await read(1)
+            await emptied(pool)
+            thawed.set()
+            records += await read(1)
+    assert {decode("visit.recorded", record.value).event_id for record in records} == {event.event_id}
 
 
 async def test_lost_database_connection_is_rebuilt(pool: Pool, kafka: Kafka) -> None:

@@ -265,3 +265,24 @@ async def test_jobs_move_to_the_other_process_when_theirs_dies(
         async with working(kafka, job("second")):
             while await ran.get() != "second":
                 pass
+
+
+async def test_jobs_of_a_process_that_gives_no_sign_of_life_move_to_another(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.db.LOCK_SETTINGS", {"idle_session_timeout": "1s"})
+    monkeypatch.setattr("shared.worker.STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.worker.SIGN_OF_LIFE_SECONDS", 3600.0)
+    ran = {name: asyncio.Event() for name in ("frozen", "other")}
+
+    def job(name: str) -> Job:
+        async def work(_: Pool) -> int:
+            ran[name].set()
+            return 0
+
+        return Job("same", 0.02, work)
+
+    async with asyncio.timeout(60), working(kafka, job("frozen")):
+        await ran["frozen"].wait()
+        async with working(kafka, job("other")):
+            await ran["other"].wait()
