@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from deploy.crm import engines
 from tests.chaos import arrival, disk, kills, life, network, poison, poisoned_key, provider, rebalances, rolling
 from tests.chaos import engines as engine_faults
@@ -28,7 +30,7 @@ from tests.support import SECRET, throwaway_folder
 MODULES = (arrival, life, kills, rebalances, rolling, poison, poisoned_key, provider, engine_faults, network, disk)
 SCENARIOS: Sequence[Scenario] = [scenario for module in MODULES for scenario in module.SCENARIOS]
 SOUND = {True: "yes", False: "**no**", None: "skipped"}
-RESULTS = Path(__file__).with_name("results.md")
+RESULTS = Path(__file__).with_name("results")
 LONGEST_SECONDS = {True: 900.0, False: 3 * 3600.0}
 
 
@@ -42,6 +44,9 @@ class Outcome:
     seconds: float
     survived: bool | None
     words: str
+    quick: bool
+    at: str
+    machine: str
 
 
 def seed_of(seed: int, name: str) -> int:
@@ -63,7 +68,9 @@ async def play(scenario: Scenario, world: World) -> Outcome:
         traceback.print_exc()
         await world.systems.drop()
         words, survived = _first_line(error), False
-    return Outcome(scenario.name, world.seed, time.monotonic() - started, survived, words)
+    seconds, today = time.monotonic() - started, f"{datetime.now(UTC):%Y-%m-%d}"
+    machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return Outcome(scenario.name, world.seed, seconds, survived, words, world.quick, today, machine)
 
 
 def _first_line(error: BaseException) -> str:
@@ -102,23 +109,31 @@ def line(outcome: Outcome) -> str:
     return f"{outcome.name}: {verdict} in {outcome.seconds:.0f} s (seed {outcome.seed}): {outcome.words}"
 
 
-def table(outcomes: Sequence[Outcome], seed: int, *, quick: bool) -> str:
+def table(outcomes: Sequence[Outcome]) -> str:
     """All outcomes as Markdown."""
-    version = "the quick version" if quick else "the long version"
-    where = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    took = sum(outcome.seconds for outcome in outcomes)
     rows = [
         f"| {outcome.name} | {SOUND[outcome.survived]} | {outcome.words.replace('|', '/')} "
-        f"| {outcome.seconds:.0f} | {outcome.seed} |"
+        f"| {'quick' if outcome.quick else 'long'}, {outcome.seconds:.0f} s | {outcome.at} | {outcome.seed} |"
         for outcome in outcomes
     ]
     return "\n".join([
-        f"Seed {seed}, {version}, {took / 60:.0f} minutes, {where}, {datetime.now(UTC):%Y-%m-%d}.",
+        f"Played by `make chaos` on {', '.join(sorted({outcome.machine for outcome in outcomes}))}.",
         "",
-        "| scenario | sound | what happened | s | its seed |",
-        "| --- | --- | --- | ---: | ---: |",
+        "| scenario | sound | what happened | version | played on | its seed |",
+        "| --- | --- | --- | --- | --- | ---: |",
         *rows,
     ])  # fmt: skip
+
+
+def write(outcomes: Sequence[Outcome], folder: Path = RESULTS) -> None:
+    """Keeps the outcomes as `chaos.json` and their table as `chaos.md`; those of other scenarios stay."""
+    folder.mkdir(exist_ok=True)
+    data = folder / "chaos.json"
+    before = msgspec.json.decode(data.read_bytes(), type=list[Outcome]) if data.exists() else []
+    found = {outcome.name: outcome for outcome in (*before, *outcomes)}
+    kept = [found[scenario.name] for scenario in SCENARIOS if scenario.name in found]
+    data.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+    (folder / "chaos.md").write_text(table(kept) + "\n")
 
 
 def say(words: str) -> None:
@@ -140,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="a run's dice; a new one each time if not given")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes for each scenario")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[scenario.name for scenario in SCENARIOS])
-    parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.name} beside this file")
+    parser.add_argument("--write", action="store_true", help=f"keep the outcomes in {RESULTS.name} beside this file")
     given = parser.parse_args(arguments)
     for name in [name for name in os.environ if name.startswith("CRM_")]:
         del os.environ[name]
@@ -157,10 +172,9 @@ def main(arguments: Sequence[str]) -> int:
         except (asyncio.CancelledError, KeyboardInterrupt):
             say("ended from outside; everything that was started is stopped")
             return 1
-    text = table(outcomes, seed, quick=given.quick)
-    print(f"\n{text}")
+    print(f"\n{table(outcomes)}")
     if given.write:
-        RESULTS.write_text(text + "\n")
+        write(outcomes)
     return 0 if all(outcome.survived is not False for outcome in outcomes) else 1
 
 

@@ -19,7 +19,7 @@ from tests.chaos.scenario import Scenario, World, assert_sound
 from tests.chaos.snapshot import Snapshot, assert_nothing_parked, assert_same_bills, snapshot
 
 PERMUTATIONS = 1_000
-QUICK_SECONDS = 25.0
+QUICK_SECONDS = 15.0
 # Cafes whose records arrive at the same time, and so share batches.
 AT_ONCE, QUICK_AT_ONCE = 25, 5
 LARGEST_BATCH = 150

@@ -22,13 +22,14 @@ MEANWHILE_WITHIN_SECONDS: Final = 15.0
 READY_WITHIN_SECONDS: Final[Mapping[Kind, float]] = {"postgres": 5.0, "kafka": 10.0}
 FLOWING_WITHIN_SECONDS: Final = 10.0
 LONGEST_AWAY_SECONDS: Final = 8.0
+LONGEST_AWAY_QUICK_SECONDS: Final = 3.0
 HOWS: Final[Sequence[How]] = ("stopped", "killed")
 KINDS: Final[Sequence[Sequence[Kind]]] = (("kafka",), ("postgres",), ("postgres", "kafka"))
 WAYS: Final = [(kinds, how) for kinds in KINDS for how in HOWS]
 
 
 async def _away(world: World) -> str:
-    times = 1 if world.quick else 10
+    times, longest = (1, LONGEST_AWAY_QUICK_SECONDS) if world.quick else (10, LONGEST_AWAY_SECONDS)
     took: dict[str, list[tuple[float, float]]] = {}
     async with own_servers(world) as (own, servers):
         system = await open_system(own, "system")
@@ -39,7 +40,7 @@ async def _away(world: World) -> str:
                     for kinds, how in scene.dice.sample(WAYS * times, len(WAYS) * times):
                         await load.more(BETWEEN)
                         what = f"{' and '.join(kinds)} {how}"
-                        took.setdefault(what, []).append(await _one(scene, servers, load, kinds, how))
+                        took.setdefault(what, []).append(await _one(scene, servers, load, kinds, how, longest))
                         ready, flow = took[what][-1]
                         world.say(f"{what}: ready in {ready:.1f} s, flowing in {flow:.1f} s")
                 assert processes_of(system) == before, "a process was started anew"
@@ -55,13 +56,14 @@ async def _away(world: World) -> str:
 
 
 async def _one(
-    scene: Scene, servers: Servers, load: Load, kinds: Sequence[Kind], how: How
+    scene: Scene, servers: Servers, load: Load, kinds: Sequence[Kind], how: How, longest: float
 ) -> tuple[float, float]:  # fmt: skip
-    """Seconds after the servers answer again until every part is ready, and until every service takes events."""
+    """Seconds after the servers answer again until every part is ready, and until every service takes events. They are
+    away for up to `longest` seconds."""
     await asyncio.gather(*(servers.end(kind, how) for kind in kinds))
     if len(kinds) == 1:
         await load.more(MEANWHILE, within=MEANWHILE_WITHIN_SECONDS)
-    await asyncio.sleep(scene.dice.uniform(0.5, LONGEST_AWAY_SECONDS))
+    await asyncio.sleep(scene.dice.uniform(0.5, longest))
     await asyncio.gather(*(servers.start(kind) for kind in kinds))
     started = time.monotonic()
     since = await moment_of(_any(scene))

@@ -32,7 +32,7 @@ AT_ONCE = 3
 # A worker that was killed before is missed by its group for some seconds, and everything waits so long.
 REACHED_WITHIN_SECONDS = 180.0
 KILLS_IN_A_RUN = 220
-RANDOM_KILLS_QUICK = 5
+RANDOM_KILLS_QUICK = 3
 PER_SECOND = 40.0
 
 

@@ -21,7 +21,7 @@ from tests.chaos.lives import Life
 from tests.chaos.scenario import Scenario, World
 
 RUNS, STEPS = 2_000, 50
-QUICK_SECONDS = 25.0
+QUICK_SECONDS = 15.0
 RUNS_AT_ONCE = 20
 
 

@@ -91,8 +91,8 @@ async def _network(world: World) -> str:
     took: list[float] = []
     async with proxied(world) as ways:
         for kind in ways.proxies:
-            await _cut(ways, kind, 5.0 if world.quick else 30.0, took, world.say)
-            await _spoil(ways, kind, 3.0 if world.quick else 60.0, took, world.say)
+            await _cut(ways, kind, 3.0 if world.quick else 30.0, took, world.say)
+            await _spoil(ways, kind, 2.0 if world.quick else 60.0, took, world.say)
     return (
         f"{2 * len(CUTS) + 2} cuts, {2 * len(TOXICS)} times toxic, {len(ways.load.acknowledged):,} visits, "
         f"{ways.load.sent_again} sent again; flowing at most {max(took):.1f} s after healing"
