@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import uuid_utils
+from asyncpg.pgproto import pgproto
 
 
 def now() -> datetime:
@@ -13,4 +14,11 @@ def now() -> datetime:
 
 def new_id() -> UUID:
     """A UUIDv7: ids that grow with time keep an index's hot pages together (half the write cost at 5M rows)."""
-    return UUID(bytes=uuid_utils.uuid7().bytes)
+    return compiled_id(uuid_utils.uuid7().bytes)
+
+
+def compiled_id(sixteen_bytes: bytes) -> UUID:
+    """A UUID of the database driver's kind: made, hashed and written many times faster than one of the standard
+    library, which it equals in everything else."""
+    made: UUID = pgproto.UUID(sixteen_bytes)
+    return made

@@ -124,9 +124,10 @@ class Consumer:
                 return
 
     async def _apply(self, conn: Connection, records: Sequence[Record]) -> None:
-        events, refusals = self._read(records)
+        plain = {topic: self.plain(topic) for topic in {record.topic for record in records}}
+        events, refusals = self._read(records, plain)
         for topic, react in self.reactions.ingress.items():
-            raw = [record for record in records if self.plain(record.topic) == topic]
+            raw = [record for record in records if plain[record.topic] == topic]
             if raw:
                 refusals.extend(await react(conn, raw))
         fresh = await inbox.first_seen(conn, [event.event_id for event in events]) if events else set()
@@ -137,20 +138,20 @@ class Consumer:
                 wanted.append(event)
         for kind, group in in_order(wanted):
             await self.reactions.events[kind](conn, group)
-        await parked.park(conn, refusals, topics={r.topic: self.plain(r.topic) for r in records}, keys=self.keys)
+        await parked.park(conn, refusals, topics=plain, keys=self.keys)
         crashpoint("consumer.before_commit")
         self._count(events, wanted, refusals)
 
-    def _read(self, records: Sequence[Record]) -> tuple[list[Event], list[Refusal]]:
+    def _read(self, records: Sequence[Record], plain: Mapping[str, str]) -> tuple[list[Event], list[Refusal]]:
         events: list[Event] = []
         refusals: list[Refusal] = []
         for record in records:
-            if self.plain(record.topic) in self.reactions.ingress or record.value is None:
+            if plain[record.topic] in self.reactions.ingress or record.value is None:
                 continue
             kind = header(record, "ce_type")
             event_class = registry.BY_TYPE.get(kind) if kind else None
             if event_class is None and kind:
-                telemetry.RECORDS.labels(self.service, self.plain(record.topic), "unknown_type").inc()
+                telemetry.RECORDS.labels(self.service, plain[record.topic], "unknown_type").inc()
             elif event_class is None:
                 refusals.append(Refusal(record, "no_type", "header ce_type is missing"))
             elif event_class in self.reactions.events and kind:

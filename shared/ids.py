@@ -12,6 +12,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from shared.clock import compiled_id
 from shared.crypto import Keys, keyed_digest, same, sha256
 
 Scope = Literal["ingest", "loyalty_lookup"]
@@ -93,4 +94,4 @@ def _base64url(raw: bytes) -> str:
 def _uuid8(digest: bytes) -> UUID:
     number = int.from_bytes(digest[:16], "big")
     number = number & ~(0xF << 76) | (8 << 76)
-    return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))
+    return compiled_id((number & ~(0x3 << 62) | (0x2 << 62)).to_bytes(16, "big"))

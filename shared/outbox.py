@@ -15,8 +15,9 @@ from shared.events.registry import encode
 # The transaction takes its number before it draws an id: the relay's watermark rests on that.
 INSERT = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
-SELECT e.* FROM pg_current_xact_id(),
-    unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) AS e
+SELECT cafe_id, topic, key::text, type, headers, payload
+FROM pg_current_xact_id(), unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[])
+    AS t (cafe_id, topic, key, type, headers, payload)
 """
 INSERT_TOMBSTONES = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
@@ -26,19 +27,25 @@ FROM pg_current_xact_id(), unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, key)
 CHANNEL = "crm_outbox"
 WAKE_EVERY_SECONDS = 0.01
 
+_encode = msgspec.json.Encoder().encode
+
 
 def headers_of(event: Event) -> list[tuple[str, str]]:
     """The CloudEvents attributes of a record in Kafka's binary mode, with W3C trace context."""
+    return [(name, str(value)) for name, value in _attributes(event)]
+
+
+def _attributes(event: Event) -> list[tuple[str, str | UUID]]:
     return [
         ("ce_specversion", "1.0"),
-        ("ce_id", str(event.event_id)),
+        ("ce_id", event.event_id),
         ("ce_type", event.type),
         ("ce_source", event.topic.partition(".")[0]),
         ("ce_time", event.occurred_at.isoformat()),
-        ("ce_partitionkey", str(event.key)),
-        ("ce_cafeid", str(event.cafe_id)),
-        ("ce_correlationid", str(event.correlation_id)),
-        *([("ce_causationid", str(event.causation_id))] if event.causation_id else []),
+        ("ce_partitionkey", event.key),
+        ("ce_cafeid", event.cafe_id),
+        ("ce_correlationid", event.correlation_id),
+        *([("ce_causationid", event.causation_id)] if event.causation_id else []),
         ("traceparent", f"00-{event.correlation_id.hex}-{event.event_id.hex[16:]}-01"),
         ("content-type", "application/json"),
     ]
@@ -55,9 +62,9 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
         INSERT,
         [event.cafe_id for event in events],
         [event.topic for event in events],
-        [str(event.key) for event in events],
+        [event.key for event in events],
         [event.type for event in events],
-        [msgspec.json.encode(headers_of(event)) for event in events],
+        [_encode(_attributes(event)) for event in events],
         [encode(event) for event in events],
     )
 

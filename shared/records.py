@@ -1,6 +1,6 @@
 """A record as it came from a topic, without the client library: handlers that read raw records stay free of Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,15 @@ class Refusal:
     code: str
     detail: str
     attempts: int = 1
+
+
+def headers(record: Record, names: Collection[str]) -> dict[str, str | None]:
+    """The values of those headers, each as `header` gives it."""
+    found: dict[str, str | None] = dict.fromkeys(names)
+    for key, value in record.headers:
+        if key in found and found[key] is None:
+            found[key] = str(value or b"", "utf-8", "replace")
+    return found
 
 
 def header(record: Record, name: str) -> str | None:

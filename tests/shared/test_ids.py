@@ -2,17 +2,29 @@
 
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import ids
+from shared.clock import new_id
 from shared.crypto import Keys
 
 KEYS = Keys.from_secret("the first secret of this installation")
 CAFE = UUID("00000000-0000-7000-8000-0000000000ca")
 OTHER = UUID("00000000-0000-7000-8000-0000000000cb")
 PHONES = st.from_regex(r"\+98[1-9][0-9]{9}", fullmatch=True)
+
+
+def test_new_id_is_like_any_other_uuid_and_grows_with_time() -> None:
+    first, second = new_id(), new_id()
+    plain = UUID(bytes=first.bytes)
+    assert (first, hash(first), str(first), first.hex) == (plain, hash(plain), str(plain), plain.hex)
+    assert {plain: "found"}[first] == "found"
+    assert msgspec.json.encode(first) == msgspec.json.encode(plain)
+    assert first.version == 7
+    assert first < second
 
 
 @given(number=PHONES)

@@ -16,9 +16,10 @@ from shared.crypto import Keys
 from shared.db import Connection, plan_by_key
 from shared.errors import Poison
 from shared.events import pos
-from shared.records import Record, Refusal, header
+from shared.records import Record, Refusal, headers
 
-HEADERS = ("ce_id", "ce_type", "pos_key_id", "pos_signature")
+REQUIRED = ("ce_id", "ce_type", "pos_key_id", "pos_signature")
+READ = (*REQUIRED, "traceparent")
 LONGEST_ID = 200
 SCOPE = "ingest"
 
@@ -32,11 +33,11 @@ async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: K
     The cafe comes from the key that signed the record. A record whose key is not known yet is refused as
     `unknown_key`: it can be redriven once the key has arrived.
     """
-    headers = [{name: header(record, name) for name in HEADERS} for record in records]
-    known = await load_till_keys(conn, keys, [each["pos_key_id"] for each in headers if each["pos_key_id"]])
+    told = [headers(record, READ) for record in records]
+    known = await load_till_keys(conn, keys, [each["pos_key_id"] for each in told if each["pos_key_id"]])
     refusals: list[Refusal] = []
     accepted: list[tuple[Record, Command]] = []
-    for record, each in zip(records, headers, strict=True):
+    for record, each in zip(records, told, strict=True):
         try:
             accepted.append((record, _command(record, each, known)))
         except Poison as why:
@@ -79,11 +80,11 @@ def event_id_of(cafe_id: UUID, text: str) -> UUID:
         return uuid5(cafe_id, text)
 
 
-def _command(record: Record, headers: Mapping[str, str | None], known: Mapping[str, TillKey]) -> Command:
-    missing = [name for name in HEADERS if not headers[name]]
+def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str, TillKey]) -> Command:
+    missing = [name for name in REQUIRED if not told[name]]
     if missing or record.value is None:
         raise Poison("malformed", f"headers missing: {', '.join(missing)}" if missing else "the record has no body")
-    event_id, kind, key_id, signature = (headers[name] or "" for name in HEADERS)
+    event_id, kind, key_id, signature = (told[name] or "" for name in REQUIRED)
     key = _judge_key(known.get(key_id))
     if not ids.verify(key.signing_key, event_id, kind, record.value, signature):
         raise Poison("wrong_signature", "pos_signature does not fit the key, ce_id, ce_type and body")
@@ -95,7 +96,7 @@ def _command(record: Record, headers: Mapping[str, str | None], known: Mapping[s
         body = pos.read(pos.BODIES[kind], record.value)
     except ValidationError as error:
         raise Poison("malformed", _faults(error)) from None
-    trace = _TRACEPARENT.fullmatch(header(record, "traceparent") or "")
+    trace = _TRACEPARENT.fullmatch(told["traceparent"] or "")
     return command_of(
         key.till.cafe_id,
         body,
