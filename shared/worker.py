@@ -127,7 +127,7 @@ class Worker:
             batch_timeout_ms=POLL_MS,
             fetch_max_wait_ms=round(self.gather_seconds * 1000) or 250,
             fetch_min_bytes=GATHER_BYTES if self.gather_seconds else 1,
-            max_partition_fetch_bytes=2 * 1024 * 1024,
+            max_partition_fetch_bytes=1024 * 1024,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
             listener=Rebalances(),
