@@ -53,7 +53,7 @@ test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|loc
 bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the main path in 4 minutes, WRITE=1: keep the results)
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(WRITE),--write) $(BENCH)
 
-chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: under 10 minutes, SEED=n: the same again)
+chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: some 10 minutes, SEED=n: the same again)
 	$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it

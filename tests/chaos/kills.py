@@ -84,7 +84,8 @@ async def die_at(scene: Scene, points: Mapping[str, Sequence[Point]], toll: Toll
             say(f"  {name} died at {', '.join(points[name])}; {toll.kills} kills so far")
 
     async with asyncio.TaskGroup() as parts:
-        for name in scene.dice.sample(list(points), len(points)):
+        # Those with the most points first, or the last of them would be waited for alone.
+        for name in sorted(scene.dice.sample(list(points), len(points)), key=lambda name: -len(points[name])):
             parts.create_task(one_part(name))
 
 
