@@ -23,8 +23,8 @@ else:  # asyncpg's classes take no parameters when the program runs
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
 # A process that froze inside a transaction would hold up everybody who waits for its rows.
 POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
-# A process that froze, or whose machine is gone, would keep for hours what only one may do. A slow broker holds up the
-# relay for less.
+# A process that froze, or whose machine is gone, would keep for hours what only one may do. Longer than the relay waits
+# for an answer of the broker.
 LOCK_SETTINGS = SERVER_SETTINGS | {"idle_session_timeout": "15s"}
 
 # What happens by key happens through the indexes, with one plan for all batches: a plan of its own costs more than a

@@ -30,12 +30,11 @@ WAKE_EVERY_SECONDS = 0.01
 _encode = msgspec.json.Encoder().encode
 
 
-def headers_of(event: Event) -> list[tuple[str, str]]:
-    """The CloudEvents attributes of a record in Kafka's binary mode, with W3C trace context."""
-    return [(name, str(value)) for name, value in _attributes(event)]
+def headers_of(event: Event) -> list[tuple[str, str | UUID]]:
+    """The CloudEvents attributes of a record in Kafka's binary mode, with W3C trace context.
 
-
-def _attributes(event: Event) -> list[tuple[str, str | UUID]]:
+    A UUID stands for its text, which the encoder writes faster than `str`.
+    """
     return [
         ("ce_specversion", "1.0"),
         ("ce_id", event.event_id),
@@ -64,7 +63,7 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
         [event.topic for event in events],
         [event.key for event in events],
         [event.type for event in events],
-        [_encode(_attributes(event)) for event in events],
+        [_encode(headers_of(event)) for event in events],
         [encode(event) for event in events],
     )
 

@@ -76,8 +76,8 @@ class Job:
 
 @dataclass
 class Worker:
-    """The running parts of one worker process. With `gather_seconds` it lets events gather so long, and waits for none
-    when a batch's worth of them is there."""
+    """The running parts of one worker process. With `gather_seconds` events gather so long, or until `GATHER_BYTES` of
+    them are there."""
 
     service: str
     config: Settings
@@ -275,8 +275,8 @@ class Worker:
     async def _revive(self, _: Pool) -> int:
         """Begins anew from the committed offsets when the consume loop has ended by itself.
 
-        The client cancels futures of its own when it loses the broker. Inside the loop that looks to the framework like
-        our end, after which it starts nothing again.
+        What the client cancels while offsets are committed looks to the framework like our end, after which it starts
+        nothing again.
         """
         subscriber = self.subscriber
         if subscriber is not None and subscriber.running and all(task.done() for task in subscriber.tasks):

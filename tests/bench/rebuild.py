@@ -210,7 +210,7 @@ async def publish(config: Settings, events: Any) -> None:
             key = event.key
             place = config.topic_prefix + event.topic, key.int % config.partitions
             batch = batches.get(place) or batches.setdefault(place, producer.create_batch())
-            headers = [(name, value.encode()) for name, value in headers_of(event)]
+            headers = [(name, str(value).encode()) for name, value in headers_of(event)]
             batch.append(key=str(key).encode(), value=encode(event), timestamp=None, headers=headers)
             counts[place] = counts.get(place, 0) + 1
             if counts[place] == RECORDS_OF_A_BATCH:

@@ -17,7 +17,7 @@ from tests.campaign.conftest import Simulator, World
 
 
 def record(event: Event, offset: int) -> Any:
-    headers = tuple((name, value.encode()) for name, value in headers_of(event))
+    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
     return ConsumerRecord(
         event.topic, 0, offset, 0, 0, str(event.key).encode(), encode(event), None, 0, 0, headers
     )  # fmt: skip

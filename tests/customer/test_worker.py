@@ -32,7 +32,7 @@ from tests.customer.test_segments import add_segment
 
 
 def record(event: Event, offset: int) -> ConsumerRecord:
-    headers = tuple((name, value.encode()) for name, value in headers_of(event))
+    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
     key, value = str(event.key).encode(), encode(event)
     return ConsumerRecord(event.topic, 0, offset, 0, 0, key, value, None, len(key), len(value), headers)
 

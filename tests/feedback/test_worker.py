@@ -17,7 +17,7 @@ def test_worker_reads_visits_customers_and_identity() -> None:
 
 
 def record(event: Any, offset: int) -> ConsumerRecord:
-    headers = tuple((name, value.encode()) for name, value in headers_of(event))
+    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
     key, value = str(event.key).encode(), encode(event)
     return ConsumerRecord(event.topic, 0, offset, 0, 0, key, value, None, len(key), len(value), headers)
 

@@ -32,7 +32,7 @@ class FakeRecord:
 
 def record_of(event: Event, prefix: str = "") -> FakeRecord:
     """The record that the relay would publish for this event."""
-    headers = [(name, value.encode()) for name, value in headers_of(event)]
+    headers = [(name, str(value).encode()) for name, value in headers_of(event)]
     return FakeRecord(prefix + event.topic, encode(event), headers, str(event.key).encode())
 
 
