@@ -1,16 +1,18 @@
 """FastAPI dependencies: the person or the till behind a request."""
 
+import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import State
 
 from shared import auth
+from shared.db import Pool
 from shared.errors import Rejected
 from shared.gathering import Gathering
+
+KNOWN_SECONDS = 1.0
 
 _bearer = HTTPBearer(auto_error=False, description="the access token of POST /sessions at the identity service")
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="the till's key: crm_<key id>_<secret>")
@@ -42,16 +44,35 @@ async def current_till(request: Request, api_key: Annotated[str | None, Depends(
         raise _missing("X-API-Key")
     state = request.app.state
     if not hasattr(state, "tills"):
-        state.tills = Gathering(partial(_verify_tills, state))
-    till: auth.Till | None = await state.tills.ask(None, api_key)
+        state.tills = Tills(state.pool)
+    till: auth.Till | None = await state.tills.find(api_key)
     if till is None:
         raise auth.bad_api_key()
     return till
 
 
-async def _verify_tills(state: State, _: None, api_keys: Sequence[str]) -> list[auth.Till | None]:
-    async with state.pool.acquire() as conn:
-        return await auth.verify_tills(conn, api_keys)
+class Tills:
+    """The tills behind API keys. A key that held is not looked up again within `KNOWN_SECONDS`: that is about how long
+    the word of a revocation is on its way here anyway."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._looking_up: Gathering[None, str, auth.Till | None] = Gathering(self._look_up)
+        self._known: dict[str, auth.Till] = {}
+        self._forget_at = 0.0
+
+    async def find(self, api_key: str) -> auth.Till | None:
+        """The till of that key; None for one that is unknown, revoked or expired."""
+        if time.monotonic() >= self._forget_at:
+            self._known.clear()
+            self._forget_at = time.monotonic() + KNOWN_SECONDS
+        return self._known.get(api_key) or await self._looking_up.ask(None, api_key)
+
+    async def _look_up(self, _: None, api_keys: Sequence[str]) -> list[auth.Till | None]:
+        async with self._pool.acquire() as conn:
+            found = await auth.verify_tills(conn, api_keys)
+        self._known |= {key: till for key, till in zip(api_keys, found, strict=True) if till}
+        return found
 
 
 StaffCaller = Annotated[auth.Staff, Depends(current_staff)]

@@ -33,8 +33,8 @@ BY_KEY = """
 set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 """
-AS_STAFF = "SELECT set_config('role', 'staff_role', true), set_config('app.user_id', $1, true)"
-AS_TILL = f"SELECT set_config('role', 'till_role', true), set_config('app.cafe_id', $1, true), {BY_KEY}"
+AS_STAFF = "set_config('role', 'staff_role', true), set_config('app.user_id', '{}', true)"
+AS_TILL = f"set_config('role', 'till_role', true), set_config('app.cafe_id', '{{}}', true), {BY_KEY}"
 
 # The database or the way to it is at fault, never what was asked: wait and try the same again.
 OUTAGES = (
@@ -129,16 +129,26 @@ async def plan_by_key(conn: Connection) -> None:
 @asynccontextmanager
 async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connection]:
     """As a person: row level security shows only the cafes that `user_cafe_access` gives this user."""
-    async with pool.acquire() as conn, conn.transaction():
-        await conn.execute(AS_STAFF, str(user_id))
+    async with _transaction_with(pool, AS_STAFF.format(user_id.hex)) as conn:
         yield conn
-        crashpoint("api.before_commit")
 
 
 @asynccontextmanager
 async def till_transaction(pool: Pool, cafe_id: UUID) -> AsyncIterator[Connection]:
     """As a till: row level security shows only its own cafe, and only the tables opened to tills. Planned by key."""
-    async with pool.acquire() as conn, conn.transaction():
-        await conn.execute(AS_TILL, str(cafe_id))
+    async with _transaction_with(pool, AS_TILL.format(cafe_id.hex)) as conn:
         yield conn
-        crashpoint("api.before_commit")
+
+
+@asynccontextmanager
+async def _transaction_with(pool: Pool, settings: str) -> AsyncIterator[Connection]:
+    """A transaction that begins with its settings, in one round trip: on a busy machine each costs milliseconds."""
+    async with pool.acquire() as conn:
+        try:
+            await conn.execute(f"BEGIN; SELECT {settings}")
+            yield conn
+            crashpoint("api.before_commit")
+        except BaseException:
+            await conn.execute("ROLLBACK")
+            raise
+        await conn.execute("COMMIT")

@@ -1,6 +1,7 @@
 """Work that many requests ask for at once, done together."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -12,15 +13,26 @@ R = TypeVar("R")
 
 
 class Gathering(Generic[K, A, R]):
-    """What comes while a round runs is the next round. Without a timer: whoever comes alone waits for nobody.
+    """What comes while a round runs is the next round. Whoever comes alone waits for nobody.
 
     Rounds of one key follow each other, those of different keys run beside each other.
     """
 
-    def __init__(self, work: Callable[[K, Sequence[A]], Awaitable[Sequence[R]]], *, most: int = 200) -> None:
-        """`work(key, asked)` answers each, in their order, all or nothing. At most `most` in a round."""
+    def __init__(
+        self,
+        work: Callable[[K, Sequence[A]], Awaitable[Sequence[R]]],
+        *,
+        most: int = 200,
+        pace_seconds: float = 0.0,
+    ) -> None:
+        """`work(key, asked)` answers each, in their order, all or nothing. At most `most` in a round.
+
+        Rounds of one key begin at least `pace_seconds` apart, unless the next is full when one ends; the first after a
+        pause of that length begins at once.
+        """
         self._work = work
         self._most = most
+        self._pace_seconds = pace_seconds
         self._waiting: dict[K, list[tuple[A, asyncio.Future[R]]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
 
@@ -43,8 +55,11 @@ class Gathering(Generic[K, A, R]):
     async def _work_off(self, key: K) -> None:
         try:
             while waiting := self._waiting[key]:
+                earliest_next = time.monotonic() + self._pace_seconds
                 self._waiting[key] = waiting[self._most :]
                 await self._round(key, waiting[: self._most])
+                if len(self._waiting[key]) < self._most:
+                    await asyncio.sleep(max(0.0, earliest_next - time.monotonic()))
         finally:
             for _, answer in self._waiting.pop(key):
                 answer.cancel()

@@ -24,6 +24,7 @@ from shared import db, telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.errors import Problem, Rejected
+from shared.memory import rarely_collect
 from shared.outbox import Waker
 from shared.problems import problems_of
 from shared.settings import Settings, settings
@@ -123,6 +124,7 @@ def run(app: FastAPI, service: str) -> None:
         ),
         app.state,
     )
+    rarely_collect()
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -26,6 +25,7 @@ from shared import db, forgiving, inbox, parked, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
+from shared.memory import rarely_collect
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -38,8 +38,8 @@ HOUSEKEEPING_SECONDS = 10.0
 # A pool of consumers must be at work again within seconds of the broker's return.
 REVIVING_SECONDS = 1.0
 READY_WITHIN_SECONDS = 2.0
-# Where nobody waits at the till, the broker lets so much or so long gather before it answers: a batch costs 5 to 15 ms
-# of processor time however small it is, and the points wait for what others spend on small batches.
+# Where nobody waits at the till, so much or so long gathers before it is taken: a batch costs 5 to 15 ms of processor
+# time however small it is, and the points wait for what others spend on small batches.
 GATHER_SECONDS = 0.3
 GATHER_BYTES = 256 * 1024
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
@@ -75,20 +75,50 @@ class Job:
 
 
 @dataclass
+class Deferring:
+    """Takes events of the topics `at_once` as they come, and lets the others gather at the broker.
+
+    For `GATHER_SECONDS` after some of the others were taken, the client does not ask for more of them. While batches
+    are full, nothing is put off.
+    """
+
+    at_once: frozenset[str]
+    put_off: bool = False
+    until: float = 0.0
+
+    def before_poll(self, client: Any) -> None:
+        """Asks for everything again when it is time."""
+        if self.put_off and time.monotonic() >= self.until:
+            client.resume(*self._others(client))
+            self.put_off = False
+
+    def after_poll(self, client: Any, topics: set[str], *, full: bool) -> None:
+        """Begins to put off what can wait, if there was some of it among the `topics` of a batch that is not full."""
+        if not full and not self.put_off and not topics <= self.at_once:
+            client.pause(*self._others(client))
+            self.put_off, self.until = True, time.monotonic() + GATHER_SECONDS
+
+    def _others(self, client: Any) -> list[TopicPartition]:
+        return [partition for partition in client.assignment() if partition.topic not in self.at_once]
+
+
+@dataclass
 class Worker:
     """The running parts of one worker process. With `gather_seconds` events gather so long, or until `GATHER_BYTES` of
-    them are there."""
+    them are there; with topics `at_once` all events but theirs gather for `GATHER_SECONDS`."""
 
     service: str
     config: Settings
     reactions: Reactions
     jobs: Sequence[Job] = ()
     gather_seconds: float = 0.0
+    at_once: frozenset[str] = frozenset()
     pool: Pool | None = None
     consumer: Consumer | None = None
     relay: Relay | None = None
     broker: KafkaBroker | None = None
     subscriber: Any = None
+    deferring: Deferring | None = None
     failed: str | None = None
     stirred: dict[str, asyncio.Event] = field(default_factory=dict)
     reviving: bool = False
@@ -96,6 +126,10 @@ class Worker:
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
         config = self.config
+        if unread := self.at_once - set(self.reactions.topics):
+            raise ValueError(f"{self.service} does not read {', '.join(sorted(unread))}")
+        if self.at_once:
+            self.deferring = Deferring(frozenset(config.topic_prefix + topic for topic in self.at_once))
         forgiving.install()
         self.broker = KafkaBroker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
@@ -176,6 +210,8 @@ class Worker:
         """The records that are there. The framework's own version sleeps after an empty poll without listening, and
         five seconds after an error of the broker."""
         try:
+            if self.deferring:
+                self.deferring.before_poll(client)
             found = await client.getmany(timeout_ms=POLL_MS, max_records=self.config.batch_size)
         except (KafkaError, asyncio.CancelledError) as error:
             # The client cancels futures of its own when it loses the broker, which is not our end.
@@ -183,7 +219,11 @@ class Worker:
             telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
             await asyncio.sleep(PUT_OFF_SECONDS)
             return ()
-        return tuple(chain.from_iterable(found.values()))
+        records = tuple(chain.from_iterable(found.values()))
+        if self.deferring:
+            full = len(records) >= self.config.batch_size
+            self.deferring.after_poll(client, {partition.topic for partition in found}, full=full)
+        return records
 
     async def _take(self, records: Sequence[ConsumerRecord]) -> None:
         assert self.consumer is not None
@@ -337,20 +377,21 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
             await asyncio.sleep(wait := min(2.0, wait * 2))
 
 
-def rarely_collect() -> None:
-    """A batch makes tens of thousands of objects and no cycles: looking for some at the usual pace was a quarter of
-    the processor time of all services."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def run(service: str, reactions: Reactions, jobs: Sequence[Job] = (), *, gather_seconds: float = 0.0) -> None:
+def run(
+    service: str,
+    reactions: Reactions,
+    jobs: Sequence[Job] = (),
+    *,
+    gather_seconds: float = 0.0,
+    at_once: Collection[str] = (),
+) -> None:
     """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself.
 
-    `gather_seconds`: see `Worker`; 0 takes events as they come.
+    `gather_seconds` and `at_once`: see `Worker`; without either events are taken as they come. Raises `ValueError` for
+    a topic in `at_once` that the service does not read.
     """
     config = settings()
-    app = Worker(service, config, reactions, jobs, gather_seconds).build()
+    app = Worker(service, config, reactions, jobs, gather_seconds, frozenset(at_once)).build()
     uvloop.install()
     rarely_collect()
     uvicorn.run(

@@ -29,4 +29,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("loyalty", REACTIONS, JOBS)
+    run("loyalty", REACTIONS, JOBS, at_once={"visit.events"})

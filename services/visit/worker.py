@@ -33,4 +33,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("visit", REACTIONS, JOBS)
+    run("visit", REACTIONS, JOBS, at_once={"pos.visits"})

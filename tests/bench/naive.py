@@ -15,8 +15,9 @@ from faststream import AckPolicy
 from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
+from shared.memory import rarely_collect
 from shared.settings import settings
-from shared.worker import Rebalances, Worker, rarely_collect
+from shared.worker import Rebalances, Worker
 
 
 class OneByOne(Worker):

@@ -91,8 +91,8 @@ async def pools(system: System, cafe: demo.Cafe) -> AsyncIterator[dict[str, db.P
 
 
 @pytest.fixture
-async def till(cafe: demo.Cafe) -> AsyncIterator[httpx2.AsyncClient]:
-    """An HTTP client that carries the till's key."""
+async def till(cafe: demo.Cafe, pools: dict[str, db.Pool]) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client that carries the till's key, which is known by then: `pools` waits for that."""
     async with httpx2.AsyncClient(timeout=30, headers={"X-Api-Key": cafe.api_key}) as client:
         yield client
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from shared import access, auth, clock, db, ids
+from shared import access, auth, callers, clock, db, ids
 from shared.crypto import Keys, seal
 from shared.errors import Rejected
 from shared.events.identity import ApiKeyCreated, ApiKeyRevoked
@@ -219,6 +219,25 @@ async def test_two_keys_of_a_till_overlap_while_it_rotates(database: Databases) 
         assert [till.key_id for till in both if till] == [old.key_id, new.key_id]
         await access.on_api_key_revoked(conn, [ApiKeyRevoked(cafe_id=CAFE, occurred_at=clock.now(), key_id=old.key_id)])
         assert await auth.verify_tills(conn, [old.text, new.text]) == [None, both[1]]
+
+
+async def test_a_key_that_held_is_known_for_a_second_and_one_that_failed_is_asked_for_again(
+    database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await database("visit")
+    key, seconds = ids.generate_api_key(), [1000.0]
+    monkeypatch.setattr(callers.time, "monotonic", lambda: seconds[0])
+    tills = callers.Tills(pool)
+    assert await tills.find(key.text) is None
+    async with db.transaction(pool) as conn:
+        await access.on_api_key_created(conn, [key_event(key)])
+    till = await tills.find(key.text)
+    assert till is not None
+    async with db.transaction(pool) as conn:
+        await access.on_api_key_revoked(conn, [ApiKeyRevoked(cafe_id=CAFE, occurred_at=clock.now(), key_id=key.key_id)])
+    assert await tills.find(key.text) == till
+    seconds[0] += callers.KNOWN_SECONDS
+    assert await tills.find(key.text) is None
 
 
 async def test_an_expired_key_is_refused(database: Databases) -> None:

@@ -84,3 +84,18 @@ async def test_who_gave_up_does_not_disturb_the_others() -> None:
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert await stays == 4
+
+
+async def test_rounds_keep_a_pace_unless_the_next_is_full() -> None:
+    work = Doubling()
+    gathering = Gathering(work, most=2, pace_seconds=3600)
+    first = asyncio.create_task(gathering.ask("a", 1))
+    await let_run()
+    full = [asyncio.create_task(gathering.ask("a", number)) for number in (2, 3)]
+    await let_run()
+    work.go.set()
+    assert await asyncio.gather(first, *full) == [2, 4, 6]
+    early = asyncio.create_task(gathering.ask("a", 4))
+    assert await gathering.ask("b", 5) == 10
+    assert work.rounds == [("a", [1]), ("a", [2, 3]), ("b", [5])]
+    early.cancel()

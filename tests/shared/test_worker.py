@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import httpx2
@@ -12,15 +12,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
 from deploy.engines.engine import free_port
-from shared import outbox
+from shared import clock, outbox
+from shared.clock import new_id
 from shared.consumer import Consumer, Reactions
 from shared.db import Connection, Pool
-from shared.events.base import caused_by
+from shared.events.base import Event, caused_by
+from shared.events.customer import CustomerErased
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitRecorded
 from shared.worker import Job, Worker
 from tests.conftest import Kafka
-from tests.shared.records import record_of, visit
+from tests.shared.records import CAFE, record_of, visit
 from tests.support import Databases
 
 SERVICE = "feedback"
@@ -40,9 +42,18 @@ async def rate(conn: Connection, events: Sequence[VisitRecorded]) -> None:
     await outbox.emit(conn, answers)
 
 
+REACTIONS = Reactions({VisitRecorded: rate})
+
+
 @contextlib.asynccontextmanager
-async def working(kafka: Kafka, *jobs: Job, gather_seconds: float = 0.0) -> AsyncIterator[tuple[Worker, str]]:
-    worker = Worker(SERVICE, kafka.config, Reactions({VisitRecorded: rate}), jobs, gather_seconds)
+async def working(
+    kafka: Kafka,
+    *jobs: Job,
+    reactions: Reactions = REACTIONS,
+    gather_seconds: float = 0.0,
+    at_once: Collection[str] = (),
+) -> AsyncIterator[tuple[Worker, str]]:
+    worker = Worker(SERVICE, kafka.config, reactions, jobs, gather_seconds, frozenset(at_once))
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(worker.build(), port=port, log_config=None, lifespan="on"))
     task = asyncio.create_task(server.serve())
@@ -68,7 +79,7 @@ async def pool(database: Databases) -> Pool:
     return await database(SERVICE)
 
 
-async def publish(kafka: Kafka, events: Sequence[VisitRecorded]) -> None:
+async def publish(kafka: Kafka, events: Sequence[Event]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
     await producer.start()
     for event in events:
@@ -176,6 +187,38 @@ async def test_events_that_come_one_by_one_gather_into_one_batch(
         await publish(kafka, [visit() for _ in range(5)])
         await answers(kafka, 6)
     assert batches == [1, 5]
+
+
+async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.worker.GATHER_SECONDS", 4.0)
+    batches: list[list[CustomerErased]] = []
+    taken = asyncio.Event()
+
+    async def forget(_: Connection, events: Sequence[CustomerErased]) -> None:
+        batches.append(list(events))
+        taken.set()
+
+    def erased() -> CustomerErased:
+        return CustomerErased(cafe_id=CAFE, occurred_at=clock.now(), customer_id=new_id())
+
+    reactions = Reactions({VisitRecorded: rate, CustomerErased: forget})
+    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+        await publish(kafka, [erased()])
+        await taken.wait()
+        taken.clear()
+        for number in range(1, 4):
+            await publish(kafka, [erased(), visit()])
+            await answers(kafka, number)
+        assert [len(batch) for batch in batches] == [1]
+        await taken.wait()
+    assert [len(batch) for batch in batches] == [1, 3]
+
+
+def test_only_what_a_service_reads_can_be_taken_at_once(kafka: Kafka) -> None:
+    with pytest.raises(ValueError, match=r"does not read loyalty\.events"):
+        Worker(SERVICE, kafka.config, REACTIONS, at_once=frozenset({"loyalty.events"})).build()
 
 
 async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:
