@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from shared.db import Connection
 from shared.events import registry
 from shared.events.base import Event
 from shared.records import header
-from shared.replay import CannotReplay, Reader, reading
+from shared.replay import RECORDS_OF_A_TURN, CannotReplay, Reader, reading
 from shared.settings import Settings
 from shared.shadow import Difference, Table
 
@@ -43,13 +43,10 @@ CONTENDED = (
 )  # fmt: skip
 
 SESSION = "SET lock_timeout = '5s'; SET temp_buffers = '128MB'; SET work_mem = '128MB'"
-REPLAYED = "CREATE TEMPORARY TABLE replayed (event_id uuid PRIMARY KEY)"
-# Answers with the few that were there, not with the many that were not.
-REMEMBER = """
-WITH asked AS (SELECT unnest($1::uuid[]) AS event_id),
-fresh AS (INSERT INTO pg_temp.replayed SELECT event_id FROM asked ON CONFLICT DO NOTHING RETURNING event_id)
-SELECT event_id FROM asked EXCEPT SELECT event_id FROM fresh
-"""
+REPLAYED = "CREATE TEMPORARY TABLE replayed (event_id uuid PRIMARY KEY, portion int NOT NULL)"
+# Answers with how many were new: nearly always all of them.
+REMEMBER = "INSERT INTO pg_temp.replayed SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING"
+WERE_THERE = "SELECT event_id FROM pg_temp.replayed WHERE event_id = any($1::uuid[]) AND portion <> $2"
 TAKEN = "SELECT event_id FROM crm.inbox WHERE event_id = any($1::uuid[])"
 # Never taken from that place: what was sent again came from another. What was read again after a crash may have been.
 SET_ASIDE = """
@@ -118,6 +115,7 @@ class _Replay:
     say: Callable[[str], None]
     set_aside: set[tuple[str, int, int]] = field(default_factory=set)
     events: int = 0
+    portions: int = 0
 
     @property
     def own(self) -> list[str]:
@@ -142,7 +140,7 @@ class _Replay:
             try:
                 # The next portion is read and decoded while the database works on this one.
                 async for records in self.reader.read(self.prefix + topic, upto):
-                    events = self.decode(records)
+                    events = await self.decode(records)
                     if applying is not None:
                         await applying
                     applying = asyncio.create_task(self.apply(events))
@@ -155,10 +153,12 @@ class _Replay:
                     await applying
         return count
 
-    def decode(self, records: Iterable[ConsumerRecord]) -> list[Event]:
+    async def decode(self, records: Sequence[ConsumerRecord]) -> list[Event]:
         """The events that are replayed: not what was set aside, and not what nobody here reacts to."""
         events = []
-        for record in records:
+        for number, record in enumerate(records):
+            if number % RECORDS_OF_A_TURN == 0:
+                await asyncio.sleep(0)
             if record.value is None:
                 continue
             kind = header(record, "ce_type")
@@ -180,11 +180,19 @@ class _Replay:
             distinct.setdefault(event.event_id, event)
         async with self.conn.transaction():
             await self.conn.execute("SET TRANSACTION READ ONLY")
-            repeated = {row["event_id"] for row in await self.conn.fetch(REMEMBER, list(distinct))}
+            repeated = await self.remember(list(distinct))
             fresh = [event for event in distinct.values() if event.event_id not in repeated]
             for kind, group in in_order(fresh):
                 await self.projection.reactions[kind](self.conn, group)
         self.events += len(fresh)
+
+    async def remember(self, event_ids: Sequence[UUID]) -> set[UUID]:
+        """Notes the events; returns those that had been noted before."""
+        self.portions += 1
+        answer = await self.conn.execute(REMEMBER, event_ids, self.portions)
+        if answer == f"INSERT 0 {len(event_ids)}":
+            return set()
+        return {row["event_id"] for row in await self.conn.fetch(WERE_THERE, event_ids, self.portions)}
 
     async def settle_doubts(self) -> None:
         """Applies what the database has taken in beyond the offsets that were committed."""
@@ -196,7 +204,7 @@ class _Replay:
             upto = {each: min(end, positions[each] + IN_DOUBT_RECORDS) for each, end in ends.items()}
             for topic in self.others:
                 async for records in self.reader.read(topic, upto):
-                    events = self.decode(records)
+                    events = await self.decode(records)
                     rows = await self.conn.fetch(TAKEN, [event.event_id for event in events])
                     taken = {row["event_id"] for row in rows}
                     await self.apply([event for event in events if event.event_id in taken])

@@ -14,6 +14,8 @@ from shared.topics import TOPICS
 
 # Many, so that one statement per table carries much; few enough to hold in memory.
 RECORDS_AT_ONCE = 20_000
+# After so few others get their turn: the database would wait for its next statement while we unpack records.
+RECORDS_OF_A_TURN = 1_000
 NOTHING_CAME_SECONDS = 30
 COMPACTED = {topic.name for topic in TOPICS if topic.compacted}
 
@@ -59,8 +61,9 @@ class Reader:
         portion: list[ConsumerRecord] = []
         while behind:
             found = await self.consumer.getmany(
-                *behind, timeout_ms=NOTHING_CAME_SECONDS * 1000, max_records=RECORDS_AT_ONCE
+                *behind, timeout_ms=NOTHING_CAME_SECONDS * 1000, max_records=RECORDS_OF_A_TURN
             )
+            await asyncio.sleep(0)
             if not found:
                 raise CannotReplay(f"{topic}: no record came for {NOTHING_CAME_SECONDS} s")
             for partition, records in found.items():
