@@ -14,6 +14,7 @@ from tests.chaos.servers import How, Servers, flowing, moment_of, own_servers, p
 from tests.chaos.system import Scene, open_system, stay
 
 PER_SECOND: Final = 40
+OUTAGES_QUICK: Final = 4
 BETWEEN: Final = 40
 # What the other road takes while one server is away: tills on Kafka without the database, over HTTP without Kafka.
 MEANWHILE: Final = 15
@@ -29,6 +30,7 @@ WAYS: Final = [(kinds, how) for kinds in KINDS for how in HOWS]
 
 
 async def _away(world: World) -> str:
+    """Each kind of outage ten times; in the quick version some of them, by the dice."""
     times, longest = (1, LONGEST_AWAY_QUICK_SECONDS) if world.quick else (10, LONGEST_AWAY_SECONDS)
     took: dict[str, list[tuple[float, float]]] = {}
     async with own_servers(world) as (own, servers):
@@ -37,7 +39,8 @@ async def _away(world: World) -> str:
             async with stay(own, system) as scene:
                 before = processes_of(system)
                 async with load_on(scene, per_second=PER_SECOND) as load:
-                    for kinds, how in scene.dice.sample(WAYS * times, len(WAYS) * times):
+                    outages = scene.dice.sample(WAYS * times, OUTAGES_QUICK if world.quick else len(WAYS) * times)
+                    for kinds, how in outages:
                         await load.more(BETWEEN)
                         what = f"{' and '.join(kinds)} {how}"
                         took.setdefault(what, []).append(await _one(scene, servers, load, kinds, how, longest))
