@@ -1,13 +1,16 @@
 """What the customer service does with what it reads, and what it does by the clock."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import islice
 
 from services.customer.handlers import activity, consents, judging, rebuilding, registration, segments
+from services.customer.models.shapes import Guest
 from services.customer.store import segments as segments_store
 from shared import access, clock
 from shared.consumer import Reactions
-from shared.db import Pool, transaction
+from shared.db import Connection, Pool, transaction
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
@@ -18,8 +21,10 @@ from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import GATHER_SECONDS, Job, run
 
-# A chunk is one transaction: live visits of its guests wait that long.
-RECALCULATED_AT_ONCE = 2000
+# A chunk is one transaction: live visits of its guests wait that long. While the database works on one chunk, Python
+# prepares the other.
+GUESTS_OF_A_CHUNK = 1000
+CHUNKS_AT_ONCE = 2
 
 REACTIONS = Reactions(
     events={
@@ -59,8 +64,10 @@ PROJECTION = Projection(
 
 async def reassess_due(pool: Pool) -> int:
     """Judges guests whose segments may have changed by time alone; returns how many."""
+    now = clock.now()
     async with transaction(pool) as conn:
-        return await judging.reassess_due(conn, now=clock.now())
+        due = await judging.find_due(conn, now=now)
+    return await _in_chunks(pool, due, partial(judging.reassess_due, now=now))
 
 
 async def recalculate(pool: Pool) -> int:
@@ -76,14 +83,29 @@ async def recalculate(pool: Pool) -> int:
             return 0
         cafe_id, requested_at = waiting
         guests = await judging.find_misjudged(conn, cafe_id, now=now)
-    rest = iter(guests)
-    while chunk := list(islice(rest, RECALCULATED_AT_ONCE)):
-        async with transaction(pool) as conn:
-            await judging.reassess_misjudged(conn, chunk, now=clock.now())
+    await _in_chunks(pool, guests, partial(judging.reassess_misjudged, now=now))
     if len(guests) < judging.MISJUDGED_AT_ONCE:
         async with transaction(pool) as conn:
             await segments_store.end_recalculation(conn, cafe_id, requested_at, clock.now())
     return 1
+
+
+async def _in_chunks(
+    pool: Pool, guests: Sequence[Guest], work: Callable[[Connection, Sequence[Guest]], Awaitable[int]]
+) -> int:
+    """The sum of what `work` returns for the chunks, each in a transaction of its own."""
+    rest, done = iter(guests), list[int]()
+
+    async def one_after_another() -> None:
+        while chunk := list(islice(rest, GUESTS_OF_A_CHUNK)):
+            async with transaction(pool) as conn:
+                done.append(await work(conn, chunk))
+
+    ended = await asyncio.gather(*(one_after_another() for _ in range(CHUNKS_AT_ONCE)), return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error
+    return sum(done)
 
 
 JOBS = [Job("reassess_due", 1.0, reassess_due), Job("recalculate_segments", 1.0, recalculate)]

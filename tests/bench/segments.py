@@ -55,8 +55,9 @@ EMPTY_OUTBOX: Final = "DELETE FROM crm.outbox"
 
 @dataclass(frozen=True)
 class Judged:
-    """A customer database with one cafe of many guests."""
+    """A customer database with one cafe of many guests; the statements of `pool`'s one connection are watched."""
 
+    config: Settings
     pool: db.Pool
     cafe_id: UUID
     moment: datetime
@@ -83,7 +84,7 @@ async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[J
     pool = None
     try:
         await migrate(config, ["customer"])
-        pool = await db.open_pool(config.dsn("customer"), max_size=1, name="bench of segments")
+        pool = await db.open_pool(config.dsn("customer"), max_size=2, name="bench of segments")
         cafe = CafeChanged(
             cafe_id=cafe_id, occurred_at=moment, version=1, name="کافهٔ بزرگ", time_zone="Asia/Tehran",
             calendar="jalali", currency_unit="IRT", quiet_from="22:00", quiet_until="08:00", is_active=True,
@@ -101,7 +102,7 @@ async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[J
         finally:
             await admin.close()
         await assert_judged(pool, [cafe_id], moment)
-        judged = Judged(pool, cafe_id, moment, Statements())
+        judged = Judged(config, pool, cafe_id, moment, Statements())
         await judged.statements.watch(pool)
         bench.say(f"{count:,} guests loaded in {time.perf_counter() - started:.0f} s")
         yield judged
@@ -121,8 +122,8 @@ async def _definition_changes(judged: Judged, guests: int, bench: Bench) -> list
         assert found == min(moved, judging.MISJUDGED_AT_ONCE), f"{found} guests found misjudged instead of {moved}"
         started = time.perf_counter()
         # Of a million guests some become misjudged in any second, just because it passes.
-        with mock.patch.object(clock, "now", return_value=judged.moment):
-            while await worker.recalculate(judged.pool):
+        async with _workers(judged, judged.moment) as pool:
+            while await worker.recalculate(pool):
                 pass
         finding.append(seconds)
         writing.append(time.perf_counter() - started)
@@ -136,6 +137,14 @@ async def _definition_changes(judged: Judged, guests: int, bench: Bench) -> list
         Figure("segments", "finding who is misjudged", finding, "s", _at_most(2.0, guests), about),
         Figure("segments", "recalculation with all that follows", writing, "s", None, about),
     ]
+
+
+@contextlib.asynccontextmanager
+async def _workers(judged: Judged, moment: datetime) -> AsyncIterator[db.Pool]:
+    """The pool of a worker at that moment."""
+    with mock.patch.object(clock, "now", return_value=moment):
+        async with await db.open_pool(judged.config.dsn("customer"), max_size=6) as pool:
+            yield pool
 
 
 async def _redefine(judged: Judged, criteria: dict[str, Any]) -> None:
@@ -183,16 +192,15 @@ async def _guests_change(judged: Judged, guests: int) -> list[Figure]:
 
 
 async def _a_day_passes(judged: Judged, guests: int) -> list[Figure]:
+    from services.customer import worker  # reads the settings of a process when it is imported
+
     seconds, counts = [], []
     for day in range(1, RUNS + 1):
         moment, count = judged.moment + timedelta(days=day), 0
         started = time.perf_counter()
-        while True:
-            async with db.transaction(judged.pool) as conn:
-                done = await judging.reassess_due(conn, now=moment)
-            count += done
-            if done == 0:
-                break
+        async with _workers(judged, moment) as pool:
+            while done := await worker.reassess_due(pool):
+                count += done
         seconds.append(time.perf_counter() - started)
         counts.append(count)
         await judged.pool.execute(EMPTY_OUTBOX)

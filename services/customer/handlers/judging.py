@@ -17,8 +17,8 @@ from shared.db import Connection
 from shared.events.base import Event, Segment, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
 
-# Guests judged in one statement, and rule sets in one statement: an expression per rule set is planned each time.
-DUE_AT_ONCE = 1000
+DUE_AT_ONCE = 2000
+# Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20
 MISJUDGED_AT_ONCE = 50_000
 
@@ -73,13 +73,19 @@ async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, n
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
     await segments.set_due(conn, {guest: None})
-    await _move(conn, [Verdict(guest, old_mask, 0, False, None)], rulebook, {guest: cause}, reason=reason, now=now)
+    verdicts = [Verdict(guest, old_mask, 0, False, None)]
+    await _move(conn, verdicts, rulebook, {guest: cause}, reason=reason, now=now)
+    await _count(conn, verdicts, rulebook)
 
 
-async def reassess_due(conn: Connection, *, now: datetime) -> int:
-    """Judges the guests whose moment has come; returns how many. Those in use by others wait for the next round."""
-    due = await segments.find_due(conn, now, DUE_AT_ONCE)
-    free = await activity.lock_free(conn, due) if due else []
+async def find_due(conn: Connection, *, now: datetime) -> list[Guest]:
+    """Up to 2,000 guests whose moment has come."""
+    return await segments.find_due(conn, now, DUE_AT_ONCE)
+
+
+async def reassess_due(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> int:
+    """Judges these guests as time goes by; returns how many. Those in use by others wait for the next round."""
+    free = await activity.lock_free(conn, guests)
     await reassess(conn, dict.fromkeys(free), reason="time", now=now)
     return len(free)
 
@@ -91,10 +97,11 @@ async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> l
     return await activity.find_misjudged(conn, cafe_id, judgement, now, MISJUDGED_AT_ONCE)
 
 
-async def reassess_misjudged(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> None:
-    """Judges these guests after a definition changed."""
+async def reassess_misjudged(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> int:
+    """Judges these guests after a definition changed; returns how many."""
     await activity.lock(conn, guests)
     await reassess(conn, dict.fromkeys(guests), reason="definition", now=now)
+    return len(guests)
 
 
 async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
@@ -121,8 +128,9 @@ async def _judge(
     for start in range(0, len(rulesets), RULESETS_AT_ONCE):
         chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
         places = [(guest, place) for place, rules in enumerate(chunk) for guest in guests_under[rules]]
+        judgement = compile_rules(chunk, 5, by_key=True)
         verdicts += await activity.judge(
-            conn, [guest for guest, _ in places], [place for _, place in places], compile_rules(chunk, 5), now
+            conn, [guest for guest, _ in places], [place for _, place in places], judgement, now
         )
     return verdicts
 
@@ -143,6 +151,7 @@ async def _write(
     if moved:
         await _move(conn, moved, rulebook, touched, reason=reason, now=now)
         await _show(conn, moved, touched, now)
+        await _count(conn, moved, rulebook)
 
 
 async def _move(
@@ -156,19 +165,23 @@ async def _move(
 ) -> None:
     entered = _changes(verdicts, rulebook, entering=True)
     left = _changes(verdicts, rulebook, entering=False)
-    counts = defaultdict[tuple[UUID, UUID], int](int)
-    for moves, delta in ((entered, 1), (left, -1)):
-        for guest, segment in moves:
-            counts[guest.cafe_id, segment.id] += delta
     if left:
         await segments.leave(conn, [(guest, segment.id) for guest, segment in left], reason, now)
     if entered:
         await segments.enter(conn, [(guest, segment.id) for guest, segment in entered], reason, now)
-    if counts:
-        await segments.count(conn, counts)
     events = [SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in left]
     await outbox.emit(conn, events)
     await outbox.emit(conn, [SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in entered])
+
+
+async def _count(conn: Connection, verdicts: Sequence[Verdict], rulebook: Rulebook) -> None:
+    """Last of all: everybody else who judges guests of these cafes waits for the rows until we commit."""
+    counts = defaultdict[tuple[UUID, UUID], int](int)
+    for delta, entering in ((1, True), (-1, False)):
+        for guest, segment in _changes(verdicts, rulebook, entering=entering):
+            counts[guest.cafe_id, segment.id] += delta
+    if counts:
+        await segments.count(conn, counts)
 
 
 def _changes(verdicts: Sequence[Verdict], rulebook: Rulebook, *, entering: bool) -> list[tuple[Guest, Segmentation]]:

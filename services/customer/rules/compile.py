@@ -18,6 +18,7 @@ from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf,
 
 NOW = "$1::timestamptz"
 NEVER = "NULL::timestamptz"
+LOOKED_UP = "(SELECT {} FROM customers AS c WHERE c.cafe_id = a.cafe_id AND c.id = a.customer_id)"
 
 
 @dataclass
@@ -25,12 +26,18 @@ class _Writing:
     """Parameters and moments collected while a tree is written down."""
 
     first: int
+    by_key: bool = False
     values: list[Any] = field(default_factory=list)
     moments: list[str] = field(default_factory=list)
 
     def put(self, value: Any, sql_type: str) -> str:
         self.values.append(value)
         return f"${self.first + len(self.values) - 1}::{sql_type}"
+
+    def read(self, attribute: Attribute) -> str:
+        if attribute.needs_customer and self.by_key:
+            return LOOKED_UP.format(attribute.sql)
+        return attribute.sql
 
     def ahead(self, moment: str) -> str:
         """The condition that `moment` is still ahead; it flips when that moment comes."""
@@ -45,21 +52,22 @@ def read(criteria: str) -> Node:
 
 
 @lru_cache(maxsize=256)
-def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int) -> Judgement:
+def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key: bool = False) -> Judgement:
     """One judgement of guests who are each under one of several rule sets (those of their cafe).
 
     Args:
         rulesets: with more than one, the SQL reads the place of the guest's own from `t.ruleset`.
         first: number of the first free parameter; `$1` is now.
+        by_key: for some guests instead of all: their rows in `customers` are looked up where a verdict hangs on them.
     """
-    writing = _Writing(first)
+    writing = _Writing(first, by_key)
     written = [_ruleset(rules, writing) for rules in rulesets]
     asked = {attribute for rules in rulesets for rule in rules for attribute in attributes_of(read(rule.criteria))}
     return Judgement(
         mask=_by_ruleset([mask for mask, _ in written]),
         check_at=_by_ruleset([check_at for _, check_at in written]),
         values=tuple(writing.values),
-        needs_customer=any(attribute.needs_customer for attribute in asked),
+        needs_customer=not by_key and any(attribute.needs_customer for attribute in asked),
     )
 
 
@@ -94,7 +102,9 @@ def _earliest(moments: Sequence[str]) -> str:
 
 def _condition(node: Node, writing: _Writing) -> str:
     if isinstance(node, Group):
-        return "(" + f" {_JOINTS[node.how]} ".join(_condition(part, writing) for part in node.parts) + ")"
+        # PostgreSQL asks in this order, and no further than it must.
+        parts = sorted(node.parts, key=lambda part: any(each.needs_customer for each in attributes_of(part)))
+        return "(" + f" {_JOINTS[node.how]} ".join(_condition(part, writing) for part in parts) + ")"
     if isinstance(node, Not):
         return f"NOT {_condition(node.part, writing)}"
     if isinstance(node, Newer):
@@ -102,9 +112,9 @@ def _condition(node: Node, writing: _Writing) -> str:
         return writing.ahead(f"{node.attribute.sql} + make_interval(hours => {days} * 24)")
     if isinstance(node, OneOf):
         words = writing.put(list(node.words), f"{node.attribute.sql_type}[]")
-        return f"COALESCE({node.attribute.sql} = ANY({words}), false)"
+        return f"COALESCE({writing.read(node.attribute)} = ANY({words}), false)"
     if isinstance(node, Is):
-        return f"COALESCE(({node.attribute.sql}) = {writing.put(node.wanted, 'boolean')}, false)"
+        return f"COALESCE(({writing.read(node.attribute)}) = {writing.put(node.wanted, 'boolean')}, false)"
     return _range(node, writing)
 
 

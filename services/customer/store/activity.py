@@ -116,15 +116,15 @@ RETURNING old.segment_mask
 """
 
 CUSTOMER_JOIN = "LEFT JOIN customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id"
-# A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced.
+# A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced. The rows
+# are locked, so each stays at its ctid until it is updated. Answers with places, which cost less than ids.
 JUDGE = """
 WITH judged AS MATERIALIZED (
     SELECT
-        a.cafe_id, a.customer_id, a.segment_mask AS old_mask, a.next_check_at AS old_check,
+        t.place, a.ctid, a.segment_mask AS old_mask, a.next_check_at AS old_check,
         {mask} AS new_mask, {check_at} AS new_check
-    FROM unnest($2::uuid[], $3::uuid[], $4::int[]) AS t (cafe_id, customer_id, ruleset)
+    FROM unnest($2::uuid[], $3::uuid[], $4::int[]) WITH ORDINALITY AS t (cafe_id, customer_id, ruleset, place)
     JOIN customer_activity AS a ON a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
-    {join}
     WHERE a.registered_at IS NOT NULL
 ),
 compared AS (
@@ -135,9 +135,8 @@ compared AS (
 UPDATE customer_activity AS a
 SET segment_mask = j.new_mask, next_check_at = CASE WHEN j.check_moved THEN j.new_check ELSE j.old_check END
 FROM compared AS j
-WHERE a.cafe_id = j.cafe_id AND a.customer_id = j.customer_id
-    AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
-RETURNING a.cafe_id, a.customer_id, j.old_mask, j.new_mask, j.check_moved, j.new_check
+WHERE a.ctid = j.ctid AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
+RETURNING j.place, j.old_mask, j.new_mask, j.check_moved, j.new_check
 """
 # Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
 # To the planner nearly every guest looks misjudged: with a mere limit it would go by an index from guest to guest, sure
@@ -231,13 +230,10 @@ async def judge(
 ) -> list[Verdict]:
     """Judges the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
 
-    `judgement` is compiled with its parameters from number 5 on.
+    `judgement` is compiled by key, with its parameters from number 5 on.
     """
     rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values)
-    return [
-        Verdict(Guest(row[0], row[1]), row["old_mask"], row["new_mask"], row["check_moved"], row["new_check"])
-        for row in rows
-    ]
+    return [Verdict(guests[place - 1], *rest) for place, *rest in rows]
 
 
 async def find_misjudged(
