@@ -33,6 +33,7 @@ BY_KEY = """
 set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 """
+# Filled with a UUID's hexadecimal digits, which can't leave their quotes.
 AS_STAFF = "set_config('role', 'staff_role', true), set_config('app.user_id', '{}', true)"
 AS_TILL = f"set_config('role', 'till_role', true), set_config('app.cafe_id', '{{}}', true), {BY_KEY}"
 

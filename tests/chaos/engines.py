@@ -14,7 +14,7 @@ from tests.chaos.servers import How, Servers, flowing, moment_of, own_servers, p
 from tests.chaos.system import Scene, open_system, stay
 
 PER_SECOND: Final = 40
-OUTAGES_QUICK: Final = 4
+OUTAGES_QUICK: Final = 3
 BETWEEN: Final = 40
 # What the other road takes while one server is away: tills on Kafka without the database, over HTTP without Kafka.
 MEANWHILE: Final = 15

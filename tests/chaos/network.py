@@ -19,7 +19,7 @@ from tests.chaos.toxics import Bandwidth, Direction, Latency, LimitData, ResetPe
 
 PER_SECOND: Final = 30
 CUTS_QUICK: Final = 2
-TOXICS_QUICK: Final = 3
+TOXICS_QUICK: Final = 2
 FLOWING_WITHIN_SECONDS: Final = 15.0
 BOTH: Final[Sequence[Direction]] = ("upstream", "downstream")
 CUTS: Final[Mapping[str, Sequence[Direction]]] = {

@@ -1,13 +1,14 @@
 """The compiler's SQL against a second, slow reading of the same criteria in Python."""
 
+import json
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.customer.models.shapes import Judgement
-from services.customer.rules.compile import compile_condition
+from services.customer.models.shapes import Judgement, Rule
+from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import parse
 from services.customer.store.activity import CUSTOMER_JOIN, FIND_MISJUDGED, find_misjudged
 from shared.clock import new_id
@@ -177,6 +178,9 @@ async def test_sql_and_documentation_agree_now_and_at_every_flip(database: Any) 
             raw = some_criteria(chance)
             judgement = compile_condition(parse(raw), 2)
             answers = await ask(conn, judgement, NOON)
+            by_key = compile_rules(((Rule(0, json.dumps(raw)),),), 2, by_key=True)
+            assert not by_key.needs_customer
+            assert await ask(conn, by_key, NOON) == answers, raw
             for row in rows:
                 answer, check_at = answers[row["id"]]
                 assert answer == holds(raw, row, NOON), raw

@@ -1,27 +1,33 @@
 """What the service listens to, and records applied by the consumer as they come from Kafka."""
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
 
+from services.customer import worker
 from services.customer.handlers import judging
+from services.customer.models.shapes import Guest
 from services.customer.store import segments as store
 from services.customer.worker import JOBS, REACTIONS, recalculate
 from shared.clock import now
 from shared.consumer import Consumer
-from shared.db import Pool, transaction
+from shared.db import Connection, Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, AccessRevoked
 from shared.events.registry import encode
 from shared.outbox import headers_of
 from tests.customer.given import (
     CAFE,
+    DAY,
     KEYS,
     STAFF,
     cafe_changed,
     check_counts,
+    guests,
     keys_of,
     learned,
     recorded,
@@ -46,6 +52,30 @@ def test_worker_reads_everything_a_guest_is_judged_by() -> None:
         "campaign.events", "feedback.events", "identity.events", "loyalty.events", "visit.contacts", "visit.events",
     ]  # fmt: skip
     assert {job.name for job in JOBS} == {"reassess_due", "recalculate_segments"}
+
+
+async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_only_its_own(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, long_ago = await database("customer"), now() - 40 * DAY
+    judge, together = judging.reassess_due, asyncio.Barrier(2)
+
+    async def judge_then_fail_once(conn: Connection, some: Sequence[Guest], *, now: datetime) -> int:
+        place = await together.wait()
+        done = await judge(conn, some, now=now)
+        if place == 0:
+            raise ConnectionResetError
+        return done
+
+    await consume(pool, cafe_changed())
+    await guests(pool, *(learned(f"+98912000000{n}", occurred_at=long_ago) for n in (1, 2)), now=long_ago)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "GUESTS_OF_A_CHUNK", 1)
+        patch.setattr(judging, "reassess_due", judge_then_fail_once)
+        with pytest.raises(ConnectionResetError):
+            await worker.reassess_due(pool)
+    assert await worker.reassess_due(pool) == 1
+    await check_counts(pool)
 
 
 async def test_a_batch_with_repeats_registers_counts_and_judges_once(database: Any) -> None:
