@@ -58,14 +58,14 @@ def as_options(settings: dict[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
-def free_port() -> int:
-    """A port nobody listens on, below the range the kernel hands to outgoing connections.
+def free_port(*, but: int | None = None) -> int:
+    """A port nobody listens on, and not `but`, below the range the kernel hands to outgoing connections.
 
     A server that is stopped and started again must find its port unused; from the kernel's range any client could
     have taken it meanwhile.
     """
     for port in random.sample(range(20000, 32000), 50):
-        if port_is_free(port):
+        if port != but and port_is_free(port):
             return port
     raise EngineError("no free port between 20000 and 32000")
 

@@ -123,7 +123,8 @@ def _ports_of(properties: Path, wanted: int | None) -> tuple[int, int]:
         controller = int(lines["controller.quorum.bootstrap.servers"].rpartition(":")[2])
         if wanted in (None, port) and port_is_free(port) and port_is_free(controller):
             return port, controller
-    return wanted or free_port(), free_port()
+    port = wanted or free_port()
+    return port, free_port(but=port)
 
 
 def _archive(port: str = "") -> Path:

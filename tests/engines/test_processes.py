@@ -168,3 +168,10 @@ def test_every_service_has_an_api_and_a_worker_on_ports_of_their_own() -> None:
 )
 def test_log_line_is_made_readable(line: str, shown: str) -> None:
     assert views.readable("visit-worker", line) == shown
+
+
+def test_two_ports_of_one_server_are_never_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.engines.engine.random.sample", lambda ports, _: list(ports))
+    monkeypatch.setattr("deploy.engines.engine.port_is_free", lambda port: port in (20000, 20001))
+    assert free_port() == 20000
+    assert free_port(but=20000) == 20001
