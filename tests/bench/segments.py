@@ -84,7 +84,7 @@ async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[J
     pool = None
     try:
         await migrate(config, ["customer"])
-        pool = await db.open_pool(config.dsn("customer"), max_size=2, name="bench of segments")
+        pool = await db.open_pool(config.dsn("customer"), max_size=1, name="bench of segments")
         cafe = CafeChanged(
             cafe_id=cafe_id, occurred_at=moment, version=1, name="کافهٔ بزرگ", time_zone="Asia/Tehran",
             calendar="jalali", currency_unit="IRT", quiet_from="22:00", quiet_until="08:00", is_active=True,

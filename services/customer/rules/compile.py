@@ -34,7 +34,7 @@ class _Writing:
         self.values.append(value)
         return f"${self.first + len(self.values) - 1}::{sql_type}"
 
-    def read(self, attribute: Attribute) -> str:
+    def sql_of(self, attribute: Attribute) -> str:
         if attribute.needs_customer and self.by_key:
             return LOOKED_UP.format(attribute.sql)
         return attribute.sql
@@ -112,9 +112,9 @@ def _condition(node: Node, writing: _Writing) -> str:
         return writing.ahead(f"{node.attribute.sql} + make_interval(hours => {days} * 24)")
     if isinstance(node, OneOf):
         words = writing.put(list(node.words), f"{node.attribute.sql_type}[]")
-        return f"COALESCE({writing.read(node.attribute)} = ANY({words}), false)"
+        return f"COALESCE({writing.sql_of(node.attribute)} = ANY({words}), false)"
     if isinstance(node, Is):
-        return f"COALESCE(({writing.read(node.attribute)}) = {writing.put(node.wanted, 'boolean')}, false)"
+        return f"COALESCE(({writing.sql_of(node.attribute)}) = {writing.put(node.wanted, 'boolean')}, false)"
     return _range(node, writing)
 
 
