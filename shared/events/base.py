@@ -48,7 +48,7 @@ def caused_by(cause: Event) -> dict[str, Any]:
     return {"correlation_id": cause.correlation_id, "causation_id": cause.event_id}
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of a bill. `quantity` may be fractional (weighed goods); `amount` is of the whole line."""
 
     name: str
