@@ -17,7 +17,7 @@ from shared.db import Connection
 from shared.events.base import Event, Segment, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
 
-DUE_AT_ONCE = 2000
+DUE_AT_ONCE = 20_000
 # Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20
 MISJUDGED_AT_ONCE = 50_000
@@ -37,6 +37,14 @@ class Rulebook:
             for cafe_id, rules in self.rules.items()
             if any(asked.name in names for rule in rules for asked in attributes_of(read(rule.criteria)))
         }
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Who entered which segment, and who left which."""
+
+    entered: Sequence[tuple[Guest, Segmentation]]
+    left: Sequence[tuple[Guest, Segmentation]]
 
 
 async def reassess(
@@ -74,12 +82,13 @@ async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, n
     old_mask = await activity.forget(conn, guest)
     await segments.set_due(conn, {guest: None})
     verdicts = [Verdict(guest, old_mask, 0, False, None)]
-    await _move(conn, verdicts, rulebook, {guest: cause}, reason=reason, now=now)
-    await _count(conn, verdicts, rulebook)
+    moves = _moves(verdicts, rulebook)
+    await _move(conn, moves, {guest: cause}, reason=reason, now=now)
+    await _count(conn, moves)
 
 
 async def find_due(conn: Connection, *, now: datetime) -> list[Guest]:
-    """Up to 2,000 guests whose moment has come."""
+    """Up to 20,000 guests whose moment has come."""
     return await segments.find_due(conn, now, DUE_AT_ONCE)
 
 
@@ -149,48 +158,41 @@ async def _write(
         await segments.set_due(conn, checks)
     moved = [verdict for verdict in verdicts if verdict.old_mask != verdict.new_mask]
     if moved:
-        await _move(conn, moved, rulebook, touched, reason=reason, now=now)
+        moves = _moves(moved, rulebook)
+        await _move(conn, moves, touched, reason=reason, now=now)
         await _show(conn, moved, touched, now)
-        await _count(conn, moved, rulebook)
+        await _count(conn, moves)
+
+
+def _moves(verdicts: Sequence[Verdict], rulebook: Rulebook) -> _Moves:
+    entered, left = list[tuple[Guest, Segmentation]](), list[tuple[Guest, Segmentation]]()
+    for verdict in verdicts:
+        guest, old, new = verdict.guest, verdict.old_mask or 0, verdict.new_mask
+        entered.extend((guest, rulebook.by_slot[guest.cafe_id, slot]) for slot in slots_of(new & ~old))
+        left.extend((guest, rulebook.by_slot[guest.cafe_id, slot]) for slot in slots_of(old & ~new))
+    return _Moves(entered, left)
 
 
 async def _move(
-    conn: Connection,
-    verdicts: Sequence[Verdict],
-    rulebook: Rulebook,
-    causes: Mapping[Guest, Event | None],
-    *,
-    reason: str,
-    now: datetime,
+    conn: Connection, moves: _Moves, causes: Mapping[Guest, Event | None], *, reason: str, now: datetime
 ) -> None:
-    entered = _changes(verdicts, rulebook, entering=True)
-    left = _changes(verdicts, rulebook, entering=False)
-    if left:
-        await segments.leave(conn, [(guest, segment.id) for guest, segment in left], reason, now)
-    if entered:
-        await segments.enter(conn, [(guest, segment.id) for guest, segment in entered], reason, now)
-    events = [SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in left]
+    if moves.left:
+        await segments.leave(conn, [(guest, segment.id) for guest, segment in moves.left], reason, now)
+    if moves.entered:
+        await segments.enter(conn, [(guest, segment.id) for guest, segment in moves.entered], reason, now)
+    events = [SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in moves.left]
     await outbox.emit(conn, events)
-    await outbox.emit(conn, [SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in entered])
+    await outbox.emit(conn, [SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in moves.entered])
 
 
-async def _count(conn: Connection, verdicts: Sequence[Verdict], rulebook: Rulebook) -> None:
+async def _count(conn: Connection, moves: _Moves) -> None:
     """Last of all: everybody else who judges guests of these cafes waits for the rows until we commit."""
     counts = defaultdict[tuple[UUID, UUID], int](int)
-    for delta, entering in ((1, True), (-1, False)):
-        for guest, segment in _changes(verdicts, rulebook, entering=entering):
+    for delta, changes in ((1, moves.entered), (-1, moves.left)):
+        for guest, segment in changes:
             counts[guest.cafe_id, segment.id] += delta
     if counts:
         await segments.count(conn, counts)
-
-
-def _changes(verdicts: Sequence[Verdict], rulebook: Rulebook, *, entering: bool) -> list[tuple[Guest, Segmentation]]:
-    changes = []
-    for verdict in verdicts:
-        old, new = verdict.old_mask or 0, verdict.new_mask
-        for slot in slots_of(new & ~old if entering else old & ~new):
-            changes.append((verdict.guest, rulebook.by_slot[verdict.guest.cafe_id, slot]))
-    return changes
 
 
 async def _show(
