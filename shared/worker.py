@@ -25,6 +25,7 @@ from shared import db, forgiving, inbox, parked, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
+from shared.deferring import Deferring
 from shared.memory import rarely_collect
 from shared.relay import Relay
 from shared.settings import Settings, settings
@@ -75,34 +76,6 @@ class Job:
 
 
 @dataclass
-class Deferring:
-    """Takes events of the topics `at_once` as they come, and lets the others gather at the broker.
-
-    For `GATHER_SECONDS` after some of the others were taken, the client does not ask for more of them. While batches
-    are full, nothing is put off.
-    """
-
-    at_once: frozenset[str]
-    put_off: bool = False
-    until: float = 0.0
-
-    def before_poll(self, client: Any) -> None:
-        """Asks for everything again when it is time."""
-        if self.put_off and time.monotonic() >= self.until:
-            client.resume(*self._others(client))
-            self.put_off = False
-
-    def after_poll(self, client: Any, topics: set[str], *, full: bool) -> None:
-        """Begins to put off what can wait, if there was some of it among the `topics` of a batch that is not full."""
-        if not full and not self.put_off and not topics <= self.at_once:
-            client.pause(*self._others(client))
-            self.put_off, self.until = True, time.monotonic() + GATHER_SECONDS
-
-    def _others(self, client: Any) -> list[TopicPartition]:
-        return [partition for partition in client.assignment() if partition.topic not in self.at_once]
-
-
-@dataclass
 class Worker:
     """The running parts of one worker process. With `gather_seconds` events gather so long, or until `GATHER_BYTES` of
     them are there; with topics `at_once` all events but theirs gather for `GATHER_SECONDS`."""
@@ -129,7 +102,8 @@ class Worker:
         if unread := self.at_once - set(self.reactions.topics):
             raise ValueError(f"{self.service} does not read {', '.join(sorted(unread))}")
         if self.at_once:
-            self.deferring = Deferring(frozenset(config.topic_prefix + topic for topic in self.at_once))
+            at_once = frozenset(config.topic_prefix + topic for topic in self.at_once)
+            self.deferring = Deferring(at_once, GATHER_SECONDS)
         forgiving.install()
         self.broker = KafkaBroker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
