@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -316,6 +316,26 @@ async def test_commit_in_another_process_wakes_the_relay(
             await outbox.emit(conn, [visit()])
         Waker(pool).wake()
         await read(1)
+
+
+async def test_batches_begin_a_pace_apart_and_what_comes_meanwhile_goes_together(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "PACE_SECONDS", 3.0)
+    publish, sizes = Relay._publish, list[int]()
+
+    async def noted(self: Relay, conn: Any, producer: Any, rows: Sequence[Any]) -> int:
+        sizes.append(len(rows))
+        return await publish(self, conn, producer, rows)
+
+    monkeypatch.setattr(Relay, "_publish", noted)
+    async with relaying(kafka.config, kafka.config.dsn("visit")) as running, reading(kafka) as read:
+        for awaited in (1, 0, 2):
+            async with transaction(pool) as conn:
+                await outbox.emit(conn, [visit()])
+            running.wake()
+            await read(awaited)
+    assert sizes == [1, 2]
 
 
 async def test_tombstone_has_a_key_and_no_body(pool: Pool, kafka: Kafka) -> None:
