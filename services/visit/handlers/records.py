@@ -85,25 +85,25 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
     if not taken:
         return outcomes
-    customers, contacts = await learn_guests(conn, taken, keys)
+    learned = await learn_guests(conn, taken, keys)
     counts: dict[GuestKey, int] = {}
-    for place, customer_id in customers.items():
+    for place, customer_id in learned.customers.items():
         guest = (taken[place].command.cafe_id, customer_id)
         counts[guest] = counts.get(guest, 0) + 1
-    last_numbers = await guests.raise_counters(conn, counts) if counts else {}
-    numbers = rules.number_visits(taken, customers, last_numbers)
+    last_numbers = await guests.note_visits(conn, counts, learned.told) if counts else {}
+    numbers = rules.number_visits(taken, learned.customers, last_numbers)
     visits = {
         place: NewVisit(
             draft=draft,
             visit_id=new_id(),
-            customer_id=customers.get(place),
+            customer_id=learned.customers.get(place),
             visit_number=numbers.get(place),
             void=draft.found.receipt,
         )
         for place, draft in taken.items()
     }
     await receipts.insert_visits(conn, list(visits.values()))
-    await emit(conn, [*contacts, *await _news(conn, list(visits.values()))])
+    await emit(conn, [*learned.news, *await _news(conn, list(visits.values()))])
     return outcomes | {
         place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
         for place, visit in visits.items()

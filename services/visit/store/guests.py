@@ -17,22 +17,23 @@ FIND = """
 SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, g.marketing_consent, g.consent_at
 FROM unnest($1::uuid[], $2::bytea[]) AS t (cafe_id, phone_hash) JOIN guests g USING (cafe_id, phone_hash)
 """
-UPDATE = """
-UPDATE guests g
-SET name_known = g.name_known OR t.name_known,
-    marketing_consent = CASE WHEN t.is_newer THEN t.consent ELSE g.marketing_consent END,
-    consent_at = CASE WHEN t.is_newer THEN t.consent_at ELSE g.consent_at END
-FROM (
-    SELECT t.*, t.consent_at IS NOT NULL AND (k.consent_at IS NULL OR k.consent_at < t.consent_at) AS is_newer
-    FROM unnest($1::uuid[], $2::bytea[], $3::boolean[], $4::boolean[], $5::timestamptz[])
-        AS t (cafe_id, phone_hash, name_known, consent, consent_at)
-    JOIN guests k USING (cafe_id, phone_hash)
-    ORDER BY cafe_id, phone_hash
-    FOR UPDATE OF k
-) t
-WHERE g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
-"""
-RAISE_COUNTERS = """
+# One round trip for both: a till waits for each of them.
+NOTE_VISITS = """
+WITH told AS (
+    UPDATE guests g
+    SET name_known = g.name_known OR t.name_known,
+        marketing_consent = CASE WHEN t.is_newer THEN t.consent ELSE g.marketing_consent END,
+        consent_at = CASE WHEN t.is_newer THEN t.consent_at ELSE g.consent_at END
+    FROM (
+        SELECT t.*, t.consent_at IS NOT NULL AND (k.consent_at IS NULL OR k.consent_at < t.consent_at) AS is_newer
+        FROM unnest($4::uuid[], $5::bytea[], $6::boolean[], $7::boolean[], $8::timestamptz[])
+            AS t (cafe_id, phone_hash, name_known, consent, consent_at)
+        JOIN guests k USING (cafe_id, phone_hash)
+        ORDER BY cafe_id, phone_hash
+        FOR UPDATE OF k
+    ) t
+    WHERE g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+)
 INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[])
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
@@ -122,27 +123,24 @@ async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Gue
     }
 
 
-async def update(conn: Connection, guests: Mapping[PhoneKey, Guest]) -> None:
-    """Writes what known guests have told: a name once known stays known, the latest answer on marketing wins."""
-    keys = sorted(guests)
-    await conn.execute(
-        UPDATE,
-        [cafe_id for cafe_id, _ in keys],
-        [phone_hash for _, phone_hash in keys],
-        [guests[key].name_known for key in keys],
-        [guests[key].consent for key in keys],
-        [guests[key].consent_at for key in keys],
-    )
+async def note_visits(
+    conn: Connection, visits: Mapping[GuestKey, int], told: Mapping[PhoneKey, Guest]
+) -> dict[GuestKey, int]:
+    """Adds that many visits to each guest's counter, holding its row; returns the counters as they are now.
 
-
-async def raise_counters(conn: Connection, visits: Mapping[GuestKey, int]) -> dict[GuestKey, int]:
-    """Adds that many visits to each guest's counter, holding its row; returns the counters as they are now."""
-    keys = sorted(visits)
+    Also writes what known guests have told: a name once known stays known, the latest answer on marketing wins.
+    """
+    keys, phones = sorted(visits), sorted(told)
     rows = await conn.fetch(
-        RAISE_COUNTERS,
+        NOTE_VISITS,
         [cafe_id for cafe_id, _ in keys],
         [customer_id for _, customer_id in keys],
         [visits[key] for key in keys],
+        [cafe_id for cafe_id, _ in phones],
+        [phone_hash for _, phone_hash in phones],
+        [told[phone].name_known for phone in phones],
+        [told[phone].consent for phone in phones],
+        [told[phone].consent_at for phone in phones],
     )
     return {(row["cafe_id"], row["customer_id"]): row["last_number"] for row in rows}
 
