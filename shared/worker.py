@@ -39,6 +39,9 @@ HOUSEKEEPING_SECONDS = 10.0
 # A pool of consumers must be at work again within seconds of the broker's return.
 REVIVING_SECONDS = 1.0
 READY_WITHIN_SECONDS = 2.0
+# Whoever stops a process waits some 25 s. What the broker or the database was not told by then it finds out by itself.
+LEAVE_WITHIN_SECONDS = 15.0
+CLOSE_WITHIN_SECONDS = 5.0
 # Where nobody waits at the till, so much or so long gathers before it is taken: a batch costs 5 to 15 ms of processor
 # time however small it is, and the points wait for what others spend on small batches.
 GATHER_SECONDS = 0.3
@@ -59,6 +62,16 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Called with the new assignment."""
         telemetry.logger().info("partitions.assigned", partitions=len(assigned))
+
+
+class Broker(KafkaBroker):
+    """Takes its leave in time, also of a server that does not answer."""
+
+    async def stop(self, *error: Any) -> None:
+        """Finishes the batch in hand and leaves the consumer group."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN_SECONDS):
+                await super().stop(*error)
 
 
 @dataclass(frozen=True)
@@ -105,9 +118,9 @@ class Worker:
             at_once = frozenset(config.topic_prefix + topic for topic in self.at_once)
             self.deferring = Deferring(at_once, GATHER_SECONDS)
         forgiving.install()
-        self.broker = KafkaBroker(
+        self.broker = Broker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
-            apply_types=False, graceful_timeout=15,
+            apply_types=False, graceful_timeout=10,
         )  # fmt: skip
         if self.reactions.topics:
             self.subscriber = self.subscribe(self.broker)
@@ -177,8 +190,11 @@ class Worker:
             crashpoint("worker.in_shutdown")
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.pool.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN_SECONDS):
+                    await asyncio.gather(*tasks, return_exceptions=True)
+                    await self.pool.close()
+            self.pool.terminate()
 
     async def _next_batch(self, client: Any) -> tuple[ConsumerRecord, ...]:
         """The records that are there. The framework's own version sleeps after an empty poll without listening, and

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
+from faststream.kafka import KafkaBroker
 
 from deploy.engines.engine import free_port
 from shared import clock, outbox
@@ -167,6 +168,53 @@ async def test_poll_that_the_client_gave_up_is_made_again_by_the_same_loop(
         await publish(kafka, [visit()])
         await answers(kafka, 2)
     assert gave_up.is_set()
+
+
+async def test_worker_ends_in_time_though_its_broker_is_silent(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.worker.LEAVE_WITHIN_SECONDS", 0.5)
+    asked = asyncio.Event()
+
+    async def silent() -> None:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        async with working(kafka) as (worker, _):
+            await publish(kafka, [visit()])
+            await answers(kafka, 1)
+            monkeypatch.setattr(worker.subscriber.consumer._coordinator, "_maybe_leave_group", silent)
+    assert asked.is_set()
+    await put_away(worker)
+
+
+async def test_worker_ends_in_time_though_a_batch_does_not(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.worker.LEAVE_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr("shared.worker.CLOSE_WITHIN_SECONDS", 0.1)
+    begun = asyncio.Event()
+
+    async def stuck(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        async with working(kafka, reactions=Reactions({VisitRecorded: stuck})) as (worker, _):
+            await publish(kafka, [visit()])
+            await begun.wait()
+    await put_away(worker)
+
+
+async def put_away(worker: Worker) -> None:
+    """Ends what was cut off in the middle; a process would have ended."""
+    assert worker.broker is not None
+    for task in worker.subscriber.tasks:
+        task.cancel()
+    worker.subscriber.consumer._closed = False
+    await KafkaBroker.stop(worker.broker)
 
 
 async def test_events_that_come_one_by_one_gather_into_one_batch(
