@@ -190,21 +190,32 @@ async def test_worker_ends_in_time_though_its_broker_is_silent(
     await put_away(worker)
 
 
-async def test_worker_ends_in_time_though_a_batch_does_not(
+async def test_worker_ends_in_time_though_a_batch_and_a_job_do_not(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.worker.LEAVE_WITHIN_SECONDS", 0.1)
     monkeypatch.setattr("shared.worker.CLOSE_WITHIN_SECONDS", 0.1)
-    begun = asyncio.Event()
+    batch, job, answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def stuck(*_: object) -> None:
+    async def held_up(begun: asyncio.Event) -> int:
         begun.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # As a rollback does that the database does not answer.
+            await answer.wait()
+        return 0
+
+    async def react(*_: object) -> None:
+        await held_up(batch)
 
     async with asyncio.timeout(60):
-        async with working(kafka, reactions=Reactions({VisitRecorded: stuck})) as (worker, _):
+        reactions, jobs = Reactions({VisitRecorded: react}), [Job("held up", 3600, lambda _: held_up(job))]
+        async with working(kafka, *jobs, reactions=reactions) as (worker, _):
             await publish(kafka, [visit()])
-            await begun.wait()
+            await batch.wait()
+            await job.wait()
+    answer.set()
     await put_away(worker)
 
 
