@@ -3,7 +3,11 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+# The distribution's Python comes first: it is compiled along a profile of itself, which one that was built by hand often is
+# not, and that makes a worker dearer by a seventh.
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; \
+	done; echo $$python)
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import asyncpg
@@ -27,6 +26,7 @@ from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.deferring import Deferring
 from shared.memory import rarely_collect
+from shared.merging import take
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -201,18 +201,17 @@ class Worker:
         try:
             if self.deferring:
                 self.deferring.before_poll(client)
-            found = await client.getmany(timeout_ms=POLL_MS, max_records=self.config.batch_size)
+            records = await take(client, self.config.batch_size, POLL_MS)
         except (KafkaError, asyncio.CancelledError) as error:
             # The client cancels futures of its own when it loses the broker, which is not our end.
             heed_cancellation()
             telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
             await asyncio.sleep(PUT_OFF_SECONDS)
             return ()
-        records = tuple(chain.from_iterable(found.values()))
         if self.deferring:
             full = len(records) >= self.config.batch_size
-            self.deferring.after_poll(client, {partition.topic for partition in found}, full=full)
-        return records
+            self.deferring.after_poll(client, {record.topic for record in records}, full=full)
+        return tuple(records)
 
     async def _take(self, records: Sequence[ConsumerRecord]) -> None:
         assert self.consumer is not None

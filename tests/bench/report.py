@@ -21,14 +21,15 @@ SIGNS = {True: "yes", False: "**no**", None: ""}
 
 
 def machine() -> str:
-    """The machine in a few words: its processor, cores, memory and system."""
+    """The machine in a few words: its processor, cores, memory, system and Python."""
     words = dict(
         line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
     )
     names = [value.strip() for value in words.values()] or [platform.machine()]
     cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
-    return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {system}"
 
 
 @dataclass(frozen=True)
