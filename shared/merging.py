@@ -2,6 +2,8 @@
 
 import asyncio
 import heapq
+from collections import defaultdict, deque
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -12,8 +14,11 @@ from shared.db import heed_cancellation
 
 # So many records are taken from one partition before it is asked again which of them is furthest behind.
 SLICE = 10
-# A client asks a broker one thing at a time, and the answer about partitions where nothing new comes takes this long.
-REFILL_MS = 300
+# A client asks a broker one thing at a time. About partitions where nothing new comes it is answered after this long,
+# and only then it can ask for more of a partition whose records in hand have come to an end. That is mostly there after
+# this long; a worker that waited for the rest would be idle for longer than late visits cost.
+FETCH_WAIT_MS = 100
+REFILL_MS = 150
 
 
 async def take(client: Any, most: int, timeout_ms: int) -> list[ConsumerRecord]:
@@ -21,7 +26,8 @@ async def take(client: Any, most: int, timeout_ms: int) -> list[ConsumerRecord]:
 
     The client itself empties one partition after the other. A worker that has been away would then see what a guest did
     at one till long before what the same guest did, earlier, at another; and late visits cost much more than others.
-    Every partition where something waits gives one slice; after that the one whose last record is the oldest is next.
+    Here the topics take turns, and of a topic that partition whose last record is the oldest gives the next slice; at
+    first each gives one.
 
     Raises:
         aiokafka.errors.KafkaError: only when nothing was taken. What was taken is always returned, because the client
@@ -31,20 +37,28 @@ async def take(client: Any, most: int, timeout_ms: int) -> list[ConsumerRecord]:
     taken = [record for records in first.values() for record in records]
     if len(taken) < min(most, SLICE):
         return taken
-    reached = {partition: records[-1].timestamp for partition, records in first.items()}
-    ahead = [(reached.get(each, 0), place, each) for place, each in enumerate(client.assignment() - client.paused())]
-    heapq.heapify(ahead)
+    turns = _turns(client, {partition: records[-1].timestamp for partition, records in first.items()})
     try:
-        while ahead and len(taken) < most:
-            _, place, partition = heapq.heappop(ahead)
-            records = await _slice(client, partition, min(SLICE, most - len(taken)))
-            if records:
+        while turns and len(taken) < most:
+            partitions = turns.popleft()
+            _, partition = heapq.heappop(partitions)
+            if records := await _slice(client, partition, min(SLICE, most - len(taken))):
                 taken += records
-                heapq.heappush(ahead, (records[-1].timestamp, place, partition))
+                heapq.heappush(partitions, (records[-1].timestamp, partition))
+            if partitions:
+                turns.append(partitions)
     except (KafkaError, asyncio.CancelledError):
         # The client cancels futures of its own when it loses the broker, which is not our end.
         heed_cancellation()
     return taken
+
+
+def _turns(client: Any, reached: Mapping[TopicPartition, int]) -> deque[list[tuple[int, TopicPartition]]]:
+    """Of each topic a heap of its partitions, by the moment up to which they were taken."""
+    topics = defaultdict[str, list[tuple[int, TopicPartition]]](list)
+    for partition in client.assignment() - client.paused():
+        heapq.heappush(topics[partition.topic], (reached.get(partition, 0), partition))
+    return deque(topics.values())
 
 
 async def _slice(client: Any, partition: TopicPartition, most: int) -> list[ConsumerRecord]:

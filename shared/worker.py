@@ -26,7 +26,7 @@ from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.deferring import Deferring
 from shared.memory import rarely_collect
-from shared.merging import take
+from shared.merging import FETCH_WAIT_MS, take
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -146,7 +146,7 @@ class Worker:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_records=config.batch_size,
             batch_timeout_ms=POLL_MS,
-            fetch_max_wait_ms=round(self.gather_seconds * 1000) or 250,
+            fetch_max_wait_ms=round(self.gather_seconds * 1000) or FETCH_WAIT_MS,
             fetch_min_bytes=GATHER_BYTES if self.gather_seconds else 1,
             max_partition_fetch_bytes=1024 * 1024,
             session_timeout_ms=round(config.session_seconds * 1000),

@@ -1,5 +1,6 @@
 """What waits in several partitions of a real topic, taken about in the order in which it was published."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaConnectionError
 
-from shared.merging import SLICE, take
+from shared.merging import FETCH_WAIT_MS, SLICE, take
 from tests.conftest import Kafka
 
 PARTITIONS, MOST, POLL_MS = 3, 100, 10_000
@@ -16,24 +17,27 @@ START = 1_764_000_000_000
 FAR_AHEAD = START + 10**9
 
 
-async def publish(kafka: Kafka, moments: Iterable[tuple[int, int]]) -> None:
+async def publish(kafka: Kafka, moments: Iterable[tuple[int, int]], topic: str = "visit.events") -> None:
     """A record for each partition and moment."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
     await producer.start()
     for partition, moment in moments:
-        await producer.send(f"{kafka.prefix}visit.events", b"x" * 100, partition=partition, timestamp_ms=moment)
+        await producer.send(kafka.prefix + topic, b"x" * 100, partition=partition, timestamp_ms=moment)
     await producer.stop()
 
 
 @contextlib.asynccontextmanager
-async def consumer(kafka: Kafka) -> AsyncIterator[Any]:
+async def consumer(kafka: Kafka, *topics: str) -> AsyncIterator[Any]:
     """A client that holds some 60 records of a partition at once."""
     client = AIOKafkaConsumer(
-        f"{kafka.prefix}visit.events", bootstrap_servers=kafka.servers, auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 * 1024,
+        *(kafka.prefix + topic for topic in topics or ("visit.events",)), bootstrap_servers=kafka.servers,
+        auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS, max_partition_fetch_bytes=8 * 1024,
     )  # fmt: skip
     await client.start()
     try:
+        # The broker has answered about each partition.
+        while any(client.highwater(partition) is None for partition in client.assignment()):
+            await asyncio.sleep(0.01)
         yield client
     finally:
         await client.stop()
@@ -46,7 +50,10 @@ async def take_all(client: Any, count: int) -> list[list[ConsumerRecord]]:
     return batches
 
 
-async def test_backlog_of_several_partitions_is_taken_in_the_order_of_its_time(kafka: Kafka) -> None:
+async def test_backlog_of_several_partitions_is_taken_in_the_order_of_its_time(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.merging.REFILL_MS", 10_000)
     # First most lies in one partition, later in another.
     busy = [0, 0, 0, 1, 0, 2] * 75 + [1, 2, 1, 1, 1, 0] * 75
     await publish(kafka, ((partition, START + number) for number, partition in enumerate(busy)))
@@ -87,3 +94,12 @@ async def test_nothing_that_was_taken_is_lost_when_the_client_stumbles_over_the_
         batches = await take_all(client, 200)
     assert sorted(record.timestamp - START for batch in batches for record in batch) == list(range(200))
     assert {len(batch) for batch in batches} == {4 * SLICE}
+
+
+async def test_topics_take_turns_however_old_what_waits_in_one_is(kafka: Kafka) -> None:
+    await publish(kafka, [(0, START + number) for number in range(200)])
+    await publish(kafka, [(0, FAR_AHEAD + number) for number in range(100)], topic="loyalty.events")
+    async with consumer(kafka, "visit.events", "loyalty.events") as client:
+        batches = await take_all(client, 300)
+    later = [sum(record.timestamp >= FAR_AHEAD for record in batch) for batch in batches]
+    assert all(abs(count - MOST // 2) <= SLICE for count in later[:2]), later
