@@ -46,6 +46,8 @@ CLOSE_WITHIN_SECONDS = 2.5
 # time however small it is, and the points wait for what others spend on small batches.
 GATHER_SECONDS = 0.3
 GATHER_BYTES = 256 * 1024
+# Less would have to be asked for more often, and a worker that is behind waits for it each time; more is memory.
+PARTITION_BYTES = 2 * 1024 * 1024
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
 
@@ -148,7 +150,7 @@ class Worker:
             batch_timeout_ms=POLL_MS,
             fetch_max_wait_ms=round(self.gather_seconds * 1000) or FETCH_WAIT_MS,
             fetch_min_bytes=GATHER_BYTES if self.gather_seconds else 1,
-            max_partition_fetch_bytes=1024 * 1024,
+            max_partition_fetch_bytes=PARTITION_BYTES,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
             listener=Rebalances(),
