@@ -1,9 +1,12 @@
 """From a visit to a message on a phone, and all the ways not to."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.campaign.handlers import queueing, reactions
+from services.campaign.store import deliveries
 from shared.clock import new_id, now
 from shared.crypto import unseal
 from shared.events.campaign import MessageSkipped
@@ -147,6 +150,31 @@ async def test_guest_gets_no_more_than_the_daily_cap(world: World, simulator: Si
     await world.run_jobs()
     assert len(simulator.texts) == 3
     assert (await world.decisions()).count(("skip", "frequency_cap")) == 2
+
+
+async def test_counting_what_was_sent_today_does_not_read_what_was_skipped(world: World) -> None:
+    guest = await world.add_guest()
+    await world.record_visit(guest)
+    await world.run_jobs()
+    await world.pool.execute(
+        """
+        INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, local_id, message_content,
+                                         delivery_status, queued_at, due_at, expires_at, correlation_id)
+        SELECT gen_random_uuid(), cafe_id, campaign_id, customer_id, gen_random_uuid(), local_id + n, message_content,
+               'skipped', queued_at, due_at, expires_at, correlation_id
+        FROM campaign_deliveries, generate_series(1, 500) AS n
+        """
+    )
+    asked = [world.cafe_id], [guest], [now() - timedelta(days=1)]
+    plan = await world.pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {deliveries.SENT_TODAY}", *asked)
+    reads = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name") == "campaign_deliveries"]
+    assert [(node["Actual Rows"], node.get("Rows Removed by Filter", 0)) for node in reads] == [(1, 0)]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes(below)
 
 
 async def test_blocked_guest_gets_nothing(world: World, simulator: Simulator) -> None:

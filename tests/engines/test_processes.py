@@ -52,6 +52,9 @@ def test_up_starts_what_is_missing_and_down_stops_all(home: Path) -> None:
     first = processes.read_state(home).started
     assert [each.part.name for each in first] == ["identity-api", "identity-worker"]
     assert all(processes.is_ready(each.part) for each in first)
+    # Whoever posts to an API waits for it, nobody waits for a worker.
+    policies = [os.sched_getscheduler(each.process.pid) for each in first]
+    assert policies == [os.SCHED_OTHER, os.SCHED_BATCH]
 
     pids.kill(first[1].process)
     assert views.look(first[1]).state == "gone"
