@@ -23,6 +23,16 @@ from tests.conftest import Kafka
 from tests.shared.records import visit
 from tests.support import Databases
 
+# By statement, whether the disk is waited for.
+WATCH_COMMITS = """
+CREATE TABLE commits (place integer GENERATED ALWAYS AS IDENTITY, statement text, waits text);
+CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO commits (statement, waits) VALUES (tg_op, current_setting('synchronous_commit'));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_commit AFTER INSERT OR DELETE ON crm.outbox FOR EACH STATEMENT EXECUTE FUNCTION note_commit();
+"""
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'visit relay' AND datname = $1
 """
@@ -83,6 +93,22 @@ async def test_events_arrive_as_cloudevents_keyed_by_guest(pool: Pool, kafka: Ka
     assert headers["ce_partitionkey"] == str(event.customer_id)
     assert headers["traceparent"].split("-")[1] == event.correlation_id.hex
     assert decode(headers["ce_type"], record.value) == event
+
+
+async def test_events_are_safe_on_disk_before_they_leave_but_nobody_waits_for_that_of_their_removal(
+    database: Databases, kafka: Kafka
+) -> None:
+    owner = await asyncpg.connect(await database.owner_dsn("visit"))
+    await owner.execute(f"ALTER DATABASE {kafka.config.database_name('visit')} SET synchronous_commit = on")
+    await owner.execute(WATCH_COMMITS)
+    pool = await database("visit")
+    async with transaction(pool) as conn:
+        await outbox.emit(conn, [visit()])
+    async with relaying(kafka.config, kafka.config.dsn("visit")):
+        await emptied(pool)
+    rows = await owner.fetch("SELECT statement, waits FROM commits ORDER BY place")
+    await owner.close()
+    assert [tuple(row) for row in rows] == [("INSERT", "on"), ("DELETE", "off")]
 
 
 async def test_each_keys_order_is_kept_over_many_batches(pool: Pool, kafka: Kafka) -> None:
