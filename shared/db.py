@@ -122,6 +122,13 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
         yield conn
 
 
+@asynccontextmanager
+async def keyed_transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """As the service itself, planned by key. For jobs that work off what is due by its keys."""
+    async with _transaction_with(pool, BY_KEY) as conn:
+        yield conn
+
+
 async def plan_by_key(conn: Connection) -> None:
     """For the rest of the transaction: one plan for all batches, through the indexes."""
     await conn.execute(f"SELECT {BY_KEY}")

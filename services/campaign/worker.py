@@ -68,7 +68,6 @@ PROJECTION = Projection(
 )
 
 JOBS = [
-    Job("queue-due-runs", 1.0, queueing.queue_due_runs, eager=True),
     Job("start-campaigns", 5.0, queueing.start_campaigns),
     Job("send-due", 0.5, partial(sending.send_due, config=settings()), eager=True),
     Job("settle-unknown", 5.0, partial(sending.settle_unknown, config=settings())),

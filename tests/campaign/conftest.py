@@ -151,13 +151,18 @@ class World:
         return entered
 
     async def run_jobs(self) -> None:
-        """Everything that is due is queued, decided about and sent."""
-        while await queueing.queue_due_runs(self.pool):
-            pass
+        """Everything that is due is decided about and sent."""
         while await queueing.start_campaigns(self.pool):
             pass
         while await sending.send_due(self.pool, config=self.config):
             pass
+
+    async def hold(self) -> None:
+        """As if what is due had come while no provider could be used: it was held, and is due again."""
+        await self.pool.execute("UPDATE sms_providers SET is_active = false")
+        await sending.send_due(self.pool, config=self.config)
+        await self.pool.execute("UPDATE sms_providers SET is_active = true")
+        await self.pool.execute("UPDATE campaign_deliveries SET due_at = now() WHERE delivery_status = 'queued'")
 
     async def settle_unknown(self) -> None:
         """As if the time had come to ask about interrupted sendings."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from services.campaign.handlers import queueing, sending
+from services.campaign.handlers import sending
 from services.campaign.handlers.claiming import claim
 from services.campaign.handlers.providers.kavenegar import open_client
 from shared.clock import now
@@ -105,7 +105,6 @@ async def test_call_that_failed_before_accepting_is_sent_once_after_the_look_up(
 
 async def test_slow_answer_after_the_message_was_put_back_counts_once(world: World, simulator: Simulator) -> None:
     await world.record_visit(await world.add_guest())
-    await queueing.queue_due_runs(world.pool)
     async with transaction(world.pool) as conn:
         claimed = await claim(conn, world.config, now())
     ((provider, messages),) = claimed.by_provider.values()
@@ -139,7 +138,6 @@ async def test_process_killed_between_commit_and_call_sends_exactly_one_message(
     world: World, simulator: Simulator
 ) -> None:
     await world.record_visit(await world.add_guest())
-    await queueing.queue_due_runs(world.pool)
     script = """
 import asyncio, os, signal
 from services.campaign.handlers import sending
@@ -201,7 +199,6 @@ async def test_message_refused_by_every_provider_waits(world: World, simulator: 
 async def test_unreachable_provider_is_no_unknown_outcome(world: World, simulator: Simulator) -> None:
     gone = world.config.model_copy(update={"sms_endpoint": "http://127.0.0.1:9"})
     await world.record_visit(await world.add_guest())
-    await queueing.queue_due_runs(world.pool)
     await sending.send_due(world.pool, config=gone)
     row = await world.delivery()
     assert (row["delivery_status"], row["error_code"], row["refused_by"] != []) == ("queued", "unreachable", True)
@@ -228,7 +225,6 @@ async def test_opt_out_during_a_send_of_many_stops_every_later_message(world: Wo
     guests = [await world.add_guest(f"+9891200{number:05}") for number in range(300)]
     for guest in guests:
         await world.enter_vip(guest, UUID(int=9))
-    await queueing.queue_due_runs(world.pool)
     withdrawn: dict[UUID, object] = {}
 
     async def withdraw(guest: UUID) -> None:
@@ -253,7 +249,6 @@ async def test_opt_out_during_a_send_of_many_stops_every_later_message(world: Wo
 async def test_two_senders_at_once_send_each_message_once(world: World, simulator: Simulator) -> None:
     for number in range(60):
         await world.record_visit(await world.add_guest(f"+9891200{number:05}"))
-    await queueing.queue_due_runs(world.pool)
     await asyncio.gather(*(sending.send_due(world.pool, config=world.config) for _ in range(3)))
     await world.run_jobs()
     assert len(simulator.texts) == 60

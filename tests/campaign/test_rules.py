@@ -27,10 +27,10 @@ PROVIDER = Provider(
     monthly_limit=None,
 )  # fmt: skip
 PENDING = Pending(
-    id=UUID(int=4), cafe_id=UUID(int=1), campaign_id=UUID(int=5), customer_id=UUID(int=6), visit_id=None, local_id=7,
-    template="t", fallbacks={}, purpose="marketing", ignores_quiet_hours=False, budget=None, spent=Decimal(0),
-    campaign_status="sending", queued_at=NOON, expires_at=NOON + timedelta(days=1), attempts=0, provider_id=None,
-    refused_by=(), correlation_id=UUID(int=8), causation_id=None,
+    id=UUID(int=4), cafe_id=UUID(int=1), campaign_id=UUID(int=5), customer_id=UUID(int=6), trigger_id=UUID(int=9),
+    visit_id=None, local_id=7, template="t", fallbacks={}, purpose="marketing", ignores_quiet_hours=False, budget=None,
+    spent=Decimal(0), campaign_status="sending", queued_at=NOON, expires_at=NOON + timedelta(days=1), attempts=0,
+    provider_id=None, refused_by=(), correlation_id=UUID(int=8), causation_id=None,
 )  # fmt: skip
 CONTACT = Contact(
     phone="+989121112233", name="سارا", status="active", line_blocked=False, erased=False, consents={"marketing": True}

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.campaign.handlers import queueing, reactions
+from services.campaign.handlers import reactions
 from services.campaign.store import deliveries
 from shared.clock import new_id, now
 from shared.crypto import unseal
@@ -72,6 +72,35 @@ async def test_repeated_visit_is_thanked_once(world: World, simulator: Simulator
     assert len(simulator.texts) == 1
 
 
+async def test_run_becomes_a_decided_message_in_one_transaction(world: World, simulator: Simulator) -> None:
+    guest = await world.add_guest()
+    for _ in range(5):
+        await world.record_visit(guest)
+    await world.run_jobs()
+    assert len(simulator.texts) == 3
+    written = await world.pool.fetchrow(
+        """
+        SELECT count(*) AS skipped, count(DISTINCT d.xmin::text) AS transactions,
+               bool_and(d.xmin = s.xmin AND d.xmin = r.xmin) AS at_once,
+               bool_and(d.due_at = d.queued_at) AS due_when_queued
+        FROM campaign_deliveries d
+        JOIN send_decisions s ON s.delivery_id = d.id JOIN journey_runs r ON r.trigger_id = d.trigger_id
+        WHERE d.delivery_status = 'skipped' AND d.error_code = s.reason AND r.state = 'queued'
+        """
+    )
+    assert tuple(written) == (2, 1, True, True)
+
+
+async def test_occasion_that_has_its_message_gets_no_second_one(world: World, simulator: Simulator) -> None:
+    await world.record_visit(await world.add_guest())
+    await world.run_jobs()
+    await world.pool.execute("UPDATE journey_runs SET state = 'waiting'")
+    await world.run_jobs()
+    assert await world.decisions() == [("send", "all_checks_passed")]
+    assert (len(simulator.texts), (await world.delivery())["delivery_status"]) == (1, "sent")
+    assert await world.pool.fetchval("SELECT state::text FROM journey_runs") == "queued"
+
+
 async def test_guest_without_name_gets_fallback(world: World, simulator: Simulator) -> None:
     await world.record_visit(await world.add_guest(name=None))
     await world.run_jobs()
@@ -82,7 +111,7 @@ async def test_visit_voided_before_its_thanks_is_due_cancels_it(world: World, si
     guest = await world.add_guest()
     waiting = await world.record_visit(guest, minutes_ago=1)
     queued = await world.record_visit(guest)
-    await queueing.queue_due_runs(world.pool)
+    await world.hold()
     await world.void(waiting)
     await world.void(queued)
     await world.pool.execute("UPDATE journey_runs SET due_at = now()")
@@ -103,12 +132,12 @@ async def test_visit_synced_too_late_is_noted_and_not_thanked(world: World, simu
 async def test_disabled_journey_sends_nothing_more(world: World, simulator: Simulator) -> None:
     guest = await world.add_guest()
     await world.record_visit(guest)
-    await queueing.queue_due_runs(world.pool)
+    await world.hold()
     await world.record_visit(guest)
     await world.pool.execute("UPDATE journeys SET is_active = false")
     await world.run_jobs()
     assert simulator.texts == []
-    assert await world.decisions() == [("skip", "campaign")]
+    assert await world.decisions() == [("hold", "provider"), ("skip", "campaign")]
     reasons = await world.pool.fetch("SELECT reason FROM journey_runs WHERE state = 'cancelled'")
     assert [row["reason"] for row in reasons] == ["journey_disabled"]
 
@@ -291,7 +320,7 @@ async def test_erased_guest_leaves_no_trace_and_gets_nothing_more(world: World, 
     await world.record_visit(guest)
     await world.run_jobs()
     await world.record_visit(guest)
-    await queueing.queue_due_runs(world.pool)
+    await world.hold()
     await world.record_visit(guest, minutes_ago=1)
     await world.react(
         reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest)

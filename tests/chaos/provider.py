@@ -22,7 +22,6 @@ from deploy import pids
 from deploy.crm import processes
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import free_port
-from services.campaign.handlers import queueing
 from services.campaign.handlers.providers import kavenegar
 from services.campaign.handlers.providers.accounts import callback_token
 from shared import db
@@ -134,8 +133,6 @@ async def _kill_in_a_call(stage: Stage) -> None:
     kind = stage.dice.choice(("hang", "slow"))
     stage.faults["killed in a call"] += 1
     await _visits(stage, 3)
-    while await queueing.queue_due_runs(stage.cafe.pool):
-        pass
     before = len(await stage.provider.messages())
     await stage.provider.control(faults=[(kind, 409, 4 * HANG_SECONDS)])
     environment = {**os.environ, **environment_of(stage.cafe.config)}

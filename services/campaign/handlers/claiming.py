@@ -9,13 +9,14 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.handlers.providers.accounts import has_account
+from services.campaign.handlers.queueing import take_due_runs
 from services.campaign.models import CafeRules, Contact, Decision, Message, Pending, Provider, Purpose, Tally
 from services.campaign.rules import pace, template
 from services.campaign.rules.deciding import Facts, cost_of, decide
 from services.campaign.rules.parts import count_parts
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
-from services.campaign.store.deliveries import Ready
+from services.campaign.store.deliveries import NewDelivery, Ready
 from shared import outbox, telemetry
 from shared.clock import new_id
 from shared.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
@@ -58,16 +59,19 @@ class _Decided:
 
 
 async def claim(conn: Connection, config: Settings, moment: datetime) -> Claimed:
-    """Takes up to 200 messages whose time has come and decides about each, in the caller's transaction.
+    """Takes up to 200 messages and 200 runs whose time has come and decides about each, in the caller's transaction.
 
     What is to be sent is in the state "sending" with its local id and sealed text when the transaction commits; only
     then may it be handed to a provider.
     """
-    batch = await deliveries.claim(conn, moment, BATCH)
+    waiting = await deliveries.claim(conn, moment, BATCH)
+    fresh = await take_due_runs(conn, moment, BATCH)
+    batch = [*waiting, *fresh]
     if not batch:
         return Claimed({}, 0)
     known = await _look_up(conn, batch, config, moment)
     decided = [_decide(pending, known, config, moment) for pending in batch]
+    decided = await _keep(conn, decided[: len(waiting)], decided[len(waiting) :], moment)
     sending = [each for each in decided if each.decision.outcome == "send"]
     await _write(conn, decided, sending, config.keys, known.cafes, moment)
     groups: dict[UUID, tuple[Provider, list[Message]]] = {}
@@ -157,14 +161,41 @@ def write_text(pending: Pending, cafe: CafeRules | None, contact: Contact | None
     return template.with_stop_line(template.render(pending.template, values, pending.fallbacks), pending.purpose)
 
 
+async def _keep(
+    conn: Connection, waiting: Sequence[_Decided], fresh: Sequence[_Decided], moment: datetime
+) -> list[_Decided]:
+    """Writes down how each message stands now. Leaves out those for whose occasion there is another one already."""
+    await deliveries.put_off(
+        conn, [(each.pending, each.decision) for each in waiting if each.decision.outcome != "send"]
+    )
+    added = await deliveries.insert(conn, [_new(each.pending, each.decision) for each in fresh], moment)
+    return [*waiting, *(each for each in fresh if each.pending.id in added)]
+
+
+def _new(pending: Pending, decision: Decision) -> NewDelivery:
+    return NewDelivery(
+        id=pending.id,
+        cafe_id=pending.cafe_id,
+        campaign_id=pending.campaign_id,
+        customer_id=pending.customer_id,
+        trigger_id=pending.trigger_id,
+        visit_id=pending.visit_id,
+        local_id=pending.local_id,
+        content=pending.template,
+        expires_at=pending.expires_at,
+        correlation_id=pending.correlation_id,
+        causation_id=pending.causation_id,
+        status=deliveries.status_after(decision),
+        due_at=decision.hold_until,
+        reason=None if decision.outcome == "send" else decision.reason,
+    )
+
+
 async def _write(
     conn: Connection, decided: Sequence[_Decided], sending: Sequence[_Decided], keys: Keys,
     cafes: Mapping[UUID, CafeRules], moment: datetime,
 ) -> None:  # fmt: skip
     await deliveries.insert_decisions(conn, [(new_id(), each.pending, each.decision) for each in decided], moment)
-    await deliveries.put_off(
-        conn, [(each.pending, each.decision) for each in decided if each.decision.outcome != "send"]
-    )
     ready = [_seal(each, keys) for each in sending]
     await deliveries.start_sending(conn, ready, moment, moment + pace.UNKNOWN_AFTER)
     await providers.add_usage(

@@ -1,16 +1,17 @@
-"""Guests whose time has come on a journey, or whom a campaign addresses, become queued messages."""
+"""Guests whose time has come on a journey, or whom a campaign addresses, become messages."""
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from services.campaign.models import Pending
 from services.campaign.store import campaigns, deliveries, journeys
 from services.campaign.store.deliveries import NewDelivery
 from shared.clock import new_id, now
-from shared.db import Pool, transaction
+from shared.db import Connection, Pool, transaction
 
 BATCH: Final = 1000
 CAMPAIGN_LIVES: Final = timedelta(days=2)
@@ -22,22 +23,16 @@ def local_id_of(delivery_id: UUID) -> int:
     return int.from_bytes(hashlib.sha256(delivery_id.bytes).digest()[:8], "big") >> 1
 
 
-async def queue_due_runs(pool: Pool) -> int:
-    """Job: up to 1,000 due runs become messages. Returns how many."""
-    moment = now()
-    async with transaction(pool) as conn:
-        rows = await journeys.take_due(conn, moment, BATCH)
-        if not rows:
-            return 0
-        await deliveries.insert(conn, [_from_run(row) for row in rows if row["is_active"]], moment)
-        states = [("queued", None) if row["is_active"] else ("cancelled", "journey_disabled") for row in rows]
-        await journeys.mark_runs(conn, rows, states)
-    return len(rows)
+async def take_due_runs(conn: Connection, moment: datetime, limit: int) -> list[Pending]:
+    """The messages that runs whose time has come lead to. They are in no table yet: whoever decides about them writes
+    them down, in the same transaction."""
+    rows = await journeys.take_due(conn, moment, limit)
+    return [_from_run(row, moment) for row in rows if row["is_active"]]
 
 
-def _from_run(row: asyncpg.Record) -> NewDelivery:
+def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
     delivery_id = new_id()
-    return NewDelivery(
+    return Pending(
         id=delivery_id,
         cafe_id=row["cafe_id"],
         campaign_id=row["campaign_id"],
@@ -45,8 +40,18 @@ def _from_run(row: asyncpg.Record) -> NewDelivery:
         trigger_id=row["trigger_id"],
         visit_id=row["trigger_id"] if row["trigger"] == "visit.recorded" else None,
         local_id=local_id_of(delivery_id),
-        content=row["template_content"],
+        template=row["template"],
+        fallbacks=row["fallbacks"],
+        purpose=row["purpose"],
+        ignores_quiet_hours=row["ignores_quiet_hours"],
+        budget=row["budget"],
+        spent=row["spent"],
+        campaign_status=row["campaign_status"],
+        queued_at=moment,
         expires_at=row["occurred_at"] + timedelta(minutes=row["max_age_minutes"]),
+        attempts=0,
+        provider_id=None,
+        refused_by=(),
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
     )

@@ -20,7 +20,7 @@ from shared import telemetry
 from shared.clock import now
 from shared.crashpoints import crashpoint
 from shared.crypto import CannotUnseal
-from shared.db import Pool, transaction
+from shared.db import Pool, keyed_transaction, transaction
 from shared.settings import Settings
 
 LOOKUPS: Final = 500
@@ -31,11 +31,11 @@ Judge = Callable[[Handed, Receipt | None, datetime], Settled | None]
 
 
 async def send_due(pool: Pool, *, config: Settings) -> int:
-    """Job: decides about up to 200 messages and sends those that may go. Returns how many were decided about.
+    """Job: decides about what is due and sends what may go. Returns how many messages were decided about.
 
     A crash after the decisions leaves the messages in "sending": `settle_unknown` asks the provider about them.
     """
-    async with transaction(pool) as conn:
+    async with keyed_transaction(pool) as conn:
         claimed = await claim(conn, config, now())
     if claimed.by_provider:
         async with open_client() as client:

@@ -71,12 +71,13 @@ class Contact:
 
 @dataclass(frozen=True)
 class Pending:
-    """A delivery whose time has come, with what its campaign says."""
+    """A message whose time has come, with what its campaign says."""
 
     id: UUID
     cafe_id: UUID
     campaign_id: UUID
     customer_id: UUID
+    trigger_id: UUID
     visit_id: UUID | None
     local_id: int
     template: str

@@ -15,17 +15,20 @@ from shared.db import Connection
 
 INSERT = """
 INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id,
-                                 message_content, queued_at, due_at, expires_at, correlation_id, causation_id)
-SELECT id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, $12, $12, expires_at,
-       correlation_id, causation_id
+                                 message_content, queued_at, due_at, expires_at, correlation_id, causation_id,
+                                 delivery_status, error_code)
+SELECT id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, $15, coalesce(due_at, $15),
+       expires_at, correlation_id, causation_id, status::delivery_status_enum, reason
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[],
-            $9::timestamptz[], $10::uuid[], $11::uuid[])
+            $9::timestamptz[], $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::text[])
     AS t (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, expires_at, correlation_id,
-          causation_id)
+          causation_id, status, due_at, reason)
 ON CONFLICT DO NOTHING
+RETURNING id
 """
 CLAIM = """
-SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.visit_id, d.local_id, d.message_content AS template,
+SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
+       d.message_content AS template,
        c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
        c.actual_cost + c.reserved_cost AS spent,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
@@ -167,7 +170,10 @@ FROM send_decisions WHERE cafe_id = $1 AND delivery_id = any($2::uuid[]) ORDER B
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A message to be; `trigger_id` is the occasion that it may be sent for once."""
+    """A message to be; `trigger_id` is the occasion that it may be sent for once.
+
+    One that was decided about has its status: "queued" until `due_at` (None: at once) or "skipped", and the reason.
+    """
 
     id: UUID
     cafe_id: UUID
@@ -180,6 +186,9 @@ class NewDelivery:
     expires_at: datetime
     correlation_id: UUID
     causation_id: UUID | None
+    status: str = "queued"
+    due_at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,11 +209,11 @@ class Ready:
 DeliveryKey = tuple[UUID, UUID]
 
 
-async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> None:
-    """Queues messages to be sent at once; one that exists for the same occasion stays as it is."""
+async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> set[UUID]:
+    """Adds messages; one that exists for the same occasion stays as it is. Returns the ids of those that are new."""
     if not new:
-        return
-    await conn.execute(
+        return set()
+    rows = await conn.fetch(
         INSERT,
         [d.id for d in new],
         [d.cafe_id for d in new],
@@ -217,8 +226,12 @@ async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> 
         [d.expires_at for d in new],
         [d.correlation_id for d in new],
         [d.causation_id for d in new],
+        [d.status for d in new],
+        [d.due_at for d in new],
+        [d.reason for d in new],
         at,
     )
+    return {row["id"] for row in rows}
 
 
 async def claim(conn: Connection, moment: datetime, limit: int) -> list[Pending]:
@@ -252,6 +265,11 @@ async def start_sending(conn: Connection, ready: Sequence[Ready], at: datetime, 
     )
 
 
+def status_after(decision: Decision) -> str:
+    """The state in which a decision leaves a message until it is handed over."""
+    return "skipped" if decision.outcome == "skip" else "queued"
+
+
 async def put_off(conn: Connection, decided: Sequence[tuple[Pending, Decision]]) -> None:
     """Gives held messages their new time, and closes those that will not be sent."""
     if not decided:
@@ -260,7 +278,7 @@ async def put_off(conn: Connection, decided: Sequence[tuple[Pending, Decision]])
         PUT_OFF,
         [pending.cafe_id for pending, _ in decided],
         [pending.id for pending, _ in decided],
-        ["queued" if decision.outcome == "hold" else "skipped" for _, decision in decided],
+        [status_after(decision) for _, decision in decided],
         [decision.hold_until for _, decision in decided],
         [decision.reason for _, decision in decided],
     )

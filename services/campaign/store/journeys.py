@@ -67,23 +67,26 @@ JOIN journeys j ON j.cafe_id = t.cafe_id AND j.trigger = 'visit.recorded'
 WHERE d.cafe_id = t.cafe_id AND d.campaign_id = j.campaign_id AND d.trigger_id = t.visit_id
   AND d.delivery_status = 'queued'
 """
+# Locked rows stay where they are, so the update finds them by their places.
 TAKE_DUE = """
-SELECT r.cafe_id, r.journey_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
-       j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id, c.template_content
-FROM journey_runs r
-JOIN journeys j ON j.cafe_id = r.cafe_id AND j.id = r.journey_id
-JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_id
-WHERE r.state = 'waiting' AND r.due_at <= $1
-ORDER BY r.due_at
-LIMIT $2
-FOR NO KEY UPDATE OF r SKIP LOCKED
-"""
-MARK_RUNS = """
-UPDATE journey_runs r SET state = t.state::run_state_enum, reason = t.reason
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[])
-    AS t (cafe_id, journey_id, trigger_id, customer_id, state, reason)
-WHERE r.cafe_id = t.cafe_id AND r.journey_id = t.journey_id AND r.trigger_id = t.trigger_id
-  AND r.customer_id = t.customer_id
+WITH due AS MATERIALIZED (
+    SELECT r.ctid, r.cafe_id, j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id
+    FROM journey_runs r
+    JOIN journeys j ON j.cafe_id = r.cafe_id AND j.id = r.journey_id
+    WHERE r.state = 'waiting' AND r.due_at <= $1
+    ORDER BY r.due_at
+    LIMIT $2
+    FOR NO KEY UPDATE OF r SKIP LOCKED
+)
+UPDATE journey_runs r
+SET state = CASE WHEN due.is_active THEN 'queued' ELSE 'cancelled' END::run_state_enum,
+    reason = CASE WHEN NOT due.is_active THEN 'journey_disabled' END
+FROM due JOIN campaigns c ON c.cafe_id = due.cafe_id AND c.id = due.campaign_id
+WHERE r.ctid = due.ctid
+RETURNING r.cafe_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
+          due.trigger, due.is_active, due.max_age_minutes, c.id AS campaign_id, c.template_content AS template,
+          c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
+          c.actual_cost + c.reserved_cost AS spent, c.status::text AS campaign_status
 """
 LIST = """
 SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
@@ -185,21 +188,9 @@ async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -
 
 
 async def take_due(conn: Connection, moment: datetime, limit: int) -> list[asyncpg.Record]:
-    """Runs whose time has come, locked, with their journey's text."""
+    """Runs whose time has come, with what their campaign says: from now on queued, or cancelled where the journey is
+    not active any more."""
     return await conn.fetch(TAKE_DUE, moment, limit)
-
-
-async def mark_runs(conn: Connection, rows: Sequence[asyncpg.Record], states: Sequence[tuple[str, str | None]]) -> None:
-    """Sets (state, reason) of the runs."""
-    await conn.execute(
-        MARK_RUNS,
-        [row["cafe_id"] for row in rows],
-        [row["journey_id"] for row in rows],
-        [row["trigger_id"] for row in rows],
-        [row["customer_id"] for row in rows],
-        [state for state, _ in states],
-        [reason for _, reason in states],
-    )
 
 
 async def list_journeys(conn: Connection, cafe_id: UUID, journey_id: UUID | None = None) -> list[dict[str, Any]]:
