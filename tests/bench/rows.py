@@ -168,9 +168,6 @@ FROM customer_activity a JOIN customer_segments s ON s.cafe_id = a.cafe_id AND a
     "segment_history": """
 INSERT INTO segment_history (cafe_id, customer_id, segment_id, entered_at, reason)
 SELECT m.cafe_id, m.customer_id, m.segment_id, m.entered_at, 'visit' FROM segment_members m""",
-    "segment_due": """
-INSERT INTO segment_due (cafe_id, customer_id, due_at)
-SELECT a.cafe_id, a.customer_id, a.next_check_at FROM customer_activity a WHERE a.next_check_at IS NOT NULL""",
 }
 COUNT_MEMBERS = """
 UPDATE customer_segments s SET customer_count = m.customers

@@ -40,6 +40,12 @@ from tests.customer.given import (
     visits,
 )
 
+# Of this session so far: all updates of guests' rows, and those that found room on the row's page and touched no index.
+UPDATES = """
+SELECT pg_stat_get_xact_tuples_updated(c), pg_stat_get_xact_tuples_hot_updated(c)
+FROM (VALUES ('customer_activity'::regclass)) AS t (c)
+"""
+
 
 @pytest.fixture
 async def pool(database: Any) -> Pool:
@@ -156,7 +162,7 @@ async def test_a_guest_is_new_for_thirty_days(pool: Pool) -> None:
     assert await segment_of(pool) == "new"
     await time_passes(pool, NOON + 30 * DAY)
     assert await segment_of(pool) == "occasional"
-    assert await pool.fetchval("SELECT count(*) FROM segment_due") == 0
+    assert await pool.fetchval("SELECT next_check_at FROM customer_activity") is None
 
 
 async def test_time_judges_only_guests_whose_moment_has_come(pool: Pool) -> None:
@@ -187,12 +193,40 @@ async def test_a_guest_in_use_waits_for_the_next_round(pool: Pool) -> None:
     assert await segment_of(pool) == "occasional"
 
 
-async def test_a_visit_does_not_rewrite_the_due_row_for_a_later_moment(pool: Pool) -> None:
+async def test_a_visit_does_not_touch_an_index_for_a_later_moment(pool: Pool) -> None:
     await guests(pool)
     await visits(pool, [recorded(at=NOON)])
-    before = await pool.fetchval("SELECT xmin FROM segment_due")
-    await visits(pool, [recorded(at=NOON + DAY)], now=NOON + DAY)
-    assert await pool.fetchval("SELECT xmin FROM segment_due") == before
+    moment = await pool.fetchval("SELECT next_check_at FROM customer_activity")
+    async with transaction(pool) as conn:
+        before = await conn.fetchrow(UPDATES)
+        await on_visit_recorded(conn, [recorded(at=NOON + DAY)], now=NOON + DAY)
+        after = await conn.fetchrow(UPDATES)
+    assert await pool.fetchval("SELECT next_check_at FROM customer_activity") == moment
+    all_of_them, in_place = (count - so_far for count, so_far in zip(after, before, strict=True))
+    assert all_of_them == in_place > 0
+
+
+async def test_version_before_finds_and_moves_the_due_by_the_name_of_its_table(pool: Pool) -> None:
+    await guests(pool)
+    [row] = await pool.fetch("SELECT cafe_id, customer_id, due_at FROM segment_due WHERE due_at <= $1", NOON + 31 * DAY)
+    cafe, guest, _ = row
+    async with transaction(pool) as conn:
+        await conn.execute("UPDATE customer_activity SET next_check_at = $1", NOON)
+        await conn.execute(
+            "INSERT INTO segment_due (cafe_id, customer_id, due_at)"
+            " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[])"
+            " ON CONFLICT (cafe_id, customer_id) DO UPDATE SET due_at = excluded.due_at",
+            [cafe], [guest], [NOON],
+        )  # fmt: skip
+    assert await pool.fetchval("SELECT due_at FROM segment_due") == NOON
+    async with transaction(pool) as conn:
+        await conn.execute("UPDATE customer_activity SET next_check_at = NULL")
+        await conn.execute(
+            "DELETE FROM segment_due AS d USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)"
+            " WHERE d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id",
+            [cafe], [guest],
+        )  # fmt: skip
+    assert await pool.fetchval("SELECT count(*) FROM customer_activity") == 1
 
 
 async def test_guests_seen_before_their_cafe_are_judged_when_it_is_heard_of(database: Any) -> None:

@@ -80,16 +80,14 @@ async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, n
     await segments.hold_definitions(conn)
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
-    await segments.set_due(conn, {guest: None})
-    verdicts = [Verdict(guest, old_mask, 0, False, None)]
-    moves = _moves(verdicts, rulebook)
-    await _move(conn, moves, {guest: cause}, reason=reason, now=now)
+    moves = _moves([Verdict(guest, old_mask, 0)], rulebook)
+    await outbox.emit(conn, await _move(conn, moves, {guest: cause}, reason=reason, now=now))
     await _count(conn, moves)
 
 
 async def find_due(conn: Connection, *, now: datetime) -> list[Guest]:
     """Up to 20,000 guests whose moment has come."""
-    return await segments.find_due(conn, now, DUE_AT_ONCE)
+    return await activity.find_due(conn, now, DUE_AT_ONCE)
 
 
 async def reassess_due(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> int:
@@ -153,14 +151,12 @@ async def _write(
     reason: str,
     now: datetime,
 ) -> None:
-    checks = {verdict.guest: verdict.check_at for verdict in verdicts if verdict.check_moved}
-    if checks:
-        await segments.set_due(conn, checks)
     moved = [verdict for verdict in verdicts if verdict.old_mask != verdict.new_mask]
     if moved:
         moves = _moves(moved, rulebook)
-        await _move(conn, moves, touched, reason=reason, now=now)
-        await _show(conn, moved, touched, now)
+        events = await _move(conn, moves, touched, reason=reason, now=now)
+        events += await _show(conn, moved, touched, now)
+        await outbox.emit(conn, events)
         await _count(conn, moves)
 
 
@@ -175,14 +171,16 @@ def _moves(verdicts: Sequence[Verdict], rulebook: Rulebook) -> _Moves:
 
 async def _move(
     conn: Connection, moves: _Moves, causes: Mapping[Guest, Event | None], *, reason: str, now: datetime
-) -> None:
+) -> list[Event]:
+    """Writes the moves; returns what is to be published of them."""
     if moves.left:
         await segments.leave(conn, [(guest, segment.id) for guest, segment in moves.left], reason, now)
     if moves.entered:
         await segments.enter(conn, [(guest, segment.id) for guest, segment in moves.entered], reason, now)
-    events = [SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in moves.left]
-    await outbox.emit(conn, events)
-    await outbox.emit(conn, [SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in moves.entered])
+    return [
+        *(SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in moves.left),
+        *(SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in moves.entered),
+    ]
 
 
 async def _count(conn: Connection, moves: _Moves) -> None:
@@ -197,17 +195,17 @@ async def _count(conn: Connection, moves: _Moves) -> None:
 
 async def _show(
     conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Event | None], now: datetime
-) -> None:
-    """Writes and publishes the one segment of the guests for whom it changed."""
+) -> list[Event]:
+    """Writes the one segment of the guests for whom it changed; returns what is to be published of it."""
     shown: dict[Guest, tuple[Segment, Segment]] = {}
     for verdict in sorted(moved, key=lambda verdict: verdict.guest):
         old, new = segment_of(verdict.old_mask), segment_of(verdict.new_mask)
         if old != new:
             shown[verdict.guest] = old, new
     if not shown:
-        return
+        return []
     await customers.set_segments(conn, {guest: new for guest, (_, new) in shown.items()}, now)
-    events = [
+    return [
         SegmentChanged(
             cafe_id=guest.cafe_id,
             customer_id=guest.customer_id,
@@ -218,7 +216,6 @@ async def _show(
         )
         for guest, (old, new) in shown.items()
     ]
-    await outbox.emit(conn, events)
 
 
 def _facts(guest: Guest, segment: Segmentation, causes: Mapping[Guest, Event | None], now: datetime) -> dict[str, Any]:

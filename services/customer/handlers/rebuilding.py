@@ -34,7 +34,6 @@ TABLES = (
         alike={"recent_visits": _JUDGED_BY},
     ),
     Table("segment_members", ("cafe_id", "segment_id", "customer_id"), ("entered_at",)),
-    Table("segment_due", ("cafe_id", "customer_id"), ("due_at",)),
     Table("customer_segments", ("cafe_id", "id"), ("customer_count",), part=True),
     Table("customers", ("cafe_id", "id"), ("segment",), part=True),
 )  # fmt: skip

@@ -65,8 +65,6 @@ class Verdict:
     guest: Guest
     old_mask: int | None
     new_mask: int
-    check_moved: bool
-    check_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,11 @@ UPDATE customer_activity AS a
 SET segment_mask = j.new_mask, next_check_at = CASE WHEN j.check_moved THEN j.new_check ELSE j.old_check END
 FROM compared AS j
 WHERE a.ctid = j.ctid AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
-RETURNING j.place, j.old_mask, j.new_mask, j.check_moved, j.new_check
+RETURNING j.place, j.old_mask, j.new_mask
 """
+FIND_DUE = (
+    "SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1 ORDER BY next_check_at LIMIT $2"
+)
 # Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
 # To the planner nearly every guest looks misjudged: with a mere limit it would go by an index from guest to guest, sure
 # to be done soon. Materialized, the search is planned as the reading of all guests that it is; it still ends early.
@@ -234,6 +237,11 @@ async def judge(
     """
     rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values)
     return [Verdict(guests[place - 1], *rest) for place, *rest in rows]
+
+
+async def find_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
+    """Guests whom time alone may have moved by now, longest waiting first."""
+    return [Guest(*row) for row in await conn.fetch(FIND_DUE, now, limit)]
 
 
 async def find_misjudged(

@@ -66,12 +66,6 @@ SELECT s.cafe_id, s.id, count(m.customer_id)
 FROM public.customer_segments AS s LEFT JOIN segment_members AS m ON m.cafe_id = s.cafe_id AND m.segment_id = s.id
 GROUP BY s.cafe_id, s.id
 """
-ADD_DUE = """
-INSERT INTO segment_due (cafe_id, customer_id, due_at)
-SELECT cafe_id, customer_id, live.next_check_at
-FROM public.customer_activity AS live JOIN customer_activity AS a USING (cafe_id, customer_id)
-WHERE live.next_check_at IS NOT NULL
-"""
 
 
 async def move(
@@ -92,7 +86,7 @@ async def add_registered(conn: Connection) -> None:
 
 
 async def add_derived(conn: Connection, shown: Sequence[Segment], never_judged: Segment) -> None:
-    """Adds what follows from the sums and memberships: bits, the segment shown, counts, and when to judge again.
+    """Adds what follows from the sums and memberships: bits, the segment shown, and counts.
 
     `shown` is the segment of each combination of the system segments' bits.
     """
@@ -100,4 +94,3 @@ async def add_derived(conn: Connection, shown: Sequence[Segment], never_judged: 
     await conn.execute(ADD_EMPTY_MASKS)
     await conn.execute(ADD_SHOWN, shown, len(shown) - 1, never_judged)
     await conn.execute(ADD_COUNTS)
-    await conn.execute(ADD_DUE)

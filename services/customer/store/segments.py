@@ -1,4 +1,4 @@
-"""Segment definitions, who is in them, and who must be judged when."""
+"""Segment definitions, and who is in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -75,16 +75,6 @@ UPDATE customer_segments AS s SET customer_count = s.customer_count + deltas.del
 FROM deltas JOIN locked USING (cafe_id, id)
 WHERE s.cafe_id = deltas.cafe_id AND s.id = deltas.id
 """
-SET_DUE = """
-INSERT INTO segment_due (cafe_id, customer_id, due_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
-ON CONFLICT (cafe_id, customer_id) DO UPDATE SET due_at = excluded.due_at
-"""
-CLEAR_DUE = """
-DELETE FROM segment_due AS d USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
-WHERE d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id
-"""
-FIND_DUE = "SELECT cafe_id, customer_id FROM segment_due WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
 REQUEST_RECALCULATION = """
 INSERT INTO segment_recalculations (cafe_id, requested_at) SELECT unnest($1::uuid[]), $2::timestamptz
 ON CONFLICT (cafe_id) DO UPDATE SET requested_at = excluded.requested_at
@@ -178,22 +168,6 @@ async def leave(conn: Connection, moves: Sequence[tuple[Guest, UUID]], reason: s
 async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
     """Adds to the number of guests of each (cafe, segment)."""
     await conn.execute(COUNT, [key[0] for key in deltas], [key[1] for key in deltas], list(deltas.values()))
-
-
-async def set_due(conn: Connection, moments: Mapping[Guest, datetime | None]) -> None:
-    """When each guest must be judged again; None for those whom time alone can't move."""
-    dated = {guest: moment for guest, moment in moments.items() if moment is not None}
-    if dated:
-        keys = [guest.cafe_id for guest in dated], [guest.customer_id for guest in dated]
-        await conn.execute(SET_DUE, *keys, list(dated.values()))
-    undated = [guest for guest in moments if guest not in dated]
-    if undated:
-        await conn.execute(CLEAR_DUE, [guest.cafe_id for guest in undated], [guest.customer_id for guest in undated])
-
-
-async def find_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
-    """Guests whose moment has come, longest waiting first."""
-    return [Guest(*row) for row in await conn.fetch(FIND_DUE, now, limit)]
 
 
 async def request_recalculation(conn: Connection, cafe_ids: Iterable[UUID], now: datetime) -> None:
