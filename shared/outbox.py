@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -30,17 +31,17 @@ WAKE_EVERY_SECONDS = 0.01
 _encode = msgspec.json.Encoder().encode
 
 
-def headers_of(event: Event) -> list[tuple[str, str | UUID]]:
+def headers_of(event: Event) -> list[tuple[str, str | UUID | datetime]]:
     """The CloudEvents attributes of a record in Kafka's binary mode, with W3C trace context.
 
-    A UUID stands for its text, which the encoder writes faster than `str`.
+    A UUID or a moment stands for its text, which the encoder writes faster than we.
     """
     return [
         ("ce_specversion", "1.0"),
         ("ce_id", event.event_id),
         ("ce_type", event.type),
         ("ce_source", event.topic.partition(".")[0]),
-        ("ce_time", event.occurred_at.isoformat()),
+        ("ce_time", event.occurred_at),
         ("ce_partitionkey", event.key),
         ("ce_cafeid", event.cafe_id),
         ("ce_correlationid", event.correlation_id),

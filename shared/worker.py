@@ -49,6 +49,8 @@ GATHER_SECONDS = 0.3
 GATHER_BYTES = 256 * 1024
 # Less would have to be asked for more often, and a worker that is behind waits for it each time; more is memory.
 PARTITION_BYTES = 2 * 1024 * 1024
+# Two jobs at once may hold three connections each, and events wait for none of them.
+POOL_SIZE = 8
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
 
@@ -360,7 +362,7 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
     started, wait = time.monotonic(), 0.1
     while True:
         try:
-            return await db.open_pool(dsn, max_size=6, name=name)
+            return await db.open_pool(dsn, max_size=POOL_SIZE, name=name)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             if time.monotonic() - started > 60:
                 raise

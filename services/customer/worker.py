@@ -21,10 +21,10 @@ from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import GATHER_SECONDS, Job, run
 
-# A chunk is one transaction: live visits of its guests wait that long. While the database works on one chunk, Python
-# prepares the other.
+# A chunk is one transaction: live visits of its guests wait that long. While the database works on one chunk and the
+# disk confirms another, Python prepares the third.
 GUESTS_OF_A_CHUNK = 1000
-CHUNKS_AT_ONCE = 2
+CHUNKS_AT_ONCE = 3
 
 REACTIONS = Reactions(
     events={

@@ -1,10 +1,11 @@
 """`python -m tests.bench [--quick] [--only PART ...] [--write]`: how fast, as ratios measured in one run."""
 
 import argparse
-import asyncio
 import os
 import sys
 import time
+
+import uvloop
 
 from deploy.crm import engines
 from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
@@ -42,7 +43,7 @@ def main() -> int:
                 own.mkdir(mode=0o711)
                 started = time.monotonic()
                 say(f"{part.name} …")
-                figures += asyncio.run(part.measure(Bench(own, postgres, kafka, given.quick, say)))
+                figures += uvloop.run(part.measure(Bench(own, postgres, kafka, given.quick, say)))
                 say(f"{part.name}: {time.monotonic() - started:.0f} s")
         finally:
             engines.stop(kafka, forget=True)

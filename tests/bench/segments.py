@@ -20,6 +20,7 @@ from shared import clock, db
 from shared.clock import new_id, now
 from shared.events.identity import CafeChanged
 from shared.settings import Settings
+from shared.worker import POOL_SIZE
 from tests.bench import rows
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import (
@@ -143,7 +144,7 @@ async def _definition_changes(judged: Judged, guests: int, bench: Bench) -> list
 async def _workers(judged: Judged, moment: datetime) -> AsyncIterator[db.Pool]:
     """The pool of a worker at that moment."""
     with mock.patch.object(clock, "now", return_value=moment):
-        async with await db.open_pool(judged.config.dsn("customer"), max_size=6) as pool:
+        async with await db.open_pool(judged.config.dsn("customer"), max_size=POOL_SIZE) as pool:
             yield pool
 
 

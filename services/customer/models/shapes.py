@@ -58,8 +58,7 @@ class Segmentation:
     in_force: bool
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A guest whose bits or next moment changed."""
 
     guest: Guest

@@ -18,10 +18,12 @@ INSERT INTO customer_activity AS kept (cafe_id, customer_id)
 SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) ORDER BY 1, 2
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET total_visits = kept.total_visits
 """
+# Answers with places, which cost less than ids.
 LOCK_FREE = """
-SELECT cafe_id, customer_id FROM customer_activity
-WHERE (cafe_id, customer_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
-ORDER BY cafe_id, customer_id FOR NO KEY UPDATE SKIP LOCKED
+SELECT t.place
+FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS t (cafe_id, customer_id, place)
+JOIN customer_activity AS a ON a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
+ORDER BY a.cafe_id, a.customer_id FOR NO KEY UPDATE OF a SKIP LOCKED
 """
 ADD_VISITS = """
 INSERT INTO customer_activity AS kept (
@@ -117,7 +119,7 @@ RETURNING old.segment_mask
 
 CUSTOMER_JOIN = "LEFT JOIN customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id"
 # A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced. The rows
-# are locked, so each stays at its ctid until it is updated. Answers with places, which cost less than ids.
+# are locked, so each stays at its ctid until it is updated.
 JUDGE = """
 WITH judged AS MATERIALIZED (
     SELECT
@@ -172,7 +174,7 @@ async def lock(conn: Connection, guests: Sequence[Guest]) -> None:
 
 async def lock_free(conn: Connection, guests: Sequence[Guest]) -> list[Guest]:
     """Locks those of the rows that nobody else holds at the moment, and says which."""
-    return [Guest(*row) for row in await conn.fetch(LOCK_FREE, *_keys(guests))]
+    return [guests[place - 1] for (place,) in await conn.fetch(LOCK_FREE, *_keys(guests))]
 
 
 async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> None:
