@@ -36,6 +36,18 @@ class Engine:
     container: str | None = None
 
 
+# Of servers that live, not of those of tests, where each test has databases of its own and visiting them all is work.
+LIVE = {
+    # Plans made while a table was empty are bad for its first thousands of rows, and stay until it is analyzed; a tenth
+    # more rows change none of them.
+    "autovacuum_naptime": "10s",
+    "autovacuum_analyze_scale_factor": "0.5",
+    # A new file of the write-ahead log is filled with zeros first, and for 50 to 150 ms every commit waits: used ones are
+    # kept to be used again, as many as 300 bills a second fill in three minutes.
+    "min_wal_size": "1GB",
+}
+
+
 def postgres_settings(fsync: bool, max_connections: int, shared_buffers: str) -> dict[str, str]:
     """What every PostgreSQL server of ours is told, wherever it runs."""
     durable = "on" if fsync else "off"
@@ -47,10 +59,7 @@ def postgres_settings(fsync: bool, max_connections: int, shared_buffers: str) ->
         "fsync": durable,
         "synchronous_commit": durable,
         "full_page_writes": durable,
-        # Plans made while a table was empty are bad for its first thousands of rows, and stay until it is analyzed; a
-        # tenth more rows change none of them. Not in tests: each has databases of its own, and visiting them all is
-        # work.
-        **({"autovacuum_naptime": "10s", "autovacuum_analyze_scale_factor": "0.5"} if fsync else {}),
+        **(LIVE if fsync else {}),
     }
 
 
