@@ -42,8 +42,8 @@ LIVE = {
     # more rows change none of them.
     "autovacuum_naptime": "10s",
     "autovacuum_analyze_scale_factor": "0.5",
-    # A new file of the write-ahead log is filled with zeros first, and for 50 to 150 ms every commit waits: used ones are
-    # kept to be used again, as many as 300 bills a second fill in three minutes.
+    # A new file of the write-ahead log is filled with zeros first, and for 50 to 150 ms every commit waits: used ones
+    # are kept to be used again, as many as 300 bills a second fill in three minutes.
     "min_wal_size": "1GB",
 }
 

@@ -78,8 +78,8 @@ async def measure(bench: Bench) -> list[Figure]:
 
 
 async def _use_log_files_again(bench: Bench) -> None:
-    """A server that has been running for a while writes its log into files that it has; a young one makes each first, and
-    all commits wait for that. What was written so far becomes such files at a checkpoint."""
+    """A server that has been running for a while writes its log into files that it has; a young one makes each first,
+    and all commits wait for that. What was written so far becomes such files at a checkpoint."""
     conn = await asyncpg.connect(bench.postgres.url)
     await conn.execute("CHECKPOINT")
     await conn.close()
