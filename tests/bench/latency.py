@@ -66,7 +66,7 @@ async def measure(bench: Bench) -> list[Figure]:
     bench.say(f"  peak {peak:,.0f} visits/s, so {rate:,.0f} visits/s")
     found: dict[str, list[list[float]]] = {}
     for number in range(rounds):
-        await _use_log_files_again(bench)
+        await bench.use_log_files_again()
         async with _whole(bench, f"latency{number}") as whole:
             await _warm_up(whole, rate)
             for what, times in (await _over_kafka(whole, "0912", seconds, rate)).items():
@@ -75,14 +75,6 @@ async def measure(bench: Bench) -> list[Figure]:
             found.setdefault("points of a lone visit", []).append(alone["points"])
             found.setdefault("HTTP ingest", []).append(await _over_http(whole, seconds))
     return [_figure(what, share, runs) for what, runs in found.items() for share in SHARES]
-
-
-async def _use_log_files_again(bench: Bench) -> None:
-    """A server that has been running for a while writes its log into files that it has; a young one makes each first,
-    and all commits wait for that. What was written so far becomes such files at a checkpoint."""
-    conn = await asyncpg.connect(bench.postgres.url)
-    await conn.execute("CHECKPOINT")
-    await conn.close()
 
 
 def _figure(what: str, share: str, runs: Sequence[Sequence[float]]) -> Figure:

@@ -21,12 +21,15 @@ async def measure(bench: Bench) -> list[Figure]:
     rates: dict[str, list[float]] = {OURS: [], NAIVE: [], ALONE: []}
     drained: list[Drained] = []
     for number in range(rounds):
+        await bench.use_log_files_again()
         async with running(bench, f"ours{number}") as system:
             drained.append(await drain(system, baskets))
+        await bench.use_log_files_again()
         async with running(bench, f"naive{number}", "tests.bench.naive") as system:
             naive = await drain(system, baskets[:few], "tests.bench.naive")
         rates[OURS].append(drained[-1].per_second)
         rates[NAIVE].append(naive.per_second)
+        await bench.use_log_files_again()
         rates[ALONE].append(await limit.replay(bench, recording))
         bench.say("  " + ", ".join(f"{name} {values[-1]:,.0f} visits/s" for name, values in rates.items()))
     return [*_ratios(rates), *_costs(drained)]

@@ -74,8 +74,10 @@ async def measure(bench: Bench) -> list[Figure]:
 async def judge(bench: Bench, config: Settings, guests: int) -> list[Figure]:
     """All figures, of that many guests."""
     async with _guests(config, guests, bench) as judged:
+        await bench.use_log_files_again()
         figures = await _definition_changes(judged, guests, bench)
         figures += await _guests_change(judged, guests)
+        await bench.use_log_files_again()
         return figures + await _a_day_passes(judged, guests)
 
 
