@@ -189,7 +189,7 @@ async def fill_customers(
         activity=activity.format(**values),
         join=CUSTOMER_JOIN if judgement.needs_customer else "",
     )
-    await fill(conn, {"customer_activity": [judged]}, moment, *judgement.values)
+    await fill(conn, {"customer_activity": [judged]}, moment, *judgement.values_at(moment))
     await fill(conn, {table: [sql] for table, sql in rows.MEMBERS.items()})
     await conn.execute(rows.COUNT_MEMBERS)
     await conn.execute(rows.SHOW_SEGMENTS)

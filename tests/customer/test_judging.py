@@ -162,7 +162,7 @@ async def ask(conn: Connection, judgement: Judgement, now: datetime) -> dict[Any
         f"SELECT a.customer_id, {judgement.mask}, {judgement.check_at} FROM customer_activity a {CUSTOMER_JOIN}"
         " WHERE $1::timestamptz IS NOT NULL",
         now,
-        *judgement.values,
+        *judgement.values_at(now),
     )
     return {row[0]: (bool(row[1]), row[2]) for row in found}
 
@@ -228,5 +228,5 @@ async def test_looking_for_the_misjudged_is_shared_between_processors(database: 
         await conn.execute("SET LOCAL min_parallel_table_scan_size = 0")
         # Leaves the transaction planning as the search itself does.
         assert await find_misjudged(conn, CAFE, judgement, NOON, 100)
-        plan = await conn.fetch(f"EXPLAIN {statement}", NOON, CAFE, 100, *judgement.values)
+        plan = await conn.fetch(f"EXPLAIN {statement}", NOON, CAFE, 100, *judgement.values_at(NOON))
     assert any("Gather" in line[0] for line in plan), plan

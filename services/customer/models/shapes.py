@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -37,6 +37,13 @@ class Rule(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DaysAgo:
+    """A parameter whose value is known when somebody is judged: the moment so many times 24 hours before."""
+
+    days: int
+
+
+@dataclass(frozen=True)
 class Judgement:
     """SQL over `a` (customer_activity) and `c` (customers), with the values of its parameters."""
 
@@ -44,6 +51,10 @@ class Judgement:
     check_at: str
     values: tuple[Any, ...]
     needs_customer: bool
+
+    def values_at(self, now: datetime) -> list[Any]:
+        """The values of the parameters for judging at that moment."""
+        return [now - timedelta(days=value.days) if isinstance(value, DaysAgo) else value for value in self.values]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Criteria -> SQL over the projection: which segments a guest is in, and when that could change by time alone.
 
-Values always travel as parameters. Time only enters as "this moment is after now" with moments that come from stored
-columns, so the first flip is the earliest such moment that is still ahead. A day is written as 24 hours: PostgreSQL
-adds days by way of the calendar, which took as long as all the rest of judging.
+Values travel as parameters; only the text of when to judge again holds whole numbers of days. Time only enters as "less
+than so many days ago" about moments in stored columns, so the first flip is the earliest end of such days that is still
+ahead. Days are counted back from now once for all guests, and added to a guest's moment only where that is ahead. A day
+is written as 24 hours: PostgreSQL adds days by way of the calendar, which took as long as all the rest of judging.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,10 @@ from typing import Any
 
 import msgspec
 
-from services.customer.models.shapes import Judgement, Rule
+from services.customer.models.shapes import DaysAgo, Judgement, Rule
 from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
 
-NOW = "$1::timestamptz"
 NEVER = "NULL::timestamptz"
 LOOKED_UP = "(SELECT {} FROM customers AS c WHERE c.cafe_id = a.cafe_id AND c.id = a.customer_id)"
 
@@ -39,10 +39,11 @@ class _Writing:
             return LOOKED_UP.format(attribute.sql)
         return attribute.sql
 
-    def ahead(self, moment: str) -> str:
-        """The condition that `moment` is still ahead; it flips when that moment comes."""
-        self.moments.append(moment)
-        return f"COALESCE({moment} > {NOW}, false)"
+    def since(self, moment: str, days: int) -> str:
+        """The condition that `moment` is less than so many days ago; it flips when they have passed."""
+        is_so = f"{moment} > {self.put(DaysAgo(days), 'timestamptz')}"
+        self.moments.append(f"CASE WHEN {is_so} THEN {moment} + make_interval(hours => {days * 24}) END")
+        return f"COALESCE({is_so}, false)"
 
 
 @lru_cache(maxsize=1024)
@@ -96,8 +97,7 @@ def _ruleset(rules: tuple[Rule, ...], writing: _Writing) -> tuple[str, str]:
 
 
 def _earliest(moments: Sequence[str]) -> str:
-    ahead = [f"CASE WHEN {moment} > {NOW} THEN {moment} END" for moment in moments]
-    return f"LEAST({', '.join(ahead)})" if ahead else NEVER
+    return f"LEAST({', '.join(moments)})" if moments else NEVER
 
 
 def _condition(node: Node, writing: _Writing) -> str:
@@ -108,8 +108,7 @@ def _condition(node: Node, writing: _Writing) -> str:
     if isinstance(node, Not):
         return f"NOT {_condition(node.part, writing)}"
     if isinstance(node, Newer):
-        days = writing.put(node.days, "integer")
-        return writing.ahead(f"{node.attribute.sql} + make_interval(hours => {days} * 24)")
+        return writing.since(node.attribute.sql, node.days)
     if isinstance(node, OneOf):
         words = writing.put(list(node.words), f"{node.attribute.sql_type}[]")
         return f"COALESCE({writing.sql_of(node.attribute)} = ANY({words}), false)"
@@ -141,11 +140,9 @@ def _days_since(attribute: Attribute, node: Range, writing: _Writing) -> list[st
     """`min` n is met from n whole days on; `max` n is met until n + 1 whole days have passed."""
     tests = [f"{attribute.sql} IS NOT NULL"]
     if node.least:
-        passed = writing.put(int(node.least), "integer")
-        tests.append(f"NOT {writing.ahead(f'{attribute.sql} + make_interval(hours => {passed} * 24)')}")
+        tests.append(f"NOT {writing.since(attribute.sql, int(node.least))}")
     if node.most is not None:
-        over = writing.put(int(node.most) + 1, "integer")
-        tests.append(writing.ahead(f"{attribute.sql} + make_interval(hours => {over} * 24)"))
+        tests.append(writing.since(attribute.sql, int(node.most) + 1))
     return tests
 
 
@@ -155,5 +152,5 @@ def _newest(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
     for count, prefix in ((node.least, ""), (None if node.most is None else node.most + 1, "NOT ")):
         if count:
             nth = writing.put(int(count), "integer")
-            tests.append(prefix + writing.ahead(f"{attribute.sql}[{nth}] + make_interval(hours => {MONTH_DAYS * 24})"))
+            tests.append(prefix + writing.since(f"{attribute.sql}[{nth}]", MONTH_DAYS))
     return tests or ["true"]

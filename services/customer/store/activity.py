@@ -237,7 +237,7 @@ async def judge(
 
     `judgement` is compiled by key, with its parameters from number 5 on.
     """
-    rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values)
+    rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values_at(now))
     return [Verdict(guests[place - 1], *rest) for place, *rest in rows]
 
 
@@ -251,13 +251,13 @@ async def find_misjudged(
 ) -> list[Guest]:
     """Guests of the cafe whose stored bits or next moment the judgement (parameters from 4 on) does not confirm."""
     await conn.execute(FOR_ALL_GUESTS)
-    rows = await conn.fetch(_filled(FIND_MISJUDGED, judgement), now, cafe_id, limit, *judgement.values)
+    rows = await conn.fetch(_filled(FIND_MISJUDGED, judgement), now, cafe_id, limit, *judgement.values_at(now))
     return [Guest(cafe_id, row["customer_id"]) for row in rows]
 
 
 async def count_matching(conn: Connection, cafe_id: UUID, judgement: Judgement, now: datetime) -> tuple[int, int]:
     """How many guests of the cafe have bit 0 of the judgement (parameters from 3 on), of how many."""
-    row = await conn.fetchrow(_filled(COUNT_MATCHING, judgement), now, cafe_id, *judgement.values)
+    row = await conn.fetchrow(_filled(COUNT_MATCHING, judgement), now, cafe_id, *judgement.values_at(now))
     assert row is not None
     return row["matching"], row["customers"]
 
