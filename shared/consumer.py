@@ -19,7 +19,7 @@ import msgspec
 from shared import inbox, parked, telemetry
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys
-from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage, transaction
+from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
@@ -47,11 +47,13 @@ class Reactions:
     """What a service does with what it reads.
 
     `events` maps event classes to functions `(conn, events)`; `ingress` maps plain topic names to functions
-    `(conn, records) -> refusals` for records that are not our own events.
+    `(conn, records) -> refusals` for records that are not our own events. `by_key`: each statement of theirs finds its
+    rows by keys, so all are planned so.
     """
 
     events: Mapping[type[Event], Reaction]
     ingress: Mapping[str, Ingress] = field(default_factory=dict)
+    by_key: bool = False
 
     @property
     def topics(self) -> list[str]:
@@ -108,9 +110,10 @@ class Consumer:
 
     async def _when_database_is_there(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         attempt = 0
+        begin = keyed_transaction if self.reactions.by_key else transaction
         while True:
             try:
-                async with transaction(self.pool) as conn:
+                async with begin(self.pool) as conn:
                     await work(conn)
             except OUTAGES as error:
                 heed_cancellation()

@@ -124,7 +124,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def keyed_transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """As the service itself, planned by key. For jobs that work off what is due by its keys."""
+    """As the service itself, planned by key. For what works off rows by their keys."""
     async with _transaction_with(pool, BY_KEY) as conn:
         yield conn
 
@@ -139,6 +139,7 @@ async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connecti
     """As a person: row level security shows only the cafes that `user_cafe_access` gives this user."""
     async with _transaction_with(pool, AS_STAFF.format(user_id.hex)) as conn:
         yield conn
+        crashpoint("api.before_commit")
 
 
 @asynccontextmanager
@@ -146,6 +147,7 @@ async def till_transaction(pool: Pool, cafe_id: UUID) -> AsyncIterator[Connectio
     """As a till: row level security shows only its own cafe, and only the tables opened to tills. Planned by key."""
     async with _transaction_with(pool, AS_TILL.format(cafe_id.hex)) as conn:
         yield conn
+        crashpoint("api.before_commit")
 
 
 @asynccontextmanager
@@ -155,7 +157,6 @@ async def _transaction_with(pool: Pool, settings: str) -> AsyncIterator[Connecti
         try:
             await conn.execute(f"BEGIN; SELECT {settings}")
             yield conn
-            crashpoint("api.before_commit")
         except BaseException:
             await conn.execute("ROLLBACK")
             raise

@@ -12,6 +12,7 @@ import msgspec
 from shared.db import Connection, Pool
 from shared.events.base import Event
 from shared.events.registry import encode
+from shared.writes import Write, write
 
 # The transaction takes its number before it draws an id: the relay's watermark rests on that.
 INSERT = """
@@ -56,10 +57,14 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
 
     Lock the aggregate's row first: ids are drawn in the order of these inserts, and that is a key's order.
     """
+    await write(conn, emitting(events))
+
+
+def emitting(events: Sequence[Event]) -> Write | None:
+    """The same as a part of a larger statement."""
     if not events:
-        return
-    await conn.execute(
-        INSERT,
+        return None
+    columns = (
         [event.cafe_id for event in events],
         [event.topic for event in events],
         [event.key for event in events],
@@ -67,6 +72,7 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
         [_encode(headers_of(event)) for event in events],
         [encode(event) for event in events],
     )
+    return Write(INSERT, columns)
 
 
 async def emit_tombstones(conn: Connection, topic: str, keys: Sequence[tuple[UUID, UUID]]) -> None:

@@ -25,6 +25,7 @@ REACTIONS = Reactions(
         FeedbackReceived: reactions.on_feedback_received,
     },
     ingress={"pos.visits": partial(on_pos_records, keys=settings().keys)},
+    by_key=True,
 )
 
 JOBS = [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.loyalty.handlers.guests import plans_of, ranked
+from services.loyalty.handlers.guests import plans_of, ranked, save
 from services.loyalty.models.accounts import Outcome
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
@@ -48,7 +48,7 @@ async def on_customers_registered(conn: Connection, events: Sequence[CustomerReg
         for account in locked.values()
         if account.is_new
     ]
-    await accounts.save(conn, opened)
+    await save(conn, opened)
 
 
 async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:

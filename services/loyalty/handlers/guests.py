@@ -21,6 +21,7 @@ from shared.events.loyalty import (
     RedemptionReversed,
     TierChanged,
 )
+from shared.writes import write
 
 # Shown to guests and staff as they are.
 DESCRIPTIONS = {
@@ -122,11 +123,16 @@ def changed_lots(before: Mapping[UUID, Lot], after: Mapping[UUID, Lot]) -> list[
 
 
 async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Writes everything about guests whose accounts the caller has locked; a handful of statements for any number."""
-    await accounts.save(conn, outcomes)
-    await ledger.add_purchases(conn, outcomes, DESCRIPTIONS["earned_purchase"])
-    await ledger.append(conn, outcomes)
-    await ledger.save_lots(conn, outcomes)
-    await visits.save(conn, outcomes)
+    """Writes everything about guests whose accounts the caller has locked; a statement for any number, and one more
+    for redemptions."""
     await redemptions.save(conn, outcomes)
-    await outbox.emit(conn, [event for outcome in outcomes for event in outcome.events])
+    with accounts.opening():
+        await write(
+            conn,
+            *accounts.saving(outcomes),
+            ledger.adding_purchases(outcomes, DESCRIPTIONS["earned_purchase"]),
+            ledger.appending(outcomes),
+            ledger.saving_lots(outcomes),
+            visits.saving(outcomes),
+            outbox.emitting([event for outcome in outcomes for event in outcome.events]),
+        )

@@ -1,6 +1,7 @@
 """The guests' accounts. Whatever changes a guest locks the account first, and several in the order of `Guest`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ import asyncpg
 
 from services.loyalty.models.accounts import Account, Guest, Outcome, Rank, Standing
 from shared.db import Connection
+from shared.writes import Write
 
 ACCOUNT_COLUMNS = """
     a.cafe_id, a.customer_id, a.points_earned, a.points_redeemed, a.points_expired, a.points_owed, a.account_version,
@@ -52,8 +54,6 @@ SELECT cafe_id, customer_id, earned, redeemed, expired, owed, version, tier::loy
        lifetime_spent * 0.01, total_visits, first_day, last_day, last_visit_at
 FROM {NEW_STATE}
 ORDER BY cafe_id, customer_id
-ON CONFLICT DO NOTHING
-RETURNING id
 """  # noqa: S608
 SAVE = f"""
 UPDATE customer_loyalty AS a
@@ -104,19 +104,24 @@ async def lock_existing(conn: Connection, guests: Sequence[Guest]) -> dict[Guest
     return {account.guest: account for account in accounts}
 
 
-async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Writes the accounts, which the caller has locked.
-
-    Raises SerializationError when a new one was added by somebody else meanwhile: the whole transaction is to be
-    tried again.
-    """
+def saving(outcomes: Sequence[Outcome]) -> list[Write]:
+    """What writes the accounts, which the caller has locked. Fails where `opening` says so."""
     changed = [outcome.after for outcome in outcomes if outcome.after != outcome.before]
     old = [_row(account) for account in changed if not account.is_new]
     new = [_row(account) for account in changed if account.is_new]
-    if old:
-        await conn.execute(SAVE, *zip(*old, strict=True))
-    if new and len(await conn.fetch(ADD, *zip(*new, strict=True))) < len(new):
-        raise asyncpg.SerializationError("an account was opened meanwhile")
+    return [Write(sql, list(zip(*rows, strict=True))) for sql, rows in ((SAVE, old), (ADD, new)) if rows]
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Around what `saving` writes: raises SerializationError when a new account was added by somebody else meanwhile,
+    so the whole transaction is to be tried again."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.table_name != "customer_loyalty":
+            raise
+        raise asyncpg.SerializationError("an account was opened meanwhile") from error
 
 
 async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.loyalty.models.accounts import Entry, Guest, Lot, Outcome
 from shared.db import Connection
+from shared.writes import Write
 
 APPEND = """
 INSERT INTO loyalty_transactions (
@@ -83,24 +84,22 @@ BEFORE_ALL = 2**62
 Lots = dict[UUID, Lot]
 
 
-async def add_purchases(conn: Connection, outcomes: Sequence[Outcome], description: str) -> None:
-    """Adds the new visits of guests to whom nothing else happened, each with its entry and its lot, at once: three
+def adding_purchases(outcomes: Sequence[Outcome], description: str) -> Write | None:
+    """What adds the new visits of guests to whom nothing else happened, each with its entry and its lot, at once: three
     statements would send the same columns three times, and sending costs more than writing."""
     rows = [row for outcome in outcomes if outcome.only_purchases for row in _purchases(outcome)]
-    if rows:
-        await conn.execute(ADD_PURCHASES, description, *zip(*rows, strict=True))
+    return Write(ADD_PURCHASES, [description, *zip(*rows, strict=True)]) if rows else None
 
 
-async def append(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Adds the entries, apart from purchases."""
+def appending(outcomes: Sequence[Outcome]) -> Write | None:
+    """What adds the entries, apart from purchases."""
     rows = [
         _row(outcome.after.guest, entry)
         for outcome in outcomes
         if not outcome.only_purchases
         for entry in outcome.entries
     ]
-    if rows:
-        await conn.execute(APPEND, *zip(*rows, strict=True))
+    return Write(APPEND, list(zip(*rows, strict=True))) if rows else None
 
 
 async def load_lots(conn: Connection, guests: Sequence[Guest], also: Sequence[UUID]) -> dict[Guest, Lots]:
@@ -112,16 +111,15 @@ async def load_lots(conn: Connection, guests: Sequence[Guest], also: Sequence[UU
     return lots
 
 
-async def save_lots(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Writes the lots that changed, apart from those of purchases."""
+def saving_lots(outcomes: Sequence[Outcome]) -> Write | None:
+    """What writes the lots that changed, apart from those of purchases."""
     rows = [
         (*outcome.after.guest, lot.lot_id, lot.points, lot.remaining, lot.earned_at, lot.expires_at)
         for outcome in outcomes
         if not outcome.only_purchases
         for lot in outcome.lots
     ]
-    if rows:
-        await conn.execute(SAVE_LOTS, *zip(*rows, strict=True))
+    return Write(SAVE_LOTS, list(zip(*rows, strict=True))) if rows else None
 
 
 async def list_with_lapsed_lots(conn: Connection, moment: datetime, limit: int) -> list[Guest]:

@@ -8,6 +8,7 @@ import asyncpg
 
 from services.loyalty.models.accounts import Counted, Earning, Guest, Outcome, Visit
 from shared.db import Connection
+from shared.writes import Write
 
 COLUMNS = """
     e.cafe_id, e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,
@@ -62,16 +63,15 @@ async def load_histories(conn: Connection, guests: Sequence[Guest]) -> dict[Gues
     return histories
 
 
-async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Writes what the visits are and earn now, apart from purchases."""
+def saving(outcomes: Sequence[Outcome]) -> Write | None:
+    """What writes what the visits are and earn now, apart from purchases."""
     rows = [
         _row(outcome.after.guest, counted)
         for outcome in outcomes
         for counted in outcome.counted
         if not (outcome.only_purchases and counted.points)
     ]
-    if rows:
-        await conn.execute(SAVE, *zip(*rows, strict=True))
+    return Write(SAVE, list(zip(*rows, strict=True))) if rows else None
 
 
 async def has_any(conn: Connection, cafe_id: UUID) -> bool:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.visit import rules
 from services.visit.handlers import announce
-from services.visit.models import Draft, Guest, PhoneKey
+from services.visit.models import Draft, Guest, GuestKey, PhoneKey
 from services.visit.store import guests
 from shared import ids
 from shared.crypto import Keys
@@ -16,11 +16,11 @@ from shared.events.visit import ContactLearned
 
 @dataclass(frozen=True)
 class Learned:
-    """What bills tell about their guests: the guest of each bill that names one, by its place; what is to be written
-    about those known before; and the events that tell the others."""
+    """What bills tell about their guests: the guest of each bill that names one, by its place; the numbers of these
+    guests' last visits, as they are now; and the events that tell the others."""
 
     customers: Mapping[int, UUID]
-    told: Mapping[PhoneKey, Guest]
+    counters: Mapping[GuestKey, int]
     news: Sequence[ContactLearned]
 
 
@@ -33,7 +33,7 @@ def customer_of(draft: Draft, keys: Keys) -> UUID | None:
 
 
 async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> Learned:
-    """What the bills tell about their guests; those seen for the first time are written.
+    """What the bills tell about their guests, written down; and each guest's counter raised by these visits.
 
     Args:
         drafts: new bills by their place in the batch.
@@ -47,21 +47,37 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
         phone: rules.learn(known[phone] or _stranger(group[0], keys), group, is_new=known[phone] is None)
         for phone, group in by_phone.items()
     }
-    strangers = {phone: learned[phone][0] for phone, guest in known.items() if guest is None}
-    if strangers:
+    counters, met = await _note(conn, learned, known, {phone: len(group) for phone, group in by_phone.items()})
+    if met:
         # Whoever another transaction wrote in the meantime is no stranger any more.
-        met = set(strangers) - await guests.insert(conn, strangers)
-        found = await guests.find(conn, list(met)) if met else {}
-        known |= found
-        learned |= {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
+        found = await guests.find(conn, list(met))
+        again = {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
+        learned |= again
+        counters |= (await _note(conn, again, found, {phone: len(by_phone[phone]) for phone in found}))[0]
     return Learned(
         customers={
             place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key
         },
-        told={phone: learned[phone][0] for phone, guest in known.items() if guest and learned[phone][0] != guest},
+        counters=counters,
         news=[
             announce.contact(told, guest.customer_id, keys) for guest, all_told in learned.values() for told in all_told
         ],
+    )
+
+
+async def _note(
+    conn: Connection,
+    learned: Mapping[PhoneKey, tuple[Guest, list[rules.Told]]],
+    known: Mapping[PhoneKey, Guest | None],
+    visits: Mapping[PhoneKey, int],
+) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
+    if not learned:
+        return {}, set()
+    return await guests.note_visits(
+        conn,
+        {phone: (guest.customer_id, visits[phone]) for phone, (guest, _) in learned.items()},
+        told={phone: guest for phone, (guest, _) in learned.items() if known[phone] and known[phone] != guest},
+        strangers={phone: guest for phone, (guest, _) in learned.items() if known[phone] is None},
     )
 
 

@@ -1,20 +1,20 @@
 """New bills: from their bodies to rows and events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from services.visit import rules
 from services.visit.handlers import announce
 from services.visit.handlers.guests import customer_of, learn_guests
-from services.visit.models import Bill, Draft, GuestKey, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
+from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
 from services.visit.store import devices, guests, receipts
 from shared.clock import new_id
 from shared.crypto import Keys, keyed_digest, phone_hash
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.events.visit import VisitEvent
-from shared.outbox import emit
+from shared.outbox import emit, emitting
+from shared.writes import write
 
 FINGERPRINT_BYTES = 16
 
@@ -86,12 +86,7 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     if not taken:
         return outcomes
     learned = await learn_guests(conn, taken, keys)
-    counts: dict[GuestKey, int] = {}
-    for place, customer_id in learned.customers.items():
-        guest = (taken[place].command.cafe_id, customer_id)
-        counts[guest] = counts.get(guest, 0) + 1
-    last_numbers = await guests.note_visits(conn, counts, learned.told) if counts else {}
-    numbers = rules.number_visits(taken, learned.customers, last_numbers)
+    numbers = rules.number_visits(taken, learned.customers, learned.counters)
     visits = {
         place: NewVisit(
             draft=draft,
@@ -102,23 +97,30 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
         )
         for place, draft in taken.items()
     }
-    await receipts.insert_visits(conn, list(visits.values()))
-    await emit(conn, [*learned.news, *await _news(conn, list(visits.values()))])
+    news = [*learned.news, *(announce.recorded(visit) for visit in visits.values())]
+    await write(conn, receipts.inserting(list(visits.values())), emitting(news))
+    await _announce_voids(conn, visits.values())
     return outcomes | {
         place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
         for place, visit in visits.items()
     }
 
 
-async def _news(conn: Connection, visits: Sequence[NewVisit]) -> list[VisitEvent]:
+async def _announce_voids(conn: Connection, visits: Iterable[NewVisit]) -> None:
     void = [(visit, visit.void) for visit in visits if visit.void]
     held = {(visit.draft.command.cafe_id, visit.customer_id) for visit, _ in void if visit.customer_id}
     spans = await guests.spans(conn, held) if held else {}
-    events: list[VisitEvent] = [announce.recorded(visit) for visit in visits]
-    for visit, before in void:
-        span = spans[visit.draft.command.cafe_id, visit.customer_id] if visit.customer_id else (None, None)
-        events.append(announce.voided_before(visit, before, span))
-    return events
+    await emit(
+        conn,
+        [
+            announce.voided_before(
+                visit,
+                before,
+                spans[visit.draft.command.cafe_id, visit.customer_id] if visit.customer_id else (None, None),
+            )
+            for visit, before in void
+        ],
+    )
 
 
 async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Draft | Rejected]:

@@ -13,7 +13,7 @@ from shared import ids
 from shared.auth import TillKey, load_till_keys
 from shared.clock import new_id, now
 from shared.crypto import Keys
-from shared.db import Connection, plan_by_key
+from shared.db import Connection
 from shared.errors import Poison
 from shared.events import pos
 from shared.records import Record, Refusal, headers
@@ -43,7 +43,6 @@ async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: K
         except Poison as why:
             refusals.append(Refusal(record, why.code, why.detail))
     if accepted:
-        await plan_by_key(conn)
         outcomes = await record_visits(conn, [command for _, command in accepted], keys=keys)
         refusals += [
             Refusal(record, outcome.refusal.code, outcome.refusal.en)

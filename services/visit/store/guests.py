@@ -2,42 +2,50 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.visit.models import Guest, GuestKey, PhoneKey
 from shared.db import Connection
 
-INSERT = """
-INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at)
-SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::boolean[], $5::boolean[], $6::timestamptz[])
-ON CONFLICT DO NOTHING
-RETURNING cafe_id, phone_hash
-"""
 FIND = """
 SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, g.marketing_consent, g.consent_at
 FROM unnest($1::uuid[], $2::bytea[]) AS t (cafe_id, phone_hash) JOIN guests g USING (cafe_id, phone_hash)
 """
-# One round trip for both: a till waits for each of them.
+# One round trip for all three: a till waits for each of them. Visits of a stranger count only if nobody else has just
+# written the number, which may then be another guest's.
 NOTE_VISITS = """
-WITH told AS (
+WITH added AS (
+    INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at)
+    SELECT * FROM unnest($10::uuid[], $11::bytea[], $12::uuid[], $13::boolean[], $14::boolean[], $15::timestamptz[])
+    ON CONFLICT DO NOTHING
+    RETURNING cafe_id, phone_hash
+), told AS (
     UPDATE guests g
     SET name_known = g.name_known OR t.name_known,
         marketing_consent = CASE WHEN t.is_newer THEN t.consent ELSE g.marketing_consent END,
         consent_at = CASE WHEN t.is_newer THEN t.consent_at ELSE g.consent_at END
     FROM (
         SELECT t.*, t.consent_at IS NOT NULL AND (k.consent_at IS NULL OR k.consent_at < t.consent_at) AS is_newer
-        FROM unnest($4::uuid[], $5::bytea[], $6::boolean[], $7::boolean[], $8::timestamptz[])
+        FROM unnest($5::uuid[], $6::bytea[], $7::boolean[], $8::boolean[], $9::timestamptz[])
             AS t (cafe_id, phone_hash, name_known, consent, consent_at)
         JOIN guests k USING (cafe_id, phone_hash)
         ORDER BY cafe_id, phone_hash
         FOR UPDATE OF k
     ) t
     WHERE g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+), counted AS (
+    INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number)
+    SELECT t.cafe_id, t.customer_id, sum(t.visits)
+    FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::int[]) AS t (cafe_id, stranger, customer_id, visits)
+    WHERE t.stranger IS NULL OR (t.cafe_id, t.stranger) IN (SELECT * FROM added)
+    GROUP BY t.cafe_id, t.customer_id
+    ORDER BY t.cafe_id, t.customer_id
+    ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
+    RETURNING cafe_id, customer_id, last_number
 )
-INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[])
-ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
-RETURNING cafe_id, customer_id, last_number
+SELECT cafe_id, customer_id, last_number, NULL::bytea AS added FROM counted
+UNION ALL SELECT cafe_id, NULL, NULL, phone_hash FROM added
 """
 LOCK = """
 SELECT FROM visit_counters c
@@ -97,21 +105,6 @@ WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id AND v.created_at <
 Profile = tuple[UUID, bytes, UUID, bool, datetime]
 
 
-async def insert(conn: Connection, guests: Mapping[PhoneKey, Guest]) -> set[PhoneKey]:
-    """Writes guests seen for the first time; returns those that nobody else has just written."""
-    keys = sorted(guests)
-    rows = await conn.fetch(
-        INSERT,
-        [cafe_id for cafe_id, _ in keys],
-        [phone_hash for _, phone_hash in keys],
-        [guests[key].customer_id for key in keys],
-        [guests[key].name_known for key in keys],
-        [guests[key].consent for key in keys],
-        [guests[key].consent_at for key in keys],
-    )
-    return {(row["cafe_id"], row["phone_hash"]) for row in rows}
-
-
 async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Guest]:
     """The guests of these numbers."""
     rows = await conn.fetch(FIND, [cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys])
@@ -124,25 +117,39 @@ async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Gue
 
 
 async def note_visits(
-    conn: Connection, visits: Mapping[GuestKey, int], told: Mapping[PhoneKey, Guest]
-) -> dict[GuestKey, int]:
-    """Adds that many visits to each guest's counter, holding its row; returns the counters as they are now.
+    conn: Connection,
+    visits: Mapping[PhoneKey, tuple[UUID, int]],
+    told: Mapping[PhoneKey, Guest],
+    strangers: Mapping[PhoneKey, Guest],
+) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
+    """Adds guests seen for the first time, and to each guest's counter the visits, holding its row.
 
     Also writes what known guests have told: a name once known stays known, the latest answer on marketing wins.
+
+    Args:
+        visits: whose a number is and how many visits it made.
+
+    Returns the counters as they are now, and those of the strangers whom somebody else has just written: their visits
+    are not counted.
     """
-    keys, phones = sorted(visits), sorted(told)
     rows = await conn.fetch(
         NOTE_VISITS,
-        [cafe_id for cafe_id, _ in keys],
-        [customer_id for _, customer_id in keys],
-        [visits[key] for key in keys],
-        [cafe_id for cafe_id, _ in phones],
-        [phone_hash for _, phone_hash in phones],
-        [told[phone].name_known for phone in phones],
-        [told[phone].consent for phone in phones],
-        [told[phone].consent_at for phone in phones],
+        [cafe_id for cafe_id, _ in visits],
+        [phone[1] if phone in strangers else None for phone in visits],
+        [customer_id for customer_id, _ in visits.values()],
+        [count for _, count in visits.values()],
+        *_answers(told, "name_known", "consent", "consent_at"),
+        *_answers(strangers, "customer_id", "name_known", "consent", "consent_at"),
     )
-    return {(row["cafe_id"], row["customer_id"]): row["last_number"] for row in rows}
+    counters = {(row["cafe_id"], row["customer_id"]): row["last_number"] for row in rows if row["added"] is None}
+    return counters, set(strangers) - {(row["cafe_id"], row["added"]) for row in rows}
+
+
+def _answers(guests: Mapping[PhoneKey, Guest], *fields: str) -> list[list[Any]]:
+    """Cafe, number and these fields of each, by columns, in the order in which everybody takes the rows."""
+    keys = sorted(guests)
+    columns = [[getattr(guests[key], name) for key in keys] for name in fields]
+    return [[cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys], *columns]
 
 
 async def lock(conn: Connection, guests: set[GuestKey]) -> None:

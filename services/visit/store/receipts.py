@@ -8,6 +8,7 @@ import msgspec
 
 from services.visit.models import Bill, Draft, Found, Guest, Known, NewVisit, Receipt, VoidVisit
 from shared.db import Connection
+from shared.writes import Write
 
 FIND = """
 SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
@@ -124,13 +125,12 @@ def _guest(row: asyncpg.Record) -> Guest:
     return Guest(row["guest_id"], row["name_known"], row["marketing_consent"], row["consent_at"])
 
 
-async def insert_visits(conn: Connection, visits: Sequence[NewVisit]) -> None:
-    """Writes new visits and their receipts."""
+def inserting(visits: Sequence[NewVisit]) -> Write:
+    """What writes new visits and their receipts."""
     bills = [visit.draft.command for visit in visits]
     drafts = [visit.draft for visit in visits]
     bodies = [bill.body for bill in bills]
-    await conn.execute(
-        INSERT,
+    columns = (
         [visit.visit_id for visit in visits],
         [bill.cafe_id for bill in bills],
         [visit.customer_id for visit in visits],
@@ -158,6 +158,7 @@ async def insert_visits(conn: Connection, visits: Sequence[NewVisit]) -> None:
         [None if draft.corrected_at else draft.fingerprint for draft in drafts],
         [draft.fingerprint if draft.corrected_at else None for draft in drafts],
     )
+    return Write(INSERT, columns)
 
 
 def _json(value: object) -> str:

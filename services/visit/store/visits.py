@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.visit.models import Draft, StoredVisit, VisitKey, VoidVisit
-from shared.db import Connection, plan_by_key
+from shared.db import Connection
 
 # The bounds on visit_date let PostgreSQL leave out all partitions but one or two.
 FETCH = """
@@ -156,7 +156,6 @@ async def set_rating(conn: Connection, dates: Mapping[VisitKey, datetime | None]
 
 async def _apply(conn: Connection, statement: str, dates: Mapping[VisitKey, datetime | None], values: Values) -> None:
     """Tries the date that the event names, and for the visits not found there the date they were moved to."""
-    await plan_by_key(conn)
     named = {key: date for key, date in dates.items() if date is not None}
     missed = set(dates) - await _update(conn, statement, named, values)
     if missed:
