@@ -33,7 +33,7 @@ COUNTERS: Final = rows.PER_GUEST["visit"]["visit_counters"]
 COUNT_AGAIN: Final = f"""
 WITH chosen AS (SELECT g.cafe_id, g.customer_id {CHOSEN} WHERE $2::integer > 0 ORDER BY 1, 2)
 INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number) SELECT cafe_id, customer_id, 1 FROM chosen
-ON CONFLICT {guests.NOTE_VISITS.partition("ON CONFLICT")[2]}
+{guests.RAISE_COUNTER}
 """
 HOT_SHARE: Final = """
 SELECT n_tup_hot_upd::float8 / n_tup_upd FROM pg_stat_user_tables WHERE relname = $1 AND n_tup_upd > 0

@@ -12,9 +12,12 @@ FIND = """
 SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, g.marketing_consent, g.consent_at
 FROM unnest($1::uuid[], $2::bytea[]) AS t (cafe_id, phone_hash) JOIN guests g USING (cafe_id, phone_hash)
 """
+RAISE_COUNTER = """
+ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
+"""
 # One round trip for all three: a till waits for each of them. Visits of a stranger count only if nobody else has just
 # written the number, which may then be another guest's.
-NOTE_VISITS = """
+NOTE_VISITS = f"""
 WITH added AS (
     INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at)
     SELECT * FROM unnest($10::uuid[], $11::bytea[], $12::uuid[], $13::boolean[], $14::boolean[], $15::timestamptz[])
@@ -41,12 +44,12 @@ WITH added AS (
     WHERE t.stranger IS NULL OR (t.cafe_id, t.stranger) IN (SELECT * FROM added)
     GROUP BY t.cafe_id, t.customer_id
     ORDER BY t.cafe_id, t.customer_id
-    ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
+    {RAISE_COUNTER.strip()}
     RETURNING cafe_id, customer_id, last_number
 )
 SELECT cafe_id, customer_id, last_number, NULL::bytea AS added FROM counted
 UNION ALL SELECT cafe_id, NULL, NULL, phone_hash FROM added
-"""
+"""  # noqa: S608
 LOCK = """
 SELECT FROM visit_counters c
 WHERE (c.cafe_id, c.customer_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
