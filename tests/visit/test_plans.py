@@ -1,12 +1,14 @@
 """What a bill costs does not depend on how much its cafe has already, whatever plan fits the average cafe."""
 
 from collections import Counter
+from functools import partial
 
 import asyncpg
 
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import RecordVisit
 from shared import db
+from shared.clock import new_id
 from shared.db import Connection
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, record
@@ -41,9 +43,13 @@ async def test_bills_read_their_own_rows_only_though_most_cafes_are_tiny(databas
     owner = await asyncpg.connect(await database.owner_dsn("visit"))
     await owner.execute("ANALYZE")
     await owner.close()
-    for consent in (None, True, False):
-        # As the API takes them, and then as the worker does.
-        async with db.keyed_transaction(pool) if consent is False else db.till_transaction(pool, CAFE) as conn:
+    # New guests, then guests who tell something new, and these once more as the worker takes them.
+    for consent, begin in (
+        (None, partial(db.till_transaction, pool, CAFE)),
+        (True, partial(db.till_transaction, pool, CAFE)),
+        (False, partial(db.keyed_transaction, pool)),
+    ):
+        async with begin() as conn:
             before = await _read(conn)
             await record_visits(conn, [_bill(number, consent) for number in range(BILLS)], keys=KEYS)
             read = await _read(conn) - before
@@ -57,4 +63,4 @@ async def _read(conn: Connection) -> Counter[str]:
 
 def _bill(number: int, consent: bool | None) -> RecordVisit:
     phone = f"0935{number:07d}"
-    return record(receipt_number=f"{number} {consent}", phone=phone, marketing_consent=consent, event_id=None)
+    return record(receipt_number=f"{number} {consent}", phone=phone, marketing_consent=consent, event_id=new_id())
