@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -28,6 +27,7 @@ from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.deferring import Deferring
 from shared.memory import rarely_collect
 from shared.merging import FETCH_WAIT_MS, take
+from shared.niceness import NICENESS, NICENESS_OF_GATHERING, give_way
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -370,14 +370,6 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
             await asyncio.sleep(wait := min(2.0, wait * 2))
 
 
-def _give_way() -> None:
-    """Waking up, a worker interrupts nobody: a till that posts a bill waits for an answer, and events wait for none."""
-    # Linux alone knows it, and needs no privilege for it.
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def run(
     service: str,
     reactions: Reactions,
@@ -392,7 +384,7 @@ def run(
     a topic in `at_once` that the service does not read.
     """
     config = settings()
-    _give_way()
+    give_way(NICENESS_OF_GATHERING if gather_seconds else NICENESS)
     app = Worker(service, config, reactions, jobs, gather_seconds, frozenset(at_once)).build()
     uvloop.install()
     rarely_collect()

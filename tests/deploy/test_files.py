@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.niceness import NICENESS, NICENESS_OF_GATHERING
 from shared.settings import SERVICES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,15 @@ def test_secrets_have_no_default_and_the_message_says_what_to_do() -> None:
 def test_every_setting_that_compose_gives_is_a_setting() -> None:
     given = {name for name in OURS for name in COMPOSE["services"][name]["environment"]}
     assert {name.removeprefix("CRM_").lower() for name in given} <= set(Settings.model_fields)
+
+
+def test_workers_have_the_share_that_their_niceness_gives_outside_of_containers() -> None:
+    for service in SERVICES:
+        gathers = "gather_seconds" in (ROOT / "services" / service / "worker.py").read_text()
+        share = COMPOSE["services"][f"{service}-worker"]["cpu_shares"]
+        assert share == round(1024 / 1.25 ** (NICENESS_OF_GATHERING if gathers else NICENESS)), service
+    others = {name for name in CONTAINERS if not name.endswith("-worker")}
+    assert not any("cpu_shares" in COMPOSE["services"][name] for name in others)
 
 
 def test_image_runs_as_nobody_and_takes_only_pinned_packages() -> None:

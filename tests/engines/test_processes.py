@@ -14,6 +14,7 @@ from deploy.crm import processes, views
 from deploy.crm.main import app
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, free_port
+from shared.niceness import NICENESS
 from shared.settings import SERVICES, Settings
 from tests import support
 
@@ -55,6 +56,11 @@ def test_up_starts_what_is_missing_and_down_stops_all(home: Path) -> None:
     # Whoever posts to an API waits for it, nobody waits for a worker.
     policies = [os.sched_getscheduler(each.process.pid) for each in first]
     assert policies == [os.SCHED_OTHER, os.SCHED_BATCH]
+    nicenesses = [os.getpriority(os.PRIO_PROCESS, each.process.pid) for each in first]
+    assert nicenesses == [own := os.getpriority(os.PRIO_PROCESS, 0), max(own, NICENESS)]
+    # The file says "/autogroup-73 nice 15"; a kernel without such groups has none.
+    groups = [Path(f"/proc/{each.process.pid}/autogroup") for each in first]
+    assert [int(group.read_text().split()[-1]) for group in groups if group.exists()] in ([0, NICENESS], [])
 
     pids.kill(first[1].process)
     assert views.look(first[1]).state == "gone"
