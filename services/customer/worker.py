@@ -1,16 +1,16 @@
 """What the customer service does with what it reads, and what it does by the clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 
 from services.customer.handlers import activity, consents, judging, rebuilding, registration, segments
-from services.customer.models.shapes import Guest
 from services.customer.store import segments as segments_store
 from shared import access, clock
 from shared.consumer import Reactions
-from shared.db import Connection, Pool, transaction
+from shared.db import Pool, transaction
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
@@ -65,9 +65,14 @@ PROJECTION = Projection(
 async def reassess_due(pool: Pool) -> int:
     """Judges guests whose segments may have changed by time alone; returns how many."""
     now = clock.now()
+
+    async def one_chunk() -> int:
+        async with transaction(pool) as conn:
+            return await judging.reassess_due(conn, GUESTS_OF_A_CHUNK, now=now)
+
     async with transaction(pool) as conn:
-        due = await judging.find_due(conn, now=now)
-    return await _in_chunks(pool, due, partial(judging.reassess_due, now=now))
+        due = await judging.count_due(conn, CHUNKS_AT_ONCE * GUESTS_OF_A_CHUNK, now=now)
+    return await _side_by_side(one_chunk, math.ceil(due / GUESTS_OF_A_CHUNK))
 
 
 async def recalculate(pool: Pool) -> int:
@@ -83,25 +88,30 @@ async def recalculate(pool: Pool) -> int:
             return 0
         cafe_id, requested_at = waiting
         guests = await judging.find_misjudged(conn, cafe_id, now=now)
-    await _in_chunks(pool, guests, partial(judging.reassess_misjudged, now=now))
+    rest = iter(guests)
+
+    async def one_chunk() -> int:
+        if not (chunk := list(islice(rest, GUESTS_OF_A_CHUNK))):
+            return 0
+        async with transaction(pool) as conn:
+            return await judging.reassess_misjudged(conn, chunk, now=now)
+
+    await _side_by_side(one_chunk, CHUNKS_AT_ONCE)
     if len(guests) < judging.MISJUDGED_AT_ONCE:
         async with transaction(pool) as conn:
             await segments_store.end_recalculation(conn, cafe_id, requested_at, clock.now())
     return 1
 
 
-async def _in_chunks(
-    pool: Pool, guests: Sequence[Guest], work: Callable[[Connection, Sequence[Guest]], Awaitable[int]]
-) -> int:
-    """The sum of what `work` returns for the chunks, each in a transaction of its own."""
-    rest, done = iter(guests), list[int]()
+async def _side_by_side(one_chunk: Callable[[], Awaitable[int]], tasks: int) -> int:
+    """So many tasks judge chunk after chunk until there is none; returns the sum of guests."""
+    done = list[int]()
 
     async def one_after_another() -> None:
-        while chunk := list(islice(rest, GUESTS_OF_A_CHUNK)):
-            async with transaction(pool) as conn:
-                done.append(await work(conn, chunk))
+        while judged := await one_chunk():
+            done.append(judged)
 
-    ended = await asyncio.gather(*(one_after_another() for _ in range(CHUNKS_AT_ONCE)), return_exceptions=True)
+    ended = await asyncio.gather(*(one_after_another() for _ in range(tasks)), return_exceptions=True)
     for error in ended:
         if error is not None:
             raise error

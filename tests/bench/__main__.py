@@ -8,6 +8,7 @@ import time
 import uvloop
 
 from deploy.crm import engines
+from shared.memory import rarely_collect
 from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part
 from tests.support import SECRET, throwaway_folder
@@ -33,6 +34,8 @@ def main() -> int:
     given = parser.parse_args()
     chosen = [part for part in PARTS if (part.name in given.only if given.only else part.in_quick or not given.quick)]
     os.environ.setdefault("CRM_SECRET", SECRET)
+    # Some parts do a worker's work in this process.
+    rarely_collect()
     figures: list[Figure] = []
     with throwaway_folder("servaan-bench-") as folder:
         postgres = engines.start_postgres(folder / "postgres", fsync=True, max_connections=300, shared_buffers="1GB")

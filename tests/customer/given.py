@@ -140,7 +140,7 @@ async def time_passes(pool: Pool, now: datetime) -> int:
     judged = 0
     while True:
         async with transaction(pool) as conn:
-            some = await judging.reassess_due(conn, await judging.find_due(conn, now=now), now=now)
+            some = await judging.reassess_due(conn, 20, now=now)
         judged += some
         if not some:
             return judged

@@ -173,10 +173,7 @@ async def test_time_judges_only_guests_whose_moment_has_come(pool: Pool) -> None
     assert await time_passes(pool, NOON + 9 * DAY) == 0
 
 
-async def test_more_guests_than_one_round_takes_are_judged_in_several(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(judging, "DUE_AT_ONCE", 20)
+async def test_more_guests_than_one_round_takes_are_judged_in_several(pool: Pool) -> None:
     await guests(pool, *(learned(f"+98912{number:07}") for number in range(45)))
     assert await time_passes(pool, NOON + 30 * DAY) == 45
     assert await pool.fetchval("SELECT count(*) FROM segment_members") == 0

@@ -1,7 +1,6 @@
 """What the service listens to, and records applied by the consumer as they come from Kafka."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from aiokafka import ConsumerRecord
 from services.customer import worker
 from services.customer.handlers import judging
 from services.customer.models.shapes import Guest
+from services.customer.store import activity
 from services.customer.store import segments as store
 from services.customer.worker import JOBS, REACTIONS, recalculate
 from shared.clock import now
@@ -58,22 +58,32 @@ async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool, long_ago = await database("customer"), now() - 40 * DAY
-    judge, together = judging.reassess_due, asyncio.Barrier(2)
+    take, judge, together = activity.take_due, judging.reassess_due, asyncio.Barrier(2)
+    taken, judged = list[Guest](), list[int]()
 
-    async def judge_then_fail_once(conn: Connection, some: Sequence[Guest], *, now: datetime) -> int:
-        place = await together.wait()
-        done = await judge(conn, some, now=now)
-        if place == 0:
+    async def take_one_each(conn: Connection, moment: datetime, most: int) -> list[Guest]:
+        if len(taken) == 2:
+            return []
+        own = await take(conn, moment, most)
+        taken.extend(own)
+        await together.wait()
+        return own
+
+    async def judge_then_fail_once(conn: Connection, most: int, *, now: datetime) -> int:
+        judged.append(await judge(conn, most, now=now))
+        if len(judged) == 1:
             raise ConnectionResetError
-        return done
+        return judged[-1]
 
     await consume(pool, cafe_changed())
     await guests(pool, *(learned(f"+98912000000{n}", occurred_at=long_ago) for n in (1, 2)), now=long_ago)
     with monkeypatch.context() as patch:
         patch.setattr(worker, "GUESTS_OF_A_CHUNK", 1)
+        patch.setattr(activity, "take_due", take_one_each)
         patch.setattr(judging, "reassess_due", judge_then_fail_once)
         with pytest.raises(ConnectionResetError):
             await worker.reassess_due(pool)
+    assert judged == [1, 1, 0]
     assert await worker.reassess_due(pool) == 1
     await check_counts(pool)
 

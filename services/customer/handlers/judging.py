@@ -17,7 +17,6 @@ from shared.db import Connection
 from shared.events.base import Event, Segment, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
 
-DUE_AT_ONCE = 20_000
 # Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20
 MISJUDGED_AT_ONCE = 50_000
@@ -85,16 +84,16 @@ async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, n
     await _count(conn, moves)
 
 
-async def find_due(conn: Connection, *, now: datetime) -> list[Guest]:
-    """Up to 20,000 guests whose moment has come."""
-    return await activity.find_due(conn, now, DUE_AT_ONCE)
+async def count_due(conn: Connection, most: int, *, now: datetime) -> int:
+    """How many guests' moment has come, counted up to `most`."""
+    return await activity.count_due(conn, now, most)
 
 
-async def reassess_due(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> int:
-    """Judges these guests as time goes by; returns how many. Those in use by others wait for the next round."""
-    free = await activity.lock_free(conn, guests)
-    await reassess(conn, dict.fromkeys(free), reason="time", now=now)
-    return len(free)
+async def reassess_due(conn: Connection, most: int, *, now: datetime) -> int:
+    """Judges guests whose moment has come; returns how many. Those in use by others wait for the next round."""
+    due = await activity.take_due(conn, now, most)
+    await reassess(conn, dict.fromkeys(due), reason="time", now=now)
+    return len(due)
 
 
 async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[Guest]:

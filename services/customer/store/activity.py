@@ -18,13 +18,6 @@ INSERT INTO customer_activity AS kept (cafe_id, customer_id)
 SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) ORDER BY 1, 2
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET total_visits = kept.total_visits
 """
-# Answers with places, which cost less than ids.
-LOCK_FREE = """
-SELECT t.place
-FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS t (cafe_id, customer_id, place)
-JOIN customer_activity AS a ON a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
-ORDER BY a.cafe_id, a.customer_id FOR NO KEY UPDATE OF a SKIP LOCKED
-"""
 ADD_VISITS = """
 INSERT INTO customer_activity AS kept (
     cafe_id, customer_id, total_visits, lifetime_spent, first_visit_at, last_visit_at, recent_visits
@@ -140,9 +133,12 @@ FROM compared AS j
 WHERE a.ctid = j.ctid AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
 RETURNING j.place, j.old_mask, j.new_mask
 """
-FIND_DUE = (
-    "SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1 ORDER BY next_check_at LIMIT $2"
-)
+COUNT_DUE = "SELECT count(*) FROM (SELECT FROM customer_activity WHERE next_check_at <= $1 LIMIT $2) AS due"
+# Whoever takes rows without waiting for any may take them in any order.
+TAKE_DUE = """
+SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1
+ORDER BY next_check_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+"""
 # Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
 # To the planner nearly every guest looks misjudged: with a mere limit it would go by an index from guest to guest, sure
 # to be done soon. Materialized, the search is planned as the reading of all guests that it is; it still ends early.
@@ -170,11 +166,6 @@ WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT 
 async def lock(conn: Connection, guests: Sequence[Guest]) -> None:
     """Locks the guests' activity rows until the transaction ends, making those that are missing."""
     await conn.execute(LOCK, *_keys(guests))
-
-
-async def lock_free(conn: Connection, guests: Sequence[Guest]) -> list[Guest]:
-    """Locks those of the rows that nobody else holds at the moment, and says which."""
-    return [guests[place - 1] for (place,) in await conn.fetch(LOCK_FREE, *_keys(guests))]
 
 
 async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> None:
@@ -241,9 +232,15 @@ async def judge(
     return [Verdict(guests[place - 1], *rest) for place, *rest in rows]
 
 
-async def find_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
-    """Guests whom time alone may have moved by now, longest waiting first."""
-    return [Guest(*row) for row in await conn.fetch(FIND_DUE, now, limit)]
+async def count_due(conn: Connection, now: datetime, limit: int) -> int:
+    """How many guests time alone may have moved by now; no more than `limit` are counted."""
+    return int(await conn.fetchval(COUNT_DUE, now, limit))
+
+
+async def take_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
+    """Locks guests whom time alone may have moved by now, longest waiting first, and says which. Those in use by others
+    are left out."""
+    return [Guest(*row) for row in await conn.fetch(TAKE_DUE, now, limit)]
 
 
 async def find_misjudged(
