@@ -14,7 +14,7 @@ from services.customer.rules.segments import segment_of, slots_of
 from services.customer.store import activity, customers, segments
 from shared import outbox
 from shared.db import Connection
-from shared.events.base import Event, Segment, caused_by
+from shared.events.base import Event, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
 
 # Rule sets in one statement: an expression per rule set is planned each time.
@@ -196,14 +196,11 @@ async def _show(
     conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Event | None], now: datetime
 ) -> list[Event]:
     """Writes the one segment of the guests for whom it changed; returns what is to be published of it."""
-    shown: dict[Guest, tuple[Segment, Segment]] = {}
-    for verdict in sorted(moved, key=lambda verdict: verdict.guest):
-        old, new = segment_of(verdict.old_mask), segment_of(verdict.new_mask)
-        if old != new:
-            shown[verdict.guest] = old, new
+    seen = ((guest, segment_of(old_mask), segment_of(new_mask)) for guest, old_mask, new_mask in moved)
+    shown = sorted((guest, old, new) for guest, old, new in seen if old != new)
     if not shown:
         return []
-    await customers.set_segments(conn, {guest: new for guest, (_, new) in shown.items()}, now)
+    await customers.set_segments(conn, {guest: new for guest, _, new in shown}, now)
     return [
         SegmentChanged(
             cafe_id=guest.cafe_id,
@@ -213,7 +210,7 @@ async def _show(
             previous_segment=old,
             **_tie(causes.get(guest)),
         )
-        for guest, (old, new) in shown.items()
+        for guest, old, new in shown
     ]
 
 

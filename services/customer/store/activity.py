@@ -229,7 +229,7 @@ async def judge(
     `judgement` is compiled by key, with its parameters from number 5 on.
     """
     rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values_at(now))
-    return [Verdict(guests[place - 1], *rest) for place, *rest in rows]
+    return [Verdict(guests[place - 1], old_mask, new_mask) for place, old_mask, new_mask in rows]
 
 
 async def count_due(conn: Connection, now: datetime, limit: int) -> int:
