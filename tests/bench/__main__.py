@@ -10,9 +10,10 @@ import uvloop
 from deploy.crm import engines
 from shared.memory import rarely_collect
 from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
-from tests.bench.figure import Bench, Figure, Part
+from tests.bench.figure import Bench, Figure, Part, pace
 from tests.support import SECRET, throwaway_folder
 
+PACE = "ten million steps of a loop in Python, before and after: runs on a machine that is busy elsewhere differ by it"
 PARTS: tuple[Part, ...] = tuple(module.PART for module in (main_path, latency, growth, storage, segments, rebuild))
 
 
@@ -46,7 +47,10 @@ def main() -> int:
                 own.mkdir(mode=0o711)
                 started = time.monotonic()
                 say(f"{part.name} …")
+                paces = [pace()]
                 figures += uvloop.run(part.measure(Bench(own, postgres, kafka, given.quick, say)))
+                paces.append(pace())
+                figures.append(Figure(part.name, "pace of the machine", paces, "s", note=PACE))
                 say(f"{part.name}: {time.monotonic() - started:.0f} s")
         finally:
             engines.stop(kafka, forget=True)

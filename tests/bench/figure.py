@@ -1,6 +1,7 @@
 """What a part of the benchmark is given, and what it has to say in the end."""
 
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,14 @@ class Figure:
             return None
         how, limit = self.goal
         return self.value >= limit if how == "at least" else self.value <= limit
+
+
+def pace() -> float:
+    """Seconds for ten million steps of a loop: what the machine can do just now, for comparing runs of one machine."""
+    started, total = time.perf_counter(), 0
+    for step in range(10_000_000):
+        total += step * step
+    return time.perf_counter() - started
 
 
 @dataclass(frozen=True)
