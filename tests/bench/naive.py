@@ -16,6 +16,7 @@ from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
 from shared.memory import rarely_collect
+from shared.niceness import NICENESS, give_way
 from shared.settings import settings
 from shared.worker import Rebalances, Worker
 
@@ -48,6 +49,7 @@ async def _as_it_is(message: Any) -> Any:
 def main() -> None:
     """Runs the worker of the service named on the command line until SIGTERM."""
     service, config = sys.argv[1], settings()
+    give_way(NICENESS)
     own = importlib.import_module(f"services.{service}.worker")
     app: AsgiFastStream = OneByOne(service, config, own.REACTIONS, own.JOBS).build()
     uvloop.install()
