@@ -20,8 +20,9 @@ COLOURS = {True: "#2f855a", False: "#c05621"}
 SIGNS = {True: "yes", False: "**no**", None: ""}
 
 
-def machine() -> str:
-    """The machine in a few words: its processor, cores, memory, system and Python."""
+def machine(*, huge: bool) -> str:
+    """The machine in a few words: its processor, cores, memory, system and Python. `huge` says whether the database
+    had huge pages."""
     words = dict(
         line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
     )
@@ -29,7 +30,8 @@ def machine() -> str:
     cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {system}"
+    pages = ", huge pages" if huge else ""
+    return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {system}{pages}"
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ class Measured:
 Parts = Mapping[str, Measured]
 
 
-def by_part(figures: Sequence[Figure], *, quick: bool) -> Parts:
+def by_part(figures: Sequence[Figure], *, quick: bool, huge: bool) -> Parts:
     """The figures of this run, under the name of their part."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     names = dict.fromkeys(figure.part for figure in figures)
     return {
-        name: Measured(machine(), at, quick, [figure for figure in figures if figure.part == name]) for name in names
+        name: Measured(machine(huge=huge), at, quick, [figure for figure in figures if figure.part == name])
+        for name in names
     }
 
 

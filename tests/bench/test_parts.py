@@ -7,7 +7,7 @@ import pytest
 
 from deploy.engines.engine import Engine
 from shared.settings import Settings
-from tests.bench import growth, report, rows, segments, storage
+from tests.bench import growth, memory, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
 from tests.bench.history import Size
 from tests.support import Databases, admin_connection
@@ -92,14 +92,32 @@ async def test_history_that_the_service_would_not_have_written_is_noticed(
     await assert_gone(config)
 
 
+@pytest.mark.parametrize(("free", "reserved_meanwhile"), [(700, 700), (100, 1240)])
+def test_huge_pages_that_were_missing_are_reserved_and_given_back(
+    free: int, reserved_meanwhile: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text(
+        f"MemTotal: 24683520 kB\nHugePages_Free: {free}\nHugePages_Rsvd: 0\nHugepagesize: 2048 kB\n"
+    )
+    (tmp_path / "reserved").write_text("700\n")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "RESERVED", tmp_path / "reserved")
+    with memory.huge_pages(1024, print) as there:
+        assert int((tmp_path / "reserved").read_text()) == reserved_meanwhile
+        # The kernel would have given what was asked for; this file stays as it was.
+        assert there == (free == 700)
+    assert int((tmp_path / "reserved").read_text()) == 700
+
+
 def test_what_is_kept_of_other_parts_stays(tmp_path: Path) -> None:
     def measured(part: str, value: float) -> None:
         figure = Figure(part, "speed", [value, value + 2], "times", ("at least", 4.0))
-        report.write(report.by_part([figure], quick=True), tmp_path)
+        report.write(report.by_part([figure], quick=True, huge=True), tmp_path)
 
     for part, value in (("main path", 1), ("growth", 5), ("main path", 7)):
         measured(part, value)
     table = (tmp_path / "bench.md").read_text()
+    assert table.count(", huge pages.") == 2
     assert table.count("**main path**") == table.count("**growth**") == 1
     assert "8.00 times | 7.00 to 9.00 | at least 4.00 | yes" in table
     assert "6.00 times | 5.00 to 7.00" in table
