@@ -205,7 +205,7 @@ class Worker:
         five seconds after an error of the broker."""
         try:
             if self.deferring:
-                self.deferring.before_poll(client)
+                await self.deferring.before_poll(client)
             records = await take(client, self.config.batch_size, POLL_MS)
         except (KafkaError, asyncio.CancelledError) as error:
             # The client cancels futures of its own when it loses the broker, which is not our end.

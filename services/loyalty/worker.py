@@ -19,7 +19,8 @@ REACTIONS = Reactions(
         VisitRecorded: on_visits_recorded,
         VisitCorrected: on_visits_corrected,
         VisitVoided: on_visits_voided,
-    }
+    },
+    by_key=True,
 )
 
 JOBS = [

@@ -275,6 +275,48 @@ async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come
     assert [len(batch) for batch in batches] == [1, 3]
 
 
+async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_one(
+    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 0.0)
+    batches: list[int] = []
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work_slowly(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+        batches.append(len(events))
+        begun.set()
+        await go_on.wait()
+        await rate(conn, events)
+
+    reactions = Reactions({VisitRecorded: work_slowly})
+    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+        await publish(kafka, [visit()])
+        await begun.wait()
+        # Each by a producer of its own: a client that asks all the time has the first long before the last is there.
+        for _ in range(4):
+            await publish(kafka, [visit()])
+        go_on.set()
+        await answers(kafka, 5)
+    assert batches == [1, 4]
+
+
+async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 4.0)
+    batches: list[int] = []
+
+    async def count(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+        batches.append(len(events))
+        await rate(conn, events)
+
+    reactions = Reactions({VisitRecorded: count})
+    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+        await publish(kafka, [visit()])
+        await answers(kafka, 1)
+        await publish(kafka, [visit() for _ in range(3)])
+        await answers(kafka, 4)
+    assert batches == [1, 3]
+
+
 def test_only_what_a_service_reads_can_be_taken_at_once(kafka: Kafka) -> None:
     with pytest.raises(ValueError, match=r"does not read loyalty\.events"):
         Worker(SERVICE, kafka.config, REACTIONS, at_once=frozenset({"loyalty.events"})).build()
