@@ -301,7 +301,7 @@ async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_o
 
 
 async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 4.0)
+    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 6.0)
     batches: list[int] = []
 
     async def count(conn: Connection, events: Sequence[VisitRecorded]) -> None:
