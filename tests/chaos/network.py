@@ -21,6 +21,8 @@ PER_SECOND: Final = 30
 CUTS_QUICK: Final = 2
 TOXICS_QUICK: Final = 2
 FLOWING_WITHIN_SECONDS: Final = 15.0
+# Two batches, the one in hand and the next, of some thirty statements, each of which is answered after 0.3 s.
+WORSE_WITHIN_SECONDS: Final = 30.0
 BOTH: Final[Sequence[Direction]] = ("upstream", "downstream")
 CUTS: Final[Mapping[str, Sequence[Direction]]] = {
     "both ways": BOTH,
@@ -138,7 +140,7 @@ async def _spoil(
             proxy.add(f"{name} {direction}", make(), direction)
         await asyncio.sleep(seconds)
         if name in ONLY_WORSE:
-            await flowing(ways.scene.pools, since, FLOWING_WITHIN_SECONDS)
+            await flowing(ways.scene.pools, since, WORSE_WITHIN_SECONDS)
         proxy.clear()
         took.append(await _healed(ways, f"{kind} {name}", say))
 
