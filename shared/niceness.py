@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Final
 
 # Each step is a quarter: an API gets nine times as much as a worker, and one that brings points three times as much as
-# one that lets events gather. `cpu_shares` in docker-compose.yml say the same of containers.
+# one that lets events gather. Three times as much also goes to the worker that the others get their work from: while it
+# waits for the processor they run out of work, and part of the machine stands still in the middle of a rush.
+# `cpu_shares` in docker-compose.yml say the same of containers.
 NICENESS: Final = 10
+NICENESS_OF_THE_FIRST: Final = 5
 NICENESS_OF_GATHERING: Final = 15
 AUTOGROUP = Path("/proc/self/autogroup")
 

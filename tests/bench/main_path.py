@@ -15,7 +15,7 @@ OURS, NAIVE, ALONE = "ours", "one event per transaction", "PostgreSQL alone"
 
 async def measure(bench: Bench) -> list[Figure]:
     """Alternates the three and compares their medians."""
-    visits, few, rounds = (10_000, 200, 2) if bench.quick else (40_000, 600, 3)
+    visits, few, rounds = (10_000, 200, 2) if bench.quick else (80_000, 600, 3)
     baskets = dataset.load(visits)
     recording = await limit.record(bench, baskets)
     rates: dict[str, list[float]] = {OURS: [], NAIVE: [], ALONE: []}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.niceness import NICENESS, NICENESS_OF_GATHERING
+from shared import niceness
 from shared.settings import SERVICES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +80,11 @@ def test_every_setting_that_compose_gives_is_a_setting() -> None:
 
 def test_workers_have_the_share_that_their_niceness_gives_outside_of_containers() -> None:
     for service in SERVICES:
-        gathers = "gather_seconds" in (ROOT / "services" / service / "worker.py").read_text()
+        text = (ROOT / "services" / service / "worker.py").read_text()
+        name = re.search(r"niceness=(\w+)", text)
+        assert ("gather_seconds" in text) == ("niceness=NICENESS_OF_GATHERING" in text), service
         share = COMPOSE["services"][f"{service}-worker"]["cpu_shares"]
-        assert share == round(1024 / 1.25 ** (NICENESS_OF_GATHERING if gathers else NICENESS)), service
+        assert share == round(1024 / 1.25 ** getattr(niceness, name[1] if name else "NICENESS")), service
     others = {name for name in CONTAINERS if not name.endswith("-worker")}
     assert not any("cpu_shares" in COMPOSE["services"][name] for name in others)
 
