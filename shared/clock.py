@@ -17,8 +17,11 @@ def new_id() -> UUID:
     return compiled_id(uuid_utils.uuid7().bytes)
 
 
-def compiled_id(sixteen_bytes: bytes) -> UUID:
+def compiled_id(value: bytes | str) -> UUID:
     """A UUID of the database driver's kind: made, hashed and written many times faster than one of the standard
-    library, which it equals in everything else."""
-    made: UUID = pgproto.UUID(sixteen_bytes)
+    library, which it equals in everything else.
+
+    `value`: its 16 bytes, or 32 hexadecimal digits with or without hyphens. Raises `ValueError` for anything else.
+    """
+    made: UUID = pgproto.UUID(value)
     return made

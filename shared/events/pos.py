@@ -94,10 +94,12 @@ def _written(text: str) -> str | None:
     return normalize(_UNSTORABLE.sub("", text)) or None
 
 
-def _named(text: str | None) -> str:
-    if text is None:
+@lru_cache(maxsize=8192)
+def _named(text: str) -> str:
+    name = _written(text)
+    if name is None:
         raise _fault("blank", "A name needs at least one visible character.", "نام نباید خالی باشد.")
-    return text
+    return name
 
 
 def _blank_is_none(value: Any) -> Any:
@@ -254,7 +256,7 @@ class _Contract(BaseModel):
 class PosItem(_Contract):
     """One line of the bill. `amount` is of the whole line and may be negative: a discount of one line."""
 
-    name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_shown), AfterValidator(_named)]
+    name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_named)]
     quantity: Quantity = Decimal(1)
     amount: Money | None = None
     sku: Annotated[Identifier | None, BeforeValidator(_blank_is_none)] = None
@@ -304,8 +306,8 @@ class VisitBody(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _one_shape_of_items(cls, body: Any) -> Any:
-        shape = body.get("items") if isinstance(body, Mapping) else None
-        if not isinstance(shape, Mapping):
+        shape = body.get("items") if isinstance(body, dict) else None
+        if not isinstance(shape, dict):
             return body
         if set(shape) - {"items", "total_items"} or "total_items" in body:
             raise _fault(

@@ -11,11 +11,10 @@ from deploy.crm import engines
 from shared.memory import rarely_collect
 from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part, pace
-from tests.bench.memory import huge_pages
+from tests.bench.memory import huge_pages, quarter_mb
 from tests.support import SECRET, throwaway_folder
 
 PACE = "ten million steps of a loop in Python, before and after: runs on a machine that is busy elsewhere differ by it"
-BUFFERS_MB = 1024
 PARTS: tuple[Part, ...] = tuple(module.PART for module in (main_path, latency, growth, storage, segments, rebuild))
 
 
@@ -40,9 +39,10 @@ def main() -> int:
     # Some parts do a worker's work in this process.
     rarely_collect()
     figures: list[Figure] = []
-    with throwaway_folder("servaan-bench-") as folder, huge_pages(BUFFERS_MB, say) as huge:
+    buffers_mb = quarter_mb()
+    with throwaway_folder("servaan-bench-") as folder, huge_pages(buffers_mb, say) as huge:
         postgres = engines.start_postgres(
-            folder / "postgres", fsync=True, max_connections=300, shared_buffers=f"{BUFFERS_MB}MB"
+            folder / "postgres", fsync=True, max_connections=300, shared_buffers=f"{buffers_mb}MB"
         )
         kafka = engines.start_kafka(folder / "kafka", heap_mb=1024, long_running=True)
         try:

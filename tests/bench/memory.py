@@ -11,6 +11,11 @@ PAGE_MB = 2
 SHARE_OF_BUFFERS = 1.25
 
 
+def quarter_mb() -> int:
+    """A quarter of the machine's memory: what PostgreSQL's documentation gives a server as its buffers."""
+    return _meminfo()["MemTotal:"] // 4096
+
+
 @contextlib.contextmanager
 def huge_pages(buffers_mb: int, say: Callable[[str], None]) -> Iterator[bool]:
     """Reserves enough of them for a server with so large `shared_buffers`, and gives them back in the end.
@@ -31,9 +36,14 @@ def huge_pages(buffers_mb: int, say: Callable[[str], None]) -> Iterator[bool]:
             _add(-added)
 
 
-def _free() -> int:
+def _meminfo() -> dict[str, int]:
+    """Counts, and sizes in kB."""
     words = [line.split() for line in MEMINFO.read_text().splitlines()]
-    counts = {word[0]: int(word[1]) for word in words}
+    return {word[0]: int(word[1]) for word in words}
+
+
+def _free() -> int:
+    counts = _meminfo()
     if counts.get("Hugepagesize:") != PAGE_MB * 1024:
         return 0
     return counts["HugePages_Free:"] - counts["HugePages_Rsvd:"]

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from services.visit.handlers.tills import event_id_of
 from services.visit.worker import REACTIONS
 from shared import ids, parked
 from shared.access import on_api_key_created, on_api_key_revoked
@@ -94,6 +95,22 @@ async def test_event_id_may_be_any_text(pool: Pool) -> None:
     signature = ids.sign(ids.signing_key(KEY.secret), event_id, kind, raw)
     record = signed(raw, ce_id=event_id.encode(), pos_signature=signature.encode())
     assert await consume(pool, record, record) == []
+
+
+HEX = "0198f0c2a6b77c3e8d51f2a40b9e6d17"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [HEX, HEX.upper(), str(UUID(HEX)), f"{{{UUID(HEX)}}}", f"{{{HEX[:16]}-{HEX[16:24]}-{HEX[24:]}}}", UUID(HEX).urn],
+)
+def test_event_id_that_is_a_uuid_is_that_one_in_every_spelling(text: str) -> None:
+    assert event_id_of(CAFE, text) == UUID(HEX)
+
+
+@pytest.mark.parametrize("text", ["", "17", HEX[1:], f"{HEX}0", "شماره ۱۷", f"{HEX[:-1]}g"])
+def test_event_id_of_any_other_text_is_always_the_same_in_a_cafe_and_no_other(text: str) -> None:
+    assert event_id_of(CAFE, text) == event_id_of(CAFE, text) != event_id_of(OTHER_CAFE, text)
 
 
 FAULTS: dict[str, tuple[FakeRecord, str, str]] = {

@@ -11,7 +11,7 @@ from services.visit.handlers.ingest import record_visits
 from services.visit.models import Command, CorrectVisit, RecordVisit, VoidVisit
 from shared import ids
 from shared.auth import TillKey, load_till_keys
-from shared.clock import new_id, now
+from shared.clock import compiled_id, new_id, now
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.errors import Poison
@@ -73,10 +73,12 @@ def command_of(
 
 def event_id_of(cafe_id: UUID, text: str) -> UUID:
     """The sender's id of a message (CloudEvents allows any text) as one of ours."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return uuid5(cafe_id, text)
+    for read in (compiled_id, UUID):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return uuid5(cafe_id, text)
 
 
 def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str, TillKey]) -> Command:
@@ -100,7 +102,7 @@ def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str,
         key.till.cafe_id,
         body,
         event_id=event_id_of(key.till.cafe_id, event_id),
-        correlation_id=UUID(hex=trace[1]) if trace else new_id(),
+        correlation_id=compiled_id(trace[1]) if trace else new_id(),
     )
 
 
