@@ -1,6 +1,7 @@
 """The only sources of time and of identifiers."""
 
 from datetime import UTC, datetime
+from typing import AnyStr
 from uuid import UUID
 
 import uuid_utils
@@ -17,7 +18,7 @@ def new_id() -> UUID:
     return compiled_id(uuid_utils.uuid7().bytes)
 
 
-def compiled_id(value: bytes | str) -> UUID:
+def compiled_id(value: AnyStr) -> UUID:
     """A UUID of the database driver's kind: made, hashed and written many times faster than one of the standard
     library, which it equals in everything else.
 
