@@ -153,9 +153,9 @@ async def _first_taken(pool: db.Pool, cafe_id: UUID) -> float:
 async def _complete(system: Running, service: str, visits: int, since: float) -> None:
     async with asyncio.timeout(RESTED_WITHIN_SECONDS):
         while (there := int(await system.pools[service].fetchval(COMPLETE[service], system.cafe.cafe_id))) < visits:
-            # Look again when half of what is missing can have come.
+            # Look again when a quarter of what is missing can have come.
             pace = (time.monotonic() - since) / max(1, there)
-            await asyncio.sleep(min(1.0, max(0.05, (visits - there) * pace / 2)))
+            await asyncio.sleep(min(1.0, max(0.05, (visits - there) * pace / 4)))
 
 
 def cpu_seconds(pid: int) -> float:
