@@ -40,7 +40,7 @@ def assert_said(figures: list[Figure], names: set[str], runs: int) -> None:
 async def test_growth_runs_the_same_visits_through_both_histories(
     config: Settings, database: Databases, tmp_path: Path
 ) -> None:
-    sizes = growth.Sizes(Size(100, 300), Size(200, 600), runs=2, visits=40)
+    sizes = growth.Sizes(Size(100, 300), Size(200, 600), warm_ups=1, runs=2, visits=40)
     figures = await growth.compare(bench_on(config, tmp_path), config, sizes)
     names = {
         f"cost per visit at 2x{about}" for about in ("", ", waiting for SQL", *(f", {s}" for s in growth.TAKING_PART))
