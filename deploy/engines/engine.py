@@ -46,7 +46,7 @@ LIVE = {
     # are kept to be used again, as many as 300 bills a second fill in three minutes.
     "min_wal_size": "1GB",
     # After a checkpoint each page is logged whole once more, and among a million guests a visit's pages are rarely the
-    # last one's: a fifth of its cost. The price is a longer recovery after a crash, up to some minutes.
+    # last one's: an eighth of its cost. The price is a longer recovery after a crash, up to some minutes.
     "checkpoint_timeout": "30min",
     "max_wal_size": "16GB",
 }
