@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Final
 
 # Each step is a quarter: an API gets nine times as much as a worker, and one that brings points three times as much as
-# one that lets events gather. Three times as much also goes to the worker that the others get their work from: while it
-# waits for the processor they run out of work, and part of the machine stands still in the middle of a rush.
+# one that lets events gather. Three times as much also goes to the one that takes in what tills publish: the others get
+# their work from it, and while it waits for the processor, part of the machine stands still in the middle of a rush.
 # `cpu_shares` in docker-compose.yml say the same of containers.
 NICENESS: Final = 10
-NICENESS_OF_THE_FIRST: Final = 5
+NICENESS_OF_INGRESS: Final = 5
 NICENESS_OF_GATHERING: Final = 15
 AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def niceness_of(*, takes_in: bool, gathers: bool) -> int:
+    """A worker's niceness: it takes in what comes from outside, or lets events gather, or neither."""
+    if takes_in:
+        return NICENESS_OF_INGRESS
+    return NICENESS_OF_GATHERING if gathers else NICENESS
 
 
 def give_way(niceness: int) -> None:

@@ -27,7 +27,7 @@ from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.deferring import Deferring
 from shared.memory import rarely_collect
 from shared.merging import FETCH_WAIT_MS, take
-from shared.niceness import NICENESS, give_way
+from shared.niceness import give_way, niceness_of
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
@@ -377,15 +377,14 @@ def run(
     *,
     gather_seconds: float = 0.0,
     at_once: Collection[str] = (),
-    niceness: int = NICENESS,
 ) -> None:
     """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself.
 
-    `gather_seconds` and `at_once`: see `Worker`; without either events are taken as they come. `niceness`: see
-    `give_way`. Raises `ValueError` for a topic in `at_once` that the service does not read.
+    `gather_seconds` and `at_once`: see `Worker`; without either events are taken as they come. Raises `ValueError` for
+    a topic in `at_once` that the service does not read.
     """
     config = settings()
-    give_way(niceness)
+    give_way(niceness_of(takes_in=bool(reactions.ingress), gathers=bool(gather_seconds)))
     app = Worker(service, config, reactions, jobs, gather_seconds, frozenset(at_once)).build()
     uvloop.install()
     rarely_collect()

@@ -58,12 +58,11 @@ def postgres_settings(fsync: bool, max_connections: int, shared_buffers: str) ->
     return {
         "max_connections": str(max_connections),
         "shared_buffers": shared_buffers,
-        "max_wal_size": "4GB",
         "random_page_cost": "1.1",
         "fsync": durable,
         "synchronous_commit": durable,
         "full_page_writes": durable,
-        **(LIVE if fsync else {}),
+        **(LIVE if fsync else {"max_wal_size": "4GB"}),
     }
 
 

@@ -16,7 +16,6 @@ from shared.events.customer import (
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitRecorded, VisitVoided
-from shared.niceness import NICENESS_OF_GATHERING
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
@@ -76,4 +75,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("campaign", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS, niceness=NICENESS_OF_GATHERING)
+    run("campaign", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

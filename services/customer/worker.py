@@ -17,7 +17,6 @@ from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
-from shared.niceness import NICENESS_OF_GATHERING
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import GATHER_SECONDS, Job, run
@@ -122,4 +121,4 @@ async def _side_by_side(one_chunk: Callable[[], Awaitable[int]], tasks: int) -> 
 JOBS = [Job("reassess_due", 1.0, reassess_due), Job("recalculate_segments", 1.0, recalculate)]
 
 if __name__ == "__main__":
-    run("customer", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS, niceness=NICENESS_OF_GATHERING)
+    run("customer", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

@@ -7,7 +7,6 @@ from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import CustomerErased
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
-from shared.niceness import NICENESS_OF_GATHERING
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
@@ -47,4 +46,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("feedback", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS, niceness=NICENESS_OF_GATHERING)
+    run("feedback", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

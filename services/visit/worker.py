@@ -10,7 +10,6 @@ from shared.events.customer import CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
-from shared.niceness import NICENESS_OF_THE_FIRST
 from shared.settings import settings
 from shared.worker import Job, run
 
@@ -35,4 +34,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("visit", REACTIONS, JOBS, at_once={"pos.visits"}, niceness=NICENESS_OF_THE_FIRST)
+    run("visit", REACTIONS, JOBS, at_once={"pos.visits"})

@@ -11,7 +11,7 @@ from deploy.crm import engines
 from shared.memory import rarely_collect
 from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part, pace
-from tests.bench.memory import huge_pages, quarter_mb
+from tests.bench.memory import huge_pages, total_mb
 from tests.support import SECRET, throwaway_folder
 
 PACE = "ten million steps of a loop in Python, before and after: runs on a machine that is busy elsewhere differ by it"
@@ -39,7 +39,8 @@ def main() -> int:
     # Some parts do a worker's work in this process.
     rarely_collect()
     figures: list[Figure] = []
-    buffers_mb = quarter_mb()
+    # What PostgreSQL's documentation gives a server as its buffers.
+    buffers_mb = total_mb() // 4
     with throwaway_folder("servaan-bench-") as folder, huge_pages(buffers_mb, say) as huge:
         postgres = engines.start_postgres(
             folder / "postgres", fsync=True, max_connections=300, shared_buffers=f"{buffers_mb}MB"

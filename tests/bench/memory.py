@@ -11,9 +11,9 @@ PAGE_MB = 2
 SHARE_OF_BUFFERS = 1.25
 
 
-def quarter_mb() -> int:
-    """A quarter of the machine's memory: what PostgreSQL's documentation gives a server as its buffers."""
-    return _meminfo()["MemTotal:"] // 4096
+def total_mb() -> int:
+    """The machine's memory."""
+    return _meminfo()["MemTotal:"] // 1024
 
 
 @contextlib.contextmanager

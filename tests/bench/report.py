@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tests.bench.figure import Figure
+from tests.bench.memory import total_mb
 
 FOLDER = Path(__file__).with_name("results")
 # A bar's length is how well a goal is met: value over goal, or goal over value where less is better.
@@ -28,10 +29,9 @@ def machine(*, huge: bool) -> str:
     )
     names = [value.strip() for value in words.values()] or [platform.machine()]
     cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
-    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     pages = ", huge pages" if huge else ""
-    return f"{names[0]}, {cores} cores, {memory:.0f} GiB, {system}{pages}"
+    return f"{names[0]}, {cores} cores, {total_mb() / 1024:.0f} GiB, {system}{pages}"
 
 
 @dataclass(frozen=True)

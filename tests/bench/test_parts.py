@@ -102,7 +102,7 @@ def test_huge_pages_that_were_missing_are_reserved_and_given_back(
     (tmp_path / "reserved").write_text("700\n")
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "RESERVED", tmp_path / "reserved")
-    assert memory.quarter_mb() == 6026
+    assert memory.total_mb() == 24105
     with memory.huge_pages(1024, print) as there:
         assert int((tmp_path / "reserved").read_text()) == reserved_meanwhile
         # The kernel would have given what was asked for; this file stays as it was.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared import niceness
+from shared.niceness import niceness_of
 from shared.settings import SERVICES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -81,10 +81,8 @@ def test_every_setting_that_compose_gives_is_a_setting() -> None:
 def test_workers_have_the_share_that_their_niceness_gives_outside_of_containers() -> None:
     for service in SERVICES:
         text = (ROOT / "services" / service / "worker.py").read_text()
-        name = re.search(r"niceness=(\w+)", text)
-        assert ("gather_seconds" in text) == ("niceness=NICENESS_OF_GATHERING" in text), service
-        share = COMPOSE["services"][f"{service}-worker"]["cpu_shares"]
-        assert share == round(1024 / 1.25 ** getattr(niceness, name[1] if name else "NICENESS")), service
+        niceness = niceness_of(takes_in="ingress=" in text, gathers="gather_seconds=" in text)
+        assert COMPOSE["services"][f"{service}-worker"]["cpu_shares"] == round(1024 / 1.25**niceness), service
     others = {name for name in CONTAINERS if not name.endswith("-worker")}
     assert not any("cpu_shares" in COMPOSE["services"][name] for name in others)
 

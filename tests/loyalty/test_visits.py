@@ -13,10 +13,7 @@ from services.loyalty.handlers.cafes import on_customers_registered
 from services.loyalty.handlers.visits import on_visits_recorded
 from services.loyalty.models.http import ProgramRules
 from services.loyalty.store import programs
-from services.loyalty.worker import REACTIONS
 from shared import db
-from shared.consumer import Consumer
-from shared.crypto import Keys
 from shared.events.customer import CustomerRegistered
 from shared.events.loyalty import (
     PointsChanged,
@@ -27,22 +24,9 @@ from shared.events.loyalty import (
     TierChanged,
 )
 from tests.loyalty import books
-from tests.loyalty.examples import (
-    CAFE,
-    GUEST,
-    NOON,
-    cafe_changed,
-    corrected,
-    guest_number,
-    recorded,
-    visit_number,
-    voided,
-)
-from tests.shared.records import record_of
-from tests.support import SECRET
+from tests.loyalty.examples import CAFE, GUEST, NOON, corrected, guest_number, recorded, visit_number, voided
 
 DAY = timedelta(days=1)
-KEYS = Keys.from_secret(SECRET)
 
 
 async def test_visit_earns_points_and_says_so(pool) -> None:
@@ -76,18 +60,6 @@ async def test_visit_that_earns_nothing_still_counts(pool) -> None:
     assert (ending.balance, ending.standing.total_visits, ending.standing.lifetime_spent) == (0, 1, 99_900)
     assert await books.ledger(pool) == []
     assert await books.sent(pool, PointsEarned) == []
-
-
-async def test_worker_plans_no_statement_anew_for_each_batch(database, clock) -> None:
-    pool = await database("loyalty", max_size=1)
-    consumer = Consumer("loyalty", pool, REACTIONS, KEYS)
-    await consumer.handle([record_of(cafe_changed())])
-    for number in range(3):
-        await consumer.handle([record_of(recorded(number, 185_000, NOON + number * DAY))])
-    assert await pool.fetchval("SELECT total_visits FROM customer_loyalty") == 3
-    plans = "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
-    generic, custom = await pool.fetchrow(plans)
-    assert (generic > 0, custom) == (True, 0)
 
 
 async def test_statements_of_a_batch_do_not_grow_with_its_guests(pool) -> None:
