@@ -119,6 +119,8 @@ def run(app: FastAPI, service: str) -> None:
             log_config=None,
             access_log=False,
             loop="uvloop",
+            # Whose word about addresses is believed is settled in `client_address`.
+            proxy_headers=False,
             timeout_keep_alive=IDLE_CONNECTION_SECONDS,
             timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
         ),

@@ -1,11 +1,13 @@
 """Every setting of a process, read once from `CRM_…` environment variables."""
 
 from functools import lru_cache
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.addresses import Network, networks_of
 from shared.crypto import Keys, derive_password
 
 SERVICES = ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
@@ -27,6 +29,11 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, le=5)
     host: str = "127.0.0.1"
     port: int | None = Field(None, description="of this process; the service's own port when not given")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks_of)] = Field(
+        (),
+        validate_default=False,
+        description="addresses or networks, with commas, of proxies whose X-Forwarded-For is believed",
+    )
     public_url: str = Field("http://127.0.0.1:8106", description="where guests reach the feedback page")
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")

@@ -10,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from services.feedback.api import make_app, page
-from services.feedback.api.tries import LIMIT, Tries
+from services.feedback.api.guest import GUESSES_OF_AN_ADDRESS, USES_OF_A_LINK
+from shared.addresses import networks_of
 from shared.auth import Staff
 from shared.callers import current_staff
 from shared.clock import new_id, now
@@ -212,9 +213,9 @@ async def test_guessing_is_stopped_and_guests_with_links_are_not_counted(
 ) -> None:
     visit = recorded()
     await visits(pool, visit)
-    for _ in range(LIMIT + 5):
+    for _ in range(GUESSES_OF_AN_ADDRESS + 5):
         assert (await client.get(f"/f/{token_of(visit)}")).status_code == 200
-    for guess in range(LIMIT):
+    for guess in range(GUESSES_OF_AN_ADDRESS):
         assert (await client.get(f"/f/{guess:022}")).status_code == 404
     stopped = await client.get(f"/f/{0:022}")
     assert stopped.status_code == 429
@@ -224,23 +225,39 @@ async def test_guessing_is_stopped_and_guests_with_links_are_not_counted(
     assert await count(pool) == 0
 
 
-def test_tries_are_counted_per_caller_and_forgotten_after_a_minute() -> None:
-    moment = 0.0
-    tries = Tries(limit=2, window_seconds=60, remembered=2, clock=lambda: moment)
-    tries.count("203.0.113.7")
-    assert not tries.used_up("203.0.113.7")
-    tries.count("203.0.113.7")
-    assert tries.used_up("203.0.113.7")
-    assert not tries.used_up("203.0.113.8")
-    moment = 60.0
-    assert not tries.used_up("203.0.113.7")
-    for address in ("2001:db8:1:1::1", "2001:db8:1:1::2"):
-        tries.count(address)
-    assert tries.used_up("2001:db8:1:1:ffff::3")
-    assert not tries.used_up("2001:db8:1:2::3")
-    tries.count("a")
-    tries.count("b")
-    assert not tries.used_up("2001:db8:1:1::1")
+async def test_many_guests_may_answer_from_one_address(client: httpx2.AsyncClient, pool: Pool) -> None:
+    bills = [recorded() for _ in range(GUESSES_OF_AN_ADDRESS + 5)]
+    await visits(pool, *bills)
+    for bill in bills:
+        answer = await client.post(f"/api/feedback/{token_of(bill)}", json={"overall_rating": 5})
+        assert answer.status_code == 201
+    assert await count(pool) == len(bills)
+
+
+async def test_one_link_is_not_used_without_end_from_wherever(app: FastAPI, pool: Pool) -> None:
+    one, other = recorded(), recorded()
+    await visits(pool, one, other)
+    for number in range(USES_OF_A_LINK + 1):
+        transport = httpx2.ASGITransport(app=app, client=(f"203.0.113.{number}", 4000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://crm.test") as client:
+            answer = await client.get(f"/f/{token_of(one)}")
+            assert (await client.get(f"/f/{token_of(other)}" if number < 5 else "/healthz")).status_code == 200
+    assert answer.status_code == 429
+
+
+async def test_address_before_a_trusted_proxy_is_kept_and_counted(
+    app: FastAPI, client: httpx2.AsyncClient, pool: Pool
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"trusted_proxies": networks_of("203.0.113.7")})
+    for guess in range(GUESSES_OF_AN_ADDRESS):
+        headers = {"x-forwarded-for": f"10.0.0.{guess}, 198.51.100.1"}
+        assert (await client.get(f"/f/{guess:022}", headers=headers)).status_code == 404
+    assert (await client.get(f"/f/{0:022}", headers={"x-forwarded-for": "198.51.100.1"})).status_code == 429
+    visit = recorded()
+    await visits(pool, visit)
+    body, headers = {"overall_rating": 5}, {"x-forwarded-for": "198.51.100.2"}
+    assert (await client.post(f"/api/feedback/{token_of(visit)}", json=body, headers=headers)).status_code == 201
+    assert str(await pool.fetchval("SELECT ip_address FROM customer_feedback")) == "198.51.100.2"
 
 
 async def submit(client: httpx2.AsyncClient, pool: Pool, **body: Any) -> str:

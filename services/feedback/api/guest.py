@@ -1,9 +1,8 @@
 """What guests see: the page behind a link, and the same as JSON. Opening a link never changes anything."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import date
-from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +12,17 @@ from pydantic import BaseModel, ValidationError
 
 from services.feedback import handlers, rules
 from services.feedback.api import page
-from services.feedback.api.tries import Tries
-from services.feedback.models import Sender, Submission
+from services.feedback.models import Link, Sender, Submission
 from shared import db
+from shared.addresses import client_address
 from shared.errors import Rejected
+from shared.tries import Tries
 
 router = APIRouter()
+
+# In a minute. Only guesses count for an address: a whole cafe may answer from one.
+GUESSES_OF_AN_ADDRESS = 20
+USES_OF_A_LINK = 60
 
 STATES = {code: state for state, (code, *_) in handlers.REFUSALS.items()} | {"too_many_tries": "busy"}
 
@@ -86,45 +90,42 @@ async def send_feedback(request: Request, token: str, said: Submission, s: str |
     return Received(feedback_id=await _take(request, token, said, s))
 
 
-async def _look_up(request: Request, token: str) -> Any:
-    tries, address = _tries(request), _address(request)
-    _refuse_flood(tries, address)
-    try:
-        async with db.transaction(request.app.state.pool) as conn:
-            return await handlers.find_open_link(conn, token)
-    except Rejected as refused:
-        # Only guesses count: a whole cafe may open its links from one address.
-        if refused.code == "link_unknown":
-            tries.count(address)
-        raise
+async def _look_up(request: Request, token: str) -> Link:
+    async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
+        return await handlers.find_open_link(conn, token)
 
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
-    tries, address = _tries(request), _address(request)
-    _refuse_flood(tries, address)
-    tries.count(address)
-    async with db.transaction(request.app.state.pool) as conn:
+    async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
         feedback_id = await handlers.submit(conn, token, said, rules.source_of(marker), _sender(request))
     request.app.state.waker.wake()
     return feedback_id
 
 
-def _tries(request: Request) -> Tries:
+@contextlib.asynccontextmanager
+async def _tried(request: Request, token: str) -> AsyncIterator[None]:
+    """Counts what is done inside: against the link when there is such a one, or else as a guess of the address."""
+    guesses, uses = _limits(request)
+    address = client_address(request)
+    guesses.refuse_flood(address)
+    uses.refuse_flood(token)
+    try:
+        yield
+    except Rejected as refused:
+        if refused.code == "link_unknown":
+            guesses.count(address)
+        else:
+            uses.count(token)
+        raise
+    uses.count(token)
+
+
+def _limits(request: Request) -> tuple[Tries, Tries]:
     state = request.app.state
-    if not hasattr(state, "guest_tries"):
-        state.guest_tries = Tries()
-    tries: Tries = state.guest_tries
-    return tries
-
-
-def _refuse_flood(tries: Tries, address: str) -> None:
-    if tries.used_up(address):
-        raise Rejected(
-            "too_many_tries",
-            "Too many tries; wait a minute.",
-            "تلاش‌های زیادی رسیده است؛ یک دقیقه صبر کنید.",
-            status=429,
-        )
+    if not hasattr(state, "guest_limits"):
+        state.guest_limits = (Tries(GUESSES_OF_AN_ADDRESS), Tries(USES_OF_A_LINK))
+    limits: tuple[Tries, Tries] = state.guest_limits
+    return limits
 
 
 async def _form(request: Request) -> Mapping[str, Any]:
@@ -152,15 +153,9 @@ async def _form_again(request: Request, token: str, form: Mapping[str, str], err
 
 
 def _sender(request: Request) -> Sender:
-    address = None
-    with contextlib.suppress(ValueError):
-        address = str(ip_address(_address(request)))
     headers = request.headers
-    return Sender(rules.device_of(headers.get("user-agent", ""), headers.get("accept-language", "")), address)
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    device = rules.device_of(headers.get("user-agent", ""), headers.get("accept-language", ""))
+    return Sender(device, client_address(request) or None)
 
 
 def _refused(refused: Rejected) -> HTMLResponse:
