@@ -20,6 +20,7 @@ from shared import inbox, parked, telemetry
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys
 from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
+from shared.discreet import where
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
@@ -161,7 +162,7 @@ class Consumer:
                 try:
                     events.append(registry.decode(kind, record.value))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    refusals.append(Refusal(record, "undecodable", _where(error)))
+                    refusals.append(Refusal(record, "undecodable", where(error)))
         return events, refusals
 
     async def _park(self, record: Record, error: Exception, attempts: int) -> None:
@@ -169,11 +170,11 @@ class Consumer:
         if self.parked_in_a_row > PARKED_IN_A_ROW_LIMIT:
             raise TooManyParked(f"{self.parked_in_a_row} records in a row failed") from error
         code = error.code if isinstance(error, (Poison, Rejected)) else "failed"
-        refusal = Refusal(record, code, _where(error), attempts)
+        refusal = Refusal(record, code, where(error), attempts)
         names = {record.topic: self.plain(record.topic)}
         telemetry.logger().error(
             "record.parked", topic=self.plain(record.topic), partition=record.partition, offset=record.offset,
-            reason=code, error=_where(error),
+            reason=code, error=where(error),
         )  # fmt: skip
         await self._when_database_is_there(lambda conn: parked.park(conn, [refusal], topics=names, keys=self.keys))
         telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
@@ -205,18 +206,6 @@ def in_order(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
         groups[place][1].append(event)
         last_of_key[event.key] = place
     return groups
-
-
-def _where(error: BaseException) -> str:
-    """What went wrong without the data it went wrong on: a database error may quote a row."""
-    if isinstance(error, (Poison, msgspec.DecodeError)):
-        return str(error)
-    if isinstance(error, Rejected):
-        return "; ".join([error.en, *(f"{problem.field}: {problem.en}" for problem in error.problems)])
-    if isinstance(error, asyncpg.PostgresError):
-        constraint = getattr(error, "constraint_name", None) or getattr(error, "column_name", None) or ""
-        return f"{type(error).__name__} {constraint}".strip()
-    return type(error).__name__
 
 
 def _pause(attempt: int, first: float, longest: float) -> float:

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import db, telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
+from shared.discreet import bare
 from shared.errors import Problem, Rejected
 from shared.memory import rarely_collect
 from shared.outbox import Waker
@@ -189,7 +190,7 @@ def _add_errors(app: FastAPI) -> None:
     async def our_fault(_: Request, error: Exception) -> JSONResponse:
         incident = new_id()
         telemetry.logger().error(
-            "request.failed", incident=str(incident), error=type(error).__name__, exc_info=_bare(error)
+            "request.failed", incident=str(incident), error=type(error).__name__, exc_info=bare(error)
         )
         return problem_response(
             500,
@@ -209,11 +210,6 @@ def _add_errors(app: FastAPI) -> None:
 
     for outage in db.OUTAGES:
         app.add_exception_handler(outage, put_off)
-
-
-def _bare(error: Exception) -> Exception:
-    """The error with its traceback but without its words, which may quote a row."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
 
 class Limits:

@@ -23,6 +23,7 @@ from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
 from shared.db import heed_cancellation
+from shared.discreet import bare
 from shared.outbox import CHANNEL
 from shared.parked import TABLE
 
@@ -153,7 +154,7 @@ class Relay:
                 telemetry.logger().warning("relay.restarted", error=type(error).__name__)
             except Exception as error:
                 # A torn connection can make a client library stumble over itself; without this loop nothing leaves.
-                telemetry.logger().error("relay.stumbled", error=type(error).__name__, exc_info=error)
+                telemetry.logger().error("relay.stumbled", error=type(error).__name__, exc_info=bare(error))
             heed_cancellation()
             self.failures += 1
             telemetry.RELAY_REBUILDS.labels(self.service).inc()

@@ -7,6 +7,8 @@ import time
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.discreet import without_words
+
 # Anything under these keys is a mistake of ours; the value never reaches the log.
 PERSONAL_KEYS = frozenset(
     {"phone", "name", "email", "token", "text", "message_text", "address", "password", "secret", "key"}
@@ -34,6 +36,12 @@ OUTBOX_AGE = Gauge("crm_outbox_oldest_seconds", "Age of the oldest unpublished e
 RELAY_REBUILDS = Counter("crm_relay_rebuilds_total", "Times the relay made itself a new producer", ["service"])
 JOB_SECONDS = Histogram("crm_job_seconds", "One run of a periodic job", ["service", "job"])
 JOB_FAILURES = Counter("crm_job_failures_total", "Runs of a periodic job that failed", ["service", "job"])
+JOB_CAFE_FAILURES = Counter(
+    "crm_job_cafe_failures_total", "Times one cafe's part of a periodic job failed", ["service", "job"]
+)
+JOB_CAFES_ASIDE = Gauge(
+    "crm_job_cafes_aside", "Cafes that a periodic job leaves out for a while: their part failed", ["service", "job"]
+)
 REQUESTS = Histogram("crm_http_seconds", "HTTP requests", ["service", "method", "route", "status"])
 
 
@@ -68,6 +76,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         foreign_pre_chain=shared_steps,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            without_words,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],

@@ -25,6 +25,7 @@ from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
 from shared.deferring import Deferring
+from shared.discreet import bare
 from shared.memory import rarely_collect
 from shared.merging import FETCH_WAIT_MS, take
 from shared.niceness import give_way, niceness_of
@@ -249,7 +250,7 @@ class Worker:
             except Exception as error:
                 # A torn connection can make a client library stumble over itself; this loop must outlive that.
                 heed_cancellation()
-                telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=error)
+                telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=bare(error))
             await asyncio.sleep(STANDBY_SECONDS)
 
     async def _run_jobs_until_lost(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -284,7 +285,7 @@ class Worker:
             except Exception as error:
                 heed_cancellation()
                 telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
-                telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=error)
+                telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=bare(error))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stirred.wait(), job.every_seconds)
                 await asyncio.sleep(EAGER_PAUSE_SECONDS)

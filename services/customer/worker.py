@@ -3,12 +3,16 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from itertools import islice
+from uuid import UUID
 
 from services.customer.handlers import activity, consents, judging, rebuilding, registration, segments
+from services.customer.store import activity as activity_store
 from services.customer.store import segments as segments_store
 from shared import access, clock
+from shared.by_cafe import ByCafe
 from shared.consumer import Reactions
 from shared.db import Pool, transaction
 from shared.events.campaign import ReplyReceived
@@ -25,6 +29,9 @@ from shared.worker import GATHER_SECONDS, Job, run
 # disk confirms another, Python prepares the third.
 GUESTS_OF_A_CHUNK = 1000
 CHUNKS_AT_ONCE = 3
+
+_due = ByCafe("customer", "reassess_due")
+_recalculating = ByCafe("customer", "recalculate_segments")
 
 REACTIONS = Reactions(
     events={
@@ -67,11 +74,15 @@ async def reassess_due(pool: Pool) -> int:
     now = clock.now()
 
     async def one_chunk() -> int:
-        async with transaction(pool) as conn:
-            return await judging.reassess_due(conn, GUESTS_OF_A_CHUNK, now=now)
+        return await _due.run(
+            pool,
+            lambda conn, aside: activity_store.take_due(conn, now, aside, GUESTS_OF_A_CHUNK),
+            partial(judging.reassess_due, now=now),
+            again=partial(judging.lock_and_reassess, reason="time", now=now),
+        )
 
     async with transaction(pool) as conn:
-        due = await judging.count_due(conn, CHUNKS_AT_ONCE * GUESTS_OF_A_CHUNK, now=now)
+        due = await activity_store.count_due(conn, now, _due.aside(), CHUNKS_AT_ONCE * GUESTS_OF_A_CHUNK)
     return await _side_by_side(one_chunk, math.ceil(due / GUESTS_OF_A_CHUNK))
 
 
@@ -79,14 +90,20 @@ async def recalculate(pool: Pool) -> int:
     """Judges the guests of one cafe whose definitions changed; returns 0 when no cafe waits.
 
     Only guests whose segments are not right any more are written; when a round finds a full batch of them, another
-    round follows.
+    round follows, after those of the other cafes. A cafe whose round fails is put aside for a while.
     """
     now = clock.now()
     async with transaction(pool) as conn:
-        waiting = await segments_store.next_recalculation(conn)
-        if waiting is None:
-            return 0
-        cafe_id, requested_at = waiting
+        waiting = await segments_store.next_recalculation(conn, now, _recalculating.aside())
+    if waiting is None:
+        return 0
+    async with _recalculating.alone(waiting[0]):
+        await _recalculate(pool, *waiting, now)
+    return 1
+
+
+async def _recalculate(pool: Pool, cafe_id: UUID, requested_at: datetime, now: datetime) -> None:
+    async with transaction(pool) as conn:
         guests = await judging.find_misjudged(conn, cafe_id, now=now)
     rest = iter(guests)
 
@@ -94,13 +111,12 @@ async def recalculate(pool: Pool) -> int:
         if not (chunk := list(islice(rest, GUESTS_OF_A_CHUNK))):
             return 0
         async with transaction(pool) as conn:
-            return await judging.reassess_misjudged(conn, chunk, now=now)
+            return await judging.lock_and_reassess(conn, chunk, reason="definition", now=now)
 
     await _side_by_side(one_chunk, CHUNKS_AT_ONCE)
     if len(guests) < judging.MISJUDGED_AT_ONCE:
         async with transaction(pool) as conn:
             await segments_store.end_recalculation(conn, cafe_id, requested_at, clock.now())
-    return 1
 
 
 async def _side_by_side(one_chunk: Callable[[], Awaitable[int]], tasks: int) -> int:

@@ -8,9 +8,10 @@ from uuid import UUID
 from services.feedback import rules, store
 from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
 from shared import outbox
+from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
 from shared.crypto import Keys
-from shared.db import Connection, Pool, transaction
+from shared.db import Connection, Pool
 from shared.errors import NotFound, Rejected
 from shared.events.customer import CustomerErased
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
@@ -18,6 +19,9 @@ from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
 
 E = TypeVar("E", VisitRecorded, VisitCorrected, VisitVoided)
+
+_trimming = ByCafe("feedback", "feedback.trim_senders")
+_pruning = ByCafe("feedback", "feedback.prune_links")
 
 REFUSALS = {
     "unknown": ("link_unknown", "This link is not valid.", "این پیوند معتبر نیست.", 404),
@@ -150,14 +154,16 @@ async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution:
 
 async def trim_senders(pool: Pool) -> int:
     """Job: forget from where older feedback came."""
-    async with transaction(pool) as conn:
-        return await store.trim_senders(conn, now() - rules.KEEP_SENDER)
+    before = now() - rules.KEEP_SENDER
+    return await _trimming.run(
+        pool, lambda conn, aside: store.list_old_senders(conn, before, aside), store.trim_senders
+    )
 
 
 async def prune_links(pool: Pool) -> int:
     """Job: delete links that expired long ago."""
-    async with transaction(pool) as conn:
-        return await store.prune_links(conn, now() - rules.KEEP_DEAD_LINKS)
+    before = now() - rules.KEEP_DEAD_LINKS
+    return await _pruning.run(pool, lambda conn, aside: store.list_dead_links(conn, before, aside), store.prune_links)
 
 
 def _one_per_visit(events: Iterable[E]) -> list[E]:

@@ -186,18 +186,20 @@ COMPLETE_FOLLOW_UP = """
 UPDATE customer_feedback SET follow_up_completed = true, updated_at = $3 WHERE cafe_id = $1 AND id = $2
 """
 
+OLD_SENDERS = """
+SELECT cafe_id, id FROM customer_feedback
+WHERE created_at < $1 AND (ip_address IS NOT NULL OR device_info IS NOT NULL) AND cafe_id <> ALL($2::uuid[])
+ORDER BY created_at LIMIT $3
+"""
 TRIM_SENDERS = """
-UPDATE customer_feedback SET ip_address = NULL, device_info = NULL
-WHERE (cafe_id, id) IN (
-    SELECT cafe_id, id FROM customer_feedback
-    WHERE created_at < $1 AND (ip_address IS NOT NULL OR device_info IS NOT NULL) ORDER BY created_at LIMIT $2
-)
+UPDATE customer_feedback AS f SET ip_address = NULL, device_info = NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) WHERE f.cafe_id = t.cafe_id AND f.id = t.id
 """
-PRUNE_LINKS = """
-DELETE FROM feedback_links WHERE token_sha256 IN (
-    SELECT token_sha256 FROM feedback_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
-)
+DEAD_LINKS = """
+SELECT cafe_id, token_sha256 FROM feedback_links WHERE expires_at < $1 AND cafe_id <> ALL($2::uuid[])
+ORDER BY expires_at LIMIT $3
 """
+PRUNE_LINKS = "DELETE FROM feedback_links WHERE token_sha256 = ANY($1::bytea[])"
 
 
 def _of(rows: Sequence[VisitRecorded | VisitCorrected | VisitVoided]) -> tuple[list[Any], ...]:
@@ -419,14 +421,28 @@ async def close_case(
     await conn.execute(COMPLETE_FOLLOW_UP, cafe_id, case["feedback_id"], moment)
 
 
-async def trim_senders(conn: Connection, received_before: datetime) -> int:
-    """Forget address and device of older feedback, some at a time. Returns how many."""
-    return _count(await conn.execute(TRIM_SENDERS, received_before, PRUNE_AT_ONCE))
+async def list_old_senders(
+    conn: Connection, received_before: datetime, aside: Sequence[UUID]
+) -> list[tuple[UUID, UUID]]:
+    """Some of the older feedback (cafe, id) of which address or device are known, but for the cafes `aside`."""
+    return [tuple(row) for row in await conn.fetch(OLD_SENDERS, received_before, aside, PRUNE_AT_ONCE)]
 
 
-async def prune_links(conn: Connection, expired_before: datetime) -> int:
-    """Delete links that nobody can use any more, some at a time. Returns how many."""
-    return _count(await conn.execute(PRUNE_LINKS, expired_before, PRUNE_AT_ONCE))
+async def trim_senders(conn: Connection, feedback: Sequence[tuple[UUID, UUID]]) -> int:
+    """Forget address and device of this feedback. Returns how many."""
+    return _count(await conn.execute(TRIM_SENDERS, *zip(*feedback, strict=True)))
+
+
+async def list_dead_links(
+    conn: Connection, expired_before: datetime, aside: Sequence[UUID]
+) -> list[tuple[UUID, bytes]]:
+    """Some links (cafe, token's digest) that nobody can use any more, but for those of the cafes `aside`."""
+    return [tuple(row) for row in await conn.fetch(DEAD_LINKS, expired_before, aside, PRUNE_AT_ONCE)]
+
+
+async def prune_links(conn: Connection, links: Sequence[tuple[UUID, bytes]]) -> int:
+    """Delete these links. Returns how many."""
+    return _count(await conn.execute(PRUNE_LINKS, [digest for _, digest in links]))
 
 
 def _count(tag: str) -> int:

@@ -11,6 +11,7 @@ from services.customer.handlers.activity import on_visit_recorded
 from services.customer.handlers.registration import on_contact_learned
 from services.customer.models.http import CreateSegment
 from services.customer.models.shapes import Guest
+from services.customer.store import activity
 from services.customer.worker import recalculate
 from shared import access
 from shared.clock import new_id
@@ -140,7 +141,7 @@ async def time_passes(pool: Pool, now: datetime) -> int:
     judged = 0
     while True:
         async with transaction(pool) as conn:
-            some = await judging.reassess_due(conn, 20, now=now)
+            some = await judging.reassess_due(conn, await activity.take_due(conn, now, [], 20), now=now)
         judged += some
         if not some:
             return judged

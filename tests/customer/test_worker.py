@@ -1,8 +1,10 @@
 """What the service listens to, and records applied by the consumer as they come from Kafka."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -61,16 +63,16 @@ async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_
     take, judge, together = activity.take_due, judging.reassess_due, asyncio.Barrier(2)
     taken, judged = list[Guest](), list[int]()
 
-    async def take_one_each(conn: Connection, moment: datetime, most: int) -> list[Guest]:
+    async def take_one_each(conn: Connection, moment: datetime, aside: Sequence[UUID], most: int) -> list[Guest]:
         if len(taken) == 2:
             return []
-        own = await take(conn, moment, most)
+        own = await take(conn, moment, aside, most)
         taken.extend(own)
         await together.wait()
         return own
 
-    async def judge_then_fail_once(conn: Connection, most: int, *, now: datetime) -> int:
-        judged.append(await judge(conn, most, now=now))
+    async def judge_then_fail_once(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+        judged.append(await judge(conn, due, now=now))
         if len(judged) == 1:
             raise ConnectionResetError
         return judged[-1]
@@ -83,7 +85,7 @@ async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_
         patch.setattr(judging, "reassess_due", judge_then_fail_once)
         with pytest.raises(ConnectionResetError):
             await worker.reassess_due(pool)
-    assert judged == [1, 1, 0]
+    assert judged == [1, 1]
     assert await worker.reassess_due(pool) == 1
     await check_counts(pool)
 
@@ -141,7 +143,7 @@ async def test_a_definition_that_changes_during_a_recalculation_starts_it_again(
     pool = await database("customer")
     await consume(pool, cafe_changed(), learned())
     async with transaction(pool) as conn:
-        waiting = await store.next_recalculation(conn)
+        waiting = await store.next_recalculation(conn, now(), [])
     assert waiting is not None
     await add_segment(pool, {"visit_count": {"max": 0}}, now=now())
     async with transaction(pool) as conn:

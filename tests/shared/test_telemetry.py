@@ -46,3 +46,25 @@ def test_client_complains_again_after_a_while() -> None:
         "    logging.getLogger('aiokafka.conn').error('Unable connect to node with id %s', attempt)",
     )
     assert len(lines) == 3
+
+
+def test_no_line_holds_the_words_of_an_error_whoever_logs_it() -> None:
+    lines = lines_of(
+        "def fail():",
+        "    try:",
+        "        int('first 09121112233')",
+        "    except ValueError as error:",
+        "        raise RuntimeError('then 09121112233') from error",
+        "try:",
+        "    fail()",
+        "except RuntimeError as error:",
+        "    logger().error('job.failed', exc_info=error)",
+        "    logger().exception('job.failed')",
+        "    logging.getLogger('asyncio').error('task failed', exc_info=error)",
+        "    logging.getLogger('asyncio').exception('task failed')",
+    )
+    assert len(lines) == 4
+    for line in lines:
+        assert "RuntimeError" in line["exception"]
+        assert "in fail" in line["exception"]
+        assert "09121112233" not in json.dumps(line)

@@ -84,14 +84,8 @@ async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, n
     await _count(conn, moves)
 
 
-async def count_due(conn: Connection, most: int, *, now: datetime) -> int:
-    """How many guests' moment has come, counted up to `most`."""
-    return await activity.count_due(conn, now, most)
-
-
-async def reassess_due(conn: Connection, most: int, *, now: datetime) -> int:
-    """Judges guests whose moment has come; returns how many. Those in use by others wait for the next round."""
-    due = await activity.take_due(conn, now, most)
+async def reassess_due(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+    """Judges guests whose moment has come, locked by `activity.take_due`; returns how many."""
     await reassess(conn, dict.fromkeys(due), reason="time", now=now)
     return len(due)
 
@@ -103,10 +97,10 @@ async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> l
     return await activity.find_misjudged(conn, cafe_id, judgement, now, MISJUDGED_AT_ONCE)
 
 
-async def reassess_misjudged(conn: Connection, guests: Sequence[Guest], *, now: datetime) -> int:
-    """Judges these guests after a definition changed; returns how many."""
+async def lock_and_reassess(conn: Connection, guests: Sequence[Guest], *, reason: str, now: datetime) -> int:
+    """Judges these guests, found by another transaction; returns how many."""
     await activity.lock(conn, guests)
-    await reassess(conn, dict.fromkeys(guests), reason="definition", now=now)
+    await reassess(conn, dict.fromkeys(guests), reason=reason, now=now)
     return len(guests)
 
 

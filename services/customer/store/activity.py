@@ -133,11 +133,15 @@ FROM compared AS j
 WHERE a.ctid = j.ctid AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
 RETURNING j.place, j.old_mask, j.new_mask
 """
-COUNT_DUE = "SELECT count(*) FROM (SELECT FROM customer_activity WHERE next_check_at <= $1 LIMIT $2) AS due"
+COUNT_DUE = """
+SELECT count(*) FROM (
+    SELECT FROM customer_activity WHERE next_check_at <= $1 AND cafe_id <> ALL($2::uuid[]) LIMIT $3
+) AS due
+"""
 # Whoever takes rows without waiting for any may take them in any order.
 TAKE_DUE = """
-SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1
-ORDER BY next_check_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1 AND cafe_id <> ALL($2::uuid[])
+ORDER BY next_check_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
 # Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
 # To the planner nearly every guest looks misjudged: with a mere limit it would go by an index from guest to guest, sure
@@ -232,15 +236,15 @@ async def judge(
     return [Verdict(guests[place - 1], old_mask, new_mask) for place, old_mask, new_mask in rows]
 
 
-async def count_due(conn: Connection, now: datetime, limit: int) -> int:
+async def count_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> int:
     """How many guests time alone may have moved by now; no more than `limit` are counted."""
-    return int(await conn.fetchval(COUNT_DUE, now, limit))
+    return int(await conn.fetchval(COUNT_DUE, now, aside, limit))
 
 
-async def take_due(conn: Connection, now: datetime, limit: int) -> list[Guest]:
+async def take_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
     """Locks guests whom time alone may have moved by now, longest waiting first, and says which. Those in use by others
-    are left out."""
-    return [Guest(*row) for row in await conn.fetch(TAKE_DUE, now, limit)]
+    and those of the cafes `aside` are left out."""
+    return [Guest(*row) for row in await conn.fetch(TAKE_DUE, now, aside, limit)]
 
 
 async def find_misjudged(

@@ -79,7 +79,16 @@ REQUEST_RECALCULATION = """
 INSERT INTO segment_recalculations (cafe_id, requested_at) SELECT unnest($1::uuid[]), $2::timestamptz
 ON CONFLICT (cafe_id) DO UPDATE SET requested_at = excluded.requested_at
 """
-NEXT_RECALCULATION = "SELECT cafe_id, requested_at FROM segment_recalculations ORDER BY requested_at LIMIT 1"
+# The cafes take turns: a small one does not wait until a large one is done.
+NEXT_RECALCULATION = """
+UPDATE segment_recalculations AS r SET turn_at = $1
+FROM (
+    SELECT cafe_id FROM segment_recalculations WHERE cafe_id <> ALL($2::uuid[])
+    ORDER BY coalesce(turn_at, requested_at), cafe_id LIMIT 1
+) AS next
+WHERE r.cafe_id = next.cafe_id
+RETURNING r.cafe_id, r.requested_at
+"""
 END_RECALCULATION = "DELETE FROM segment_recalculations WHERE cafe_id = $1 AND requested_at = $2 RETURNING cafe_id"
 SET_CALCULATED = """
 UPDATE customer_segments
@@ -175,9 +184,9 @@ async def request_recalculation(conn: Connection, cafe_ids: Iterable[UUID], now:
     await conn.execute(REQUEST_RECALCULATION, sorted(set(cafe_ids)), now)
 
 
-async def next_recalculation(conn: Connection) -> tuple[UUID, datetime] | None:
-    """The cafe that waits longest, and since when."""
-    row = await conn.fetchrow(NEXT_RECALCULATION)
+async def next_recalculation(conn: Connection, now: datetime, aside: Sequence[UUID]) -> tuple[UUID, datetime] | None:
+    """The cafe whose turn it is, and since when it waits. Those `aside` are left out."""
+    row = await conn.fetchrow(NEXT_RECALCULATION, now, aside)
     return (row["cafe_id"], row["requested_at"]) if row else None
 
 

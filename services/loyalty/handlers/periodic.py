@@ -1,6 +1,9 @@
-"""What happens by the passing of time. Each run does one step in one transaction and says how much it did."""
+"""What happens by the passing of time. Each run does one step and says how much it did; a cafe that
+fails is put aside."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -11,38 +14,53 @@ from services.loyalty.handlers.visits import load_lots
 from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.store import accounts, ledger, programs, visits
+from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.db import Connection, Pool, transaction
+from shared.db import Connection, Pool
 
 GUESTS_AT_ONCE = 1000
 # Counting anew reads a guest's whole history.
 RECOUNTS_AT_ONCE = 200
 _EASTERNMOST = timedelta(hours=14)
 
+_expiring = ByCafe("loyalty", "loyalty.expire_points")
+_ending = ByCafe("loyalty", "loyalty.end_tiers")
+_recounting = ByCafe("loyalty", "loyalty.recount")
+
 
 async def expire_points(pool: Pool) -> int:
-    """Takes the points whose time is over."""
-    async with transaction(pool) as conn:
-        return await expire_points_once(conn, now())
+    """Takes the points whose time is over, of at most `GUESTS_AT_ONCE` guests; how many lots were taken."""
+    moment = now()
+    return await _expiring.run(
+        pool,
+        lambda conn, aside: ledger.list_with_lapsed_lots(conn, moment, aside, GUESTS_AT_ONCE),
+        lambda conn, guests: _expire(conn, guests, moment),
+    )
 
 
 async def end_tiers(pool: Pool) -> int:
-    """Lowers the tiers whose last day is over."""
-    async with transaction(pool) as conn:
-        return await end_tiers_once(conn, now())
+    """Lowers the tiers whose last day is over, of at most `GUESTS_AT_ONCE` guests; how many of them changed."""
+    moment = now()
+    latest = (moment + _EASTERNMOST).date()
+    return await _ending.run(
+        pool,
+        lambda conn, aside: accounts.list_with_tier_over(conn, moment, latest, aside, GUESTS_AT_ONCE),
+        lambda conn, guests: _end(conn, guests, moment),
+    )
 
 
 async def recount(pool: Pool) -> int:
-    """Counts the next guests of a cafe whose rules or calendar changed."""
-    async with transaction(pool) as conn:
-        return await recount_once(conn, now())
+    """Counts the next `RECOUNTS_AT_ONCE` guests of a cafe whose rules or calendar changed; 0 when nothing is due."""
+    moment = now()
+    return await _recounting.run(
+        pool,
+        lambda conn, aside: programs.due_recounts(conn, moment, aside),
+        lambda conn, due: _recount_next(conn, due[0], moment),
+        cafe_of=attrgetter("cafe_id"),
+    )
 
 
-async def expire_points_once(conn: Connection, moment: datetime) -> int:
-    """At most `GUESTS_AT_ONCE` guests; how many of them lost points."""
-    guests = await ledger.list_with_lapsed_lots(conn, moment, GUESTS_AT_ONCE)
-    if not guests:
-        return 0
+async def _expire(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
     plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
     held = await ledger.load_lots(conn, guests, [])
@@ -53,11 +71,7 @@ async def expire_points_once(conn: Connection, moment: datetime) -> int:
     return sum(len(outcome.entries) for outcome in outcomes)
 
 
-async def end_tiers_once(conn: Connection, moment: datetime) -> int:
-    """At most `GUESTS_AT_ONCE` guests; how many of them changed."""
-    guests = await accounts.list_with_tier_over(conn, moment, (moment + _EASTERNMOST).date(), GUESTS_AT_ONCE)
-    if not guests:
-        return 0
+async def _end(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
     plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
     outcomes = []
@@ -69,15 +83,11 @@ async def end_tiers_once(conn: Connection, moment: datetime) -> int:
     return sum(outcome.after != outcome.before for outcome in outcomes)
 
 
-async def recount_once(conn: Connection, moment: datetime) -> int:
-    """The next `RECOUNTS_AT_ONCE` guests of one cafe; 0 when nothing is due."""
-    due = await programs.due_recount(conn, moment)
-    if due is None:
-        return 0
+async def _recount_next(conn: Connection, due: programs.Recount, moment: datetime) -> int:
     guests = await accounts.list_next_of_cafe(conn, due.cafe_id, due.through, RECOUNTS_AT_ONCE)
     if guests:
         await _recount(conn, guests, moment)
-    await programs.go_on_recount(conn, due, guests[-1][1] if guests else None)
+    await programs.go_on_recount(conn, due, guests[-1][1] if guests else None, moment)
     return 1
 
 

@@ -81,9 +81,10 @@ TIERS_OVER = """
 SELECT a.cafe_id, a.customer_id
 FROM customer_loyalty AS a
 LEFT JOIN cafes AS c ON c.cafe_id = a.cafe_id
-WHERE a.tier_expires_date < $2 AND a.tier_expires_date < ($1 AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date
+WHERE a.tier_expires_date < $2 AND a.cafe_id <> ALL($3::uuid[])
+    AND a.tier_expires_date < ($1 AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date
 ORDER BY a.tier_expires_date, a.cafe_id, a.customer_id
-LIMIT $3
+LIMIT $4
 """
 NEXT_OF_CAFE = """
 SELECT cafe_id, customer_id FROM customer_loyalty
@@ -130,9 +131,14 @@ async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> dict[str, 
     return dict(row) if row else None
 
 
-async def list_with_tier_over(conn: Connection, moment: datetime, latest: date, limit: int) -> list[Guest]:
-    """Guests whose tier has come to its last day in their cafe's time zone. `latest` is a day that is over nowhere."""
-    rows = await conn.fetch(TIERS_OVER, moment, latest, limit)
+async def list_with_tier_over(
+    conn: Connection, moment: datetime, latest: date, aside: Sequence[UUID], limit: int
+) -> list[Guest]:
+    """Guests whose tier has come to its last day in their cafe's time zone, but for those of the cafes `aside`.
+
+    `latest` is a day that is over nowhere.
+    """
+    rows = await conn.fetch(TIERS_OVER, moment, latest, aside, limit)
     return sorted((row["cafe_id"], row["customer_id"]) for row in rows)
 
 

@@ -68,7 +68,8 @@ SET points = excluded.points, remaining = excluded.remaining, earned_at = exclud
     expires_at = excluded.expires_at
 """
 LAPSED = """
-SELECT cafe_id, customer_id FROM point_lots WHERE remaining > 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2
+SELECT cafe_id, customer_id FROM point_lots
+WHERE remaining > 0 AND expires_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY expires_at LIMIT $3
 """
 PAGE = """
 SELECT id, account_version, transaction_type::text AS type, points_change, balance_after, visit_id, redemption_id,
@@ -122,9 +123,9 @@ def saving_lots(outcomes: Sequence[Outcome]) -> Write | None:
     return Write(SAVE_LOTS, list(zip(*rows, strict=True))) if rows else None
 
 
-async def list_with_lapsed_lots(conn: Connection, moment: datetime, limit: int) -> list[Guest]:
-    """Guests who hold points whose time is over."""
-    return sorted({(row["cafe_id"], row["customer_id"]) for row in await conn.fetch(LAPSED, moment, limit)})
+async def list_with_lapsed_lots(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
+    """Guests who hold points whose time is over, but for those of the cafes `aside`."""
+    return sorted({(row["cafe_id"], row["customer_id"]) for row in await conn.fetch(LAPSED, moment, aside, limit)})
 
 
 async def page(

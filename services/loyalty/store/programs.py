@@ -33,10 +33,12 @@ LIST = """
 SELECT version, valid_from, rules, created_by, created_at FROM programs WHERE cafe_id = $1 ORDER BY version
 """
 ASK_RECOUNT = "INSERT INTO recounts (cafe_id, due_at) SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING"
+# The cafes take turns: a small one does not wait until a large one is done.
 DUE_RECOUNT = """
-SELECT cafe_id, due_at, through FROM recounts WHERE due_at <= $1 ORDER BY due_at, cafe_id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT cafe_id, due_at, through FROM recounts WHERE due_at <= $1 AND cafe_id <> ALL($2::uuid[])
+ORDER BY coalesce(turn_at, due_at), cafe_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-GO_ON_RECOUNT = "UPDATE recounts SET through = $3 WHERE cafe_id = $1 AND due_at = $2"
+GO_ON_RECOUNT = "UPDATE recounts SET through = $3, turn_at = $4 WHERE cafe_id = $1 AND due_at = $2"
 END_RECOUNT = "DELETE FROM recounts WHERE cafe_id = $1 AND due_at = $2"
 
 
@@ -109,15 +111,14 @@ async def ask_recount(conn: Connection, cafe_ids: Sequence[UUID], due_at: dateti
     await conn.execute(ASK_RECOUNT, cafe_ids, due_at)
 
 
-async def due_recount(conn: Connection, moment: datetime) -> Recount | None:
-    """The next recount that is due, locked."""
-    row = await conn.fetchrow(DUE_RECOUNT, moment)
-    return Recount(**row) if row else None
+async def due_recounts(conn: Connection, moment: datetime, aside: Sequence[UUID]) -> list[Recount]:
+    """The recount whose turn it is, if any is due, locked. Those of the cafes `aside` wait."""
+    return [Recount(**row) for row in await conn.fetch(DUE_RECOUNT, moment, aside)]
 
 
-async def go_on_recount(conn: Connection, recount: Recount, through: UUID | None) -> None:
-    """Notes how far it got; None when it is done."""
+async def go_on_recount(conn: Connection, recount: Recount, through: UUID | None, moment: datetime) -> None:
+    """Notes how far it got by `moment`; None when it is done."""
     if through is None:
         await conn.execute(END_RECOUNT, recount.cafe_id, recount.due_at)
     else:
-        await conn.execute(GO_ON_RECOUNT, recount.cafe_id, recount.due_at, through)
+        await conn.execute(GO_ON_RECOUNT, recount.cafe_id, recount.due_at, through, moment)

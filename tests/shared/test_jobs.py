@@ -1,0 +1,195 @@
+"""Every periodic job of every service does its work for one cafe while it fails in another.
+
+A new job takes part by a `Case` here, or says in `NOT_BY_CAFE` why it touches no cafe's rows.
+"""
+
+import importlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from services.customer.handlers import segments
+from services.customer.handlers.registration import on_contact_learned
+from services.feedback import handlers as feedback
+from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.visits import on_visits_recorded
+from shared.clock import now
+from shared.db import Pool, transaction
+from shared.events.identity import CafeChanged
+from shared.settings import SERVICES
+from shared.worker import Job
+from tests import support
+from tests.customer.given import KEYS, learned
+from tests.shared.records import visit
+
+JOBS: dict[str, tuple[str, Job]] = {
+    job.name: (service, job)
+    for service in SERVICES
+    for job in importlib.import_module(f"services.{service}.worker").JOBS
+}
+# What a job keeps for itself holds nothing of a cafe's that could fail.
+BOOKKEEPING = ("recounts", "segment_recalculations")
+CANARY = "09121112233"
+POISON = """
+CREATE FUNCTION public.poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (coalesce(NEW, OLD)).cafe_id = '{cafe_id}' THEN
+        RAISE EXCEPTION 'a row with {canary}' USING ERRCODE = '22003', DETAIL = 'in words: {canary}';
+    END IF;
+    RETURN coalesce(NEW, OLD);
+END $$
+"""
+TABLES_WITH_CAFES = """
+SELECT c.relname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'cafe_id'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND c.relname <> ALL($1::text[])
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`arrange` makes work that is due for one cafe; `is_left` asks whether it is still there."""
+
+    arrange: Callable[[Pool, UUID], Awaitable[None]]
+    is_left: str
+
+
+def _cafe(cafe_id: UUID) -> CafeChanged:
+    return CafeChanged(
+        cafe_id=cafe_id, occurred_at=now(), version=1, name="کافه", time_zone="Asia/Tehran", calendar="jalali",
+        currency_unit="IRT",
+    )  # fmt: skip
+
+
+async def _earn(pool: Pool, cafe_id: UUID) -> None:
+    bill = visit(cafe_id=cafe_id, occurred_at=now() - timedelta(days=1), final_amount=Decimal(900_000))
+    async with transaction(pool) as conn:
+        await on_cafes_changed(conn, [_cafe(cafe_id)])
+        await conn.execute("DELETE FROM recounts WHERE cafe_id = $1", cafe_id)
+        await on_visits_recorded(conn, [bill])
+
+
+async def _lapse(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute("UPDATE point_lots SET expires_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id)
+
+
+async def _end_tier(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute("UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE cafe_id = $1", cafe_id)
+
+
+async def _ask_recount(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute("UPDATE visit_earnings SET points = points + 1 WHERE cafe_id = $1", cafe_id)
+    await pool.execute("INSERT INTO recounts (cafe_id, due_at) VALUES ($1, now() - interval '1 day')", cafe_id)
+
+
+async def _register(pool: Pool, cafe_id: UUID) -> None:
+    async with transaction(pool) as conn:
+        await segments.on_cafe_changed(conn, [_cafe(cafe_id)])
+        await on_contact_learned(conn, [learned(cafe_id=cafe_id)], keys=KEYS)
+
+
+async def _come_due(pool: Pool, cafe_id: UUID) -> None:
+    await _register(pool, cafe_id)
+    await pool.execute(
+        "UPDATE customer_activity SET next_check_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id
+    )
+
+
+async def _misjudge(pool: Pool, cafe_id: UUID) -> None:
+    await _register(pool, cafe_id)
+    async with transaction(pool) as conn:
+        await conn.execute("DELETE FROM segment_members WHERE cafe_id = $1", cafe_id)
+        await conn.execute("UPDATE customer_activity SET segment_mask = NULL WHERE cafe_id = $1", cafe_id)
+
+
+async def _send_feedback(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        """
+        INSERT INTO customer_feedback (id, cafe_id, feedback_source, overall_rating, created_at, updated_at, ip_address)
+        VALUES (gen_random_uuid(), $1, 'manual', 5, now() - interval '10 years', now(), '127.0.0.1')
+        """,
+        cafe_id,
+    )
+
+
+async def _link(pool: Pool, cafe_id: UUID) -> None:
+    async with transaction(pool) as conn:
+        await feedback.on_visit_recorded(conn, [visit(cafe_id=cafe_id)], keys=KEYS)
+        await conn.execute("UPDATE feedback_links SET expires_at = now() - interval '10 years'")
+
+
+CASES = {
+    "loyalty.expire_points": Case(_lapse, "SELECT FROM point_lots WHERE remaining > 0 AND cafe_id = $1"),
+    "loyalty.end_tiers": Case(
+        _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
+    ),
+    "loyalty.recount": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
+    "reassess_due": Case(_come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"),
+    "recalculate_segments": Case(_misjudge, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
+    "feedback.trim_senders": Case(
+        _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
+    ),
+    "feedback.prune_links": Case(_link, "SELECT FROM feedback_links WHERE cafe_id = $1"),
+}
+NOT_BY_CAFE = {
+    "identity.tidy": "deletes attempts to sign in and keys of the installation",
+    "visit.make_partitions": "makes tables, by months",
+}
+# Their tests poison what only these services have.
+SHOWN_ELSEWHERE = {
+    "visit.refresh_stats": "tests/visit",
+    "start-campaigns": "tests/campaign",
+    "send-due": "tests/campaign",
+    "settle-unknown": "tests/campaign",
+    "poll-receipts": "tests/campaign",
+}
+
+
+def test_every_job_takes_part() -> None:
+    assert JOBS.keys() == CASES.keys() | NOT_BY_CAFE.keys() | SHOWN_ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_job_works_for_one_cafe_while_it_fails_in_another(
+    database: support.Databases, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    service, job = JOBS[name]
+    pool, case, bad, good = await database(service), CASES[name], uuid4(), uuid4()
+    for cafe_id in (bad, good):
+        await case.arrange(pool, cafe_id)
+        assert await pool.fetch(case.is_left, cafe_id)
+    await _poison(await database.owner_dsn(service), bad)
+    with capture_logs() as lines, caplog.at_level(logging.DEBUG):
+        for _ in range(20):
+            if not await job.run(pool):
+                break
+        else:
+            pytest.fail("the job never came to an end")
+    assert not await pool.fetch(case.is_left, good)
+    assert await pool.fetch(case.is_left, bad)
+    assert [line["cafe_id"] for line in lines if line["event"] == "job.cafe_put_aside"] == [str(bad)]
+    assert CANARY not in repr(lines) + caplog.text
+
+
+async def _poison(owner_dsn: str, cafe_id: UUID) -> None:
+    """From now on nothing of that cafe can be written."""
+    owner = await asyncpg.connect(owner_dsn)
+    try:
+        await owner.execute(POISON.format(cafe_id=cafe_id, canary=CANARY))
+        for row in await owner.fetch(TABLES_WITH_CAFES, BOOKKEEPING):
+            await owner.execute(
+                f"CREATE TRIGGER poison BEFORE INSERT OR UPDATE OR DELETE ON {row['relname']}"
+                " FOR EACH ROW EXECUTE FUNCTION public.poison()"
+            )
+    finally:
+        await owner.close()
