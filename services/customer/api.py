@@ -2,11 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from services.customer.handlers import customers, segments
 from services.customer.models.http import (
@@ -38,12 +36,11 @@ from shared.callers import StaffCaller
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.events.identity import Role
+from shared.inputs import Day, PageSize
 from shared.settings import Settings
 
 guests = APIRouter(prefix="/cafes/{cafe_id}/customers", tags=["customers"])
 definitions = APIRouter(prefix="/cafes/{cafe_id}/segments", tags=["segments"])
-
-PageSize = Annotated[int, Query(ge=1, le=500)]
 
 
 @guests.post("", status_code=201)
@@ -70,7 +67,7 @@ async def search_customers(request: Request, caller: StaffCaller, cafe_id: UUID,
 
 
 @guests.get("/birthdays")
-async def list_birthdays(request: Request, caller: StaffCaller, cafe_id: UUID, on: date) -> list[CustomerCard]:
+async def list_birthdays(request: Request, caller: StaffCaller, cafe_id: UUID, on: Day) -> list[CustomerCard]:
     """Guests whose birthday is on that day of the cafe's calendar."""
     async with _as_staff(request, caller, cafe_id) as conn:
         ids = await customers.find_birthdays(conn, cafe_id, on)

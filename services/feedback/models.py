@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.events.base import CurrencyUnit
-from shared.persian.text import latin_digits, normalize
+from shared.inputs import Command, Day, Text, Whole, Words
+from shared.persian.text import latin_digits
 
 Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]
@@ -22,48 +23,34 @@ LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 COMMENT_LIMIT = 2000
 
 
-def _number(value: Any) -> Any:
-    # Guests and tablets type Persian digits; true and 4.5 are no stars.
-    if isinstance(value, (bool, float)):
-        raise PydanticCustomError("int_type", "must be a whole number")
-    return latin_digits(value) if isinstance(value, str) else value
-
-
 def _money(value: Any) -> Any:
     if isinstance(value, (bool, float)):
         raise PydanticCustomError("decimal_type", "must be a whole number or a string, never a binary fraction")
     return latin_digits(value) if isinstance(value, str) else value
 
 
-def _text(value: Any) -> Any:
-    # Half an emoji is valid in JSON and no text for a database.
-    return (normalize(value.encode(errors="ignore").decode()) or None) if isinstance(value, str) else value
-
-
-Rating = Annotated[int, BeforeValidator(_number), Field(ge=1, le=5)]
+Rating = Annotated[int, Whole(1, 5)]
 Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
-Words = BeforeValidator(_text)
+Comment = Annotated[str | None, Words(COMMENT_LIMIT)]
 
 
-class Submission(BaseModel):
+class Submission(Command):
     """What a guest says about a visit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     overall_rating: Rating
     category_ratings: dict[RatedCategory, Rating] = {}
-    comment: Annotated[Annotated[str, Field(max_length=COMMENT_LIMIT)] | None, Words] = None
+    comment: Comment = None
 
 
 class StaffEntry(Submission):
     """What a guest said to somebody of the staff, who writes it down."""
 
     source: StaffSource
-    source_reference: Annotated[Annotated[str, Field(max_length=100)] | None, Words] = None
+    source_reference: Annotated[str | None, Words(100, line=True)] = None
     visit_id: UUID | None = None
     customer_id: UUID | None = None
-    table_number: Annotated[Annotated[str, Field(max_length=10)] | None, Words] = None
-    visit_date: date | None = None
+    table_number: Annotated[str | None, Words(10, line=True)] = None
+    visit_date: Day | None = None
     order_amount: Money | None = None
     currency_unit: CurrencyUnit | None = None
 
@@ -78,22 +65,16 @@ class StaffEntry(Submission):
         return self
 
 
-class ResponseText(BaseModel):
+class ResponseText(Command):
     """What the cafe answers to a guest's words."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    text: Annotated[
-        str, BeforeValidator(lambda value: _text(value) or ""), Field(min_length=1, max_length=COMMENT_LIMIT)
-    ]
+    text: Annotated[str, Text(COMMENT_LIMIT)]
 
 
-class Resolution(BaseModel):
+class Resolution(Command):
     """How a follow-up case ended."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    resolution: Annotated[
-        str, BeforeValidator(lambda value: _text(value) or ""), Field(min_length=1, max_length=COMMENT_LIMIT)
-    ]
+    resolution: Annotated[str, Text(COMMENT_LIMIT)]
 
 
 @dataclass(frozen=True)

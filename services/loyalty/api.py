@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from services.loyalty.handlers import accounts, adjustments, cafes, redemptions
 from services.loyalty.models.accounts import Adjustment, Redemption
@@ -32,9 +31,9 @@ from shared.auth import Staff, Till, require_scope
 from shared.callers import StaffCaller, TillCaller
 from shared.db import Connection
 from shared.events.identity import Role
+from shared.inputs import Cursor, PageSize
 from shared.settings import Settings
 
-PageSize = Annotated[int, Query(ge=1, le=200)]
 LOOKUP_SCOPE, REDEEM_SCOPE = "loyalty_lookup", "ingest"
 LISTED_AT_MOST = 200
 
@@ -55,7 +54,7 @@ async def list_ledger(
     caller: StaffCaller,
     cafe_id: UUID,
     customer_id: UUID,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Cursor | None = None,
     limit: PageSize = 50,
 ) -> LedgerPage:
     """Every change of a guest's points, the newest first, a page at a time."""

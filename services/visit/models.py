@@ -8,7 +8,8 @@ from uuid import UUID
 
 from shared.errors import Rejected
 from shared.events.base import Item
-from shared.events.pos import Identifier, VisitBody
+from shared.events.pos import VisitBody
+from shared.inputs import Identifier
 
 # cafe, device, receipt number: what a visit is recognised by, for ever.
 ReceiptKey = tuple[UUID, str, str]

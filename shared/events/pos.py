@@ -6,6 +6,7 @@ through a binary float: a number may be written as a string or as a JSON number,
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -22,19 +23,19 @@ from pydantic import (
     Field,
     PlainValidator,
     StrictBool,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from shared.clock import now
 from shared.events.base import CurrencyUnit
+from shared.inputs import LARGEST_INTEGER, Free, Identifier, Moments, Phones, Words, fault
 from shared.persian.phone import InvalidPhone, canonical
-from shared.persian.text import INVISIBLE, latin_digits, normalize
+from shared.persian.text import latin_digits
 
 PaymentMethod = Literal["cash", "card", "online", "points", "mixed"]
 
@@ -46,10 +47,6 @@ ATTRIBUTES_DEPTH: Final = 5
 # Devices with this name belong to visits that people enter by hand.
 RESERVED_DEVICE: Final = "staff:"
 
-_LARGEST_INTEGER: Final = 2**63 - 1
-# Lone surrogates are valid JSON escapes and no valid text.
-_UNSEEN: Final = re.compile(f"[\x00-\x1f\x7f-\x9f{INVISIBLE}\ud800-\udfff]")
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d")
 _DIGITS: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
 _BELOW: Final = 10**16
@@ -58,24 +55,9 @@ _CENT: Final = Decimal("0.01")
 _GRAM: Final = Decimal("0.001")
 
 
-def _fault(code: str, en: str, fa: str) -> PydanticCustomError:
-    return PydanticCustomError(code, en, {"fa": fa})
-
-
-def _identifier(text: str) -> str:
-    # Refused, not stripped: two receipts must not become one because a till sent a stray byte.
-    if _UNSEEN.search(text):
-        raise _fault(
-            "control_character",
-            "An identifier holds no control or invisible characters; send the receipt's own printable number.",
-            "شناسه نباید نویسهٔ کنترلی یا نادیدنی داشته باشد؛ همان شمارهٔ چاپ‌شده را بفرستید.",
-        )
-    return text
-
-
 def _device(text: str) -> str:
     if text.startswith(RESERVED_DEVICE):
-        raise _fault(
+        raise fault(
             "reserved_device",
             f"Device ids that start with '{RESERVED_DEVICE}' are kept for visits entered by people.",
             "شناسهٔ دستگاه با «staff:» برای بازدیدهای دستی کنار گذاشته شده است.",
@@ -83,23 +65,33 @@ def _device(text: str) -> str:
     return text
 
 
-# The same few dishes and waiters come with every visit.
-@lru_cache(maxsize=8192)
-def _shown(text: str) -> str | None:
-    return _written(text)
+# Stripped, not refused: a control character in a dish's name is the till's noise, and no reason to lose a visit.
+@dataclass(frozen=True)
+class _Shown(Words):
+    """Words that come with every visit, such as dishes and waiters: they are remembered."""
+
+    def read(self, value: Any) -> Any:
+        return _remembered(self.most, value) if isinstance(value, str) else super().read(value)
 
 
-def _written(text: str) -> str | None:
-    # Stripped, not refused: a control character in a dish's name is the till's noise, and no reason to lose a visit.
-    return normalize(_UNSTORABLE.sub("", text)) or None
+@lru_cache(maxsize=16384)
+def _remembered(most: int, text: str) -> str | None:
+    written: str | None = Words(most).read(text)
+    return written
 
 
-@lru_cache(maxsize=8192)
-def _named(text: str) -> str:
-    name = _written(text)
-    if name is None:
-        raise _fault("blank", "A name needs at least one visible character.", "نام نباید خالی باشد.")
-    return name
+@dataclass(frozen=True)
+class _Named(_Shown):
+    """The same where a text is needed."""
+
+    def read(self, value: Any) -> Any:
+        name = super().read(value)
+        if name is None:
+            raise fault("blank", "A name needs at least one visible character.", "نام نباید خالی باشد.")
+        return name
+
+    def document(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.most}
 
 
 def _blank_is_none(value: Any) -> Any:
@@ -113,13 +105,13 @@ def _number(value: Any) -> Decimal:
     if isinstance(value, str) and _DIGITS.fullmatch(digits := latin_digits(value).strip().replace("\u066b", ".")):
         value = Decimal(digits)
     if not isinstance(value, Decimal) or not value.is_finite():
-        raise _fault(
+        raise fault(
             "exact_number",
             "Send an exact number: digits in a string or a JSON number, without separators or units.",
             "عدد دقیق بفرستید: رقم‌ها در یک رشته یا عدد JSON، بدون جداکننده و واحد.",
         )
     if abs(value) >= _BELOW:
-        raise _fault("too_large", "At most 16 digits before the point.", "عدد بیش از ۱۶ رقم صحیح دارد.")
+        raise fault("too_large", "At most 16 digits before the point.", "عدد بیش از ۱۶ رقم صحیح دارد.")
     return value
 
 
@@ -139,14 +131,14 @@ def _money(value: Any) -> Decimal:
     number = _number(value)
     cents = number.quantize(_CENT)
     if cents != number:
-        raise _fault("two_decimals", "At most two decimals.", "حداکثر دو رقم اعشار.")
+        raise fault("two_decimals", "At most two decimals.", "حداکثر دو رقم اعشار.")
     return cents + 0  # no negative zero
 
 
 def _amount(value: Any) -> Decimal:
     amount = _money(value)
     if amount < 0:
-        raise _fault("negative", "Not below zero.", "نباید منفی باشد.")
+        raise fault("negative", "Not below zero.", "نباید منفی باشد.")
     return amount
 
 
@@ -154,7 +146,7 @@ def _amount(value: Any) -> Decimal:
 def _quantity(value: Any) -> Decimal:
     number = _number(value)
     if not 0 < number <= _MOST_PIECES or number.quantize(_GRAM) != number:
-        raise _fault(
+        raise fault(
             "quantity",
             "Above zero, at most a million, with at most three decimals.",
             "بزرگ‌تر از صفر، حداکثر یک میلیون، با حداکثر سه رقم اعشار.",
@@ -162,42 +154,56 @@ def _quantity(value: Any) -> Decimal:
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
 
 
-def _phone(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        try:
-            return canonical(str(value)[:64])
-        except InvalidPhone:
-            pass
-    raise _fault(
-        "phone",
-        "Not a phone number. Any spelling of one will do; leave the field out when the guest gave none.",
-        "شمارهٔ تلفن درست نیست. هر شکل نوشتن پذیرفته است؛ اگر مهمان شماره نداد، این فیلد را نفرستید.",
-    )
+@dataclass(frozen=True)
+class _TillPhones(Phones):
+    """A number of any spelling; a blank one is none."""
+
+    def read(self, value: Any) -> Any:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            try:
+                return canonical(str(value)[:64])
+            except InvalidPhone:
+                pass
+        raise fault(
+            "phone",
+            "Not a phone number. Any spelling of one will do; leave the field out when the guest gave none.",
+            "شمارهٔ تلفن درست نیست. هر شکل نوشتن پذیرفته است؛ اگر مهمان شماره نداد، این فیلد را نفرستید.",
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
 
-def _moment(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, str) and len(value) <= 40 and _MOMENT.match(digits := latin_digits(value)):
-        return digits
-    raise _fault(
-        "moment",
-        "Send date and time with a time zone in the Gregorian calendar, such as 2026-11-24T18:30:00+03:30.",
-        "تاریخ و ساعت میلادی با منطقهٔ زمانی بفرستید، مانند 2026-11-24T18:30:00+03:30.",
-    )
+@dataclass(frozen=True)
+class _TillMoments(Moments):
+    """Tills send Gregorian dates only: a wrong calendar there is a wrong setting, not somebody's habit."""
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value
+        if isinstance(value, str) and len(value) <= 40 and _MOMENT.match(digits := latin_digits(value)):
+            return digits
+        raise fault(
+            "moment",
+            "Send date and time with a time zone in the Gregorian calendar, such as 2026-11-24T18:30:00+03:30.",
+            "تاریخ و ساعت میلادی با منطقهٔ زمانی بفرستید، مانند 2026-11-24T18:30:00+03:30.",
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time"}
 
 
 def _within_reach(value: datetime) -> datetime:
     if value.year < EARLIEST.year:
-        raise _fault(
+        raise fault(
             "too_early",
             "Not before the year 2000, in the Gregorian calendar.",
             "تاریخ باید میلادی و از سال ۲۰۰۰ به بعد باشد.",
         )
     if value > now() + FURTHEST_AHEAD:
-        raise _fault(
+        raise fault(
             "in_the_future",
             "More than 24 hours in the future; check the clock of the till.",
             "بیش از ۲۴ ساعت در آینده است؛ ساعت صندوق را بررسی کنید.",
@@ -205,48 +211,15 @@ def _within_reach(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _free(value: Any) -> Any:
-    """A JSON object that PostgreSQL can hold and that a reader of the event will not choke on."""
-    if not isinstance(value, Mapping):
-        raise _fault("object", "Send a JSON object.", "باید یک شیء JSON باشد.")
-    kept = _free_value(value, ATTRIBUTES_DEPTH)
-    if len(msgspec.json.encode(kept)) > ATTRIBUTES_BYTES:
-        raise _fault("too_large", f"At most {ATTRIBUTES_BYTES} bytes of JSON.", "بیش از اندازه بزرگ است.")
-    return kept
-
-
-def _free_value(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("", value)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int) and abs(value) <= _LARGEST_INTEGER:
-        return value
-    if isinstance(value, (float, Decimal)) and abs(float(value)) <= _LARGEST_INTEGER:
-        return float(value)
-    if depth and isinstance(value, Mapping):
-        return {_UNSTORABLE.sub("", str(key)): _free_value(each, depth - 1) for key, each in value.items()}
-    if depth and isinstance(value, (list, tuple)):
-        return [_free_value(each, depth - 1) for each in value]
-    raise _fault(
-        "free_value",
-        f"Free attributes hold plain JSON of at most {ATTRIBUTES_DEPTH} levels and numbers of 64 bits.",
-        "ویژگی‌های آزاد تنها JSON ساده با حداکثر ۵ لایه و عددهای ۶۴ بیتی می‌پذیرند.",
-    )
-
-
-Identifier = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_identifier)
-]
 Device = Annotated[Identifier, AfterValidator(_device)]
 _EXACT: Final = {"anyOf": [{"type": "string", "pattern": r"^[+-]?\d{1,16}(\.\d{1,2})?$"}, {"type": "number"}]}
 Money = Annotated[Decimal, PlainValidator(_money), WithJsonSchema(_EXACT)]
 Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_EXACT)]
 Quantity = Annotated[Decimal, PlainValidator(_quantity), WithJsonSchema(_EXACT)]
-Phone = Annotated[str | None, BeforeValidator(_phone)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_within_reach)]
-DeviceSequence = Annotated[int, Field(strict=True, ge=0, le=_LARGEST_INTEGER)]
-Free = Annotated[dict[str, Any], BeforeValidator(_free)]
+Phone = Annotated[str | None, _TillPhones()]
+Moment = Annotated[AwareDatetime, _TillMoments(), AfterValidator(_within_reach)]
+DeviceSequence = Annotated[int, Field(strict=True, ge=0, le=LARGEST_INTEGER)]
+Attributes = Annotated[dict[str, Any], Free(ATTRIBUTES_BYTES, ATTRIBUTES_DEPTH, cleans=True)]
 
 
 class _Contract(BaseModel):
@@ -256,11 +229,11 @@ class _Contract(BaseModel):
 class PosItem(_Contract):
     """One line of the bill. `amount` is of the whole line and may be negative: a discount of one line."""
 
-    name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_named)]
+    name: Annotated[str, _Named(200)]
     quantity: Quantity = Decimal(1)
     amount: Money | None = None
     sku: Annotated[Identifier | None, BeforeValidator(_blank_is_none)] = None
-    category: Annotated[str, StringConstraints(max_length=100), AfterValidator(_shown)] | None = None
+    category: Annotated[str | None, _Shown(100)] = None
 
 
 def _with_both_shapes(schema: dict[str, Any]) -> None:
@@ -285,7 +258,7 @@ class VisitBody(_Contract):
 
     branch: Annotated[Identifier | None, BeforeValidator(_blank_is_none)] = None
     phone: Phone = None
-    guest_name: Annotated[str, StringConstraints(max_length=100), AfterValidator(_written)] | None = None
+    guest_name: Annotated[str | None, Words(100)] = None
     marketing_consent: StrictBool | None = None
     occurred_at: Moment
     items: Annotated[list[PosItem], Field(max_length=MOST_ITEMS)] = []
@@ -296,12 +269,12 @@ class VisitBody(_Contract):
     payment_method: PaymentMethod | None = None
     points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] = 0
     redemption_id: UUID | None = None
-    table_number: Annotated[str, StringConstraints(max_length=10), AfterValidator(_shown)] | None = None
-    server_name: Annotated[str, StringConstraints(max_length=100), AfterValidator(_shown)] | None = None
+    table_number: Annotated[str | None, _Shown(10)] = None
+    server_name: Annotated[str | None, _Shown(100)] = None
     service_duration: Annotated[int, Field(strict=True, ge=0, le=10_080, description="minutes")] | None = None
-    notes: Annotated[str, StringConstraints(max_length=2000), AfterValidator(_written)] | None = None
+    notes: Annotated[str | None, Words(2000)] = None
     # As a plain default it would be copied deeply for every bill.
-    attributes: Annotated[Free, Field(default_factory=dict, json_schema_extra={"default": {}})]
+    attributes: Annotated[Attributes, Field(default_factory=dict, json_schema_extra={"default": {}})]
 
     @model_validator(mode="before")
     @classmethod
@@ -310,7 +283,7 @@ class VisitBody(_Contract):
         if not isinstance(shape, dict):
             return body
         if set(shape) - {"items", "total_items"} or "total_items" in body:
-            raise _fault(
+            raise fault(
                 "items_shape",
                 "items is a list of lines, or an object of total_items and items.",
                 "items فهرست سطرهاست، یا شیئی با total_items و items.",
@@ -321,14 +294,14 @@ class VisitBody(_Contract):
     @classmethod
     def _discount_within_total(cls, discount: Decimal, info: ValidationInfo) -> Decimal:
         if "total" in info.data and discount > info.data["total"]:
-            raise _fault("discount_above_total", "The discount is above the total.", "تخفیف از جمع کل بیشتر است.")
+            raise fault("discount_above_total", "The discount is above the total.", "تخفیف از جمع کل بیشتر است.")
         return discount
 
     @field_validator("points_to_redeem")
     @classmethod
     def _points_have_a_guest(cls, points: int, info: ValidationInfo) -> int:
         if points and info.data.get("phone", "") is None:
-            raise _fault(
+            raise fault(
                 "points_without_guest",
                 "Points belong to a guest: send the phone as well.",
                 "امتیاز از آن مهمان است؛ شمارهٔ تلفن را هم بفرستید.",
@@ -365,7 +338,7 @@ class PosVoid(_Contract):
     device_sequence: DeviceSequence | None = None
     receipt_number: Identifier
     voided_at: Moment
-    reason: Annotated[str, StringConstraints(max_length=500), AfterValidator(_written)] | None = None
+    reason: Annotated[str | None, Words(500)] = None
 
 
 # ce_type of a record on `pos.visits` -> its body.

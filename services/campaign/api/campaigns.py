@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from services.campaign.api.acting import acting
@@ -14,6 +14,7 @@ from services.campaign.models import CampaignStatus, CampaignType, Purpose
 from services.campaign.models.bodies import Schedule, WriteCampaign
 from services.campaign.store.campaigns import list_campaigns
 from shared.callers import StaffCaller
+from shared.inputs import PageSize
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 
@@ -52,9 +53,7 @@ class CampaignView(BaseModel):
 
 
 @router.get("")
-async def list_all(
-    request: Request, caller: StaffCaller, cafe_id: UUID, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> list[CampaignView]:
+async def list_all(request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50) -> list[CampaignView]:
     """The newest campaigns."""
     async with acting(request, caller, cafe_id) as conn:
         return [CampaignView(**row) for row in await list_campaigns(conn, cafe_id, limit)]

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from services.campaign.api.acting import acting
@@ -14,6 +14,7 @@ from services.campaign.models import CampaignType, Purpose, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
 from services.campaign.store import campaigns, journeys
 from shared.callers import StaffCaller
+from shared.inputs import PageSize
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
@@ -150,7 +151,7 @@ async def explain_guest(
     caller: StaffCaller,
     cafe_id: UUID,
     customer_id: UUID,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> GuestView:
     """The guest's messages with every decision about them, newest first."""
     async with acting(request, caller, cafe_id) as conn:

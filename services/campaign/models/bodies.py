@@ -3,11 +3,12 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import LONGEST_MESSAGE, CampaignType, Purpose
-from shared.persian.text import latin_digits, normalize
+from shared.inputs import Command, Matching, Moment, Text, Whole, Wording, Words
+from shared.persian.text import latin_digits
 
 
 def _money(value: Any) -> Any:
@@ -16,38 +17,32 @@ def _money(value: Any) -> Any:
     return latin_digits(value) if isinstance(value, str) else value
 
 
-def _words(value: Any) -> Any:
-    return (normalize(value) or None) if isinstance(value, str) else value
-
-
 Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
-Name = Annotated[str, BeforeValidator(_words), Field(min_length=1, max_length=200)]
-Words = Annotated[Annotated[str, Field(max_length=2000)] | None, BeforeValidator(_words)]
-Text = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE)]
-Variable = Annotated[str, Field(pattern="^[a-z_]{1,30}$")]
-Fallbacks = Annotated[dict[Variable, Annotated[str, Field(max_length=60)]], Field(max_length=20)]
-SegmentKey = Annotated[str, Field(min_length=1, max_length=50)]
+Name = Annotated[str, Text(200, line=True)]
+Description = Annotated[str | None, Words(2000)]
+Template = Annotated[str, Text(LONGEST_MESSAGE)]
+Variable = Annotated[str, Matching("[a-z_]{1,30}", 30, "نام متغیر از حروف کوچک انگلیسی و زیرخط است")]
+Fallbacks = Annotated[dict[Variable, Annotated[str, Wording(60)]], Field(max_length=20)]
+SegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید بخش درست نیست")]
+SenderLine = Annotated[str, Matching("[0-9]{4,20}", 20, "شمارهٔ خط ۴ تا ۲۰ رقم دارد")]
+# It is sent in a header or an address: printable ASCII, and nothing that ends either.
+ApiKey = Annotated[SecretStr, Matching("[!-~]{8,200}", 200, "کلید از ۸ تا ۲۰۰ نویسهٔ انگلیسی بی‌فاصله است")]
+Endpoint = Annotated[str, Matching("[!-~]{1,255}", 255, "نشانی درست نیست")]
 
 
-class Body(BaseModel):
-    """Unknown fields are refused, so that a misspelt one is not silently dropped."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChangeJourney(Body):
+class ChangeJourney(Command):
     """What is not given stays. `budget` null takes the limit away."""
 
     is_active: bool | None = None
-    delay_minutes: Annotated[int | None, Field(ge=0, le=10_080)] = None
-    max_age_minutes: Annotated[int | None, Field(ge=1, le=43_200)] = None
-    template: Text | None = None
+    delay_minutes: Annotated[int, Whole(0, 10_080)] | None = None
+    max_age_minutes: Annotated[int, Whole(1, 43_200)] | None = None
+    template: Template | None = None
     fallbacks: Fallbacks | None = None
     ignores_quiet_hours: bool | None = None
     budget: Money | None = None
 
 
-class Target(Body):
+class Target(Command):
     """Guests of any of the segments, or everyone."""
 
     segments: Annotated[list[SegmentKey], Field(max_length=50)] = []
@@ -64,52 +59,52 @@ class Target(Body):
         return self
 
 
-class WriteCampaign(Body):
+class WriteCampaign(Command):
     """A one-off campaign, whole."""
 
     name: Name
-    description: Words = None
+    description: Description = None
     campaign_type: CampaignType = "sms"
     purpose: Purpose = "marketing"
     ignores_quiet_hours: bool = False
     target: Target
-    template: Text
+    template: Template
     fallbacks: Fallbacks = {}
     budget: Money | None = None
 
 
-class Schedule(Body):
+class Schedule(Command):
     """When to begin."""
 
-    scheduled_date: AwareDatetime
+    scheduled_date: Moment
 
 
-class WriteTemplate(Body):
+class WriteTemplate(Command):
     """A text for the library."""
 
     name: Name
     template_type: CampaignType = "sms"
-    content: Text
+    content: Template
     variables: Fallbacks = {}
-    category: Annotated[Annotated[str, Field(max_length=50)] | None, BeforeValidator(_words)] = None
+    category: Annotated[str | None, Words(50, line=True)] = None
 
 
-class WriteProvider(Body):
+class WriteProvider(Command):
     """An account at a provider, whole; the key stays as it is when it is not given, and is never shown again."""
 
     provider_name: Literal["kavenegar"]
-    api_endpoint: Annotated[str | None, Field(max_length=255)] = None
-    api_key: Annotated[SecretStr | None, Field(min_length=8, max_length=200)] = None
-    sender_line: Annotated[Annotated[str, Field(pattern="^[0-9]{4,20}$")] | None, BeforeValidator(_money)] = None
+    api_endpoint: Endpoint | None = None
+    api_key: ApiKey | None = None
+    sender_line: SenderLine | None = None
     cost_per_sms: Money
     is_active: bool = True
-    priority_order: Annotated[int, Field(ge=0, le=10_000)] = 0
-    daily_limit: Annotated[int | None, Field(ge=0, le=10_000_000)] = None
-    monthly_limit: Annotated[int | None, Field(ge=0, le=100_000_000)] = None
+    priority_order: Annotated[int, Whole(0, 10_000)] = 0
+    daily_limit: Annotated[int, Whole(0, 10_000_000)] | None = None
+    monthly_limit: Annotated[int, Whole(0, 100_000_000)] | None = None
 
 
-class WriteSettings(Body):
+class WriteSettings(Command):
     """The cafe's own rules for all its messages; a budget of null is none."""
 
-    guest_daily_cap: Annotated[int, Field(ge=0, le=100)]
+    guest_daily_cap: Annotated[int, Whole(0, 100)]
     monthly_budget: Money | None = None

@@ -5,62 +5,28 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import msgspec
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AwareDatetime, BaseModel
 
 from services.customer.models.shapes import Channel, Purpose, Status
 from shared.events.base import Segment, Tier
-from shared.persian import phone, text
+from shared.inputs import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
 
-LONGEST_JSON = 8 * 1024
-
-
-def _tidy(typed: Any) -> Any:
-    return text.normalize(typed) if isinstance(typed, str) else typed
-
-
-def _canonical(typed: str) -> str:
-    try:
-        return phone.canonical(typed)
-    except phone.InvalidPhone:
-        raise PydanticCustomError(
-            "phone", "not a phone number, such as 09123456789", {"fa": "شمارهٔ تلفن درست نیست؛ مانند ۰۹۱۲۳۴۵۶۷۸۹"}
-        ) from None
-
-
-def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    encoded = msgspec.json.encode(value)
-    if len(encoded) > LONGEST_JSON or b"\\u0000" in encoded:
-        raise PydanticCustomError(
-            "too_large", "at most 8 KiB of JSON without null characters", {"fa": "حداکثر ۸ کیلوبایت JSON مجاز است"}
-        )
-    return value
-
-
-Phone = Annotated[str, Field(max_length=40), AfterValidator(_canonical)]
-Name = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=100)]
-Word = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=50)]
-Note = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=2000)]
-Email = Annotated[str, BeforeValidator(_tidy), Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1))]
-Json = Annotated[dict[str, Any], AfterValidator(_storable)]
-PostalCode = Annotated[str, BeforeValidator(text.latin_digits), Field(pattern="^[0-9]{5,10}$")]
-Color = Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")]
-Key = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,49}$")]
-
-
-class Command(BaseModel):
-    """A request's body: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Name = Annotated[str, Text(100, line=True)]
+Word = Annotated[str, Text(50, line=True)]
+Note = Annotated[str, Text(2000)]
+Json = Annotated[dict[str, Any], Free()]
+PostalCode = Annotated[str, Matching("[0-9]{5,10}", 10, "کد پستی ۵ تا ۱۰ رقم دارد")]
+Color = Annotated[str, Matching("#[0-9A-Fa-f]{6}", 7, "رنگ باید مانند #6B7280 باشد")]
+Key = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید از حروف کوچک انگلیسی، رقم و زیرخط است")]
+LastFour = Annotated[str, Matching("[0-9]{4}", 4, "چهار رقم پایانی شماره را بنویسید")]
+Order = Annotated[int, Whole(0, 10_000)]
 
 
 class _Details(Command):
     name_english: Name | None = None
     email: Email | None = None
-    birthday: Day | None = None
-    anniversary: Day | None = None
+    birthday: Birth | None = None
+    anniversary: Birth | None = None
     notes: Note | None = None
     preferences: Json = {}
     address: Note | None = None
@@ -83,7 +49,7 @@ class ChangeCustomer(_Details):
     """
 
     name: Name | None = None
-    version: int | None = None
+    version: Version | None = None
 
 
 class SetStatus(Command):
@@ -109,11 +75,11 @@ class FindCustomers(Command):
 
     name: Name | None = None
     phone: Phone | None = None
-    last_four: Annotated[str, BeforeValidator(text.latin_digits), Field(pattern="^[0-9]{4}$")] | None = None
+    last_four: LastFour | None = None
     status: Status | None = None
     segment: Segment | None = None
     after: UUID | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, Whole(1, 200)] = 50
 
 
 class CreateSegment(Command):
@@ -126,7 +92,7 @@ class CreateSegment(Command):
     is_active: bool = True
     color_hex: Color = "#6B7280"
     icon_name: Word | None = None
-    display_order: Annotated[int, Field(ge=0, le=10_000)] = 0
+    display_order: Order = 0
 
 
 class ChangeSegment(Command):
@@ -138,7 +104,7 @@ class ChangeSegment(Command):
     is_active: bool | None = None
     color_hex: Color | None = None
     icon_name: Word | None = None
-    display_order: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    display_order: Order | None = None
 
 
 class PreviewSegment(Command):

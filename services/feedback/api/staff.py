@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
 
 from services.feedback import handlers, store
 from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry, Topic
@@ -15,6 +15,7 @@ from shared.access import require_role
 from shared.callers import StaffCaller
 from shared.clock import now
 from shared.errors import NotFound
+from shared.inputs import Count, Moment, Offset, PageSize, Words
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["feedback"])
 
@@ -92,7 +93,7 @@ class Received(BaseModel):
     feedback_id: UUID
 
 
-Rating = Annotated[int, Query(ge=1, le=5)]
+Rating = Annotated[int, Count(1, 5)]
 
 
 @router.get("/feedback")
@@ -100,7 +101,7 @@ async def search(
     request: Request,
     caller: StaffCaller,
     cafe_id: UUID,
-    q: Annotated[str | None, Query(max_length=200)] = None,
+    q: Annotated[str | None, Words(200, line=True)] = None,
     rating_from: Rating = 1,
     rating_to: Rating = 5,
     source: Source | None = None,
@@ -108,10 +109,10 @@ async def search(
     customer_id: UUID | None = None,
     visit_id: UUID | None = None,
     follow_up: bool | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     before: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> FeedbackPage:
     """Feedback of the cafe. `q` finds words by their beginnings in any spelling; `follow_up` the ones still to do."""
     wanted = Filter(
@@ -129,8 +130,8 @@ async def summary(
     request: Request,
     caller: StaffCaller,
     cafe_id: UUID,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> Summary:
     """Counts and averages of [since, until), the last 30 days when not given."""
     until = until or now()
@@ -174,8 +175,8 @@ async def list_cases(
     caller: StaffCaller,
     cafe_id: UUID,
     status: store.CaseFilter = "open",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: PageSize = 50,
+    offset: Offset = 0,
 ) -> list[CaseView]:
     """Follow-up cases, the most urgent first. `overdue` are the open ones past their deadline."""
     async with _acting(request, caller) as conn:

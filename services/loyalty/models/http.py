@@ -2,19 +2,10 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import (
@@ -26,8 +17,7 @@ from services.loyalty.models.accounts import (
 )
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
-from shared.persian import phone
-from shared.persian.text import latin_digits, normalize
+from shared.inputs import Command, Moment, Phone, Text, Whole
 
 TierPeriod = Literal["jalali_year", "gregorian_year"]
 
@@ -35,51 +25,23 @@ LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 MOST_POINTS = 1_000_000_000
 
 
-def _whole(typed: Any) -> Any:
-    # Tills and people type Persian digits; 4.5 and true are no points.
-    if isinstance(typed, (bool, float)):
-        raise PydanticCustomError("int_type", "must be a whole number")
-    return latin_digits(typed).strip() if isinstance(typed, str) else typed
-
-
-def _tidy(typed: Any) -> Any:
-    return normalize(typed) if isinstance(typed, str) else typed
-
-
-def _canonical(typed: str) -> str:
-    try:
-        return phone.canonical(typed)
-    except phone.InvalidPhone:
-        raise PydanticCustomError(
-            "phone", "not a phone number, such as 0912 345 6789", {"fa": "شمارهٔ تلفن نیست؛ مانند ۰۹۱۲۳۴۵۶۷۸۹"}
-        ) from None
-
-
-Phone = Annotated[str, Field(max_length=40), AfterValidator(_canonical)]
-Whole = BeforeValidator(_whole)
-Points = Annotated[int, Whole, Field(gt=0, le=MOST_POINTS)]
-Words = Annotated[str, BeforeValidator(_tidy), StringConstraints(min_length=3, max_length=500)]
-Reference = Annotated[str, BeforeValidator(_tidy), StringConstraints(min_length=1, max_length=100)]
-
-
-class Command(BaseModel):
-    """A request's body: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Points = Annotated[int, Whole(1, MOST_POINTS)]
+Reason = Annotated[str, Text(500, least=3)]
+Reference = Annotated[str, Text(100, line=True)]
 
 
 class TierRule(Command):
     """A tier: from how many points of a tier period on, and what it multiplies a visit's points by."""
 
     tier: Tier
-    threshold: Annotated[int, Whole, Field(ge=0, le=MOST_POINTS)]
+    threshold: Annotated[int, Whole(0, MOST_POINTS)]
     multiplier: Annotated[Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2)]
 
 
 class ProgramRules(Command):
     """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out."""
 
-    earn_per_toman: Annotated[int, Whole, Field(ge=1, le=MOST_POINTS, description="Toman that earn one point")] = 1000
+    earn_per_toman: Annotated[int, Whole(1, MOST_POINTS), Field(description="Toman that earn one point")] = 1000
     tiers: Annotated[tuple[TierRule, ...], Field(min_length=1, max_length=4)] = (
         TierRule(tier="bronze", threshold=0, multiplier=Decimal("1")),
         TierRule(tier="silver", threshold=500, multiplier=Decimal("1.2")),
@@ -87,10 +49,12 @@ class ProgramRules(Command):
         TierRule(tier="platinum", threshold=3000, multiplier=Decimal("2")),
     )
     tier_period: TierPeriod
-    points_expire_days: Annotated[int | None, Field(ge=1, le=3660, description="null: points never expire")] = None
+    points_expire_days: Annotated[
+        Annotated[int, Whole(1, 3660)] | None, Field(description="null: points never expire")
+    ] = None
     negative_balance: DebtPolicy = "allow_after_refund"
     approval_above: Annotated[
-        int, Whole, Field(ge=0, le=MOST_POINTS, description="larger adjustments need a second manager")
+        int, Whole(0, MOST_POINTS), Field(description="larger adjustments need a second manager")
     ] = 1000
 
     @model_validator(mode="after")
@@ -111,7 +75,7 @@ class PublishProgram(Command):
     """New rules; `valid_from` is now when it is left out, and never in the past."""
 
     rules: ProgramRules
-    valid_from: AwareDatetime | None = None
+    valid_from: Moment | None = None
 
 
 class ShownProgram(BaseModel):
@@ -235,7 +199,7 @@ class Adjust(Command):
     adjustment_id: UUID
     type: AdjustmentType
     points: Points
-    reason: Words
+    reason: Reason
     campaign_id: UUID | None = None
     order_reference: Reference | None = None
 

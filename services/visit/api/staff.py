@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel
 
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
@@ -18,6 +18,7 @@ from shared import db
 from shared.access import require_role
 from shared.callers import StaffCaller
 from shared.errors import NotFound
+from shared.inputs import Command, Count, Day, Moment, PageSize, Text
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
 
@@ -67,10 +68,10 @@ class VisitPage(BaseModel):
     next: tuple[datetime, UUID] | None
 
 
-class Reason(BaseModel):
+class Reason(Command):
     """Why a visit is voided."""
 
-    reason: Annotated[str, Field(min_length=3, max_length=500)]
+    reason: Annotated[str, Text(500, least=3)]
 
 
 class DeviceView(BaseModel):
@@ -114,15 +115,15 @@ async def list_visits(
     request: Request,
     caller: StaffCaller,
     cafe_id: UUID,
-    since: AwareDatetime = FIRST_MOMENT,
-    before: AwareDatetime = PAST_ALL[0],
+    since: Moment = FIRST_MOMENT,
+    before: Moment = PAST_ALL[0],
     before_id: UUID = PAST_ALL[1],
     customer_id: UUID | None = None,
     branch_id: UUID | None = None,
     least_amount: Annotated[Decimal | None, Query(ge=0, max_digits=18, decimal_places=2)] = None,
-    highest_rating: Annotated[int | None, Query(ge=1, le=5)] = None,
+    highest_rating: Annotated[int, Count(1, 5)] | None = None,
     with_voided: bool = False,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> VisitPage:
     """Visits of the cafe. `least_amount` is compared as it was billed; `highest_rating` finds the unhappy ones."""
     async with _acting(request, caller) as conn:
@@ -207,7 +208,7 @@ async def daily_statistics(request: Request, caller: StaffCaller, cafe_id: UUID)
 
 
 @router.get("/statistics/month")
-async def monthly_statistics(request: Request, caller: StaffCaller, cafe_id: UUID, day: date) -> MonthView:
+async def monthly_statistics(request: Request, caller: StaffCaller, cafe_id: UUID, day: Day) -> MonthView:
     """The month of that (Gregorian) day in the cafe's own calendar, up to this moment."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)

@@ -20,12 +20,13 @@ from shared.errors import Rejected
 from shared.events import pos
 from shared.gathering import Gathering
 from shared.http import problem_body
+from shared.inputs import Opaque
 
 router = APIRouter(prefix="/visits", tags=["tills"])
 
 IdempotencyKey = Annotated[
-    str | None,
-    Header(min_length=1, max_length=200, description="the bill's own id; without it device and receipt number count"),
+    Annotated[str, Opaque(200)] | None,
+    Header(description="the bill's own id; without it device and receipt number count"),
 ]
 STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200, "voided": 200}
 
