@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from persiantools.jdatetime import JalaliDate
-from pydantic import AwareDatetime, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AwareDatetime, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.persian import phone
@@ -150,7 +150,7 @@ class Matching(Reader):
 
     def read(self, value: Any) -> Any:
         """With ASCII digits."""
-        text = latin_digits(_text(value, self.most)).strip()
+        text = latin_digits(_text(_revealed(value), self.most)).strip()
         if not re.fullmatch(self.pattern, text):
             raise fault("string_pattern_mismatch", f"Must look like {self.pattern}", self.fa)
         return text
@@ -360,7 +360,7 @@ class Opaque(Reader):
 
     def read(self, value: Any) -> Any:
         """As it is."""
-        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        secret = _revealed(value)
         if len(_text(secret, self.most)) < self.least:
             raise fault(
                 "string_too_short",
@@ -423,6 +423,10 @@ def _text(value: Any, most: int) -> str:
             "string_too_long", f"At most {most} characters.", f"حداکثر {persian_digits(str(most))} نویسه مجاز است."
         )
     return value
+
+
+def _revealed(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _day(value: Any) -> date:
