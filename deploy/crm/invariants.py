@@ -55,6 +55,36 @@ WHERE {OF_CAFE} AND coalesce(r.visit_date, v.visit_date) >= ({ARCHIVED_BEFORE})
 GROUP BY cafe_id, device_id, receipt_number
 HAVING count(v.id) <> count(DISTINCT r.visit_id) OR count(v.id) > 1 OR bool_or(v.id <> r.visit_id)
 """  # noqa: S608
+# Days that have ended and that nobody has noted since. `place`: the branch, or the cafe itself for the whole of it.
+DAYS = f"""
+WITH zones AS (
+    SELECT v.cafe_id, coalesce(c.time_zone, 'Asia/Tehran') AS zone
+    FROM (SELECT cafe_id FROM customer_visits UNION SELECT cafe_id FROM daily_stats) v LEFT JOIN cafes c USING (cafe_id)
+    WHERE {OF_CAFE}
+), counted AS (
+    SELECT v.cafe_id, (v.visit_date AT TIME ZONE z.zone)::date AS stat_date, coalesce(v.branch_id, v.cafe_id) AS place,
+           count(DISTINCT v.customer_id) AS guests, count(*) AS visits,
+           round(sum(CASE v.currency_unit WHEN 'IRT' THEN v.final_amount ELSE v.final_amount / 10 END), 2) AS toman,
+           round(avg(v.feedback_rating), 2) AS rating
+    FROM customer_visits v JOIN zones z USING (cafe_id)
+    WHERE v.voided_at IS NULL AND v.visit_date > now() - interval '90 days'
+    GROUP BY GROUPING SETS ((1, 2), (1, 2, v.branch_id))
+    HAVING grouping(v.branch_id) = 1 OR v.branch_id IS NOT NULL
+), shown AS (
+    SELECT cafe_id, stat_date, coalesce(branch_id, cafe_id) AS place, unique_customers AS guests,
+           total_visits AS visits, total_revenue AS toman, avg_rating AS rating
+    FROM daily_stats
+)
+SELECT cafe_id, stat_date || ' ' || place AS id,
+       concat_ws(' ', 'visits, guests, Toman, rating are', s.visits, s.guests, s.toman, s.rating, 'and must be',
+                 v.visits, v.guests, v.toman, v.rating) AS found
+FROM shown s FULL JOIN counted v USING (cafe_id, stat_date, place) JOIN zones z USING (cafe_id)
+WHERE (s.guests, s.visits, s.toman, s.rating) IS DISTINCT FROM (v.guests, v.visits, v.toman, v.rating)
+  AND stat_date BETWEEN (now() AT TIME ZONE z.zone)::date - 88 AND (now() AT TIME ZONE z.zone)::date - 1
+  AND stat_date >= ({ARCHIVED_BEFORE})
+  AND (cafe_id, stat_date) NOT IN (SELECT q.cafe_id, q.stat_date FROM days_to_count q WHERE q.stat_date IS NOT NULL)
+  AND cafe_id NOT IN (SELECT q.cafe_id FROM days_to_count q WHERE q.stat_date IS NULL)
+"""  # noqa: S608
 EARNED_TWICE = f"""
 SELECT cafe_id, visit_id::text AS id, count(*) || ' entries of a purchase' AS found
 FROM loyalty_transactions
@@ -118,6 +148,7 @@ SELECT cafe_id, visit_id AS id, customer_id FROM feedback_links WHERE {OF_CAFE} 
 
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
+    Rule("days_are_counted", "visit", DAYS),
     Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
     Rule("nothing_is_overspent", "loyalty", OVERSPENT),
     Rule("nobody_is_messaged_twice", "campaign", SENT_TWICE),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 from uuid import UUID
@@ -13,9 +13,12 @@ from services.visit.models import Draft, Gap, Guest, GuestKey, Known, Receipt, R
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
-from shared.persian.text import latin_digits
+from shared.persian.text import latin_digits, persian_digits
 
 Verdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
+
+# Of more there are figures (sql/visit/0103): a day more on either side for other time zones.
+DAYS_SHOWN = 90
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -261,6 +264,25 @@ def unknown_branch() -> Rejected:
     en = "This cafe has no branch with that code or id; leave the field out or send a code that the cafe knows."
     fa = "این کافه شعبه‌ای با این کد یا شناسه ندارد؛ این فیلد را نفرستید یا کد شعبه را درست کنید."
     return Rejected("unknown_branch", en, fa, problems=[Problem("branch", "unknown_branch", en, fa)])
+
+
+def days_to_show(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    """First and last day of the figures that are asked for: all that are kept, unless somebody names one.
+
+    `today` is that of UTC: anywhere it is a day sooner or later, of which there are figures too.
+
+    Raises `Rejected` for a day before the kept ones, or a last day before the first.
+    """
+    earliest = today - timedelta(days=DAYS_SHOWN)
+    if first and first < earliest:
+        en = f"There are daily figures of the last {DAYS_SHOWN} days; ask for days since {earliest}."
+        fa = f"آمار روزانه برای {persian_digits(str(DAYS_SHOWN))} روز گذشته موجود است؛ از {earliest} به بعد را بخواهید."
+        raise Rejected("too_early", en, fa, problems=[Problem("from", "too_early", en, fa)])
+    if last and last < (first or earliest):
+        en = f"The last day must not lie before the first, {first or earliest}."
+        fa = f"روز پایان نباید پیش از روز آغاز، {first or earliest}، باشد."
+        raise Rejected("ends_before_it_begins", en, fa, problems=[Problem("to", "ends_before_it_begins", en, fa)])
+    return first or earliest, last or today + timedelta(days=1)
 
 
 def archived() -> Rejected:

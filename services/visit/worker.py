@@ -30,7 +30,7 @@ REACTIONS = Reactions(
 
 JOBS = [
     Job("visit.make_partitions", 6 * 3600.0, upkeep.make_partitions),
-    Job("visit.refresh_stats", 300.0, upkeep.refresh_stats),
+    Job("visit.count_days", 5.0, upkeep.count_days),
 ]
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from deploy.crm import audit
 from deploy.crm.main import app
 from deploy.demo import till
+from services.visit.handlers import upkeep
 from shared.db import Connection
 from shared.settings import SERVICES, Settings
 from tests.chaos.house import House, open_house
@@ -48,6 +49,13 @@ DAMAGES = [
         """INSERT INTO customer_visits (id, cafe_id, visit_date, device_id, receipt_number, currency_unit)
            SELECT gen_random_uuid(), cafe_id, visit_date, device_id, receipt_number, currency_unit
            FROM customer_visits""",
+    ),
+    ("days_are_counted", "visit", "DELETE FROM daily_stats"),
+    ("days_are_counted", "visit", "UPDATE daily_stats SET total_revenue = total_revenue + 1"),
+    (
+        "days_are_counted", "visit",
+        """INSERT INTO daily_stats
+           SELECT cafe_id, CURRENT_DATE - 50, NULL, 1, 1, 7, 7, NULL, now() FROM cafes""",
     ),
     ("visits_earn_what_they_show", "visit", "UPDATE customer_visits SET points_earned = points_earned + 1"),
     ("visits_earn_what_they_show", "visit", "UPDATE customer_visits SET total_amount = total_amount + 1"),
@@ -96,6 +104,8 @@ async def lived_in(house: House) -> UUID:
     void = {"device_id": "till-1", "receipt_number": "5", "voided_at": moment}
     house.hand_in(api_key, "pos.visit_voided", void)
     await house.settle()
+    while await upkeep.count_days(house.pools["visit"]):
+        pass
     return cafe_id
 
 

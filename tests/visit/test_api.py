@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.visit.api import make_app
+from services.visit.handlers import upkeep
 from services.visit.handlers.reactions import on_branch_changed
 from shared import ids
 from shared.auth import Staff
@@ -318,12 +319,48 @@ async def test_staff_see_what_a_device_never_delivered(client: httpx2.AsyncClien
 
 
 async def test_staff_see_days_and_months_of_their_cafe(client: httpx2.AsyncClient, pool: Pool) -> None:
+    yesterday = (now() - timedelta(days=1)).isoformat()
     await take(pool, record(occurred_at=now().isoformat()), record(cafe_id=OTHER_CAFE, occurred_at=now().isoformat()))
-    await pool.execute("SELECT refresh_daily_stats()")
-    [day] = (await client.get(f"/cafes/{CAFE}/statistics/days")).json()
-    assert (day["total_visits"], day["total_revenue"], day["currency_unit"]) == (1, "185000.00", "IRT")
+    await take(pool, record(occurred_at=yesterday, receipt_number="2"))
+    await upkeep.count_days(pool)
+    first, today = (await client.get(f"/cafes/{CAFE}/statistics/days")).json()
+    for day in (first, today):
+        assert (day["total_visits"], day["total_revenue"], day["currency_unit"]) == (1, "185000.00", "IRT")
+    [only] = (await client.get(f"/cafes/{CAFE}/statistics/days", params={"from": today["stat_date"]})).json()
+    assert only["stat_date"] == today["stat_date"]
+    [only] = (await client.get(f"/cafes/{CAFE}/statistics/days", params={"to": first["stat_date"]})).json()
+    assert only["stat_date"] == first["stat_date"]
     month = (await client.get(f"/cafes/{CAFE}/statistics/month", params={"day": now().date().isoformat()})).json()
-    assert (month["total_visits"], month["new_customers"]) == (1, 1)
+    assert (month["total_visits"], month["new_customers"], month["currency_unit"]) in ((1, 0, "IRT"), (2, 1, "IRT"))
+
+
+async def test_figures_of_one_branch_are_of_its_visits_alone(client: httpx2.AsyncClient, pool: Pool) -> None:
+    place = branch()
+    await react(pool, on_branch_changed, place)
+    await take(pool, record(occurred_at=now().isoformat(), branch="VANAK", total="7000"))
+    await take(pool, record(occurred_at=now().isoformat(), receipt_number="2"))
+    asked = {"branch_id": str(place.branch_id)}
+    [day] = (await client.get(f"/cafes/{CAFE}/statistics/days", params=asked)).json()
+    assert (day["total_visits"], day["total_revenue"]) == (1, "7000.00")
+    asked["day"] = now().date().isoformat()
+    month = (await client.get(f"/cafes/{CAFE}/statistics/month", params=asked)).json()
+    assert (month["total_visits"], month["total_revenue"]) == (1, "7000.00")
+    for path in ("days", "month"):
+        answer = await client.get(f"/cafes/{CAFE}/statistics/{path}", params=asked | {"branch_id": str(new_id())})
+        assert answer.status_code == 404
+
+
+async def test_days_out_of_reach_are_refused_with_what_may_be_asked(client: httpx2.AsyncClient) -> None:
+    today = now().date()
+    for asked, field in (
+        ({"from": today - timedelta(days=91)}, "from"),
+        ({"to": today - timedelta(days=91)}, "to"),
+        ({"from": today, "to": today - timedelta(days=1)}, "to"),
+    ):
+        params = {name: day.isoformat() for name, day in asked.items()}
+        answer = await client.get(f"/cafes/{CAFE}/statistics/days", params=params)
+        assert answer.status_code == 422
+        assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
 async def test_contract_is_documented(client: httpx2.AsyncClient) -> None:

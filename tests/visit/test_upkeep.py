@@ -1,8 +1,6 @@
-"""Partitions made ahead and detached, daily figures at each cafe's midnight."""
+"""Partitions made ahead and detached."""
 
-import asyncio
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime
 
 import asyncpg
 import pytest
@@ -11,9 +9,8 @@ from services.visit.handlers import upkeep
 from shared import db
 from shared.clock import now
 from shared.db import Pool
-from shared.persian.calendar import day_bounds, local_date
 from tests.support import Databases
-from tests.visit.given import CAFE, OTHER_CAFE, correction, known_cafe, record, statuses, take, visit_row
+from tests.visit.given import correction, record, statuses, take, visit_row
 
 PARTITION = "SELECT tableoid::regclass::text FROM customer_visits WHERE receipt_number = $1"
 
@@ -88,54 +85,9 @@ async def test_only_the_service_may_reshape_the_table(pool: Pool) -> None:
             "make_visit_partition('2016-05-01')",
             "detach_visit_partitions('2016-05-01')",
             "refresh_daily_stats()",
+            "count_days(NULL, NULL, now())",
         ):
             async with db.transaction(pool) as conn:
                 await conn.execute(f"SET LOCAL ROLE {role}")
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await conn.execute(f"SELECT {call}")
-
-
-async def refreshed_at(pool: Pool) -> Any:
-    return await pool.fetchval("SELECT max(refreshed_at) FROM daily_customer_stats")
-
-
-async def test_figures_are_made_anew_when_a_cafe_has_passed_midnight(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await known_cafe(pool)
-    await take(pool, record(occurred_at=(now() - timedelta(hours=1)).isoformat()))
-    await upkeep.refresh_stats(pool)
-    first = await refreshed_at(pool)
-    midnight = day_bounds(local_date(first, "Asia/Tehran"), "Asia/Tehran")[1]
-    for moment, is_anew in ((midnight - timedelta(seconds=1), False), (midnight, True)):
-        monkeypatch.setattr(upkeep, "now", lambda moment=moment: moment)
-        await upkeep.refresh_stats(pool)
-        assert (await refreshed_at(pool) > first) is is_anew
-
-
-async def test_refreshing_keeps_readers_reading(database: Databases) -> None:
-    pool = await database("visit", max_size=1)
-    reader = await database("visit", max_size=1)
-    await take(pool, record(occurred_at=now().isoformat()))
-    await upkeep.refresh_stats(pool)
-    await take(pool, record(occurred_at=now().isoformat(), receipt_number="2"))
-    async with reader.acquire() as conn, conn.transaction():
-        assert await conn.fetchval("SELECT sum(total_visits) FROM daily_customer_stats") == 1
-        async with asyncio.timeout(20):
-            await pool.execute("SELECT refresh_daily_stats()")
-    assert await reader.fetchval("SELECT sum(total_visits) FROM daily_customer_stats") == 2
-
-
-async def test_cafes_in_other_time_zones_have_their_own_days(pool: Pool) -> None:
-    await known_cafe(pool)
-    await known_cafe(pool, OTHER_CAFE, time_zone="America/Los_Angeles")
-    evening = (now() - timedelta(days=3)).replace(hour=22, minute=0, second=0, microsecond=0)
-    await take(
-        pool, record(occurred_at=evening.isoformat()), record(cafe_id=OTHER_CAFE, occurred_at=evening.isoformat())
-    )
-    await pool.execute("SELECT refresh_daily_stats()")
-    days = {
-        row["cafe_id"]: row["stat_date"]
-        for row in await pool.fetch("SELECT cafe_id, stat_date FROM daily_customer_stats")
-    }
-    assert days == {CAFE: evening.date() + timedelta(days=1), OTHER_CAFE: evening.date()}

@@ -9,12 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from services.visit import rules
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
 from services.visit.handlers import desk
 from services.visit.models import EnteredVisit
 from services.visit.store import devices, statistics, visits
-from shared import db
+from shared import clock, db
 from shared.access import require_role
 from shared.callers import StaffCaller
 from shared.errors import NotFound
@@ -85,7 +86,7 @@ class DeviceView(BaseModel):
 
 
 class DayView(BaseModel):
-    """One local day, as of `refreshed_at`; amounts in Toman."""
+    """One local day, as of `refreshed_at`; amounts in `currency_unit`, which is Toman."""
 
     stat_date: date
     unique_customers: int
@@ -98,7 +99,7 @@ class DayView(BaseModel):
 
 
 class MonthView(BaseModel):
-    """One month of the cafe's calendar; amounts in Toman, `retention_rate` in percent."""
+    """One month of the cafe's calendar; amounts in `currency_unit`, which is Toman, `retention_rate` in percent."""
 
     month_starts: date
     month_ends: date
@@ -200,22 +201,43 @@ async def list_devices(request: Request, caller: StaffCaller, cafe_id: UUID) -> 
 
 
 @router.get("/statistics/days")
-async def daily_statistics(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[DayView]:
-    """The last 90 local days, made anew after each midnight."""
+async def daily_statistics(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    branch_id: UUID | None = None,
+    first: Annotated[Day | None, Query(alias="from")] = None,
+    last: Annotated[Day | None, Query(alias="to")] = None,
+) -> list[DayView]:
+    """The local days with visits, oldest first, of the whole cafe or of one branch: the last 90 and today, or those
+    `from` and `to` which are asked for. Today is counted as it is asked; a day that has ended a moment after its end,
+    and again when one of its visits changes (`refreshed_at`)."""
+    moment = clock.now()
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
-        return [DayView(**row) for row in await statistics.daily(conn, cafe_id)]
+        days = rules.days_to_show(first, last, moment.date())
+        await _require_branch(conn, cafe_id, branch_id)
+        return [DayView(**row) for row in await statistics.daily(conn, cafe_id, branch_id, days, moment)]
 
 
 @router.get("/statistics/month")
-async def monthly_statistics(request: Request, caller: StaffCaller, cafe_id: UUID, day: Day) -> MonthView:
-    """The month of that (Gregorian) day in the cafe's own calendar, up to this moment."""
+async def monthly_statistics(
+    request: Request, caller: StaffCaller, cafe_id: UUID, day: Day, branch_id: UUID | None = None
+) -> MonthView:
+    """The month of that (Gregorian) day in the cafe's own calendar, up to this moment. With `branch_id` everything is
+    counted over the visits of that branch alone: new is who never came there before."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
-        row = await statistics.monthly(conn, cafe_id, day)
+        await _require_branch(conn, cafe_id, branch_id)
+        row = await statistics.monthly(conn, cafe_id, branch_id, day)
     if row is None:
         raise NotFound("cafe", "این کافه")
     return MonthView(**row)
+
+
+async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:
+    if branch_id and branch_id not in {found for _, found, _ in await devices.branches(conn, {cafe_id})}:
+        raise NotFound("branch", "این شعبه")
 
 
 def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:

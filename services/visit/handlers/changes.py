@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from services.visit import rules
@@ -9,11 +10,12 @@ from services.visit.handlers import announce
 from services.visit.handlers.guests import customer_of
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
 from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
-from services.visit.store import guests, receipts, visits
+from services.visit.store import guests, receipts, statistics, visits
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.outbox import emit
+from shared.outbox import emitting
+from shared.writes import Write, write
 
 P = TypeVar("P", bound=Hashable)
 
@@ -70,14 +72,13 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int,
     await visits.correct(conn, list(stored.values()), kept)
     await receipts.note_corrections(conn, kept)
     spans = await _spans(conn, stored.values())
-    await emit(
-        conn,
-        [
-            announce.corrected(visit, draft, span, draft.corrected_at)
-            for visit, draft, span in zip(stored.values(), kept, spans, strict=True)
-            if draft.corrected_at
-        ],
-    )
+    news = [
+        announce.corrected(visit, draft, span, draft.corrected_at)
+        for visit, draft, span in zip(stored.values(), kept, spans, strict=True)
+        if draft.corrected_at
+    ]
+    days = _noting(stored.values(), [draft.command.body.occurred_at for draft in kept])
+    await write(conn, emitting(news), days)
     return outcomes | {place: standing(taken[place].found.receipt, "corrected") for place in stored}
 
 
@@ -97,13 +98,10 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     if stored:
         await visits.void(conn, list(stored.values()), [first[key] for key in stored])
         spans = await _spans(conn, stored.values())
-        await emit(
-            conn,
-            [
-                announce.voided(visit, first[key], span)
-                for (key, visit), span in zip(stored.items(), spans, strict=True)
-            ],
-        )
+        news = [
+            announce.voided(visit, first[key], span) for (key, visit), span in zip(stored.items(), spans, strict=True)
+        ]
+        await write(conn, emitting(news), _noting(stored.values()))
     return [
         refused(rules.archived())
         if command.key in archived
@@ -128,6 +126,14 @@ async def _hold(conn: Connection, receipts_of: Mapping[P, tuple[ReceiptKey, Know
         for place, (key, known) in receipts_of.items()
         if known and known.visit_id and (key[0], known.visit_id) in stored
     }
+
+
+def _noting(stored: Iterable[StoredVisit], moved_to: Sequence[datetime] = ()) -> Write | None:
+    """The days of these visits, and those that they were moved to."""
+    stored = list(stored)
+    cafes = [visit.cafe_id for visit in stored]
+    moments = [visit.visit_date for visit in stored]
+    return statistics.noting([*cafes, *cafes[: len(moved_to)]], [*moments, *moved_to])
 
 
 async def _spans(conn: Connection, stored: Iterable[StoredVisit]) -> list[announce.Span]:

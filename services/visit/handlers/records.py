@@ -8,7 +8,7 @@ from services.visit import rules
 from services.visit.handlers import announce
 from services.visit.handlers.guests import customer_of, learn_guests
 from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
-from services.visit.store import devices, guests, receipts
+from services.visit.store import devices, guests, receipts, statistics
 from shared.clock import new_id
 from shared.crypto import Keys, keyed_digest, phone_hash
 from shared.db import Connection
@@ -98,7 +98,9 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
         for place, draft in taken.items()
     }
     news = [*learned.news, *(announce.recorded(visit) for visit in visits.values())]
-    await write(conn, receipts.inserting(list(visits.values())), emitting(news))
+    bills = [draft.command for draft in taken.values()]
+    days = statistics.noting([bill.cafe_id for bill in bills], [bill.body.occurred_at for bill in bills])
+    await write(conn, receipts.inserting(list(visits.values())), emitting(news), days)
     await _announce_voids(conn, visits.values())
     return outcomes | {
         place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)

@@ -1,14 +1,22 @@
 """What time asks for: partitions ahead, old ones out of the way, the figures of a day that has ended."""
 
+from collections.abc import Sequence
 from datetime import date
+from uuid import UUID
 
 from services.visit.store import statistics
+from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.db import Connection, Pool, transaction
+from shared.db import Connection, Pool, plan_by_key, transaction
 
 MONTHS_AHEAD = 3
 # Below this a month that ended long ago is not worth a table.
 CROWDED = 10_000
+# Each a transaction that lasts a second or two where cafes have thousands of visits a day.
+DAYS_AT_ONCE = 200
+CAFES_AT_ONCE = 10
+COUNTING = ByCafe("visit", "visit.count_days")
+FINDING = ByCafe("visit", "visit.find_days")
 
 
 async def make_partitions(pool: Pool) -> int:
@@ -30,12 +38,39 @@ def _month_after(day: date, months: int) -> date:
     return date(day.year + years, month + 1, 1)
 
 
-async def refresh_stats(pool: Pool) -> int:
-    """Makes the daily figures anew when, since they were made, midnight has passed in the time zone of any cafe."""
-    async with transaction(pool) as conn:
-        if await statistics.stats_are_old(conn, now()):
-            await statistics.refresh_stats(conn)
-    return 0
+async def count_days(pool: Pool) -> int:
+    """Counts days that have ended, or whose visits have changed since they were counted; returns 0 when none is due.
+
+    Cafes all of whose days are to be counted have their turn when few single days are left.
+    """
+    done = await COUNTING.run(pool, _due_days, _count)
+    return done if done >= DAYS_AT_ONCE else done + await FINDING.run(pool, _due_cafes, _find, cafe_of=_itself)
+
+
+async def _due_days(conn: Connection, but_for: Sequence[UUID]) -> list[statistics.CafeDay]:
+    await plan_by_key(conn)
+    return await statistics.due_days(conn, now(), DAYS_AT_ONCE, but_for)
+
+
+async def _count(conn: Connection, days: Sequence[statistics.CafeDay]) -> int:
+    await plan_by_key(conn)
+    await statistics.count_days(conn, days, now())
+    return len(days)
+
+
+async def _due_cafes(conn: Connection, but_for: Sequence[UUID]) -> list[UUID]:
+    await plan_by_key(conn)
+    return await statistics.due_cafes(conn, now(), CAFES_AT_ONCE, but_for)
+
+
+async def _find(conn: Connection, cafes: Sequence[UUID]) -> int:
+    await plan_by_key(conn)
+    await statistics.find_days(conn, cafes, now())
+    return len(cafes)
+
+
+def _itself(cafe_id: UUID) -> UUID:
+    return cafe_id
 
 
 async def detach_old_visits(conn: Connection, before: date) -> list[str]:

@@ -1,28 +1,57 @@
 """Partitions and statistics: what grows with time and what is counted over it."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from shared.db import Connection
+from shared.writes import Write
 
 MAKE_PARTITION = "SELECT make_visit_partition($1)"
 DETACH_PARTITIONS = "SELECT detach_visit_partitions($1)"
 CROWDED_MONTHS = "SELECT crowded_visit_months($1)"
-# A new local day has begun somewhere since the figures were made.
-STATS_ARE_OLD = """
-SELECT NOT EXISTS (SELECT FROM daily_customer_stats) OR EXISTS (
-    SELECT FROM cafes c CROSS JOIN (SELECT max(refreshed_at) AS at FROM daily_customer_stats) s
-    WHERE ($1::timestamptz AT TIME ZONE c.time_zone)::date > (s.at AT TIME ZONE c.time_zone)::date
+# What ended by now, or will be noted once more when it has: of today's visits only the first of each cafe adds a row.
+NOTE_DAYS = """
+INSERT INTO days_to_count (cafe_id, stat_date, due_at)
+SELECT n.cafe_id, n.stat_date, greatest(n.ends, now())
+FROM (
+    SELECT d.cafe_id, d.stat_date, (d.stat_date + 1)::timestamp AT TIME ZONE d.time_zone AS ends
+    FROM (
+        SELECT DISTINCT t.cafe_id, z.time_zone, (t.visit_date AT TIME ZONE z.time_zone)::date AS stat_date
+        FROM {visits} LEFT JOIN cafes c ON c.cafe_id = t.cafe_id
+        CROSS JOIN LATERAL (SELECT coalesce(c.time_zone, 'Asia/Tehran') AS time_zone) z
+        WHERE t.visit_date > now() - interval '94 days'
+    ) d
+) n
+WHERE n.ends <= now() OR NOT EXISTS (
+    SELECT FROM days_to_count q
+    WHERE q.cafe_id = n.cafe_id AND q.stat_date = n.stat_date AND q.due_at > now() AND q.due_at <= n.ends
 )
 """
-REFRESH = "SELECT refresh_daily_stats()"
-DAILY = """
-SELECT stat_date, unique_customers, total_visits, total_revenue, avg_order_value, avg_rating, currency_unit,
-       refreshed_at
-FROM cafe_daily_stats WHERE cafe_id = $1 ORDER BY stat_date
+NOTE = NOTE_DAYS.format(visits="unnest($1::uuid[], $2::timestamptz[]) AS t (cafe_id, visit_date)")
+DUE_DAYS = "SELECT cafe_id, stat_date FROM due_days($1, $2, $3)"
+DUE_CAFES = "SELECT cafe_id FROM due_cafes($1, $2, $3)"
+COUNT_DAYS = "SELECT count_days($1, $2, $3)"
+FIND_DAYS = "SELECT find_days($1, $2)"
+DAYS = """
+SELECT s.stat_date, s.unique_customers, s.total_visits, s.total_revenue, s.avg_order_value, s.avg_rating,
+       'IRT' AS currency_unit, s.counted_at AS refreshed_at
+FROM cafes c JOIN daily_stats s ON s.cafe_id = c.cafe_id
+WHERE c.cafe_id = $1 AND (s.branch_id = $2 OR ($2::uuid IS NULL AND s.branch_id IS NULL))
+  AND s.stat_date BETWEEN $3 AND $4 AND s.stat_date < ($5::timestamptz AT TIME ZONE c.time_zone)::date
+UNION ALL
+SELECT z.today, v.unique_customers, v.total_visits, v.total_revenue, v.avg_order_value, v.avg_rating, 'IRT', $5
+FROM cafes c
+CROSS JOIN LATERAL (SELECT ($5::timestamptz AT TIME ZONE c.time_zone)::date AS today) z
+CROSS JOIN LATERAL count_visits_of(c.cafe_id, z.today, c.time_zone) v
+WHERE c.cafe_id = $1 AND (v.branch_id = $2 OR ($2::uuid IS NULL AND v.branch_id IS NULL))
+  AND z.today BETWEEN $3 AND $4
+ORDER BY stat_date
 """
-MONTHLY = "SELECT * FROM get_monthly_crm_stats($2, $1)"
+MONTHLY = "SELECT * FROM get_monthly_crm_stats($2, $1, $3)"
+
+CafeDay = tuple[UUID, date]
 
 
 async def make_partition(conn: Connection, month: date) -> bool:
@@ -40,22 +69,40 @@ async def detach_partitions(conn: Connection, before: date) -> list[str]:
     return [row[0] for row in await conn.fetch(DETACH_PARTITIONS, before)]
 
 
-async def stats_are_old(conn: Connection, moment: datetime) -> bool:
-    """Whether by `moment` a cafe has begun a day that had not begun when the daily figures were made."""
-    return bool(await conn.fetchval(STATS_ARE_OLD, moment))
+def noting(cafes: Sequence[UUID], moments: Sequence[datetime]) -> Write | None:
+    """What asks for the figures of the days on which these cafes' visits changed; those of today once they have ended.
+    Told with the writing of the visits, in one statement."""
+    return Write(NOTE, (cafes, moments)) if cafes else None
 
 
-async def refresh_stats(conn: Connection) -> None:
-    """Makes the daily figures anew; readers see the old ones until then."""
-    await conn.execute(REFRESH)
+async def due_days(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[CafeDay]:
+    """Days that have ended by `moment` and must be counted, those first that were noted first, without some cafes'."""
+    return [tuple(row) for row in await conn.fetch(DUE_DAYS, moment, most, but_for)]
 
 
-async def daily(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
-    """The cafe's days, oldest first; what the caller's access row shows."""
-    return [dict(row) for row in await conn.fetch(DAILY, cafe_id)]
+async def count_days(conn: Connection, days: Sequence[CafeDay], moment: datetime) -> None:
+    """Counts these days anew and takes their notes away."""
+    await conn.execute(COUNT_DAYS, [cafe_id for cafe_id, _ in days], [day for _, day in days], moment)
 
 
-async def monthly(conn: Connection, cafe_id: UUID, day: date) -> dict[str, Any] | None:
+async def due_cafes(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[UUID]:
+    """Cafes all of whose days must be counted, without some."""
+    return [row["cafe_id"] for row in await conn.fetch(DUE_CAFES, moment, most, but_for)]
+
+
+async def find_days(conn: Connection, cafes: Sequence[UUID], moment: datetime) -> None:
+    """Notes each day of these cafes that has visits or figures."""
+    await conn.execute(FIND_DAYS, cafes, moment)
+
+
+async def daily(
+    conn: Connection, cafe_id: UUID, branch_id: UUID | None, days: tuple[date, date], moment: datetime
+) -> list[dict[str, Any]]:
+    """The cafe's days with visits between these two, both inclusive, oldest first; that of `moment` is counted now."""
+    return [dict(row) for row in await conn.fetch(DAYS, cafe_id, branch_id, *days, moment)]
+
+
+async def monthly(conn: Connection, cafe_id: UUID, branch_id: UUID | None, day: date) -> dict[str, Any] | None:
     """The month of that day in the cafe's calendar and time zone; None for a cafe that the caller can't see."""
-    row = await conn.fetchrow(MONTHLY, cafe_id, day)
+    row = await conn.fetchrow(MONTHLY, cafe_id, day, branch_id)
     return dict(row) if row else None

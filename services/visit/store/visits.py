@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.visit.models import Draft, StoredVisit, VisitKey, VoidVisit
+from services.visit.store.statistics import NOTE_DAYS
 from shared.db import Connection
 
 # The bounds on visit_date let PostgreSQL leave out all partitions but one or two.
@@ -59,16 +60,19 @@ FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::int[]) AS t (cafe_id,
 WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
 RETURNING v.cafe_id, v.id
 """
-SET_RATING = """
-UPDATE customer_visits v
-SET feedback_rating = t.rating, feedback_has_comment = t.has_comment, feedback_at = t.received_at, updated_at = now(),
-    feedback_categories = ARRAY(SELECT jsonb_array_elements_text(t.categories::jsonb))
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::int[], $7::boolean[], $8::timestamptz[], $9::text[])
-    AS t (cafe_id, id, visit_date, rating, has_comment, received_at, categories)
-WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
-  AND (v.feedback_at IS NULL OR v.feedback_at < t.received_at)
-RETURNING v.cafe_id, v.id
-"""
+SET_RATING = f"""
+WITH rated AS (
+    UPDATE customer_visits v
+    SET feedback_rating = t.rating, feedback_has_comment = t.has_comment, feedback_at = t.received_at,
+        updated_at = now(), feedback_categories = ARRAY(SELECT jsonb_array_elements_text(t.categories::jsonb))
+    FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::int[], $7::boolean[], $8::timestamptz[], $9::text[])
+        AS t (cafe_id, id, visit_date, rating, has_comment, received_at, categories)
+    WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
+      AND (v.feedback_at IS NULL OR v.feedback_at < t.received_at)
+    RETURNING v.cafe_id, v.id, v.visit_date
+), noted AS ({NOTE_DAYS.format(visits="rated AS t")})
+SELECT cafe_id, id FROM rated
+"""  # noqa: S608
 LIST = """
 SELECT v.* FROM customer_visits v
 WHERE v.cafe_id = $1 AND v.visit_date >= $2 AND (v.visit_date, v.id) < ($3, $4)
