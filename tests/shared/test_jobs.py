@@ -128,7 +128,19 @@ async def _link(pool: Pool, cafe_id: UUID) -> None:
         await conn.execute("UPDATE feedback_links SET expires_at = now() - interval '10 years'")
 
 
+async def _note_day(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        """
+        INSERT INTO customer_visits (id, cafe_id, visit_date, device_id, receipt_number, total_amount, currency_unit)
+        SELECT gen_random_uuid(), $1, now() - interval '2 days', 'till-1', '1', 1000, 'IRT'
+        """,
+        cafe_id,
+    )
+    await pool.execute("INSERT INTO days_to_count (cafe_id, due_at) VALUES ($1, now())", cafe_id)
+
+
 CASES = {
+    "visit.count_days": Case(_note_day, "SELECT FROM days_to_count WHERE cafe_id = $1"),
     "loyalty.expire_points": Case(_lapse, "SELECT FROM point_lots WHERE remaining > 0 AND cafe_id = $1"),
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
@@ -147,7 +159,6 @@ NOT_BY_CAFE = {
 }
 # Their tests poison what only these services have.
 SHOWN_ELSEWHERE = {
-    "visit.refresh_stats": "tests/visit",
     "start-campaigns": "tests/campaign",
     "send-due": "tests/campaign",
     "settle-unknown": "tests/campaign",
