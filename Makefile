@@ -15,7 +15,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test bench chaos test-compose secrets demo lock clean
+.PHONY: help setup check format test bench chaos first-minute test-compose secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,10 @@ setup: $(READY)  ## Build .venv with the pinned packages (others do it by themse
 $(READY): requirements-dev.lock pyproject.toml
 	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
 		[ "$$(id -u)" = 0 ] || { echo 'install python3-venv first' >&2; exit 1; }; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; \
+		dpkg --configure -a && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; \
 	fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
-	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	[ "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = $(UV_VERSION) ] || $(BIN)/python -m pip install -q uv==$(UV_VERSION)
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes requirements-dev.lock
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --editable .
@@ -50,7 +50,7 @@ test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|loc
 	$(BIN)/crm engines
 	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo 'installing Chromium, in which pages are tested (once)'; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		dpkg --configure -a && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
@@ -59,6 +59,9 @@ bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the m
 
 chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: some 10 minutes, SEED=n: the same again)
 	$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
+first-minute: $(READY)  ## Play newcomers: both commands of the README from fresh clones, in odd folders, killed and repeated
+	$(BIN)/python -m tests.engines.first_minute $(SEED)
 
 test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it
 	$(BIN)/python -m pytest -m docker tests/deploy/test_compose.py

@@ -37,6 +37,28 @@ def is_running(process: Process) -> bool:
         return False
 
 
+def find(argument: str) -> list[Process]:
+    """The processes that were started with exactly that word in their command line.
+
+    For whoever was killed before it could write down what it had started: a server names its own folder.
+    """
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, PermissionError):
+            if folder.name.isdecimal() and os.fsencode(argument) in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(identify(int(folder.name)))
+    return found
+
+
+def environment(process: Process) -> dict[str, str]:
+    """What a process was given as its environment; empty when it is gone or not ours to look into."""
+    try:
+        raw = Path(f"/proc/{process.pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return {}
+    return dict(os.fsdecode(line).split("=", 1) for line in raw.split(b"\0") if b"=" in line)
+
+
 def state(pid: int) -> str:
     """The kernel's letter for what a process does: R, S, T for stopped, Z for a zombie.
 

@@ -68,6 +68,7 @@ def end_run(run: Run) -> None:
     for note in run.folder.glob("*.json"):
         if note.stem in ("postgres", "kafka"):
             engines.stop(read_engine(note), forget=True)
+    engines.stop_leftovers(run.folder)
     engines.remove(run.folder)
 
 

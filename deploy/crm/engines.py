@@ -105,8 +105,18 @@ def stop(engine: Engine, *, forget: bool = False) -> None:
         local_postgres.stop(engine)
 
 
+def stop_leftovers(folder: Path) -> None:
+    """Stop the servers on folders below `folder`, whoever started them and was killed before it could say so."""
+    for data_dir in (folder / "postgres", folder / "kafka"):
+        local_postgres.stop_leftovers(local_postgres.place_of(data_dir))
+        local_kafka.stop_leftovers(data_dir)
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a folder with the data of servers that have been stopped, if it is there."""
+    for place in (local_postgres.place_of(path), local_postgres.below_elsewhere(path)):
+        if local_postgres.ELSEWHERE in place.parents:
+            shutil.rmtree(place, ignore_errors=True)
     if path.is_dir():
         shutil.rmtree(path)
     else:

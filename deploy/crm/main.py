@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.table import Table
 from deploy.crm import audit_commands, engines, identity_commands, parked_commands, processes, rebuild_commands, views
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
+from deploy.crm.output import AsJson, show_json
 from deploy.demo import commands as demo_commands
 from deploy.engines import kafka_jars, local_postgres
 from deploy.engines.engine import EngineError
@@ -68,13 +70,16 @@ def down(wipe: Annotated[bool, typer.Option(help="Remove all data, logs and secr
 
 
 @app.command()
-def status() -> None:
+def status(as_json: AsJson = False) -> None:
     """Show every part: ready or not, address, memory, lag, parked records. Exit code 1 when a part is not ready."""
     state = processes.read_state(processes.home())
     if not state.started:
         say("nothing runs here; `crm up` starts it")
         raise typer.Exit(1)
-    out.print(views.status_table(state))
+    if as_json:
+        show_json([views.look(started) for started in state.started])
+    else:
+        out.print(views.status_table(state))
     if not all(processes.is_ready(started.part) for started in state.started):
         raise typer.Exit(1)
 
@@ -115,10 +120,16 @@ def migrate() -> None:
 
 
 @app.command()
-def topics() -> None:
+def topics(as_json: AsJson = False) -> None:
     """Create the missing topics, and list all with their keys and how long they keep what."""
     config = settings()
     made = asyncio.run(topic_list.create(config))
+    if as_json:
+        show_json([
+            {**asdict(topic), "name": (name := config.topic_prefix + topic.name), "created": name in made}
+            for topic in topic_list.TOPICS
+        ])  # fmt: skip
+        return
     table = Table("topic", "key", "keeps", "partitions", "", box=None, pad_edge=False)
     for topic in topic_list.TOPICS:
         name = config.topic_prefix + topic.name

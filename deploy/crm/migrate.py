@@ -21,6 +21,8 @@ OWNER = "crm_owner"
 GROUPS = ("staff_role", "till_role")
 # Made by the administrator, because not every server lets an owner make them.
 EXTENSIONS = ("pg_trgm",)
+# The oldest PostgreSQL that knows views with the rights of their reader.
+OLDEST = 15
 # Any fixed number: concurrent runs take turns on it. Roles belong to the server, so one lock serves all databases.
 LOCK = 7_268_526_826
 
@@ -34,10 +36,11 @@ async def migrate(config: Settings, services: Iterable[str] = SERVICES) -> None:
 
     Uses the administrator's login of `config.postgres_url` for roles, databases and extensions, and the owner's for
     the migrations. Concurrent runs wait for each other.
-    Raises MigrationFailed when a migration is refused.
+    Raises MigrationFailed when a migration is refused, or the server is older than `OLDEST`.
     """
     admin = await asyncpg.connect(config.postgres_url)
     try:
+        _refuse_old(admin.get_server_version())
         await admin.execute("SELECT pg_advisory_lock($1)", LOCK)
         await _make_roles(admin, config)
         for service in services:
@@ -62,6 +65,11 @@ def owner_dsn(config: Settings, database: str) -> str:
     parts = urlsplit(config.postgres_url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{OWNER}:{password}@{host}", path=f"/{database}"))
+
+
+def _refuse_old(version: asyncpg.ServerVersion) -> None:
+    if version.major < OLDEST:
+        raise MigrationFailed(f"PostgreSQL {OLDEST} or newer is needed; this server is {version.major}.{version.minor}")
 
 
 async def _make_roles(admin: Connection, config: Settings) -> None:

@@ -1,15 +1,14 @@
 """`crm parked`: look into records that could not be taken, and send them again or give them up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from deploy.crm.output import AsJson, show_json
 from shared import parked
 from shared.db import Connection
 from shared.errors import Rejected
@@ -18,7 +17,6 @@ from shared.settings import SERVICES, settings
 app = typer.Typer(
     help="Records set aside with their reason: list, look into, send again, give up.", no_args_is_help=True
 )
-out = Console()
 T = TypeVar("T")
 Ids = Annotated[list[UUID] | None, typer.Argument(help="Which records.")]
 Service = Annotated[str, typer.Option("--service", "-s", help="Whose parked records.")]
@@ -47,16 +45,32 @@ def within(service: str, work: Callable[[Connection], Awaitable[T]]) -> T:
 def list_records(
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only of one service.")] = None,
     status: Annotated[str, typer.Option(help="parked, redriven or discarded.")] = "parked",
-    limit: Annotated[int, typer.Option("--limit", "-n")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many of each service.")] = 50,
+    as_json: AsJson = False,
 ) -> None:
     """List parked records, newest first, without what is in them."""
-    table = Table("service", "id", "topic", "part.", "offset", "type", "reason", "detail", "tries", "when", box=None)
-    for name in [service] if service else SERVICES:
-        for row in within(name, lambda conn: parked.list_parked(conn, status, limit)):
-            place = [row["topic"], str(row["partition"]), str(row["record_offset"])]
-            why = [row["event_type"] or "", row["reason"], row["detail"], str(row["attempts"])]
-            table.add_row(name, str(row["id"]), *place, *why, row["parked_at"].strftime("%F %T"))
-    out.print(table if table.row_count else "nothing is parked")
+    found = [
+        {"service": name, **row}
+        for name in ([service] if service else SERVICES)
+        for row in within(name, lambda conn: parked.list_parked(conn, status, limit))
+    ]
+    if as_json:
+        show_json(found)
+        return
+    for row in found:
+        typer.echo("\n".join(_lines(row)))
+    if not found:
+        typer.echo("nothing is parked", err=True)
+
+
+def _lines(row: Mapping[str, Any]) -> list[str]:
+    # One fact a line: a table would cut the ids at the width of most terminals.
+    tries = "1 try" if row["attempts"] == 1 else f"{row['attempts']} tries"
+    return [
+        f"{row['id']}  {row['service']}  {row['parked_at']:%F %T}  {tries}",
+        f"  {row['topic']} {row['partition']}@{row['record_offset']}  {row['event_type'] or 'no type'}",
+        f"  {row['reason']}: {row['detail']}",
+    ]
 
 
 @app.command()
@@ -64,6 +78,7 @@ def show(
     parked_id: Annotated[UUID, typer.Argument(help="The record's id, as `list` shows it.")],
     service: Service,
     reveal: Annotated[bool, typer.Option(help="Show the body too: it may hold a guest's number.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one parked record: where it came from, its headers, why it was set aside."""
     try:
@@ -73,8 +88,11 @@ def show(
         raise typer.Exit(1) from error
     if not reveal:
         record["body"] = f"{len(record['body'] or '')} characters; --reveal shows them"
+    if as_json:
+        show_json(record)
+        return
     for name, value in record.items():
-        out.print(f"{name:<14} {value}", markup=False, highlight=False)
+        typer.echo(f"{name:<14} {value}")
 
 
 @app.command()

@@ -28,8 +28,10 @@ STOP_WITHIN_SECONDS = 25
 BASE_PORT = 8101
 SIMULATOR = "sms-simulator"
 SIMULATOR_OFFSET = 199
+# In the environment of every part: the folder of the system that it belongs to.
+STARTED_BY = "CRM_STARTED_BY"
 # What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
-LEFT_BEHIND = ("postgres", "postgres.log", "kafka", "logs", "secret", "postgres-password", "state.json", "lock")
+LEFT_BEHIND = ("postgres", "postgres.new", "postgres.log", "kafka", "logs", "secret", "postgres-password", "state.json", "lock")
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,14 @@ def parts(base_port: int, *, simulator: bool) -> tuple[Part, ...]:
 def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str, str]:
     """Start whatever of the system does not run yet, and wait until every part is ready. Safe to repeat.
 
-    `say` is told each step. Returns the environment with which a program reaches the system.
+    `say` is told each step. Returns the environment with which a program reaches the system. What an earlier call
+    started and was killed before it could write down is stopped first.
     Raises UpFailed, EngineError or MigrationFailed; what was started until then keeps running, for a second try or
     for `down`.
     """
     with _alone(folder):
         state = read_state(folder)
+        _stop_leftovers(folder, state)
         alive = tuple(each for each in state.started if pids.is_running(each.process))
         # Parts that run stay where they are, and the others beside them.
         base_port = state.base_port if alive else int(os.environ.get("CRM_BASE_PORT", BASE_PORT))
@@ -115,10 +119,11 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
 
 def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
     """Stop what `up` started: the parts first, each with a deadline, then the engines. `wipe` removes all data too."""
-    if not (folder / "state.json").exists():
+    if not (folder / "lock").exists():
         return
     with _alone(folder):
         state = read_state(folder)
+        _stop_leftovers(folder, state)
         with ThreadPoolExecutor(max_workers=len(state.started) + 1) as pool:
             clean = list(pool.map(_stop_part, state.started))
         for started, in_time in zip(state.started, clean, strict=True):
@@ -126,6 +131,7 @@ def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
                 say(f"{started.part.name} did not stop in time and was killed")
         for engine in state.engines:
             engines.stop(engine, forget=wipe)
+        engines.stop_leftovers(folder)
         say(f"{len(state.started)} processes and {len(state.engines)} engines stopped")
         write_state(folder, replace(state, engines=(), started=()))
     if wipe:
@@ -188,7 +194,8 @@ def start_part(folder: Path, part: Part, environment: Mapping[str, str]) -> Star
     if not port_is_free(part.port):
         raise UpFailed(f"{part.name}: port {part.port} is taken; CRM_BASE_PORT moves all ports")
     command = [sys.executable, "-m", part.module, *part.arguments]
-    own = {"CRM_PORT": str(part.port), "CRM_POSTGRES_URL": without_login(environment["CRM_POSTGRES_URL"])}
+    address = without_login(environment["CRM_POSTGRES_URL"])
+    own = {"CRM_PORT": str(part.port), "CRM_POSTGRES_URL": address, STARTED_BY: str(folder)}
     env = {**os.environ, **environment, **own}
     return Started(part, pids.spawn(command, log_of(folder, part.name), env=env))
 
@@ -260,14 +267,24 @@ def _start_parts(folder: Path, state: State, environment: Mapping[str, str], wan
     return state
 
 
+def _stop_leftovers(folder: Path, state: State) -> None:
+    known = {each.process for each in state.started}
+    for part in parts(state.base_port, simulator=True):
+        for process in pids.find(part.module):
+            if process not in known and pids.environment(process).get(STARTED_BY) == str(folder):
+                pids.stop(process, deadline=STOP_WITHIN_SECONDS)
+
+
 def _stop_part(started: Started) -> bool:
     return pids.stop(started.process, deadline=STOP_WITHIN_SECONDS)
 
 
 def _secret(file: Path) -> str:
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(48))
+        new = file.with_name(f"{file.name}.new")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(48))
+        new.rename(file)
     return file.read_text()
 
 

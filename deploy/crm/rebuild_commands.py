@@ -7,6 +7,7 @@ import typer
 import uvloop
 
 from deploy.crm.migrate import owner_dsn
+from deploy.crm.output import AsJson, show_json
 from shared.rebuild import Projection, Rebuilt, rebuild
 from shared.replay import CannotReplay
 from shared.settings import Settings, settings
@@ -17,6 +18,7 @@ REBUILT = ("customer", "feedback", "campaign")
 def rebuild_service(
     service: Annotated[str, typer.Argument(help=f"One of {', '.join(REBUILT)}.")],
     check: Annotated[bool, typer.Option("--check", help="Only compare; change nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count a service's projections anew from every event it took in, compare row by row, and put right what differs.
 
@@ -38,8 +40,10 @@ def rebuild_service(
     except CannotReplay as error:
         typer.echo(f"crm rebuild: {error}", err=True)
         raise typer.Exit(1) from error
-    for line in lines_of(done):
-        print(line)
+    if as_json:
+        show_json(done)
+    else:
+        print("\n".join(lines_of(done)))
     rate = done.events / max(done.seconds, 0.001)
     typer.echo(
         f"{done.events:,} events in {done.seconds:.1f} s ({rate:,.0f}/s); the service waited {done.held_seconds:.2f} s",

@@ -1,7 +1,9 @@
 """A real Apache Kafka broker of our own: one combined node, run by the machine's Java."""
 
 import base64
+import os
 import secrets
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,8 @@ num.io.threads=2
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
+# Under the locale C Java knows no file names but ASCII ones.
+ANY_FILE_NAME = {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,29 @@ def start(
     """Start a broker on `data_dir`, formatting it when the folder is new.
 
     `long_running` lets the JVM compile for throughput instead of for a quick start. A folder started before keeps its
-    ports when they are free, so that clients find the broker again.
+    ports when they are free, so that clients find the broker again. A broker that a killed start left on the folder is
+    stopped first.
     Raises EngineError when Java or the jars are not to be had or the broker does not come up.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     classpath = kafka_jars.classpath()
     properties = data_dir / "server.properties"
+    stop_leftovers(data_dir)
     new = not (data_dir / "log" / "meta.properties").exists()
     port, controller = _ports_of(properties, port)
     doors = {
         "by_way": f",BYWAY://127.0.0.1:{by_way.port}" if by_way else "",
         "by_way_of": f",BYWAY://127.0.0.1:{by_way.told}" if by_way else "",
     }
-    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=data_dir / "log", **doors))
     if new:
+        # Formatted beside its place and moved there whole: one that was killed leaves half of it.
+        half = data_dir / "log.new"
+        shutil.rmtree(half, ignore_errors=True)
+        properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=_escaped(half), **doors))
         _format(classpath, properties)
+        half.rename(data_dir / "log")
+    folder = _escaped(data_dir / "log")
+    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=folder, **doors))
     quick = [] if long_running else ["-XX:TieredStopAtLevel=1"]
     command = [
         kafka_jars.java(),
@@ -89,7 +101,7 @@ def start(
         str(properties),
     ]
     log = data_dir / "broker.log"
-    process = pids.spawn(command, log)
+    process = pids.spawn(command, log, env=ANY_FILE_NAME)
     engine = Engine("kafka", f"127.0.0.1:{port}", process=process)
     wait_ready(engine, log, seconds=90)
     return engine
@@ -106,12 +118,26 @@ def stop(engine: Engine) -> None:
     written.unlink(missing_ok=True)
 
 
+def stop_leftovers(data_dir: Path) -> None:
+    """Stop the broker that a killed start left on `data_dir`."""
+    for process in pids.find(str(data_dir / "server.properties")):
+        pids.stop(process, deadline=30)
+
+
+def _escaped(path: Path) -> str:
+    """The path as a value of a properties file, which Java reads as Latin-1 with escapes."""
+    units = memoryview(str(path).replace("\\", "\\\\").encode("utf-16-be")).cast("B").hex(" ", 2).split()
+    return "".join(chr(int(unit, 16)) if int(unit, 16) < 128 else f"\\u{unit}" for unit in units)
+
+
 def _format(classpath: str, properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     # One word, because an id may begin with a dash.
     tool = ["kafka.tools.StorageTool", "format", "--standalone", f"-t={cluster}", "-c", str(properties), "-g"]
     command = [kafka_jars.java(), "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classpath, *tool]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=ANY_FILE_NAME
+    )
     if done.returncode != 0:
         raise EngineError(f"Kafka could not format its folder:\n{(done.stdout + done.stderr)[-2000:]}")
 

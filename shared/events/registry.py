@@ -1,6 +1,7 @@
 """Type string -> event class, and the codec of every record on our own topics."""
 
 from collections.abc import Iterable
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -30,5 +31,16 @@ def decode(kind: str, body: bytes) -> Event:
 
 
 def schemas(kinds: Iterable[str] = BY_TYPE) -> dict[str, dict[str, Any]]:
-    """The JSON Schema of each event class by its type string."""
-    return {kind: msgspec.json.schema(BY_TYPE[kind]) for kind in kinds}
+    """The JSON Schema of each event class by its type string, the same under every version of Python."""
+    found: dict[str, dict[str, Any]] = {kind: _tidied(msgspec.json.schema(BY_TYPE[kind])) for kind in kinds}
+    return found
+
+
+def _tidied(schema: Any) -> Any:
+    # Descriptions are docstrings, which Python 3.13 takes out of their indentation and earlier ones leave in it.
+    if isinstance(schema, dict):
+        return {
+            name: cleandoc(value) if name == "description" and isinstance(value, str) else _tidied(value)
+            for name, value in schema.items()
+        }
+    return [_tidied(each) for each in schema] if isinstance(schema, list | tuple) else schema
