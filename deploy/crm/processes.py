@@ -31,7 +31,17 @@ SIMULATOR_OFFSET = 199
 # In the environment of every part: the folder of the system that it belongs to.
 STARTED_BY = "CRM_STARTED_BY"
 # What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
-LEFT_BEHIND = ("postgres", "postgres.new", "postgres.log", "kafka", "logs", "secret", "postgres-password", "state.json", "lock")
+LEFT_BEHIND = (
+    "postgres",
+    "postgres.new",
+    "postgres.log",
+    "kafka",
+    "logs",
+    "secret",
+    "postgres-password",
+    "state.json",
+    "lock",
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The published language only grows. `python -m tests.contract.update` writes what is new; it never changes the old."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,12 @@ def test_schema_is_committed_and_current(kind: str) -> None:
     current = registry.schemas([kind])[kind]
     assert not breaking_changes(committed, current)
     assert committed == json.loads(json.dumps(current)), "only additions: run python -m tests.contract.update"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schema_is_the_same_whether_or_not_python_takes_the_indentation_out_of_docstrings(kind: str) -> None:
+    described = re.findall(r'"description": "(.*?)"', json.dumps(registry.schemas([kind])))
+    assert not [words for words in described if re.search(r"\\n +", words)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

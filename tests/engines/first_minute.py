@@ -1,7 +1,8 @@
-"""`make first-minute`: the README's two commands from fresh clones, wherever and as whomever a newcomer may type them."""
+"""`make first-minute`: the README's two commands from fresh clones, wherever and as whoever a newcomer may be."""
 
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -58,7 +59,9 @@ def play(newcomer: Newcomer, dice: random.Random) -> None:
 
     Raises SystemExit that says which did not work.
     """
-    _run(newcomer, ("git", "clone", "-q", str(ROOT), str(newcomer.folder)), ROOT)
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(newcomer.folder)], check=True)
+    if newcomer.login:
+        subprocess.run(["chown", "-R", newcomer.login, str(newcomer.folder)], check=True)
     _must(newcomer, DEMO)
     _must(newcomer, TEST)
     seconds = dice.uniform(1, 25)
@@ -80,14 +83,15 @@ def _run(
     newcomer: Newcomer, command: tuple[str, ...], folder: Path, *, killed_after: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "LC_", "LANG", "MAKE"))}
+    group = "nogroup" if newcomer.login else None
     child = subprocess.Popen(
-        command, cwd=folder, env={**plain, **newcomer.environment}, user=newcomer.login, group=newcomer.login and "nogroup",
+        command, cwd=folder, env={**plain, **newcomer.environment}, user=newcomer.login, group=group,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         output, _ = child.communicate(timeout=killed_after or WITHIN_SECONDS)
     except subprocess.TimeoutExpired:
-        # All of the terminal's own processes, as when its window is closed; what `up` started lives in its own sessions.
+        # All of the terminal's own processes, as when its window is closed; what `up` started has its own sessions.
         os.killpg(child.pid, signal.SIGKILL)
         output, _ = child.communicate()
     return subprocess.CompletedProcess(command, child.returncode, output)
@@ -95,7 +99,7 @@ def _run(
 
 def main() -> None:
     """Plays every newcomer; the seed may be given."""
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else secrets.randbelow(10**6)
     print(f"seed {seed}")
     dice = random.Random(seed)
     with newcomers() as found:

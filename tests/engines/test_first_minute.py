@@ -35,9 +35,8 @@ def home() -> Iterator[Path]:
 
 def crm(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A `crm` command to its end."""
-    return subprocess.run(
-        [*COMMAND, *words], env=environment(home), capture_output=True, text=True, check=False, timeout=UP_WITHIN_SECONDS
-    )
+    command, given = [*COMMAND, *words], environment(home)
+    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=UP_WITHIN_SECONDS)
 
 
 def environment(home: Path) -> dict[str, str]:

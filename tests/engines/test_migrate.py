@@ -84,3 +84,11 @@ async def _drop(config: Settings, *services: str) -> None:
     async with support.admin_connection(config) as admin:
         for service in services:
             await admin.execute(f"DROP DATABASE IF EXISTS {config.database_name(service)} WITH (FORCE)")
+
+
+async def test_server_that_is_too_old_is_refused_in_one_sentence(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OLDEST", 99)
+    with pytest.raises(MigrationFailed, match=r"^PostgreSQL 99 or newer is needed; this server is \d+\.\d+$"):
+        await migrate(own, ["identity"])
