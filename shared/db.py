@@ -53,6 +53,8 @@ OUTAGES = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
     asyncpg.PostgresSystemError,
+    # A migration changed the type of a column: the driver has forgotten its statements, and plans them anew.
+    asyncpg.InvalidCachedStatementError,
 )
 
 

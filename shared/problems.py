@@ -1,9 +1,11 @@
 """What pydantic finds wrong, in words that a person can act on, in both languages."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from shared.errors import Problem
+from shared.persian.money import format_count
 
 # pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
 PERSIAN_REASONS = {
@@ -44,6 +46,29 @@ PERSIAN_REASONS = {
 }
 
 
+# Where pydantic keeps the limit that was passed, and how it is said.
+LIMITS = {
+    "ge": "دست‌کم {}",
+    "gt": "بزرگ‌تر از {}",
+    "le": "حداکثر {}",
+    "lt": "کوچک‌تر از {}",
+    "max_length": "حداکثر {}",
+    "min_length": "دست‌کم {}",
+}
+
+
+def _persian(kind: str, context: Mapping[str, Any]) -> str:
+    if "fa" in context:
+        return str(context["fa"])
+    reason = PERSIAN_REASONS.get(kind, "مقدار درست نیست")
+    limits = [
+        words.format(format_count(int(limit)))
+        for name, words in LIMITS.items()
+        if isinstance(limit := context.get(name), (int, Decimal)) and limit == int(limit)
+    ]
+    return "؛ ".join([reason, *limits])
+
+
 def problems_of(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """pydantic's errors as problems that name the field and the fix in both languages, without the offending value."""
     return [
@@ -51,7 +76,7 @@ def problems_of(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
             field=".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
             code=str(error["type"]),
             en=str(error["msg"]).removeprefix("Value error, "),
-            fa=(error.get("ctx") or {}).get("fa") or PERSIAN_REASONS.get(error["type"], "مقدار درست نیست"),
+            fa=_persian(error["type"], error.get("ctx") or {}),
         )
         for error in errors
     ]

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.bounds import MOST_OF_UNIT, Rial, too_much
 from shared.events.base import CurrencyUnit
 from shared.inputs import Command, Day, Text, Whole, Words
-from shared.persian.text import latin_digits
 
 Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]
@@ -23,14 +23,7 @@ LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 COMMENT_LIMIT = 2000
 
 
-def _money(value: Any) -> Any:
-    if isinstance(value, (bool, float)):
-        raise PydanticCustomError("decimal_type", "must be a whole number or a string, never a binary fraction")
-    return latin_digits(value) if isinstance(value, str) else value
-
-
 Rating = Annotated[int, Whole(1, 5)]
-Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
 Comment = Annotated[str | None, Words(COMMENT_LIMIT)]
 
 
@@ -51,8 +44,17 @@ class StaffEntry(Submission):
     customer_id: UUID | None = None
     table_number: Annotated[str | None, Words(10, line=True)] = None
     visit_date: Day | None = None
-    order_amount: Money | None = None
+    # Before the amount, which is held to the bound of its unit.
     currency_unit: CurrencyUnit | None = None
+    order_amount: Rial | None = None
+
+    @field_validator("order_amount")
+    @classmethod
+    def _within_the_bound_of_its_unit(cls, amount: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        unit = info.data.get("currency_unit")
+        if amount is not None and unit is not None and amount > MOST_OF_UNIT[unit]:
+            raise too_much()
+        return amount
 
     @model_validator(mode="after")
     def _amount_has_its_unit(self) -> "StaffEntry":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from shared.bounds import MOST_OF_UNIT, MOST_POINTS, MOST_RIAL, exact, too_much
 from shared.clock import now
 from shared.events.base import CurrencyUnit
 from shared.inputs import LARGEST_INTEGER, Free, Identifier, Moments, Phones, Words, fault
@@ -48,8 +49,6 @@ ATTRIBUTES_DEPTH: Final = 5
 RESERVED_DEVICE: Final = "staff:"
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d")
-_DIGITS: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
-_BELOW: Final = 10**16
 _MOST_PIECES: Final = 1_000_000
 _CENT: Final = Decimal("0.01")
 _GRAM: Final = Decimal("0.001")
@@ -98,29 +97,12 @@ def _blank_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _number(value: Any) -> Decimal:
-    """An exact number of at most 16 digits before the point; refuses what has been a float or is no number."""
-    if type(value) is int:
-        value = Decimal(value)
-    if isinstance(value, str) and _DIGITS.fullmatch(digits := latin_digits(value).strip().replace("\u066b", ".")):
-        value = Decimal(digits)
-    if not isinstance(value, Decimal) or not value.is_finite():
-        raise fault(
-            "exact_number",
-            "Send an exact number: digits in a string or a JSON number, without separators or units.",
-            "عدد دقیق بفرستید: رقم‌ها در یک رشته یا عدد JSON، بدون جداکننده و واحد.",
-        )
-    if abs(value) >= _BELOW:
-        raise fault("too_large", "At most 16 digits before the point.", "عدد بیش از ۱۶ رقم صحیح دارد.")
-    return value
-
-
 def _once_for_each(read: Callable[[Any], Decimal]) -> Callable[[Any], Decimal]:
     """The reader with a memory: a menu has few prices, and reading digits anew was half the cost of a bill."""
     remembered = lru_cache(maxsize=16384)(read)
 
     def recall(value: Any) -> Decimal:
-        is_short = len(value) <= 20 if type(value) is str else type(value) is int and abs(value) < _BELOW
+        is_short = len(value) <= 20 if type(value) is str else type(value) is int and abs(value) <= MOST_RIAL
         return remembered(value) if is_short else read(value)
 
     return recall
@@ -128,7 +110,7 @@ def _once_for_each(read: Callable[[Any], Decimal]) -> Callable[[Any], Decimal]:
 
 @_once_for_each
 def _money(value: Any) -> Decimal:
-    number = _number(value)
+    number = exact(value)
     cents = number.quantize(_CENT)
     if cents != number:
         raise fault("two_decimals", "At most two decimals.", "حداکثر دو رقم اعشار.")
@@ -144,7 +126,7 @@ def _amount(value: Any) -> Decimal:
 
 @_once_for_each
 def _quantity(value: Any) -> Decimal:
-    number = _number(value)
+    number = exact(value)
     if not 0 < number <= _MOST_PIECES or number.quantize(_GRAM) != number:
         raise fault(
             "quantity",
@@ -212,10 +194,19 @@ def _within_reach(value: datetime) -> datetime:
 
 
 Device = Annotated[Identifier, AfterValidator(_device)]
-_EXACT: Final = {"anyOf": [{"type": "string", "pattern": r"^[+-]?\d{1,16}(\.\d{1,2})?$"}, {"type": "number"}]}
-Money = Annotated[Decimal, PlainValidator(_money), WithJsonSchema(_EXACT)]
-Amount = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_EXACT)]
-Quantity = Annotated[Decimal, PlainValidator(_quantity), WithJsonSchema(_EXACT)]
+
+
+def _exact(least: int, most: int, decimals: int) -> WithJsonSchema:
+    """As people read it: digits in a string, or a number between both."""
+    sign, digits = "[+-]?" if least < 0 else "[+]?", len(str(most))
+    text = {"type": "string", "pattern": rf"^{sign}\d{{1,{digits}}}(\.\d{{1,{decimals}}})?$"}
+    return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": least, "maximum": most}]})
+
+
+# At most so much in Rial; a bill in Toman is held to a tenth of it as a whole.
+Money = Annotated[Decimal, PlainValidator(_money), _exact(-MOST_RIAL, MOST_RIAL, 2)]
+Amount = Annotated[Decimal, PlainValidator(_amount), _exact(0, MOST_RIAL, 2)]
+Quantity = Annotated[Decimal, PlainValidator(_quantity), _exact(0, _MOST_PIECES, 3)]
 Phone = Annotated[str | None, _TillPhones()]
 Moment = Annotated[AwareDatetime, _TillMoments(), AfterValidator(_within_reach)]
 DeviceSequence = Annotated[int, Field(strict=True, ge=0, le=LARGEST_INTEGER)]
@@ -267,7 +258,7 @@ class VisitBody(_Contract):
     discount: Amount = Decimal("0.00")
     currency_unit: CurrencyUnit
     payment_method: PaymentMethod | None = None
-    points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] = 0
+    points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=MOST_POINTS)] = 0
     redemption_id: UUID | None = None
     table_number: Annotated[str | None, _Shown(10)] = None
     server_name: Annotated[str | None, _Shown(100)] = None
@@ -297,6 +288,17 @@ class VisitBody(_Contract):
             raise fault("discount_above_total", "The discount is above the total.", "تخفیف از جمع کل بیشتر است.")
         return discount
 
+    @model_validator(mode="after")
+    def _within_the_bound_of_its_unit(self) -> Self:
+        most = MOST_OF_UNIT[self.currency_unit]
+        # The discount is no more than the total.
+        if self.total > most:
+            raise _too_much_at("total", of=self)
+        for place, line in enumerate(self.items):
+            if line.amount is not None and abs(line.amount) > most:
+                raise _too_much_at("items", place, "amount", of=self)
+        return self
+
     @field_validator("points_to_redeem")
     @classmethod
     def _points_have_a_guest(cls, points: int, info: ValidationInfo) -> int:
@@ -307,6 +309,11 @@ class VisitBody(_Contract):
                 "امتیاز از آن مهمان است؛ شمارهٔ تلفن را هم بفرستید.",
             )
         return points
+
+
+def _too_much_at(*where: str | int, of: VisitBody) -> ValidationError:
+    found = InitErrorDetails(type=too_much(), loc=where, input=None)
+    return ValidationError.from_exception_data(type(of).__name__, [found], hide_input=True)
 
 
 class PosVisit(VisitBody):

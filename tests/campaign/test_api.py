@@ -80,7 +80,7 @@ async def test_manager_changes_delay_and_text(
         ({"template": "سلام", "fallbacks": {"name": "x"}}, "unused_fallback"),
         ({"delay_minutes": 1440}, "delay_too_long"),
         ({"delay": 3}, "extra_forbidden"),
-        ({"budget": 1.5}, "decimal_type"),
+        ({"budget": 1.5}, "exact_number"),
     ],
 )
 async def test_faulty_change_is_refused_with_its_field(

@@ -147,10 +147,10 @@ async def test_every_faulty_field_is_named_in_both_languages(till: httpx2.AsyncC
 
 
 async def test_numbers_are_read_digit_by_digit(till: httpx2.AsyncClient, pool: Pool) -> None:
-    body = msgspec.json.encode(bill()).replace(b'"185000"', b"9007199254740993.07")
+    body = msgspec.json.encode(bill()).replace(b'"185000"', b"999999999999.07")
     answer = await till.post("/visits", content=body)
     assert answer.status_code == 201
-    assert (await visit_row(pool))["total_amount"] == Decimal("9007199254740993.07")
+    assert (await visit_row(pool))["total_amount"] == Decimal("999999999999.07")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 5000, b'{"device_id": "\\ud800"}', b"null", b"1"])
@@ -163,6 +163,25 @@ async def test_what_is_no_bill_is_answered(till: httpx2.AsyncClient, body: bytes
 async def test_huge_bill_is_refused(till: httpx2.AsyncClient) -> None:
     assert (await till.post("/visits", json=bill(notes="x" * 2**20))).status_code == 413
     assert (await till.post("/visits/batch", content=b" " * (8 * 2**20 + 1))).status_code == 413
+
+
+async def test_bills_above_the_bound_are_refused_one_by_one_and_harm_no_other(
+    till: httpx2.AsyncClient, pool: Pool
+) -> None:
+    above = [
+        bill(receipt_number=str(number), total=total, currency_unit=unit)
+        for number, (total, unit) in enumerate(
+            [("9999999999999999", "IRT")] * 300 + [("1000000000000.01", "IRT"), ("10000000000001", "IRR")]
+        )
+    ]
+    good = bill(receipt_number="good", total="1000000000000")
+    answers = (await till.post("/visits/batch", json={"visits": [*above[:150], good, *above[150:]]})).json()["results"]
+    assert [answer["status"] for answer in answers] == [422] * 150 + [201] + [422] * 152
+    refused = answers[0]["problem"]["errors"]
+    assert [(each["field"], each["code"]) for each in refused] == [("total", "too_large")]
+    assert "1,000,000,000,000 Toman" in refused[0]["en"]
+    assert "تومان" in refused[0]["fa"]
+    assert await pool.fetchval("SELECT count(*) FROM customer_visits") == 1
 
 
 async def test_batch_answers_each_bill_by_itself(till: httpx2.AsyncClient, pool: Pool) -> None:

@@ -97,5 +97,5 @@ def test_event_id_belongs_to_the_first_receipt_of_its_cafe() -> None:
 
 
 def test_lines_keep_exact_amounts() -> None:
-    lines = rules.lines_of(record(items=[{"name": "x", "amount": "9999999999999999.99", "quantity": "0.001"}]).body)
-    assert (lines[0].amount, lines[0].quantity) == (Decimal("9999999999999999.99"), Decimal("0.001"))
+    lines = rules.lines_of(record(items=[{"name": "x", "amount": "999999999999.99", "quantity": "0.001"}]).body)
+    assert (lines[0].amount, lines[0].quantity) == (Decimal("999999999999.99"), Decimal("0.001"))

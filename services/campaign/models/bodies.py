@@ -1,23 +1,14 @@
 """What staff send over HTTP. Amounts are Rial, as providers bill."""
 
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import LONGEST_MESSAGE, CampaignType, Purpose
+from shared.bounds import Rial
 from shared.inputs import Command, Matching, Moment, Text, Whole, Wording, Words
-from shared.persian.text import latin_digits
 
-
-def _money(value: Any) -> Any:
-    if isinstance(value, (bool, float)):
-        raise PydanticCustomError("decimal_type", "must be a whole number or a string, never a binary fraction")
-    return latin_digits(value) if isinstance(value, str) else value
-
-
-Money = Annotated[Decimal, BeforeValidator(_money), Field(ge=0, max_digits=18, decimal_places=2)]
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
 Template = Annotated[str, Text(LONGEST_MESSAGE)]
@@ -39,7 +30,7 @@ class ChangeJourney(Command):
     template: Template | None = None
     fallbacks: Fallbacks | None = None
     ignores_quiet_hours: bool | None = None
-    budget: Money | None = None
+    budget: Rial | None = None
 
 
 class Target(Command):
@@ -70,7 +61,7 @@ class WriteCampaign(Command):
     target: Target
     template: Template
     fallbacks: Fallbacks = {}
-    budget: Money | None = None
+    budget: Rial | None = None
 
 
 class Schedule(Command):
@@ -96,7 +87,7 @@ class WriteProvider(Command):
     api_endpoint: Endpoint | None = None
     api_key: ApiKey | None = None
     sender_line: SenderLine | None = None
-    cost_per_sms: Money
+    cost_per_sms: Rial
     is_active: bool = True
     priority_order: Annotated[int, Whole(0, 10_000)] = 0
     daily_limit: Annotated[int, Whole(0, 10_000_000)] | None = None
@@ -107,4 +98,4 @@ class WriteSettings(Command):
     """The cafe's own rules for all its messages; a budget of null is none."""
 
     guest_daily_cap: Annotated[int, Whole(0, 100)]
-    monthly_budget: Money | None = None
+    monthly_budget: Rial | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from shared.bounds import MOST_POINTS, MOST_TOMAN
+
 # How many of the newest visits the projection keeps, and so the most that monthly_visits can be compared with.
 NEWEST_VISITS = 101
 MONTH_DAYS = 30
@@ -36,7 +38,7 @@ class Attribute:
     fa: str
     choices: tuple[str, ...] = ()
     sql_type: str = "text"
-    most: int = 10**15
+    most: int = MOST_TOMAN
 
     @property
     def needs_customer(self) -> bool:
@@ -117,6 +119,7 @@ _ALL = (
         "a.current_points",
         "Points the guest can spend now.",
         "امتیازی که مهمان اکنون می‌تواند خرج کند.",
+        most=MOST_POINTS,
     ),
     Attribute(
         "tier_level",

@@ -49,7 +49,7 @@ class _Writing:
 @lru_cache(maxsize=1024)
 def read(criteria: str) -> Node:
     """The tree of criteria in JSON, as stored."""
-    return parse(msgspec.json.decode(criteria))
+    return parse(msgspec.json.decode(criteria), stored=True)
 
 
 @lru_cache(maxsize=256)

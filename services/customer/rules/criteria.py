@@ -75,21 +75,22 @@ class _Faults:
     """What was found so far; reading goes on, so that one answer names every fault."""
 
     problems: list[Problem]
+    stored: bool = False
     clauses: int = 0
 
     def add(self, field: str, code: str, en: str, fa: str) -> None:
         self.problems.append(Problem(field, code, en, fa))
 
 
-def parse(raw: Any) -> Node:
-    """The tree of `raw`, decoded JSON.
+def parse(raw: Any, *, stored: bool = False) -> Node:
+    """The tree of `raw`, decoded JSON. Of `stored` criteria only the form is looked at: bounds may have been others.
 
     Raises:
         Rejected: with one problem per fault, each naming its place (`criteria.any.0.visit_count.min`).
     """
-    faults = _Faults([])
+    faults = _Faults([], stored)
     node = _object(raw, "criteria", 1, faults)
-    if faults.clauses > MOST_CLAUSES:
+    if faults.clauses > MOST_CLAUSES and not stored:
         faults.add(
             "criteria",
             "too_many_clauses",
@@ -196,7 +197,7 @@ def _number(attribute: Attribute, value: Any, field: str, faults: _Faults) -> De
         en, fa = ("a whole number", "عدد صحیح") if whole else ("a number, decimals as text", "عدد، اعشاری درون گیومه،")
         faults.add(field, "not_a_number", f"needs {en}", f"باید {fa} باشد")
         return None
-    if not 0 <= number <= attribute.most:
+    if not 0 <= number <= attribute.most and not faults.stored:
         faults.add(field, "out_of_range", f"must be from 0 to {attribute.most}", f"باید میان ۰ و {attribute.most} باشد")
         return None
     return number

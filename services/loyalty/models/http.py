@@ -15,6 +15,7 @@ from services.loyalty.models.accounts import (
     RedemptionKind,
     RedemptionState,
 )
+from shared.bounds import MOST_TOMAN, Points, PointsOrNone
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
 from shared.inputs import Command, Moment, Phone, Text, Whole
@@ -22,10 +23,6 @@ from shared.inputs import Command, Moment, Phone, Text, Whole
 TierPeriod = Literal["jalali_year", "gregorian_year"]
 
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
-MOST_POINTS = 1_000_000_000
-
-
-Points = Annotated[int, Whole(1, MOST_POINTS)]
 Reason = Annotated[str, Text(500, least=3)]
 Reference = Annotated[str, Text(100, line=True)]
 
@@ -34,14 +31,14 @@ class TierRule(Command):
     """A tier: from how many points of a tier period on, and what it multiplies a visit's points by."""
 
     tier: Tier
-    threshold: Annotated[int, Whole(0, MOST_POINTS)]
+    threshold: PointsOrNone
     multiplier: Annotated[Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2)]
 
 
 class ProgramRules(Command):
     """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out."""
 
-    earn_per_toman: Annotated[int, Whole(1, MOST_POINTS), Field(description="Toman that earn one point")] = 1000
+    earn_per_toman: Annotated[int, Whole(1, MOST_TOMAN), Field(description="Toman that earn one point")] = 1000
     tiers: Annotated[tuple[TierRule, ...], Field(min_length=1, max_length=4)] = (
         TierRule(tier="bronze", threshold=0, multiplier=Decimal("1")),
         TierRule(tier="silver", threshold=500, multiplier=Decimal("1.2")),
@@ -53,9 +50,7 @@ class ProgramRules(Command):
         Annotated[int, Whole(1, 3660)] | None, Field(description="null: points never expire")
     ] = None
     negative_balance: DebtPolicy = "allow_after_refund"
-    approval_above: Annotated[
-        int, Whole(0, MOST_POINTS), Field(description="larger adjustments need a second manager")
-    ] = 1000
+    approval_above: Annotated[PointsOrNone, Field(description="larger adjustments need a second manager")] = 1000
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:

@@ -1,10 +1,10 @@
 """Points, tiers and counters of a guest, folded from the guest's visits.
 
-The published rule: a visit earns floor(final amount in Toman / earn_per_toman * multiplier), where the multiplier is of
-the tier just before the visit. That tier is the higher of two: the one reached by the points earned so far in the tier
-period of the visit, and the one reached by all points earned in the period before it. A tier period is a year of the
-program's calendar in the cafe's time zone. Visits count in the order of (occurred_at, device_id, receipt_number), by
-the program in force at their own moment.
+The published rule: a visit earns floor(final amount in Toman / earn_per_toman * multiplier), at most `MOST_POINTS`,
+where the multiplier is of the tier just before the visit. That tier is the higher of two: the one reached by the points
+earned so far in the tier period of the visit, and the one reached by all points earned in the period before it. A tier
+period is a year of the program's calendar in the cafe's time zone. Visits count in the order of (occurred_at,
+device_id, receipt_number), by the program in force at their own moment.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,13 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, Step, Visit
+from shared.bounds import MOST_POINTS
 from shared.persian.calendar import local_date, month_of, year_of
 
 NOBODY = Standing()
 _DAY = timedelta(days=1)
+# What the columns of sums hold, in hundredths of a Toman: ten thousand of the largest bills of one guest.
+MOST_SPENT = 10**18 - 1
 
 
 def order_of(visit: Visit) -> tuple[datetime, str, str, UUID]:
@@ -35,7 +38,7 @@ def in_force(plan: Plan, moment: datetime) -> Program:
 
 def points_for(amount: int, program: Program, step: Step) -> int:
     """Points of a visit of `amount` thousandths of a Toman, by a guest who stood on `step`."""
-    return amount * step.multiplier // (program.earn_per_toman * 1000 * 100)
+    return min(MOST_POINTS, amount * step.multiplier // (program.earn_per_toman * 1000 * 100))
 
 
 def step_for(program: Program, points: int) -> Step:
@@ -92,16 +95,20 @@ def _counted(plan: Plan, standing: Standing, program: Program, visit: Visit, day
         standing,
         period_points=standing.period_points + points,
         year_ends=year_ends,
-        year_spent=standing.year_spent + spent if same_year else spent,
+        year_spent=_sum(standing.year_spent if same_year else 0, spent),
         month_ends=month_ends,
-        month_spent=standing.month_spent + spent if same_month else spent,
+        month_spent=_sum(standing.month_spent if same_month else 0, spent),
         month_visits=standing.month_visits + 1 if same_month else 1,
-        lifetime_spent=standing.lifetime_spent + spent,
+        lifetime_spent=_sum(standing.lifetime_spent, spent),
         total_visits=standing.total_visits + 1,
         last_day=day,
         last_visit_at=visit.occurred_at,
     )
     return _moved(standing, program, counted, program, day)
+
+
+def _sum(spent_before: int, spent: int) -> int:
+    return min(MOST_SPENT, spent_before + spent)
 
 
 def _carried(plan: Plan, standing: Standing, program: Program, day: date) -> Standing:

@@ -21,7 +21,8 @@ WITH ledger AS (
     SELECT cafe_id, customer_id, a.current_points, a.lifetime_spent, a.total_visits,
            coalesce(ledger.balance, 0) AS ledger_balance, coalesce(ledger.of_visits, 0) AS ledger_of_visits,
            coalesce(lots.balance, 0) AS lots_balance, coalesce(earned.points, 0) AS earned_points,
-           coalesce(earned.visits, 0) AS earned_visits, coalesce(earned.spent, 0) AS earned_spent
+           coalesce(earned.visits, 0) AS earned_visits,
+           least(coalesce(earned.spent, 0), 9999999999999999.99) AS earned_spent
     FROM customer_loyalty AS a
     FULL JOIN ledger USING (cafe_id, customer_id)
     FULL JOIN lots USING (cafe_id, customer_id)

@@ -17,6 +17,7 @@ from services.visit.models import EnteredVisit
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
 from shared.access import require_role
+from shared.bounds import Rial
 from shared.callers import StaffCaller
 from shared.errors import NotFound
 from shared.inputs import Command, Count, Day, Moment, PageSize, Text
@@ -121,7 +122,7 @@ async def list_visits(
     before_id: UUID = PAST_ALL[1],
     customer_id: UUID | None = None,
     branch_id: UUID | None = None,
-    least_amount: Annotated[Decimal | None, Query(ge=0, max_digits=18, decimal_places=2)] = None,
+    least_amount: Rial | None = None,
     highest_rating: Annotated[int, Count(1, 5)] | None = None,
     with_voided: bool = False,
     limit: PageSize = 50,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.visit.models import VisitKey
 from services.visit.store import devices, guests, visits
+from shared.bounds import within
 from shared.crypto import CannotUnseal, Keys, phone_hash, unseal
 from shared.db import Connection
 from shared.errors import Poison
@@ -22,7 +23,8 @@ async def on_points_earned(conn: Connection, events: Sequence[PointsEarned]) -> 
         if key not in newest or newest[key].account_version < event.account_version:
             newest[key] = event
     dates = {key: event.visit_at for key, event in newest.items()}
-    await visits.set_points(conn, dates, {key: (event.points, event.account_version) for key, event in newest.items()})
+    points = {key: (within(event.points), event.account_version) for key, event in newest.items()}
+    await visits.set_points(conn, dates, points)
 
 
 async def on_redemption_completed(conn: Connection, events: Sequence[RedemptionCompleted]) -> None:
@@ -45,7 +47,7 @@ async def _add_redeemed(
             key = event.cafe_id, event.visit_id
             sums[key] = sums.get(key, 0) + sign * event.points
             dates[key] = event.visit_at
-    await visits.add_redeemed(conn, dates, {key: (points,) for key, points in sums.items()})
+    await visits.add_redeemed(conn, dates, {key: (within(points),) for key, points in sums.items()})
 
 
 async def on_feedback_received(conn: Connection, events: Sequence[FeedbackReceived]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from services.visit.models import Draft, StoredVisit, VisitKey, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
+from shared.bounds import MOST_POINTS
 from shared.db import Connection
 
 # The bounds on visit_date let PostgreSQL leave out all partitions but one or two.
@@ -54,12 +55,14 @@ WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND 
   AND (v.points_version IS NULL OR v.points_version < t.version)
 RETURNING v.cafe_id, v.id
 """
-ADD_REDEEMED = """
-UPDATE customer_visits v SET points_redeemed = v.points_redeemed + t.points, updated_at = now()
+ADD_REDEEMED = f"""
+UPDATE customer_visits v
+SET points_redeemed = greatest(-{MOST_POINTS}, least(v.points_redeemed::bigint + t.points, {MOST_POINTS})),
+    updated_at = now()
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::int[]) AS t (cafe_id, id, visit_date, points)
 WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
 RETURNING v.cafe_id, v.id
-"""
+"""  # noqa: S608
 SET_RATING = f"""
 WITH rated AS (
     UPDATE customer_visits v

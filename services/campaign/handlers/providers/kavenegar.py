@@ -11,6 +11,8 @@ import msgspec
 
 from services.campaign.handlers.providers.base import Account, LookupFailed
 from services.campaign.models import Message, Progress, Receipt, SendResult, Verdict
+from shared.bounds import MOST_RIAL
+from shared.persian.money import rounded
 
 NAME: Final = "kavenegar"
 ENDPOINT: Final = "https://api.kavenegar.com"
@@ -161,11 +163,16 @@ def _accepted(entry: Mapping[str, Any]) -> SendResult:
     message_id = entry.get("messageid")
     if not message_id:
         return SendResult("unknown", code="no messageid")
+    return SendResult("accepted", str(message_id), _charged(entry.get("cost")), str(entry.get("status", "")))
+
+
+def _charged(told: Any) -> Decimal | None:
+    """What the provider says it charged, None when that is no amount: then it counts as what was reckoned with."""
     try:
-        cost = Decimal(str(entry.get("cost")))
+        cost = Decimal(str(told))
     except InvalidOperation:
-        cost = None
-    return SendResult("accepted", str(message_id), cost, str(entry.get("status", "")))
+        return None
+    return rounded(cost) if cost.is_finite() and 0 <= cost <= MOST_RIAL else None
 
 
 def _receipt(entry: Mapping[str, Any] | None) -> Receipt:
