@@ -5,6 +5,7 @@ from datetime import time
 from typing import Any
 from uuid import UUID
 
+from shared.approval import Oversight, Policy
 from shared.db import Connection
 from shared.errors import Rejected
 from shared.events.base import Event
@@ -22,15 +23,18 @@ _RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
 
 KEEP_CAFES = """
 INSERT INTO cafes AS kept (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from,
-                           quiet_until, is_active)
+                           quiet_until, is_active, approval_when, approval_points, approval_amount,
+                           approval_staff_amount)
 SELECT DISTINCT ON (cafe_id) *
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::time[], $8::time[],
-            $9::boolean[]) AS t (cafe_id, version)
+            $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[]) AS t (cafe_id, version)
 ORDER BY cafe_id, version DESC
 ON CONFLICT (cafe_id) DO UPDATE
 SET version = excluded.version, name = excluded.name, time_zone = excluded.time_zone,
     calendar = excluded.calendar, currency_unit = excluded.currency_unit, quiet_from = excluded.quiet_from,
-    quiet_until = excluded.quiet_until, is_active = excluded.is_active
+    quiet_until = excluded.quiet_until, is_active = excluded.is_active, approval_when = excluded.approval_when,
+    approval_points = excluded.approval_points, approval_amount = excluded.approval_amount,
+    approval_staff_amount = excluded.approval_staff_amount
 WHERE kept.version < excluded.version
 """
 KEEP_API_KEYS = """
@@ -51,6 +55,13 @@ ON CONFLICT (cafe_id, key_id) DO UPDATE
 SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
 """
 FIND_ROLE = "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2"
+OVERSIGHT = """
+SELECT c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount,
+       ARRAY(SELECT crm.approvers($1)) AS managers
+FROM (SELECT $1::uuid AS cafe_id) AS asked LEFT JOIN cafes AS c USING (cafe_id)
+"""
+# Any fixed number keeps these locks apart from others that are taken by a hash.
+TAKE_TURN = "SELECT pg_advisory_xact_lock(744811, hashtext($1::uuid::text || $2::uuid::text))"
 KEEP_ACCESS = """
 INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at)
 SELECT DISTINCT ON (cafe_id, user_id) *
@@ -76,6 +87,10 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> No
         [time.fromisoformat(event.quiet_from) for event in events],
         [time.fromisoformat(event.quiet_until) for event in events],
         [event.is_active for event in events],
+        [event.approval_when for event in events],
+        [event.approval_points for event in events],
+        [event.approval_amount for event in events],
+        [event.approval_staff_amount for event in events],
     )
 
 
@@ -137,6 +152,23 @@ async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Ro
             status=403,
         )
     return role
+
+
+async def oversight(conn: Connection, cafe_id: UUID) -> Oversight:
+    """The cafe's approval policy and who may approve there, for a person of the cafe (in their own transaction)."""
+    row = await conn.fetchrow(OVERSIGHT, cafe_id)
+    assert row is not None
+    policy = Policy()
+    if row["approval_when"] is not None:
+        limits = (row["approval_points"], row["approval_amount"], row["approval_staff_amount"])
+        policy = Policy(row["approval_when"], *limits)
+    return Oversight(policy, frozenset(row["managers"]))
+
+
+async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:
+    """What one person does in a cafe goes on one after the other until the transaction ends, so that each sees in the
+    sum of the day what came before it. Taken before any row is locked."""
+    await conn.execute(TAKE_TURN, cafe_id, user_id)
 
 
 async def _keep_access(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 
 from services.identity import store
-from services.identity.handlers import cafes, people, sessions, tills
+from services.identity.handlers import cafes, people, policies, sessions, tills
 from services.identity.models import (
     AddMember,
     ApiKeyInfo,
@@ -22,12 +22,16 @@ from services.identity.models import (
     Member,
     NewApiKey,
     OwnCafe,
+    PolicyStep,
     Session,
+    SetPolicy,
     SetRole,
+    ShownPolicy,
     SignIn,
 )
 from shared import db, http, telemetry
 from shared.access import require_role
+from shared.approval import Decide, Waiting
 from shared.auth import JWKS_PATH, PublicKeys
 from shared.callers import StaffCaller
 from shared.crypto import Keys
@@ -95,12 +99,58 @@ async def open_cafe(request: Request, caller: StaffCaller, body: CreateCafe) -> 
 
 @managed.patch("/{cafe_id}")
 async def change_cafe(request: Request, caller: StaffCaller, cafe_id: UUID, body: ChangeCafe) -> Cafe:
-    """Changes the settings of a cafe (managers)."""
+    """Changes the settings of a cafe (managers; the time zone, by which the day of every limit is, only owners)."""
     async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
-        changed = await cafes.change_cafe(conn, cafe_id, body)
+        role = await require_role(conn, cafe_id, caller.user_id, "manager")
+        changed = await cafes.change_cafe(conn, cafe_id, body, role)
     _wake(request)
     return changed
+
+
+@managed.get("/{cafe_id}/approval-policy")
+async def show_policy(request: Request, caller: StaffCaller, cafe_id: UUID) -> ShownPolicy:
+    """When a second person must approve (managers)."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        return await policies.show(conn, cafe_id, caller.user_id)
+
+
+@managed.put("/{cafe_id}/approval-policy", responses={202: {"model": ShownPolicy}})
+async def set_policy(
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, body: SetPolicy
+) -> ShownPolicy:
+    """Changes when a second person must approve (owners). 202: it lets more pass, and waits for the other owner."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        shown = await policies.set_policy(conn, cafe_id, body, by=caller.user_id)
+    _wake(request)
+    response.status_code = 202 if shown.waiting else 200
+    return shown
+
+
+@managed.get("/{cafe_id}/approval-policy/changes")
+async def list_policy_steps(
+    request: Request, caller: StaffCaller, cafe_id: UUID, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> list[PolicyStep]:
+    """Who changed the policy when, from what to what (owners), newest first."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        return await policies.list_steps(conn, cafe_id, caller.user_id, limit)
+
+
+@managed.post("/{cafe_id}/approval-policy/changes/{change_id}/decision")
+async def decide_policy(
+    request: Request, caller: StaffCaller, cafe_id: UUID, change_id: UUID, body: Decide
+) -> ShownPolicy:
+    """Approves or declines a change that waits (an owner other than its author)."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        shown = await policies.decide(conn, cafe_id, change_id, approve=body.approve, by=caller.user_id)
+    _wake(request)
+    return shown
+
+
+@managed.get("/{cafe_id}/approvals")
+async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
+    """What waits for a second person here: changes of the approval policy (managers see, owners decide)."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        return await policies.list_waiting(conn, cafe_id, caller.user_id)
 
 
 @managed.get("/{cafe_id}/branches")

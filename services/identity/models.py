@@ -11,11 +11,15 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from shared.approval import DEFAULT, Policy, When
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
 from shared.persian import phone, text
 from shared.persian.calendar import Calendar
+
+MOST_POINTS = 1_000_000_000
+MOST_TOMAN = 1_000_000_000
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
 
@@ -71,6 +75,9 @@ NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=128), AfterVa
 AnyPassword = Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
 
+PolicyStepKind = Literal["asked", "applied", "declined", "replaced"]
+
+
 class Command(BaseModel):
     """A request's body: unknown fields are refused, and an error never repeats a value."""
 
@@ -112,6 +119,16 @@ class ChangeCafe(Command):
     quiet_from: TimeOfDay | None = None
     quiet_until: TimeOfDay | None = None
     is_active: bool | None = None
+
+
+class SetPolicy(Command):
+    """When a second person must approve, whole. Amounts are whole Toman; `points` and `amount` are what a manager may
+    give and enter by hand in a day alone, `staff_amount` what others may enter."""
+
+    when: When
+    points: Annotated[int, Field(ge=0, le=MOST_POINTS)]
+    amount: Annotated[int, Field(ge=0, le=MOST_TOMAN)]
+    staff_amount: Annotated[int, Field(ge=0, le=MOST_TOMAN)]
 
 
 class CreateBranch(Command):
@@ -172,6 +189,27 @@ class Cafe(BaseModel):
     quiet_from: TimeOfDay
     quiet_until: TimeOfDay
     is_active: bool
+    approval_when: When = DEFAULT.when
+    approval_points: int = DEFAULT.points
+    approval_amount: int = DEFAULT.amount
+    approval_staff_amount: int = DEFAULT.staff_amount
+
+    @property
+    def policy(self) -> Policy:
+        """When a second person must approve."""
+        return Policy(self.approval_when, self.approval_points, self.approval_amount, self.approval_staff_amount)
+
+    def with_policy(self, policy: Policy) -> "Cafe":
+        """The cafe's next version, with that policy."""
+        return self.model_copy(
+            update={
+                "version": self.version + 1,
+                "approval_when": policy.when,
+                "approval_points": policy.points,
+                "approval_amount": policy.amount,
+                "approval_staff_amount": policy.staff_amount,
+            }
+        )
 
 
 class OwnCafe(Cafe):
@@ -214,6 +252,28 @@ class NewApiKey(ApiKeyInfo):
     """The only time the whole key is shown."""
 
     api_key: str
+
+
+class ShownPolicy(BaseModel):
+    """A cafe's approval policy. A change that waits for the other owner is in `waiting`."""
+
+    when: When
+    points: int
+    amount: int
+    staff_amount: int
+    currency_unit: Literal["IRT"] = "IRT"
+    waiting: UUID | None = None
+
+
+class PolicyStep(BaseModel):
+    """One step of a change of the policy: who asked, and who let it take effect or not."""
+
+    change_id: UUID
+    step: PolicyStepKind
+    by_user: UUID
+    at: datetime
+    before: dict[str, Any]
+    after: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
-from services.identity.models import ApiKeyInfo, Attempt, Branch, Cafe, Member, OwnCafe, SigningKey
+from services.identity.models import ApiKeyInfo, Attempt, Branch, Cafe, Member, OwnCafe, PolicyStep, SigningKey
 from shared.db import Connection
 from shared.events.identity import ApiKeyCreated, Role
 
@@ -16,24 +16,27 @@ WHERE cafe_id = $1 AND user_id = $2 AND role IS NOT NULL
 """
 LOCK_CAFE = """
 SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
-       to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until
+       to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until,
+       c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount
 FROM cafes AS c
 WHERE c.cafe_id = $1
 FOR UPDATE
 """
 INSERT_CAFE = """
-INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until, is_active)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until, is_active,
+                   approval_when, approval_points, approval_amount, approval_staff_amount)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 UPDATE_CAFE = """
 UPDATE cafes
 SET version = $2, name = $3, time_zone = $4, calendar = $5, currency_unit = $6, quiet_from = $7, quiet_until = $8,
-    is_active = $9
+    is_active = $9, approval_when = $10, approval_points = $11, approval_amount = $12, approval_staff_amount = $13
 WHERE cafe_id = $1
 """
 LIST_OWN_CAFES = """
 SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
        to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until,
+       c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount,
        a.role
 FROM cafes AS c JOIN user_cafe_access AS a USING (cafe_id)
 WHERE a.user_id = $1 AND a.role IS NOT NULL
@@ -120,6 +123,20 @@ PUBLISHED_KEYS = """
 SELECT public_key FROM signing_keys
 WHERE retired_at IS NULL OR retired_at > $1
 ORDER BY created_at DESC
+"""
+NOTE_POLICY_STEP = """
+INSERT INTO policy_steps (cafe_id, change_id, step, by_user, at, before, after) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+LIST_POLICY_STEPS = """
+SELECT change_id, step, by_user, at, before, after FROM policy_steps
+WHERE cafe_id = $1 ORDER BY at DESC, change_id, step DESC LIMIT $2
+"""
+WAITING_POLICY = """
+SELECT change_id, step, by_user, at, before, after FROM policy_steps AS asked
+WHERE cafe_id = $1 AND step = 'asked' AND NOT EXISTS (
+    SELECT FROM policy_steps AS ended
+    WHERE ended.cafe_id = asked.cafe_id AND ended.change_id = asked.change_id AND ended.step <> 'asked'
+)
 """
 DELETE_SIGNING_KEYS = "DELETE FROM signing_keys WHERE retired_at < $1 RETURNING 1"
 
@@ -312,7 +329,26 @@ async def delete_signing_keys(conn: Connection, before: datetime) -> int:
     return len(rows)
 
 
+async def note_policy_step(conn: Connection, cafe_id: UUID, step: PolicyStep) -> None:
+    """Keep what became of a change of the policy; the row stays for ever."""
+    await conn.execute(
+        NOTE_POLICY_STEP, cafe_id, step.change_id, step.step, step.by_user, step.at, step.before, step.after
+    )
+
+
+async def list_policy_steps(conn: Connection, cafe_id: UUID, limit: int) -> list[PolicyStep]:
+    """What happened to the cafe's policy, newest first."""
+    return [PolicyStep(**row) for row in await conn.fetch(LIST_POLICY_STEPS, cafe_id, limit)]
+
+
+async def waiting_policy(conn: Connection, cafe_id: UUID) -> PolicyStep | None:
+    """The change that waits for another owner; the cafe is held, so there is one at most."""
+    row = await conn.fetchrow(WAITING_POLICY, cafe_id)
+    return PolicyStep(**row) if row else None
+
+
 def _fields_of(cafe: Cafe) -> tuple[Any, ...]:
     quiet = (time.fromisoformat(cafe.quiet_from), time.fromisoformat(cafe.quiet_until))
     regional = (cafe.time_zone, cafe.calendar, cafe.currency_unit)
-    return (cafe.cafe_id, cafe.version, cafe.name, *regional, *quiet, cafe.is_active)
+    policy = (cafe.approval_when, cafe.approval_points, cafe.approval_amount, cafe.approval_staff_amount)
+    return (cafe.cafe_id, cafe.version, cafe.name, *regional, *quiet, cafe.is_active, *policy)

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
+from shared.approval import DEFAULT, When
 from shared.events.base import CurrencyUnit, Event
 
 Role = Literal["owner", "manager", "staff"]
@@ -15,7 +16,7 @@ class IdentityEvent(Event, frozen=True, kw_only=True):
 
 
 class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
-    """The whole of what other services need of a cafe; the highest `version` wins."""
+    """The whole of what other services need of a cafe; the highest `version` wins. `approval_*`: shared/approval.py."""
 
     type: ClassVar[str] = "cafe.changed"
     version: int
@@ -26,6 +27,10 @@ class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
     quiet_from: str = "22:00"
     quiet_until: str = "09:00"
     is_active: bool = True
+    approval_when: When = DEFAULT.when
+    approval_points: int = DEFAULT.points
+    approval_amount: int = DEFAULT.amount
+    approval_staff_amount: int = DEFAULT.staff_amount
 
 
 class BranchChanged(IdentityEvent, frozen=True, kw_only=True):

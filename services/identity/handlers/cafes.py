@@ -8,15 +8,15 @@ from services.identity.models import Branch, Cafe, ChangeBranch, ChangeCafe, Cre
 from shared import outbox
 from shared.clock import new_id, now
 from shared.db import Connection
-from shared.errors import NotFound, Rejected
-from shared.events.identity import BranchChanged, CafeChanged
+from shared.errors import NotFound, Problem, Rejected
+from shared.events.identity import BranchChanged, CafeChanged, Role
 
 
 async def create_cafe(conn: Connection, command: CreateCafe) -> Cafe:
     """A new cafe, which nobody has access to yet."""
     cafe = Cafe(cafe_id=new_id(), version=1, is_active=True, **command.model_dump())
     await store.insert_cafe(conn, cafe)
-    await outbox.emit(conn, [_cafe_changed(cafe)])
+    await outbox.emit(conn, [cafe_changed(cafe)])
     return cafe
 
 
@@ -47,17 +47,22 @@ async def hold_cafe(conn: Connection, cafe_id: UUID) -> Cafe:
     return cafe
 
 
-async def change_cafe(conn: Connection, cafe_id: UUID, command: ChangeCafe) -> Cafe:
-    """The cafe with the given settings changed.
+async def change_cafe(conn: Connection, cafe_id: UUID, command: ChangeCafe, role: Role) -> Cafe:
+    """The cafe with the given settings changed by somebody of that role.
 
     Raises:
         NotFound: there is no such cafe.
+        Rejected: status 403 for another time zone by somebody else than an owner: what a person may give in a day hangs
+            on when the day ends.
     """
     cafe = await hold_cafe(conn, cafe_id)
+    if role != "owner" and command.time_zone not in (None, cafe.time_zone):
+        en, fa = "Only an owner changes the time zone.", "تنها مالک منطقهٔ زمانی را تغییر می‌دهد."
+        raise Rejected("role_too_low", en, fa, status=403, problems=[Problem("time_zone", "role_too_low", en, fa)])
     changes = command.model_dump(exclude_none=True)
     changed = cafe.model_copy(update={**changes, "version": cafe.version + 1})
     await store.update_cafe(conn, changed)
-    await outbox.emit(conn, [_cafe_changed(changed)])
+    await outbox.emit(conn, [cafe_changed(changed)])
     return changed
 
 
@@ -93,7 +98,8 @@ async def change_branch(conn: Connection, cafe_id: UUID, branch_id: UUID, comman
     return branch
 
 
-def _cafe_changed(cafe: Cafe) -> CafeChanged:
+def cafe_changed(cafe: Cafe) -> CafeChanged:
+    """What the other services are told of a cafe."""
     return CafeChanged(occurred_at=now(), **cafe.model_dump())
 
 
