@@ -57,7 +57,7 @@ SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
 FIND_ROLE = "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2"
 OVERSIGHT = """
 SELECT c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount,
-       ARRAY(SELECT crm.approvers($1)) AS managers
+       coalesce(c.time_zone, 'Asia/Tehran') AS time_zone, ARRAY(SELECT crm.approvers($1)) AS managers
 FROM (SELECT $1::uuid AS cafe_id) AS asked LEFT JOIN cafes AS c USING (cafe_id)
 """
 # Any fixed number keeps these locks apart from others that are taken by a hash.
@@ -162,7 +162,7 @@ async def oversight(conn: Connection, cafe_id: UUID) -> Oversight:
     if row["approval_when"] is not None:
         limits = (row["approval_points"], row["approval_amount"], row["approval_staff_amount"])
         policy = Policy(row["approval_when"], *limits)
-    return Oversight(policy, frozenset(row["managers"]))
+    return Oversight(policy, frozenset(row["managers"]), row["time_zone"])
 
 
 async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:

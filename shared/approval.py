@@ -1,15 +1,17 @@
 """Four eyes: what one person may do alone, and who may let the rest pass. Every service asks this one rule."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shared.errors import Rejected
+from shared.inputs import Command
+from shared.persian.calendar import day_bounds, local_date
 
 When = Literal["always", "when_two", "above"]
 Kind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "policy"]
@@ -68,14 +70,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Oversight:
-    """A cafe's policy, and everybody there who may approve: its managers and owners."""
+    """A cafe's policy, and everybody there who may approve: its managers and owners. Days are of its `time_zone`."""
 
     policy: Policy
     managers: frozenset[UUID]
+    time_zone: str = "Asia/Tehran"
 
-    def among(self, people: Collection[UUID]) -> "Oversight":
-        """The same policy where only these people may approve."""
-        return replace(self, managers=frozenset(people))
+    def day_begins(self, moment: datetime) -> datetime:
+        """The beginning of the cafe's day that `moment` is in: what was done alone since then is summed."""
+        return day_bounds(local_date(moment, self.time_zone), self.time_zone)[0]
 
     def judge(self, authors: Sequence[UUID], size: Size, *, approver: UUID | None = None) -> Verdict:
         """Whether it may take effect now: when it is asked for, or (with `approver`) when somebody says yes to it.
@@ -144,10 +147,8 @@ def require_pass(verdict: Verdict) -> None:
         raise Rejected("another_manager_needed", verdict.en, verdict.fa, status=403)
 
 
-class Decide(BaseModel):
+class Decide(Command):
     """The second person's answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     approve: bool
 

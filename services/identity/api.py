@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
 
 from services.identity import store
 from services.identity.handlers import cafes, people, policies, sessions, tills
@@ -35,6 +35,7 @@ from shared.approval import Decide, Waiting
 from shared.auth import JWKS_PATH, PublicKeys
 from shared.callers import StaffCaller
 from shared.crypto import Keys
+from shared.inputs import PageSize
 from shared.settings import Settings
 
 KeyId = Annotated[str, Path(pattern="^[A-Za-z0-9]{12}$")]
@@ -128,7 +129,7 @@ async def set_policy(
 
 @managed.get("/{cafe_id}/approval-policy/changes")
 async def list_policy_steps(
-    request: Request, caller: StaffCaller, cafe_id: UUID, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50
 ) -> list[PolicyStep]:
     """Who changed the policy when, from what to what (owners), newest first."""
     async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:

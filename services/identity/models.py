@@ -15,6 +15,7 @@ from shared.approval import DEFAULT, Policy, When
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
+from shared.inputs import Whole
 from shared.persian import phone, text
 from shared.persian.calendar import Calendar
 
@@ -126,9 +127,9 @@ class SetPolicy(Command):
     give and enter by hand in a day alone, `staff_amount` what others may enter."""
 
     when: When
-    points: Annotated[int, Field(ge=0, le=MOST_POINTS)]
-    amount: Annotated[int, Field(ge=0, le=MOST_TOMAN)]
-    staff_amount: Annotated[int, Field(ge=0, le=MOST_TOMAN)]
+    points: Annotated[int, Whole(0, MOST_POINTS)]
+    amount: Annotated[int, Whole(0, MOST_TOMAN)]
+    staff_amount: Annotated[int, Whole(0, MOST_TOMAN)]
 
 
 class CreateBranch(Command):

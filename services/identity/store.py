@@ -14,14 +14,14 @@ SELECT role, set_config('app.cafe_id', cafe_id::text, true)
 FROM user_cafe_access
 WHERE cafe_id = $1 AND user_id = $2 AND role IS NOT NULL
 """
-LOCK_CAFE = """
+FIND_CAFE = """
 SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
        to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until,
        c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount
 FROM cafes AS c
 WHERE c.cafe_id = $1
-FOR UPDATE
 """
+LOCK_CAFE = FIND_CAFE + "FOR UPDATE"
 INSERT_CAFE = """
 INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until, is_active,
                    approval_when, approval_points, approval_amount, approval_staff_amount)
@@ -145,6 +145,12 @@ async def enter_cafe(conn: Connection, cafe_id: UUID, user_id: UUID) -> Role | N
     """Open the cafe's list of people to this transaction, through the person's own access row, if they have one."""
     row = await conn.fetchrow(ENTER_CAFE, cafe_id, user_id)
     return row["role"] if row else None
+
+
+async def find_cafe(conn: Connection, cafe_id: UUID) -> Cafe | None:
+    """The cafe as it is."""
+    row = await conn.fetchrow(FIND_CAFE, cafe_id)
+    return Cafe(**row) if row else None
 
 
 async def lock_cafe(conn: Connection, cafe_id: UUID) -> Cafe | None:

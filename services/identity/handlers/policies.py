@@ -21,7 +21,10 @@ async def show(conn: Connection, cafe_id: UUID, by: UUID) -> ShownPolicy:
         Rejected: status 404 without access to the cafe, 403 to staff.
     """
     await enter(conn, cafe_id, by, "manager")
-    return await _shown(conn, await hold_cafe(conn, cafe_id))
+    cafe = await store.find_cafe(conn, cafe_id)
+    if cafe is None:
+        raise NotFound("cafe", "کافه")
+    return await _shown(conn, cafe)
 
 
 async def list_steps(conn: Connection, cafe_id: UUID, by: UUID, limit: int) -> list[PolicyStep]:
