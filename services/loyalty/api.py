@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
-from services.loyalty.handlers import accounts, adjustments, cafes, redemptions
+from services.loyalty.handlers import accounts, adjustments, proposals, redemptions
 from services.loyalty.models.accounts import Adjustment, Redemption
 from services.loyalty.models.http import (
     Adjust,
-    Decide,
     LedgerPage,
     LookUp,
     PublishProgram,
@@ -20,6 +20,7 @@ from services.loyalty.models.http import (
     ShownAccount,
     ShownAdjustment,
     ShownProgram,
+    ShownProposal,
     ShownRedemption,
     TillAccount,
 )
@@ -27,6 +28,7 @@ from services.loyalty.store import adjustments as adjustment_store
 from services.loyalty.store import redemptions as redemption_store
 from shared import clock, db, http, ids
 from shared.access import require_role
+from shared.approval import Decide, Waiting
 from shared.auth import Staff, Till, require_scope
 from shared.callers import StaffCaller, TillCaller
 from shared.db import Connection
@@ -66,7 +68,8 @@ async def list_ledger(
 async def adjust(
     request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, customer_id: UUID, body: Adjust
 ) -> ShownAdjustment:
-    """Gives or takes points (managers). 202: it is large, and waits for another manager."""
+    """Gives or takes points (managers). 202: with what the caller gave and took today it is more than one may alone,
+    and waits for another manager."""
     wanted = Adjustment(
         cafe_id=cafe_id,
         customer_id=customer_id,
@@ -111,11 +114,32 @@ async def list_programs(request: Request, caller: StaffCaller, cafe_id: UUID) ->
         return await accounts.list_programs(conn, cafe_id)
 
 
-@staff.post("/programs", status_code=201)
-async def publish_program(request: Request, caller: StaffCaller, cafe_id: UUID, body: PublishProgram) -> ShownProgram:
-    """Publishes new rules, in force from now or later (managers). Visits before then keep the rules of their time."""
+@staff.post("/programs", status_code=201, responses={202: {"model": ShownProposal}}, response_model=ShownProgram)
+async def publish_program(
+    request: Request, caller: StaffCaller, cafe_id: UUID, body: PublishProgram
+) -> ShownProgram | JSONResponse:
+    """Publishes new rules, in force from now or later (managers). Visits before then keep the rules of their time.
+    202: by the cafe's policy they wait for a second person."""
+    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+        role = await require_role(conn, cafe_id, caller.user_id, "manager")
+        made = await proposals.propose(conn, cafe_id, caller.user_id, role, body)
+    return JSONResponse(made.model_dump(mode="json"), 202) if isinstance(made, ShownProposal) else made
+
+
+@staff.post("/programs/proposals/{proposal_id}/decision")
+async def decide_proposal(
+    request: Request, caller: StaffCaller, cafe_id: UUID, proposal_id: UUID, body: Decide
+) -> ShownProposal:
+    """Approves or declines rules that wait (managers other than their author)."""
     async with _as_staff(request, caller, cafe_id, "manager") as conn:
-        return await cafes.publish_program(conn, cafe_id, caller.user_id, body)
+        return await proposals.decide(conn, cafe_id, proposal_id, caller.user_id, approve=body.approve)
+
+
+@staff.get("/approvals")
+async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
+    """What waits for a second person: points given, taken and given back by hand, and rules (managers)."""
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        return await proposals.list_waiting(conn, cafe_id, caller.user_id, LISTED_AT_MOST)
 
 
 @staff.post("/redemptions", status_code=201)
@@ -138,14 +162,17 @@ async def list_refused_redemptions(request: Request, caller: StaffCaller, cafe_i
     return [_shown(each, None) for each in found]
 
 
-@staff.post("/redemptions/{redemption_id}/reversal")
+@staff.post("/redemptions/{redemption_id}/reversal", responses={202: {"model": ShownRedemption}})
 async def reverse_redemption(
-    request: Request, caller: StaffCaller, cafe_id: UUID, redemption_id: UUID
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, redemption_id: UUID
 ) -> ShownRedemption:
-    """Gives the points of a redemption back (managers)."""
+    """Gives the points of a redemption back (managers), as points that the caller gives. 202: it waits for another."""
     async with _as_staff(request, caller, cafe_id, "manager") as conn:
-        redemption, balance = await redemptions.reverse(conn, cafe_id, redemption_id, request.state.correlation_id)
+        redemption, balance = await adjustments.give_back(
+            conn, cafe_id, redemption_id, caller.user_id, request.state.correlation_id
+        )
     request.app.state.waker.wake()
+    response.status_code = 202 if balance is None else 200
     return _shown(redemption, balance)
 
 

@@ -1,6 +1,7 @@
 """The steps of a life, each done by loyalty and told to the model, and what must hold after every one."""
 
-from datetime import datetime, timedelta
+from collections import defaultdict
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -55,6 +56,8 @@ class Life(RuleBasedStateMachine):
         self.redemptions: dict[UUID, str] = {}
         self.spent_at: dict[UUID, list[UUID]] = {}
         self.pending: list[Adjustment] = []
+        # Points that the author gave and took on a day, without anybody else's word.
+        self.given: dict[date, int] = defaultdict(int)
         self.version = 0
         self.balance = 0
         self.numbers = 0
@@ -154,19 +157,21 @@ class Life(RuleBasedStateMachine):
 
     @rule(way=WAYS, points=st.sampled_from([1, 99, 101, 1_001]))
     def adjust(self, way: Any, points: int) -> None:
-        """Points by hand, at once or once another manager agrees."""
+        """Points by hand, at once or, beyond what one may give and take in a day, once another manager agrees."""
         now = self.begin("adjustments")
         wanted = Adjustment(
             adjustment_id=self.new_name(), cafe_id=self.cafe_id, customer_id=self.guest, type=way, points=points,
             reason=None, state="pending", created_by=self.author, created_at=now,
         )  # fmt: skip
-        if points > self.model.in_force(now).approval_above:
+        today = now.astimezone(TEHRAN).date()
+        if points + self.given[today] > self.model.in_force(now).approval_above:
             self.ask(self.as_staff(self.author, adjustments.adjust, wanted, new_id()), is_done=True)
             self.pending.append(wanted)
         else:
             expected = self.is_possible(wanted)
             self.ask(self.as_staff(self.author, adjustments.adjust, wanted, new_id()), is_done=expected)
             if expected:
+                self.given[today] += points
                 self.post(wanted, now)
 
     @precondition(lambda self: self.pending)

@@ -102,14 +102,17 @@ async def test_unknown_number_has_nothing_and_says_nothing(app: FastAPI) -> None
     assert looked.json() == {"current_points": 0, "tier": "bronze", "next_tier": "silver", "points_to_next_tier": 500}
 
 
-async def test_manager_publishes_new_rules_from_now_on(app: FastAPI) -> None:
+async def test_two_managers_publish_new_rules_from_now_on(app: FastAPI) -> None:
     rules = {"earn_per_toman": 5000, "tier_period": "jalali_year"}
     async with acting(app, MANAGER) as client:
-        made = await client.post(f"/cafes/{CAFE}/programs", json={"rules": rules})
+        proposed = await client.post(f"/cafes/{CAFE}/programs", json={"rules": rules})
         past = await client.post(
             f"/cafes/{CAFE}/programs", json={"rules": rules, "valid_from": "2020-01-01T00:00:00+00:00"}
         )
+    async with acting(app, OTHER_MANAGER) as client:
+        decision = f"/cafes/{CAFE}/programs/proposals/{proposed.json()['proposal_id']}/decision"
+        made = await client.post(decision, json={"approve": True})
         versions = (await client.get(f"/cafes/{CAFE}/programs")).json()
-    assert (made.status_code, made.json()["version"]) == (201, 2)
+    assert (proposed.status_code, made.json()["version"]) == (202, 2)
     assert past.status_code == 409
     assert [program["version"] for program in versions] == [1, 2]

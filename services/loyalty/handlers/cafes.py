@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, ranked, save
-from services.loyalty.models.accounts import Outcome
+from services.loyalty.models.accounts import Outcome, Program
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
@@ -56,15 +56,14 @@ async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]
     await adjustments.forget(conn, sorted({(event.cafe_id, event.customer_id) for event in events}))
 
 
-async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted: PublishProgram) -> ShownProgram:
-    """The cafe's next version of rules.
+async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram) -> Program:
+    """The version that the rules would be, published now.
 
     Raises Rejected for a moment in the past, before the version before, or a tier period unlike that version's.
     """
     moment = now()
     valid_from = wanted.valid_from or moment
-    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
-    last = plan.programs[-1]
+    last = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1]
     new = program_rules.program(last.version + 1, valid_from, wanted.rules)
     if valid_from < moment or valid_from <= last.valid_from:
         raise _too_early(max(moment, last.valid_from))
@@ -75,18 +74,32 @@ async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted:
             "مهمان‌ها با دورهٔ کنونی امتیاز گرفته‌اند و دورهٔ سطح دیگر عوض نمی‌شود.",
             status=409,
         )
+    return new
+
+
+async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted: PublishProgram) -> ShownProgram:
+    """The cafe's next version of rules. Whether its author may has been decided before (`proposals`).
+
+    Raises Rejected as `check_program`.
+    """
+    new = await check_program(conn, cafe_id, wanted)
     rules = wanted.rules.model_dump(mode="json")
-    created_at = await programs.publish(conn, cafe_id, new.version, valid_from, rules, author)
+    created_at = await programs.publish(conn, cafe_id, new.version, new.valid_from, rules, author)
     if created_at is None:
-        raise Rejected(
-            "program_changed",
-            "Somebody else has just published a version; look at it and try again.",
-            "هم‌اکنون نسخهٔ دیگری منتشر شد؛ آن را ببینید و دوباره تلاش کنید.",
-            status=409,
-        )
-    await programs.ask_recount(conn, [cafe_id], valid_from + SETTLED_AFTER)
+        raise program_changed()
+    await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
     return ShownProgram(
-        version=new.version, valid_from=valid_from, rules=wanted.rules, created_by=author, created_at=created_at
+        version=new.version, valid_from=new.valid_from, rules=wanted.rules, created_by=author, created_at=created_at
+    )
+
+
+def program_changed() -> Rejected:
+    """The rules are not those that the author saw."""
+    return Rejected(
+        "program_changed",
+        "Somebody else has published a version meanwhile; look at it and try again.",
+        "در این میان نسخهٔ دیگری منتشر شد؛ آن را ببینید و دوباره تلاش کنید.",
+        status=409,
     )
 
 

@@ -34,12 +34,23 @@ async def redeem(conn: Connection, wanted: Redemption, correlation_id: UUID) -> 
     return redemption, changed.balance
 
 
-async def reverse(conn: Connection, cafe_id: UUID, redemption_id: UUID, correlation_id: UUID) -> tuple[Redemption, int]:
-    """Gives the points of a redemption back, once; the redemption and the balance after it."""
+async def show(conn: Connection, cafe_id: UUID, redemption_id: UUID) -> Redemption:
+    """The redemption.
+
+    Raises NotFound when the cafe has none with that id.
+    """
     key = (cafe_id, redemption_id)
     known = (await redemptions.find(conn, [key])).get(key)
     if known is None:
         raise NotFound("redemption", "چنین استفاده‌ای")
+    return known
+
+
+async def reverse(conn: Connection, cafe_id: UUID, redemption_id: UUID, correlation_id: UUID) -> tuple[Redemption, int]:
+    """Gives the points of a redemption back, once; the redemption and the balance after it. Whether somebody may has
+    been decided before."""
+    key = (cafe_id, redemption_id)
+    known = await show(conn, cafe_id, redemption_id)
     guest = (cafe_id, known.customer_id)
     account = (await accounts.lock(conn, [guest]))[guest]
     # Somebody else may have given it back while we waited for the account.

@@ -4,7 +4,7 @@ multipliers hundredths: integers, so that nothing is ever rounded by accident.""
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -195,7 +195,8 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
-    """Points given or taken by hand, or to be once another manager agrees."""
+    """Points given or taken by hand, or to be once another manager agrees. With a `redemption_id` it gives that
+    redemption back. `decided_by` is None when nobody else was needed."""
 
     adjustment_id: UUID
     cafe_id: UUID
@@ -210,6 +211,22 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     decided_by: UUID | None = None
     decided_at: datetime | None = None
+    redemption_id: UUID | None = None
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules that wait for a second person, or did: `version` is the one they became."""
+
+    proposal_id: UUID
+    rules: dict[str, Any]
+    valid_from: datetime | None
+    after_version: int
+    state: Literal["pending", "published", "declined"] = "pending"
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None = None
+    decided_at: datetime | None = None
+    version: int | None = None
 
 
 class Counted(msgspec.Struct, frozen=True):

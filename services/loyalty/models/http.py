@@ -50,7 +50,13 @@ class ProgramRules(Command):
         Annotated[int, Whole(1, 3660)] | None, Field(description="null: points never expire")
     ] = None
     negative_balance: DebtPolicy = "allow_after_refund"
-    approval_above: Annotated[PointsOrNone, Field(description="larger adjustments need a second manager")] = 1000
+    approval_above: Annotated[
+        PointsOrNone,
+        Field(
+            description="what one person may give and take in a day alone, if that is less than the cafe's approval"
+            " policy allows; changed by owners, as before when left out"
+        ),
+    ] = 1000
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:
@@ -81,6 +87,20 @@ class ShownProgram(BaseModel):
     rules: ProgramRules
     created_by: UUID | None
     created_at: datetime
+
+
+class ShownProposal(BaseModel):
+    """Rules that wait for a second person; published, they have a `version`."""
+
+    proposal_id: UUID
+    rules: ProgramRules
+    valid_from: datetime | None
+    state: Literal["pending", "published", "declined"]
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+    version: int | None
 
 
 class ShownAccount(BaseModel):
@@ -199,12 +219,6 @@ class Adjust(Command):
     order_reference: Reference | None = None
 
 
-class Decide(Command):
-    """The second manager's answer."""
-
-    approve: bool
-
-
 class ShownAdjustment(BaseModel):
     """An adjustment; `pending` until another manager has decided."""
 
@@ -220,3 +234,4 @@ class ShownAdjustment(BaseModel):
     created_at: datetime
     decided_by: UUID | None
     decided_at: datetime | None
+    redemption_id: UUID | None

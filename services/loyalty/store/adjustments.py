@@ -10,21 +10,26 @@ from shared.db import Connection
 
 INSERT = """
 INSERT INTO adjustments (cafe_id, id, customer_id, transaction_type, points, reason, campaign_id, order_reference,
-                         state, created_by, created_at, decided_by, decided_at)
+                         state, created_by, created_at, decided_by, decided_at, redemption_id)
 VALUES ($1, $2, $3, $4::text::loyalty_transaction_enum, $5, $6, $7, $8, $9::text::adjustment_state_enum, $10, $11, $12,
-        $13)
+        $13, $14)
 ON CONFLICT DO NOTHING
 RETURNING id
 """
 FIND = """
 SELECT cafe_id, id AS adjustment_id, customer_id, transaction_type::text AS type, points, reason, campaign_id,
-       order_reference, state::text, created_by, created_at, decided_by, decided_at
+       order_reference, state::text, created_by, created_at, decided_by, decided_at, redemption_id
 FROM adjustments WHERE cafe_id = $1 AND id = $2 FOR UPDATE
 """
 LIST_PENDING = """
 SELECT cafe_id, id AS adjustment_id, customer_id, transaction_type::text AS type, points, reason, campaign_id,
-       order_reference, state::text, created_by, created_at, decided_by, decided_at
+       order_reference, state::text, created_by, created_at, decided_by, decided_at, redemption_id
 FROM adjustments WHERE cafe_id = $1 AND state = 'pending' ORDER BY created_at LIMIT $2
+"""
+# What somebody else approved was judged by somebody else, and is not counted.
+DONE_ALONE = """
+SELECT coalesce(sum(points), 0)::bigint FROM adjustments
+WHERE cafe_id = $1 AND created_by = $2 AND created_at >= $3 AND state = 'posted' AND decided_by IS NULL
 """
 DECIDE = """
 UPDATE adjustments SET state = $3::text::adjustment_state_enum, decided_by = $4, decided_at = $5
@@ -44,6 +49,7 @@ async def insert(conn: Connection, adjustment: Adjustment) -> bool:
         adjustment.cafe_id, adjustment.adjustment_id, adjustment.customer_id, adjustment.type, adjustment.points,
         adjustment.reason, adjustment.campaign_id, adjustment.order_reference, adjustment.state,
         adjustment.created_by, adjustment.created_at, adjustment.decided_by, adjustment.decided_at,
+        adjustment.redemption_id,
     )  # fmt: skip
     return await conn.fetchval(INSERT, *values) is not None
 
@@ -59,9 +65,17 @@ async def list_pending(conn: Connection, cafe_id: UUID, limit: int) -> list[Adju
     return [Adjustment(**row) for row in await conn.fetch(LIST_PENDING, cafe_id, limit)]
 
 
-async def decide(conn: Connection, adjustment: Adjustment, state: str, decider: UUID, moment: datetime) -> None:
+async def done_alone(conn: Connection, cafe_id: UUID, author: UUID, since: datetime) -> int:
+    """The points that somebody gave and took since then without anybody else's word: both count up."""
+    return int(await conn.fetchval(DONE_ALONE, cafe_id, author, since))
+
+
+async def decide(conn: Connection, adjustment: Adjustment) -> None:
     """Writes the decision about a pending adjustment."""
-    await conn.execute(DECIDE, adjustment.cafe_id, adjustment.adjustment_id, state, decider, moment)
+    await conn.execute(
+        DECIDE, adjustment.cafe_id, adjustment.adjustment_id, adjustment.state, adjustment.decided_by,
+        adjustment.decided_at,
+    )  # fmt: skip
 
 
 async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
