@@ -77,6 +77,26 @@ class EnteredVisit(VisitBody):
     receipt_number: Identifier | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A bill entered or voided by hand, or one that waits for a second person. `amount` is Toman; `points` are those
+    that a void gives back. `decided_by` is None when nobody else was needed."""
+
+    id: UUID
+    cafe_id: UUID
+    kind: Literal["bill", "void"]
+    customer_id: UUID | None
+    visit_id: UUID | None
+    amount: Decimal
+    points: int = 0
+    body_sealed: str | None = field(default=None, repr=False)
+    state: Literal["pending", "entered", "declined"] = "pending"
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None = None
+    decided_at: datetime | None = None
+
+
 Command = RecordVisit | CorrectVisit | VoidVisit
 Bill = RecordVisit | CorrectVisit
 

@@ -3,20 +3,22 @@
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from services.visit import rules
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
 from services.visit.handlers import desk
-from services.visit.models import EnteredVisit
+from services.visit.models import EnteredVisit, Entry
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
 from shared.access import require_role
+from shared.approval import Decide, Waiting
 from shared.bounds import Rial
 from shared.callers import StaffCaller
 from shared.errors import NotFound
@@ -24,6 +26,7 @@ from shared.inputs import Command, Count, Day, Moment, PageSize, Text
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
 
+LISTED_AT_MOST = 200
 FIRST_MOMENT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 PAST_ALL = (datetime.fromisoformat("9999-01-01T00:00:00+00:00"), UUID(int=2**128 - 1))
 
@@ -61,6 +64,22 @@ class VisitView(BaseModel):
     corrected_at: datetime | None
     voided_at: datetime | None
     void_reason: str | None
+
+
+class ShownEntry(BaseModel):
+    """A bill entered or voided by hand; `pending` until another manager has decided. `amount` in `currency_unit`."""
+
+    entry_id: UUID
+    kind: Literal["bill", "void"]
+    state: Literal["pending", "entered", "declined"]
+    customer_id: UUID | None
+    visit_id: UUID | None
+    amount: Decimal
+    currency_unit: Literal["IRT"] = "IRT"
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
 
 
 class VisitPage(BaseModel):
@@ -146,26 +165,62 @@ async def list_visits(
     return VisitPage(items=items, next=(items[-1].visit_date, items[-1].id) if len(items) == limit else None)
 
 
-@router.post("/visits", status_code=201, openapi_extra=bodies.documented(EnteredVisit))
+@router.post(
+    "/visits",
+    status_code=201,
+    openapi_extra=bodies.documented(EnteredVisit),
+    responses={200: {"model": Taken, "description": "it was there already"}, 202: {"model": ShownEntry}},
+    response_model=Taken,
+)
 async def enter_visit(
     request: Request,
     response: Response,
     caller: StaffCaller,
     cafe_id: UUID,
     idempotency_key: IdempotencyKey = None,
-) -> Taken:
-    """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect."""
+) -> Taken | JSONResponse:
+    """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect.
+    202: with what the caller entered today it is more than one may alone, and waits for a manager."""
     body = await bodies.read_one(request, EnteredVisit)
     state = request.app.state
     async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+        role = await require_role(conn, cafe_id, caller.user_id)
         outcome = await desk.enter(
-            conn, cafe_id, caller.user_id, body, idempotency_key, request.state.correlation_id, keys=state.settings.keys
-        )
+            conn, cafe_id, caller.user_id, role, body, idempotency_key, request.state.correlation_id,
+            keys=state.settings.keys,
+        )  # fmt: skip
+    if isinstance(outcome, Entry):
+        return JSONResponse(_shown(outcome).model_dump(mode="json"), 202)
     state.waker.wake()
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
     return Taken(visit_id=outcome.visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+
+
+@router.get("/approvals")
+async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
+    """What waits for a second person: bills entered and voided by hand (managers)."""
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id, "manager")
+        return await desk.list_waiting(
+            conn, cafe_id, caller.user_id, LISTED_AT_MOST, keys=request.app.state.settings.keys
+        )
+
+
+@router.post("/entries/{entry_id}/decision")
+async def decide_entry(
+    request: Request, caller: StaffCaller, cafe_id: UUID, entry_id: UUID, body: Decide
+) -> ShownEntry:
+    """Approves or declines a bill or a void that waits (managers other than its author)."""
+    state = request.app.state
+    async with _acting(request, caller) as conn:
+        await require_role(conn, cafe_id, caller.user_id, "manager")
+        entry = await desk.decide(
+            conn, cafe_id, entry_id, caller.user_id, request.state.correlation_id, approve=body.approve,
+            keys=state.settings.keys,
+        )  # fmt: skip
+    state.waker.wake()
+    return _shown(entry)
 
 
 @router.get("/visits/{visit_id}")
@@ -179,13 +234,20 @@ async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit
     return VisitView(**row)
 
 
-@router.post("/visits/{visit_id}/void")
-async def void_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: Reason) -> VisitView:
-    """Voids a visit for good; a manager's right. Its points are taken back."""
+@router.post("/visits/{visit_id}/void", responses={202: {"model": VisitView}})
+async def void_visit(
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: Reason
+) -> VisitView:
+    """Voids a visit for good; a manager's right. Its points are taken back. 202: with what the caller voided today it
+    is more than one may alone, and waits for another manager."""
     state = request.app.state
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id, "manager")
-        await desk.void(conn, cafe_id, visit_id, body.reason, request.state.correlation_id, keys=state.settings.keys)
+        outcome = await desk.void(
+            conn, cafe_id, caller.user_id, visit_id, body.reason, request.state.correlation_id,
+            keys=state.settings.keys,
+        )  # fmt: skip
+        response.status_code = 202 if isinstance(outcome, Entry) else 200
         row = await visits.get_visit(conn, cafe_id, visit_id)
     state.waker.wake()
     if row is None:
@@ -239,6 +301,21 @@ async def monthly_statistics(
 async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:
     if branch_id and branch_id not in {found for _, found, _ in await devices.branches(conn, {cafe_id})}:
         raise NotFound("branch", "این شعبه")
+
+
+def _shown(entry: Entry) -> ShownEntry:
+    return ShownEntry(
+        entry_id=entry.id,
+        kind=entry.kind,
+        state=entry.state,
+        customer_id=entry.customer_id,
+        visit_id=entry.visit_id,
+        amount=entry.amount,
+        created_by=entry.created_by,
+        created_at=entry.created_at,
+        decided_by=entry.decided_by,
+        decided_at=entry.decided_at,
+    )
 
 
 def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.visit.models import VisitKey
-from services.visit.store import devices, guests, visits
+from services.visit.store import devices, entries, guests, visits
 from shared.bounds import within
 from shared.crypto import CannotUnseal, Keys, phone_hash, unseal
 from shared.db import Connection
@@ -85,8 +85,10 @@ def _profile(event: CustomerProfiled, keys: Keys) -> guests.Profile:
 
 
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
-    """Forgets whose number it was and what was written about the guest; amounts and days stay."""
+    """Forgets whose number it was and what was written about the guest; amounts and days stay. What waits for a second
+    person is off."""
     await guests.erase(conn, [(event.cafe_id, event.customer_id, event.occurred_at) for event in events])
+    await entries.forget(conn, [(event.cafe_id, event.customer_id) for event in events])
 
 
 async def on_branch_changed(conn: Connection, events: Sequence[BranchChanged]) -> None:
