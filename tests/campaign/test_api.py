@@ -66,8 +66,11 @@ async def test_manager_changes_delay_and_text(
     address = f"/cafes/{world.cafe_id}/journeys/{found['id']}"
     change = {"delay_minutes": 0, "template": "ممنون {{name}} از {{cafe}} {{link}}", "fallbacks": {"name": "دوست"}}
     answer = await client.patch(address, json=change)
-    assert answer.status_code == 200
-    assert (answer.json()["delay_minutes"], answer.json()["template_variables"]) == (0, {"name": "دوست"})
+    assert (answer.status_code, answer.json()["delay_minutes"]) == (202, 0)
+    sign_in(app, SECOND)
+    version = answer.json()["waiting"]["version"]
+    approved = await client.post(f"{address}/versions/{version}/decision", json={"approve": True})
+    assert (approved.status_code, approved.json()["template_variables"]) == (200, {"name": "دوست"})
     await world.record_visit(await world.add_guest(name=None), minutes_ago=0)
     await world.run_jobs()
     assert simulator.texts[0].startswith("ممنون دوست از کافه نمونه http")
@@ -212,9 +215,9 @@ async def test_campaign_goes_from_draft_to_completed(
     sign_in(app, SECOND)
     approved = (await client.post(f"{own}/approve")).json()
     assert (approved["approved_by"], approved["approved_at"] is None) == (str(SECOND), False)
-    assert (await client.put(own, json=CAMPAIGN)).status_code == 409
 
     await world.run_jobs()
+    assert (await client.put(own, json=CAMPAIGN)).status_code == 409
     assert simulator.texts == ["سارا عزیز، یلدا مبارک از کافه نمونه\nلغو۱۱"]
     await world.run_jobs()
     sent = (await client.get(own)).json()

@@ -149,7 +149,7 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
             fallbacks={"name": "دوست"},
         )  # fmt: skip
         campaign = await campaigns.write_draft(conn, world.cafe_id, author, body)
-        await campaigns.schedule(conn, world.cafe_id, campaign, now().replace(year=now().year + 1))
+        await campaigns.schedule(conn, world.cafe_id, campaign, author, now().replace(year=now().year + 1))
         await campaigns.approve(conn, world.cafe_id, campaign, approver)
     await world.pool.execute("UPDATE campaigns SET scheduled_date = now() WHERE status = 'scheduled'")
     visits = [await world.record_visit(guest) for guest in guests]

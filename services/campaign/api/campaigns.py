@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from services.campaign.api.acting import acting
 from services.campaign.handlers import campaigns
-from services.campaign.models import CampaignStatus, CampaignType, Purpose
-from services.campaign.models.bodies import Schedule, WriteCampaign
+from services.campaign.models import CampaignStatus, CampaignType, Purpose, Step
+from services.campaign.models.bodies import Approve, Schedule, WriteCampaign
+from services.campaign.store import trail
 from services.campaign.store.campaigns import list_campaigns
 from shared.callers import StaffCaller
 from shared.inputs import PageSize
@@ -50,6 +51,20 @@ class CampaignView(BaseModel):
     created_by: UUID
     approved_by: UUID | None
     approved_at: datetime | None
+    version: int
+    edited_by: UUID | None
+    approved_alone: bool
+
+
+class StepView(BaseModel):
+    """Something that was done with a campaign, and what it then said (costs in Rial)."""
+
+    what: Step
+    by_user: UUID
+    at: datetime
+    version: int
+    ended_approval: bool
+    detail: dict[str, Any]
 
 
 @router.get("")
@@ -78,7 +93,7 @@ async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id
 async def replace(
     request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: WriteCampaign
 ) -> CampaignView:
-    """Rewrites a draft. For managers."""
+    """Rewrites a campaign that has not started. For managers; it is a draft again, and an approval ends."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.replace_draft(conn, cafe_id, campaign_id, caller.user_id, body)
         return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
@@ -88,17 +103,20 @@ async def replace(
 async def schedule(
     request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: Schedule
 ) -> CampaignView:
-    """Sets the date and estimates recipients and cost. For managers; an earlier approval ends."""
+    """Sets the date and estimates recipients and cost. For managers; an earlier approval ends. Where the cafe's policy
+    asks for nobody else, it is approved with that."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await campaigns.schedule(conn, cafe_id, campaign_id, body.scheduled_date)
+        await campaigns.schedule(conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date)
         return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/approve")
-async def approve(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
-    """Lets a scheduled campaign start. For a manager other than its author."""
+async def approve(
+    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: Approve | None = None
+) -> CampaignView:
+    """Lets a scheduled campaign start. For a manager who neither wrote it nor changed it last."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id)
+        await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id, body.version if body else None)
         return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
@@ -106,5 +124,19 @@ async def approve(request: Request, caller: StaffCaller, cafe_id: UUID, campaign
 async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
     """Stops a campaign. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await campaigns.cancel(conn, cafe_id, campaign_id)
+        await campaigns.cancel(conn, cafe_id, campaign_id, caller.user_id)
         return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+
+
+@router.get("/{campaign_id}/trail")
+async def list_steps(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    campaign_id: UUID,
+    limit: PageSize = 50,
+) -> list[StepView]:
+    """Who did what with a campaign, or with the standing one of a journey, newest first. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.show(conn, cafe_id, campaign_id)
+        return [StepView(**row) for row in await trail.list_steps(conn, cafe_id, campaign_id, limit)]

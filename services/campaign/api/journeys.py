@@ -5,22 +5,44 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from services.campaign.api.acting import acting
-from services.campaign.handlers import staff
-from services.campaign.models import CampaignType, Purpose, Trigger
+from services.campaign.handlers import staff, texts
+from services.campaign.models import CampaignType, Purpose, TextState, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
-from services.campaign.store import campaigns, journeys
+from services.campaign.store import campaigns
+from shared.approval import Decide, Waiting
 from shared.callers import StaffCaller
-from shared.inputs import PageSize
+from shared.inputs import PageSize, Version
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
+LISTED_AT_MOST = 200
+
+
+class TextView(BaseModel):
+    """A version of what a journey says and may spend (Rial)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int
+    state: TextState
+    template_content: str
+    template_variables: dict[str, str]
+    ignores_quiet_hours: bool
+    budget: Decimal | None
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+
 
 class JourneyView(BaseModel):
-    """A journey, its text, and what it has sent; costs in Rial."""
+    """A journey, its text, the one that waits for a second person, and what it has sent; costs in Rial."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     journey_key: str
@@ -43,6 +65,8 @@ class JourneyView(BaseModel):
     messages_failed: int
     messages_opened: int
     sent_date: datetime | None
+    version: int
+    waiting: TextView | None
 
 
 class CheckView(BaseModel):
@@ -133,16 +157,52 @@ class Created(BaseModel):
 async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[JourneyView]:
     """What is sent by itself."""
     async with acting(request, caller, cafe_id) as conn:
-        return [JourneyView(**row) for row in await journeys.list_journeys(conn, cafe_id)]
+        return [JourneyView(**row) for row in await texts.list_journeys(conn, cafe_id)]
 
 
-@router.patch("/journeys/{journey_id}")
+@router.patch("/journeys/{journey_id}", responses={202: {"model": JourneyView}})
 async def change_journey(
-    request: Request, caller: StaffCaller, cafe_id: UUID, journey_id: UUID, change: ChangeJourney
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, journey_id: UUID, change: ChangeJourney
 ) -> JourneyView:
-    """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers."""
+    """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers. 202: what it says
+    or may spend waits for a second person (`waiting`), and the former text is sent until then."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        return JourneyView(**await staff.change_journey(conn, cafe_id, journey_id, change))
+        changed = JourneyView(**await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change))
+    asks = change.model_fields_set & {"template", "fallbacks", "ignores_quiet_hours", "budget"}
+    response.status_code = 202 if asks and changed.waiting else 200
+    return changed
+
+
+@router.get("/journeys/{journey_id}/versions")
+async def list_versions(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    journey_id: UUID,
+    limit: PageSize = 50,
+) -> list[TextView]:
+    """What the journey said, says and may say, newest first. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        found = await texts.list_versions(conn, cafe_id, journey_id, limit)
+    return [TextView.model_validate(text) for text in found]
+
+
+@router.post("/journeys/{journey_id}/versions/{version}/decision")
+async def decide_version(
+    request: Request, caller: StaffCaller, cafe_id: UUID, journey_id: UUID, version: Version, body: Decide
+) -> JourneyView:
+    """Approves or declines a version that waits. For managers other than its author."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        return JourneyView(
+            **await texts.decide(conn, cafe_id, journey_id, version, caller.user_id, approve=body.approve)
+        )
+
+
+@router.get("/approvals")
+async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
+    """What waits for a second person: campaigns and journeys' texts. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        return await texts.list_waiting(conn, cafe_id, caller.user_id, LISTED_AT_MOST)
 
 
 @router.get("/guests/{customer_id}/messages")

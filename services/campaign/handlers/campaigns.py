@@ -1,22 +1,26 @@
-"""One-off campaigns: written by one person, approved by another, started by their date."""
+"""One-off campaigns: written by one person, by the cafe's policy approved by another, started by their date."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from services.campaign.models import Step
 from services.campaign.models.bodies import WriteCampaign
 from services.campaign.rules import template
 from services.campaign.rules.deciding import in_priority
 from services.campaign.rules.parts import count_parts
-from services.campaign.store import campaigns, providers
+from services.campaign.store import campaigns, providers, trail
 from services.campaign.store.campaigns import NewCampaign
+from shared import access
+from shared.approval import Oversight, Size, require_pass
 from shared.clock import new_id, now
 from shared.db import Connection
 from shared.errors import NotFound, Rejected
+from shared.persian.money import in_unit
 
 # An approval that comes later than this finds the occasion gone.
-OVERDUE: Final = timedelta(hours=1)
+OVERDUE: Final = timedelta(minutes=15)
 
 
 async def write_draft(conn: Connection, cafe_id: UUID, author: UUID, body: WriteCampaign) -> UUID:
@@ -24,22 +28,25 @@ async def write_draft(conn: Connection, cafe_id: UUID, author: UUID, body: Write
 
     Raises `Rejected` for a channel that nothing sends on yet, or a text that asks for something unknown.
     """
-    new = _checked(cafe_id, new_id(), author, body)
-    await campaigns.insert(conn, new, now())
+    new, moment = _checked(cafe_id, new_id(), author, body), now()
+    await campaigns.insert(conn, new, moment)
+    await trail.note(conn, await show(conn, cafe_id, new.id), cafe_id, "written", author, moment)
     return new.id
 
 
 async def replace_draft(conn: Connection, cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign) -> None:
-    """Replaces a draft whole.
+    """Replaces a campaign that has not started whole. It is a draft then, and an approval ends.
 
-    Raises `NotFound`, `Rejected` (409) when it is no draft any more, and as `write_draft`.
+    Raises `NotFound`, `Rejected` (409) when it has started, and as `write_draft`.
     """
-    await _in_status(conn, cafe_id, campaign_id, "draft")
-    await campaigns.replace(conn, _checked(cafe_id, campaign_id, author, body), now())
+    before, moment = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled"), now()
+    await campaigns.replace(conn, _checked(cafe_id, campaign_id, author, body), moment)
+    await _note_change(conn, cafe_id, before, "edited", author, moment)
 
 
-async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, when: datetime) -> None:
-    """Sets the date and estimates recipients and cost. It starts only once somebody else has approved it.
+async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime) -> None:
+    """Sets the date and estimates recipients and cost; an approval ends. It starts once somebody who neither wrote nor
+    changed it has approved it, or by its date where the cafe's policy asks for nobody else.
 
     Raises `NotFound`, and `Rejected` for a date in the past or a campaign that has started.
     """
@@ -51,39 +58,68 @@ async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, when: dat
     recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"])
     cost = recipients * await _cost_of_one(conn, cafe_id, campaign)
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
-    await campaigns.schedule(conn, cafe_id, campaign_id, when, recipients, cost, moment)
+    await campaigns.schedule(conn, cafe_id, campaign_id, by, when, recipients, cost, moment)
+    scheduled = await _note_change(conn, cafe_id, campaign, "scheduled", by, moment)
+    oversight = await access.oversight(conn, cafe_id)
+    if oversight.judge(authors_of(scheduled), size_of(scheduled["budget"], oversight)).passes:
+        await _approve(conn, cafe_id, scheduled, by, moment, alone=True)
 
 
-async def approve(conn: Connection, cafe_id: UUID, campaign_id: UUID, approver: UUID) -> None:
-    """Lets a scheduled campaign start.
+async def approve(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, approver: UUID, version: int | None = None
+) -> None:
+    """Lets a scheduled campaign start. `version` is the one that the approver saw.
 
-    Raises `NotFound`, and `Rejected`: 403 to its author, 409 when it is not scheduled or its date is long past.
+    Raises `NotFound`, and `Rejected`: 403 to whoever wrote it or changed it last, 409 when it is not scheduled, was
+    changed since, or its date is long past.
     """
     campaign = await _in_status(conn, cafe_id, campaign_id, "scheduled")
-    if campaign["created_by"] == approver:
+    if version not in (None, campaign["version"]):
         raise Rejected(
-            "own_campaign",
-            "Somebody other than the author must approve.",
-            "کسی جز نویسنده باید تأیید کند.",
-            status=403,
+            "campaign_changed",
+            f"The campaign was changed; look at version {campaign['version']} and approve that.",
+            "کمپین در این میان تغییر کرده است؛ نسخهٔ تازه را ببینید و همان را تأیید کنید.",
+            status=409,
         )
-    if campaign["scheduled_date"] < now() - OVERDUE:
+    oversight = await access.oversight(conn, cafe_id)
+    size = size_of(campaign["budget"], oversight)
+    verdict = oversight.judge(authors_of(campaign), size, approver=approver)
+    require_pass(verdict)
+    if is_overdue(campaign):
         raise Rejected(
             "date_passed",
             "The date has passed; schedule it anew.",
             "زمان آن گذشته است؛ دوباره زمان‌بندی کنید.",
             status=409,
         )
-    await campaigns.approve(conn, cafe_id, campaign_id, approver, now())
+    if campaign["approved_at"] is None:
+        await _approve(conn, cafe_id, campaign, approver, now(), alone=verdict.outcome == "alone")
 
 
-async def cancel(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> None:
+async def cancel(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID) -> None:
     """Stops a campaign; what a provider already has can't be taken back.
 
     Raises `NotFound`, and `Rejected` (409) when it has ended or belongs to a journey.
     """
-    await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", "sending")
-    await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled", "sending"), "cancelled", now())
+    campaign, moment = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", "sending"), now()
+    await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled", "sending"), "cancelled", moment)
+    await trail.note(conn, campaign, cafe_id, "cancelled", by, moment, detail={})
+
+
+def authors_of(campaign: dict[str, Any]) -> list[UUID]:
+    """Whose a campaign is: its author, and whoever changed it last."""
+    return [campaign["created_by"], campaign["edited_by"] or campaign["created_by"]]
+
+
+def size_of(budget: Decimal | None, oversight: Oversight) -> Size:
+    """A message to guests, which costs no more than its budget (Rial), or without bound."""
+    toman = None if budget is None else in_unit(budget, "IRR", "IRT")
+    return Size(toman, limit=oversight.policy.amount, is_message=True)
+
+
+def is_overdue(campaign: dict[str, Any]) -> bool:
+    """Whether the date of a scheduled campaign is so long past that the occasion is gone."""
+    return bool(campaign["scheduled_date"] < now() - OVERDUE)
 
 
 async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
@@ -107,6 +143,22 @@ async def _in_status(conn: Connection, cafe_id: UUID, campaign_id: UUID, *allowe
             status=409,
         )
     return found
+
+
+async def _approve(
+    conn: Connection, cafe_id: UUID, campaign: dict[str, Any], by: UUID, moment: datetime, *, alone: bool
+) -> None:
+    await campaigns.approve(conn, cafe_id, campaign["id"], by, moment, alone=alone)
+    await trail.note(conn, campaign, cafe_id, "approved", by, moment)
+
+
+async def _note_change(
+    conn: Connection, cafe_id: UUID, before: dict[str, Any], what: Step, by: UUID, moment: datetime
+) -> dict[str, Any]:
+    after = await show(conn, cafe_id, before["id"])
+    ended = before["approved_at"] is not None
+    await trail.note(conn, after, cafe_id, what, by, moment, ended_approval=ended)
+    return after
 
 
 def _checked(cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign) -> NewCampaign:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from services.campaign.handlers.providers import kavenegar
-from services.campaign.models import Provider, Purpose, Trigger
+from services.campaign.models import PURPOSE_OF, Provider, Trigger
 from services.campaign.store import journeys, providers
 from services.campaign.store.journeys import NewJourney
 from shared.clock import new_id, now
@@ -25,7 +25,6 @@ class _Default:
     trigger: Trigger
     segment_key: str | None
     delay_minutes: int
-    purpose: Purpose
     content: str
     category: str
 
@@ -37,7 +36,6 @@ DEFAULTS: Final = (
         "visit.recorded",
         None,
         5,
-        "service",
         "{{name}} عزیز، از این‌که به {{cafe}} آمدید سپاسگزاریم.\nنظرتان را با ما در میان بگذارید:\n{{link}}",
         "feedback",
     ),
@@ -47,7 +45,6 @@ DEFAULTS: Final = (
         "segment.entered",
         "vip_customers",
         0,
-        "marketing",
         "{{name}} عزیز، به جمع مهمانان ویژهٔ {{cafe}} خوش آمدید. خوشحالیم که همراه مایید.",
         "welcome",
     ),
@@ -76,7 +73,7 @@ def _journey(cafe_id: UUID, default: _Default) -> NewJourney:
         trigger=default.trigger,
         segment_key=default.segment_key,
         delay_minutes=default.delay_minutes,
-        purpose=default.purpose,
+        purpose=PURPOSE_OF[default.trigger],
         content=default.content,
         fallbacks=GUEST,
         category=default.category,

@@ -1,12 +1,12 @@
-"""What staff do with journeys, texts, accounts and the cafe's messaging rules."""
+"""What staff do with the library of texts and accounts at providers, and why a guest got what they got."""
 
 from typing import Any
 from uuid import UUID
 
 from services.campaign.handlers.providers.accounts import allowed_endpoints, seal_key
 from services.campaign.models import Provider
-from services.campaign.models.bodies import ChangeJourney, WriteProvider, WriteTemplate
-from services.campaign.rules.template import VARIABLES, check_template, compile_template
+from services.campaign.models.bodies import WriteProvider, WriteTemplate
+from services.campaign.rules.template import VARIABLES, check_template
 from services.campaign.store import campaigns, deliveries, journeys, providers
 from shared.clock import new_id, now
 from shared.db import Connection
@@ -14,44 +14,6 @@ from shared.errors import NotFound, Problem, Rejected
 from shared.settings import Settings
 
 EVERY_VARIABLE = frozenset().union(*VARIABLES.values())
-
-
-async def change_journey(conn: Connection, cafe_id: UUID, journey_id: UUID, change: ChangeJourney) -> dict[str, Any]:
-    """Changes a journey and its text. Messages already queued keep the text they were queued with.
-
-    Raises `NotFound`, and `Rejected` for a text that asks for something this journey does not know.
-    """
-    journey = await show_journey(conn, cafe_id, journey_id)
-    moment = now()
-    text, fallbacks = change.template, change.fallbacks
-    if text is not None or fallbacks is not None:
-        text = text or journey["template_content"]
-        if fallbacks is None:
-            used = compile_template(text).names
-            fallbacks = {name: words for name, words in journey["template_variables"].items() if name in used}
-        text = check_template(text, fallbacks, VARIABLES[journey["trigger"]])
-    delay = journey["delay_minutes"] if change.delay_minutes is None else change.delay_minutes
-    if delay >= (change.max_age_minutes or journey["max_age_minutes"]):
-        raise _delay_too_long()
-    await journeys.update_journey(
-        conn, cafe_id, journey_id, change.is_active, change.delay_minutes, change.max_age_minutes, moment
-    )
-    await campaigns.update_text(
-        conn, cafe_id, journey["campaign_id"], text, fallbacks, change.ignores_quiet_hours,
-        "budget" in change.model_fields_set, change.budget, moment,
-    )  # fmt: skip
-    return await show_journey(conn, cafe_id, journey_id)
-
-
-async def show_journey(conn: Connection, cafe_id: UUID, journey_id: UUID) -> dict[str, Any]:
-    """One journey with its text and counters.
-
-    Raises `NotFound`.
-    """
-    found = await journeys.list_journeys(conn, cafe_id, journey_id)
-    if not found:
-        raise NotFound("journey", "این مسیر پیام")
-    return found[0]
 
 
 async def explain_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> dict[str, Any]:
@@ -142,15 +104,5 @@ def _foreign_endpoint() -> Rejected:
         "foreign_endpoint",
         "This is not an address of that provider.",
         "این نشانی از آن ارائه‌دهنده نیست.",
-    )
-    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=[problem])
-
-
-def _delay_too_long() -> Rejected:
-    problem = Problem(
-        "delay_minutes",
-        "delay_too_long",
-        "The delay must be shorter than max_age_minutes, or nothing would ever be sent.",
-        "تأخیر باید از بیشترین سن رویداد کوتاه‌تر باشد؛ وگرنه پیامی فرستاده نمی‌شود.",
     )
     return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=[problem])

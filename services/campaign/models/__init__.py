@@ -13,6 +13,8 @@ CampaignStatus = Literal["draft", "scheduled", "sending", "sent", "completed", "
 Trigger = Literal["visit.recorded", "segment.entered"]
 RunState = Literal["waiting", "queued", "cancelled", "skipped"]
 ContactStatus = Literal["active", "inactive", "blocked"]
+TextState = Literal["waiting", "in_force", "replaced", "declined"]
+Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched"]
 Outcome = Literal["send", "hold", "skip"]
 # accepted: the provider has it. refused_message: never for this number or text. refused: not by this provider, ask
 # another. busy: not now. unknown: nobody can say whether it has the message; only a look-up by local id settles that.
@@ -23,6 +25,9 @@ Progress = Literal["under_way", "delivered", "failed", "undelivered", "blocked",
 # Who made the rows that nobody made.
 SYSTEM_USER = UUID(int=0)
 LONGEST_MESSAGE = 900
+
+# Fixed: a message about the guest's own visit asks for no consent to advertising, so it never becomes an advert.
+PURPOSE_OF: Mapping[Trigger, Purpose] = {"visit.recorded": "service", "segment.entered": "marketing"}
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,24 @@ class Journey:
     delay_minutes: int
     max_age_minutes: int
     campaign_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneyText:
+    """A version of what a journey says and may spend (Rial). `decided_by` is None when nobody else was needed."""
+
+    cafe_id: UUID
+    journey_id: UUID
+    version: int
+    state: TextState
+    template_content: str
+    template_variables: dict[str, str]
+    ignores_quiet_hours: bool
+    budget: Decimal | None
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from services.campaign.models import LONGEST_MESSAGE, CampaignType, Purpose
 from shared.bounds import Rial
-from shared.inputs import Command, Matching, Moment, Text, Whole, Wording, Words
+from shared.inputs import Command, Matching, Moment, Text, Version, Whole, Wording, Words
 
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
@@ -68,6 +68,13 @@ class Schedule(Command):
     """When to begin."""
 
     scheduled_date: Moment
+
+
+class Approve(Command):
+    """What is approved: `version` is the one that was looked at. Changed meanwhile, it is refused; left out, whatever
+    it says now is approved."""
+
+    version: Version | None = None
 
 
 class WriteTemplate(Command):

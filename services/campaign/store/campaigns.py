@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import CampaignStatus, Purpose
+from services.campaign.models import CampaignStatus, JourneyText, Purpose
 from shared.db import Connection
 
 COUNT = """
@@ -31,6 +31,7 @@ SELECT id, name, description, campaign_type::text AS campaign_type, purpose::tex
 target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
 status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
 messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at,
+version, edited_by, approved_alone,
 (SELECT j.id FROM journeys j WHERE j.cafe_id = campaigns.cafe_id AND j.campaign_id = campaigns.id) AS journey_id
 FROM campaigns
 """
@@ -44,14 +45,14 @@ VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $1
 REPLACE = """
 UPDATE campaigns SET name = $3, description = $4, purpose = $5::message_purpose_enum, ignores_quiet_hours = $6,
                      target_segment = $7, template_content = $8, template_variables = $9, budget = $10,
-                     updated_at = $11
+                     updated_at = $11, edited_by = $12, version = version + 1, status = 'draft', scheduled_date = NULL,
+                     estimated_recipients = NULL, estimated_cost = NULL,
+                     approved_by = NULL, approved_at = NULL, approved_alone = false
 WHERE cafe_id = $1 AND id = $2
 """
 UPDATE_TEXT = """
-UPDATE campaigns SET template_content = coalesce($3, template_content),
-                     template_variables = coalesce($4, template_variables),
-                     ignores_quiet_hours = coalesce($5, ignores_quiet_hours),
-                     budget = CASE WHEN $6 THEN $7 ELSE budget END, updated_at = $8
+UPDATE campaigns SET template_content = $3, template_variables = $4, ignores_quiet_hours = $5, budget = $6,
+                     updated_at = $7, edited_by = $8, version = $9
 WHERE cafe_id = $1 AND id = $2
 """
 # Only these moves exist; anything else leaves the row as it is.
@@ -59,11 +60,21 @@ MOVE = """
 UPDATE campaigns SET status = $4::campaign_status_enum, updated_at = $5
 WHERE cafe_id = $1 AND id = $2 AND status::text = any($3::text[]) RETURNING id
 """
-APPROVE = "UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4 WHERE cafe_id = $1 AND id = $2"
+APPROVE = """
+UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4, approved_alone = $5
+WHERE cafe_id = $1 AND id = $2
+"""
+LIST_WAITING = (
+    SELECTED
+    + """
+WHERE cafe_id = $1 AND status = 'scheduled' AND approved_at IS NULL ORDER BY updated_at, id LIMIT $2
+"""
+)
 # Another date is another decision: the approval is asked for again.
 SCHEDULE = """
 UPDATE campaigns SET scheduled_date = $3, estimated_recipients = $4, estimated_cost = $5, updated_at = $6,
-                     approved_by = NULL, approved_at = NULL
+                     edited_by = $7, version = version + 1,
+                     approved_by = NULL, approved_at = NULL, approved_alone = false
 WHERE cafe_id = $1 AND id = $2
 """
 COUNT_RECIPIENTS = """
@@ -201,21 +212,19 @@ async def insert(conn: Connection, new: NewCampaign, at: datetime) -> None:
 
 
 async def replace(conn: Connection, new: NewCampaign, at: datetime) -> None:
-    """Rewrites a draft; its author stays."""
+    """Rewrites a draft: a new version by `created_by`, with no date and no approval. Its author stays."""
     await conn.execute(
         REPLACE, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
-        new.target_segment, new.template, new.fallbacks, new.budget, at,
+        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by,
     )  # fmt: skip
 
 
-async def update_text(
-    conn: Connection, cafe_id: UUID, campaign_id: UUID, template: str | None, fallbacks: dict[str, str] | None,
-    ignores_quiet_hours: bool | None, set_budget: bool, budget: Decimal | None, at: datetime,
-) -> None:  # fmt: skip
-    """Changes what is not None; the budget only with `set_budget`."""
+async def update_text(conn: Connection, campaign_id: UUID, text: JourneyText, at: datetime) -> None:
+    """What a journey says from now on."""
     await conn.execute(
-        UPDATE_TEXT, cafe_id, campaign_id, template, fallbacks, ignores_quiet_hours, set_budget, budget, at
-    )
+        UPDATE_TEXT, text.cafe_id, campaign_id, text.template_content, text.template_variables,
+        text.ignores_quiet_hours, text.budget, at, text.created_by, text.version,
+    )  # fmt: skip
 
 
 async def move(
@@ -230,16 +239,24 @@ async def move(
     return await conn.fetchval(MOVE, cafe_id, campaign_id, allowed, to, at) is not None
 
 
-async def approve(conn: Connection, cafe_id: UUID, campaign_id: UUID, user_id: UUID, at: datetime) -> None:
-    """Writes down who approved."""
-    await conn.execute(APPROVE, cafe_id, campaign_id, user_id, at)
+async def approve(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, user_id: UUID, at: datetime, *, alone: bool
+) -> None:
+    """Writes down who approved; `alone`: nobody else was needed."""
+    await conn.execute(APPROVE, cafe_id, campaign_id, user_id, at, alone)
+
+
+async def list_waiting(conn: Connection, cafe_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """Scheduled campaigns that nobody has approved, the oldest first."""
+    return [dict(row) for row in await conn.fetch(LIST_WAITING, cafe_id, limit)]
 
 
 async def schedule(
-    conn: Connection, cafe_id: UUID, campaign_id: UUID, when: datetime, recipients: int, cost: Decimal, at: datetime
-) -> None:
-    """Sets the date with the estimate it was decided on; cost in Rial."""
-    await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at)
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime, recipients: int, cost: Decimal,
+    at: datetime,
+) -> None:  # fmt: skip
+    """Sets the date with the estimate it was decided on (cost in Rial): a new version, with no approval."""
+    await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at, by)
 
 
 async def count_recipients(conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose) -> int:

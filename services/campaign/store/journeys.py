@@ -92,7 +92,7 @@ LIST = """
 SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
        j.is_active, j.campaign_id, c.purpose::text AS purpose, c.ignores_quiet_hours, c.template_content,
        c.template_variables, c.budget, c.actual_cost, c.cost_per_message, c.messages_sent, c.messages_delivered,
-       c.messages_failed, c.messages_opened, c.sent_date
+       c.messages_failed, c.messages_opened, c.sent_date, c.version
 FROM journeys j JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_id
 WHERE j.cafe_id = $1 AND ($2::uuid IS NULL OR j.id = $2) ORDER BY j.journey_key
 """

@@ -1,0 +1,244 @@
+"""What journeys say. Another text, budget or freedom from quiet hours is a new version, which by the cafe's policy
+waits for a second person; until then guests get the former one. And the list of everything here that waits."""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from services.campaign.handlers.campaigns import authors_of, is_overdue, size_of
+from services.campaign.models import SYSTEM_USER, JourneyText
+from services.campaign.models.bodies import ChangeJourney
+from services.campaign.rules.template import VARIABLES, check_template, compile_template
+from services.campaign.store import campaigns, journeys, trail
+from shared import access
+from shared.approval import Oversight, Verdict, Waiting, may_decide, require_pass
+from shared.clock import now
+from shared.db import Connection
+from shared.errors import NotFound, Problem, Rejected
+
+
+async def list_journeys(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
+    """The cafe's journeys, each with the text that waits for a second person in `waiting`."""
+    waiting = {text.journey_id: text for text in await trail.list_waiting(conn, cafe_id)}
+    return [
+        journey | {"waiting": waiting.get(journey["id"])} for journey in await journeys.list_journeys(conn, cafe_id)
+    ]
+
+
+async def show_journey(conn: Connection, cafe_id: UUID, journey_id: UUID) -> dict[str, Any]:
+    """One journey with its text, the one that waits, and its counters.
+
+    Raises `NotFound`.
+    """
+    found = [journey for journey in await list_journeys(conn, cafe_id) if journey["id"] == journey_id]
+    if not found:
+        raise NotFound("journey", "این مسیر پیام")
+    return found[0]
+
+
+async def change_journey(
+    conn: Connection, cafe_id: UUID, journey_id: UUID, by: UUID, change: ChangeJourney
+) -> dict[str, Any]:
+    """Switches a journey or changes its delay at once, and what it says once that may be said. Messages already queued
+    keep the text they were queued with; a version that was waiting is replaced.
+
+    Raises `NotFound`, and `Rejected` for a text that asks for something this journey does not know.
+    """
+    journey, moment = await _hold(conn, cafe_id, journey_id), now()
+    delay = journey["delay_minutes"] if change.delay_minutes is None else change.delay_minutes
+    if delay >= (change.max_age_minutes or journey["max_age_minutes"]):
+        raise _delay_too_long()
+    wanted = _text_of(cafe_id, journey, change, by, moment)
+    switched = change.model_dump(include={"is_active", "delay_minutes", "max_age_minutes"}, exclude_none=True)
+    if switched:
+        await journeys.update_journey(
+            conn, cafe_id, journey_id, change.is_active, change.delay_minutes, change.max_age_minutes, moment
+        )
+        standing = await _standing(conn, cafe_id, journey)
+        await trail.note(conn, standing, cafe_id, "switched", by, moment, detail=switched)
+    if wanted is not None:
+        await _write(conn, journey, wanted)
+    return await show_journey(conn, cafe_id, journey_id)
+
+
+async def decide(
+    conn: Connection, cafe_id: UUID, journey_id: UUID, version: int, decider: UUID, *, approve: bool
+) -> dict[str, Any]:
+    """The second person's answer to a version that waits.
+
+    Raises `NotFound`, and `Rejected`: 403 to its author, 409 when it was decided otherwise or replaced meanwhile.
+    """
+    journey = await _hold(conn, cafe_id, journey_id)
+    text = await trail.find_text(conn, cafe_id, journey_id, version)
+    if text is None:
+        raise NotFound("version", "این نسخه")
+    if text.state != "waiting":
+        if text.state == ("in_force" if approve else "declined"):
+            return await show_journey(conn, cafe_id, journey_id)
+        en, fa = f"This version is {text.state} meanwhile.", "این نسخه دیگر در انتظار تأیید نیست."
+        raise Rejected("already_decided", en, fa, status=409)
+    oversight = await access.oversight(conn, cafe_id)
+    require_pass(_judge(oversight, text, approver=decider))
+    is_other = decider != text.created_by
+    decided = replace(
+        text,
+        state="in_force" if approve else "declined",
+        decided_by=decider if is_other else None,
+        decided_at=now() if is_other else None,
+    )
+    if approve:
+        await trail.replace_texts(conn, cafe_id, journey_id, "in_force")
+    await trail.decide_text(conn, decided)
+    if approve:
+        await _put_in_force(conn, journey, decided, decider)
+    return await show_journey(conn, cafe_id, journey_id)
+
+
+async def list_versions(conn: Connection, cafe_id: UUID, journey_id: UUID, limit: int) -> list[JourneyText]:
+    """What the journey said, says and may say, newest first; none while it says what it began with.
+
+    Raises `NotFound`.
+    """
+    await show_journey(conn, cafe_id, journey_id)
+    return await trail.list_texts(conn, cafe_id, journey_id, limit)
+
+
+async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int) -> list[Waiting]:
+    """Campaigns and journeys' texts that wait for a second person, the oldest first, and whether the caller may
+    decide."""
+    oversight = await access.oversight(conn, cafe_id)
+    names = {journey["id"]: journey["name"] for journey in await journeys.list_journeys(conn, cafe_id)}
+    waiting = [
+        _waiting_campaign(cafe_id, row, oversight, caller) for row in await campaigns.list_waiting(conn, cafe_id, limit)
+    ]
+    waiting += [
+        Waiting(
+            kind="journey",
+            id=text.journey_id,
+            version=text.version,
+            what={
+                "name": names.get(text.journey_id),
+                "template": text.template_content,
+                "fallbacks": text.template_variables,
+                "ignores_quiet_hours": text.ignores_quiet_hours,
+            },
+            amount=text.budget,
+            currency_unit="IRR",
+            asked_by=text.created_by,
+            asked_at=text.created_at,
+            decide_at=f"/cafes/{cafe_id}/journeys/{text.journey_id}/versions/{text.version}/decision",
+            **may_decide(_judge(oversight, text, approver=caller)),
+        )
+        for text in await trail.list_waiting(conn, cafe_id)
+    ]
+    return sorted(waiting, key=lambda each: each.asked_at)[:limit]
+
+
+_OVERDUE = Verdict("refused", "The date has passed; schedule it anew.", "زمان آن گذشته است؛ دوباره زمان‌بندی کنید.")
+
+
+def _waiting_campaign(cafe_id: UUID, row: dict[str, Any], oversight: Oversight, caller: UUID) -> Waiting:
+    verdict = oversight.judge(authors_of(row), size_of(row["budget"], oversight), approver=caller)
+    shown = ("name", "purpose", "target_segment", "scheduled_date", "estimated_recipients", "ignores_quiet_hours")
+    return Waiting(
+        kind="campaign",
+        id=row["id"],
+        version=row["version"],
+        what={name: row[name] for name in shown}
+        | {"template": row["template_content"], "fallbacks": row["template_variables"]}
+        | {"estimated_cost": row["estimated_cost"]},
+        amount=row["budget"],
+        currency_unit="IRR",
+        asked_by=row["created_by"],
+        changed_by=row["edited_by"],
+        asked_at=row["updated_at"],
+        decide_at=f"/cafes/{cafe_id}/campaigns/{row['id']}/approve",
+        **may_decide(_OVERDUE if is_overdue(row) else verdict),
+    )
+
+
+def _judge(oversight: Oversight, text: JourneyText, *, approver: UUID | None = None) -> Verdict:
+    return oversight.judge([text.created_by], size_of(text.budget, oversight), approver=approver)
+
+
+async def _hold(conn: Connection, cafe_id: UUID, journey_id: UUID) -> dict[str, Any]:
+    """The journey, with its standing campaign locked: changes of one journey queue here."""
+    journey = await show_journey(conn, cafe_id, journey_id)
+    await _standing(conn, cafe_id, journey)
+    return await show_journey(conn, cafe_id, journey_id)
+
+
+async def _standing(conn: Connection, cafe_id: UUID, journey: dict[str, Any]) -> dict[str, Any]:
+    standing = await campaigns.get(conn, cafe_id, journey["campaign_id"])
+    assert standing is not None
+    return standing
+
+
+def _text_of(
+    cafe_id: UUID, journey: dict[str, Any], change: ChangeJourney, by: UUID, moment: datetime
+) -> JourneyText | None:
+    """The version that the change asks for, from the one in force; None when it says and may nothing else."""
+    content, fallbacks = change.template or journey["template_content"], change.fallbacks
+    if fallbacks is None:
+        used = compile_template(content).names
+        fallbacks = {name: words for name, words in journey["template_variables"].items() if name in used}
+    if change.template is not None or change.fallbacks is not None:
+        content = check_template(content, fallbacks, VARIABLES[journey["trigger"]])
+    loud = journey["ignores_quiet_hours"] if change.ignores_quiet_hours is None else change.ignores_quiet_hours
+    budget: Decimal | None = change.budget if "budget" in change.model_fields_set else journey["budget"]
+    says = (content, fallbacks, loud, budget)
+    if says == tuple(journey[n] for n in ("template_content", "template_variables", "ignores_quiet_hours", "budget")):
+        return None
+    return JourneyText(
+        cafe_id=cafe_id,
+        journey_id=journey["id"],
+        version=0,
+        state="waiting",
+        template_content=content,
+        template_variables=fallbacks,
+        ignores_quiet_hours=loud,
+        budget=budget,
+        created_by=by,
+        created_at=moment,
+    )
+
+
+async def _write(conn: Connection, journey: dict[str, Any], wanted: JourneyText) -> None:
+    await _begin_versions(conn, journey, wanted)
+    last = await trail.last_version(conn, wanted.cafe_id, wanted.journey_id)
+    passes = _judge(await access.oversight(conn, wanted.cafe_id), wanted).passes
+    text = replace(wanted, version=(last or 1) + 1, state="in_force" if passes else "waiting")
+    await trail.replace_texts(conn, text.cafe_id, text.journey_id, "waiting", *(["in_force"] if passes else []))
+    await trail.insert_text(conn, text)
+    if passes:
+        await _put_in_force(conn, journey, text, text.created_by)
+
+
+async def _begin_versions(conn: Connection, journey: dict[str, Any], text: JourneyText) -> None:
+    """What the journey began with is version 1, kept when it is about to be followed."""
+    if await trail.last_version(conn, text.cafe_id, text.journey_id) is None:
+        first = replace(
+            text, version=1, state="in_force", template_content=journey["template_content"],
+            template_variables=journey["template_variables"], ignores_quiet_hours=journey["ignores_quiet_hours"],
+            budget=journey["budget"], created_by=SYSTEM_USER,
+        )  # fmt: skip
+        await trail.insert_text(conn, first)
+
+
+async def _put_in_force(conn: Connection, journey: dict[str, Any], text: JourneyText, by: UUID) -> None:
+    moment = now()
+    await campaigns.update_text(conn, journey["campaign_id"], text, moment)
+    standing = await _standing(conn, text.cafe_id, journey)
+    await trail.note(conn, standing, text.cafe_id, "approved", by, moment)
+
+
+def _delay_too_long() -> Rejected:
+    problem = Problem(
+        "delay_minutes",
+        "delay_too_long",
+        "The delay must be shorter than max_age_minutes, or nothing would ever be sent.",
+        "تأخیر باید از بیشترین سن رویداد کوتاه‌تر باشد؛ وگرنه پیامی فرستاده نمی‌شود.",
+    )
+    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=[problem])
