@@ -1,0 +1,131 @@
+"""Every way to points, money or messages, and the rule that covers it. A route that is new joins the table."""
+
+import importlib
+import warnings
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from shared.settings import SERVICES
+
+# What a person of a cafe can't do alone beyond the cafe's approval policy (shared/approval.py).
+DAY = "four eyes: summed with what its author did alone on that day of the cafe"
+SECOND = "four eyes: without bound, or a message to guests, so another person approves it"
+ANSWER = "the second person's answer: never the author's own while somebody else could give it"
+OWNER = "four eyes: owners only, leaves a trace, and what weakens waits for the other owner where there is one"
+# What needs no second person, and why.
+WAITS = "prepares what another route lets pass"
+TILL = "a till's own: signed with its key, which managers make and the list of keys shows"
+SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
+COST = "owners only: what messages cost and how many go out at most"
+GUEST = "the guest's own word"
+STOPS = "only stops or takes away"
+NONE = "no points, money or messages"
+
+RULES = {
+    "identity": {
+        "POST /sessions": NONE,
+        "PUT /me/password": NONE,
+        "POST /cafes": NONE,
+        "PATCH /cafes/{cafe_id}": "not the policy; the time zone, by which a day ends, only by owners",
+        "PUT /cafes/{cafe_id}/approval-policy": OWNER,
+        "POST /cafes/{cafe_id}/approval-policy/changes/{change_id}/decision": OWNER,
+        "POST /cafes/{cafe_id}/branches": NONE,
+        "PATCH /cafes/{cafe_id}/branches/{branch_id}": NONE,
+        "POST /cafes/{cafe_id}/members": "nobody makes managers but owners: who may approve is the owner's choice",
+        "PUT /cafes/{cafe_id}/members/{user_id}/role": "nobody makes managers but owners",
+        "DELETE /cafes/{cafe_id}/members/{user_id}": "nobody removes managers but owners",
+        "POST /cafes/{cafe_id}/api-keys": TILL,
+        "DELETE /cafes/{cafe_id}/api-keys/{key_id}": STOPS,
+    },
+    "customer": {
+        "POST /cafes/{cafe_id}/customers": NONE,
+        "POST /cafes/{cafe_id}/customers/search": NONE,
+        "PATCH /cafes/{cafe_id}/customers/{customer_id}": NONE,
+        "DELETE /cafes/{cafe_id}/customers/{customer_id}": STOPS,
+        "PUT /cafes/{cafe_id}/customers/{customer_id}/status": NONE,
+        "PUT /cafes/{cafe_id}/customers/{customer_id}/consents": "the guest's word, under the name of who wrote it",
+        "POST /cafes/{cafe_id}/segments": WAITS,
+        "POST /cafes/{cafe_id}/segments/preview": NONE,
+        "PATCH /cafes/{cafe_id}/segments/{segment_id}": WAITS,
+        "DELETE /cafes/{cafe_id}/segments/{segment_id}": STOPS,
+    },
+    "visit": {
+        "POST /visits": TILL,
+        "POST /visits/batch": TILL,
+        "POST /visits/corrections": TILL,
+        "POST /visits/voids": TILL,
+        "POST /cafes/{cafe_id}/visits": DAY,
+        "POST /cafes/{cafe_id}/visits/{visit_id}/void": DAY,
+        "POST /cafes/{cafe_id}/entries/{entry_id}/decision": ANSWER,
+    },
+    "loyalty": {
+        "POST /cafes/{cafe_id}/customers/{customer_id}/adjustments": DAY,
+        "POST /cafes/{cafe_id}/redemptions/{redemption_id}/reversal": DAY,
+        "POST /cafes/{cafe_id}/adjustments/{adjustment_id}/decision": ANSWER,
+        "POST /cafes/{cafe_id}/programs": SECOND,
+        "POST /cafes/{cafe_id}/programs/proposals/{proposal_id}/decision": ANSWER,
+        "POST /cafes/{cafe_id}/redemptions": SPENDS,
+        "POST /redemptions": SPENDS,
+        "POST /loyalty/lookup": NONE,
+    },
+    "campaign": {
+        "PATCH /cafes/{cafe_id}/journeys/{journey_id}": SECOND,
+        "POST /cafes/{cafe_id}/journeys/{journey_id}/versions/{version}/decision": ANSWER,
+        "POST /cafes/{cafe_id}/templates": WAITS,
+        "PUT /cafes/{cafe_id}/templates/{template_id}": WAITS,
+        "DELETE /cafes/{cafe_id}/templates/{template_id}": STOPS,
+        "POST /cafes/{cafe_id}/campaigns": WAITS,
+        "PUT /cafes/{cafe_id}/campaigns/{campaign_id}": WAITS,
+        "POST /cafes/{cafe_id}/campaigns/{campaign_id}/schedule": SECOND,
+        "POST /cafes/{cafe_id}/campaigns/{campaign_id}/approve": ANSWER,
+        "POST /cafes/{cafe_id}/campaigns/{campaign_id}/cancel": STOPS,
+        "POST /cafes/{cafe_id}/providers": COST,
+        "PUT /cafes/{cafe_id}/providers/{provider_id}": COST,
+        "PUT /cafes/{cafe_id}/messaging": COST,
+        "POST /providers/kavenegar/receipts": "the provider's own, with its token",
+        "POST /providers/kavenegar/replies": GUEST,
+    },
+    "feedback": {
+        "POST /api/feedback/{token}": GUEST,
+        "POST /cafes/{cafe_id}/feedback": NONE,
+        "PUT /cafes/{cafe_id}/feedback/{feedback_id}/response": NONE,
+        "POST /cafes/{cafe_id}/cases/{case_id}/close": NONE,
+    },
+}
+
+
+def routes_that_write(app: FastAPI) -> set[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paths = app.openapi()["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods if method != "get"}
+
+
+def test_every_route_that_writes_says_which_rule_covers_it() -> None:
+    for service in SERVICES:
+        app = importlib.import_module(f"services.{service}.api").make_app()
+        found = routes_that_write(app)
+        assert sorted(found - set(RULES[service])) == [], "say in RULES which rule covers these"
+        assert sorted(set(RULES[service]) - found) == [], "these are gone"
+
+
+def test_no_route_that_writes_hides_from_the_table() -> None:
+    """A route outside of the documents would not be asked for its rule."""
+
+    def writes(route: BaseRoute) -> bool:
+        methods = getattr(route, "methods", None) or set()
+        return bool(methods - {"GET", "HEAD", "OPTIONS"}) and not getattr(route, "include_in_schema", True)
+
+    for service in SERVICES:
+        app = importlib.import_module(f"services.{service}.api").make_app()
+        assert [getattr(route, "path", "") for route in app.routes if writes(route)] == []
+
+
+def test_each_service_where_something_waits_lists_it_the_same_way() -> None:
+    for service in ("identity", "visit", "loyalty", "campaign"):
+        app = importlib.import_module(f"services.{service}.api").make_app()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = app.openapi()["paths"]["/cafes/{cafe_id}/approvals"]["get"]["responses"]["200"]
+        assert answer["content"]["application/json"]["schema"]["items"] == {"$ref": "#/components/schemas/Waiting"}
