@@ -12,15 +12,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from shared.approval import DEFAULT, Policy, When
+from shared.bounds import MOST_TOMAN, PointsOrNone
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
 from shared.inputs import Whole
 from shared.persian import phone, text
 from shared.persian.calendar import Calendar
-
-MOST_POINTS = 1_000_000_000
-MOST_TOMAN = 1_000_000_000
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
 
@@ -127,7 +125,7 @@ class SetPolicy(Command):
     give and enter by hand in a day alone, `staff_amount` what others may enter."""
 
     when: When
-    points: Annotated[int, Whole(0, MOST_POINTS)]
+    points: PointsOrNone
     amount: Annotated[int, Whole(0, MOST_TOMAN)]
     staff_amount: Annotated[int, Whole(0, MOST_TOMAN)]
 
