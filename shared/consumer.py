@@ -2,7 +2,8 @@
 
 Every record is decoded on its own, so a bad one harms only itself. The good ones are applied together: repeats dropped,
 effects, new events and inbox rows committed at once, then the offsets. A database that is away is waited for. A batch
-that fails otherwise is halved until the record at fault stands alone, and that one is parked.
+that fails otherwise is taken in parts, cafe by cafe and then record by record, until the record at fault stands alone,
+and that one is parked.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 
 import asyncpg
@@ -33,14 +35,26 @@ Ingress = Callable[[Connection, Sequence[Record]], Awaitable[Sequence[Refusal]]]
 ATTEMPTS = 3
 # A pool must be at work again within 5 s of the database's return.
 LONGEST_WAIT_SECONDS = 3.0
+# With nothing good between: so many records, and of so many cafes, or of all if there are fewer. That so many have
+# faults of their own at the same time, while no other record of anybody is good, does not happen; a thousand bad
+# records of one cafe do, and are that cafe's alone.
 PARKED_IN_A_ROW_LIMIT = 100
+FAILING_CAFES_LIMIT = 20
+
+# Whose a record is that does not say.
+NOBODY = ""
 
 # The record itself is at fault and always will be: said so by us, or values that no column of the database takes.
 HOPELESS = (Poison, Rejected, asyncpg.DataError)
 
 
+COUNT_CAFES = "SELECT count(*) FROM (SELECT FROM cafes LIMIT $1) AS known"
+OWNERS_OF_TILL_KEYS = "SELECT key_id, cafe_id FROM till_keys WHERE key_id = ANY($1::text[])"
+
+
 class TooManyParked(Exception):
-    """So many records failed one after another that the fault must be ours: stop instead of parking the topic."""
+    """So many records of so many cafes failed one after another that the fault must be ours: stop instead of parking
+    the topic."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,12 @@ class Consumer:
     topic_prefix: str = ""
     on_commit: Callable[[], None] = lambda: None
     parked_in_a_row: int = 0
+    failing: set[str] = field(default_factory=set)
+    suspects: set[str] = field(default_factory=set)
+    seen: parked.Seen = field(default_factory=parked.Seen)
+    _something_good: bool = False
+    _tried: set[tuple[str, str]] = field(default_factory=set)
+    _failed: list[Refusal] = field(default_factory=list)
 
     def plain(self, topic: str) -> str:
         """The topic's name without this installation's prefix."""
@@ -81,33 +101,152 @@ class Consumer:
     async def handle(self, records: Sequence[Record]) -> None:
         """Takes in the records; when it returns their offsets may be committed.
 
-        Raises `TooManyParked` when the limit of records parked in a row is passed.
+        Those that were parked before, and come again because a process ended before it committed their offsets, are
+        left out. Raises `TooManyParked` when the limits of what fails in a row are passed.
         """
         started = time.perf_counter()
-        await self._apply_or_halve(records)
+        self._something_good = False
+        self._tried.clear()
+        self._failed.clear()
+        if fresh := await self._without_parked(records):
+            await self._take_in(fresh)
+            await self._keep_failed()
         crashpoint("consumer.before_offsets")
         telemetry.BATCH_SECONDS.labels(self.service).observe(time.perf_counter() - started)
         telemetry.BATCH_RECORDS.labels(self.service).observe(len(records))
         telemetry.LAST_BATCH.labels(self.service).set_to_current_time()
         self.on_commit()
 
-    async def _apply_or_halve(self, records: Sequence[Record]) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._when_database_is_there(lambda conn: self._apply(conn, records))
-            except Exception as error:
-                if len(records) > 1:
-                    middle = len(records) // 2
-                    await self._apply_or_halve(records[:middle])
-                    await self._apply_or_halve(records[middle:])
-                    return
-                if attempt == ATTEMPTS or isinstance(error, HOPELESS):
-                    await self._park(records[0], error, attempt)
-                    return
-                await asyncio.sleep(_pause(attempt, 0.05, 1.0))
+    async def _without_parked(self, records: Sequence[Record]) -> Sequence[Record]:
+        names = {record.topic: self.plain(record.topic) for record in records}
+        again: set[int] = set()
+
+        async def look(conn: Connection) -> None:
+            again.update(await self.seen.places(conn, records, topics=names))
+
+        if self.seen.may_hold(records, topics=names):
+            await self._when_database_is_there(look)
+        if again:
+            telemetry.logger().info("records.parked_before", records=len(again))
+        return [record for place, record in enumerate(records) if place not in again] if again else records
+
+    async def _take_in(self, records: Sequence[Record]) -> None:
+        error = await self._attempt(records)
+        if error is None:
+            self.suspects.clear()
+        elif len(records) == 1:
+            await self._judge(records[0], (await self._owners(records))[0], error)
+        else:
+            await self._take_apart(records, error)
+
+    async def _take_apart(self, records: Sequence[Record], error: Exception) -> None:
+        """First all cafes but those whose records failed lately, so that these hold up nobody for long."""
+        groups: dict[str, list[Record]] = {}
+        for record, owner in zip(records, await self._owners(records), strict=True):
+            groups.setdefault(owner, []).append(record)
+        others = [owner for owner in groups if owner not in self.suspects]
+        suspects = [owner for owner in groups if owner in self.suspects]
+        for owners in filter(None, (others, suspects)):
+            parts = [groups[owner] for owner in owners]
+            fault = error if len(parts) == len(groups) else await self._attempt(list(chain(*parts)))
+            if fault is not None:
+                await self._in_parts(owners, parts, fault)
+
+    async def _in_parts(
+        self, owners: Sequence[str], parts: Sequence[Sequence[Record]], error: Exception | None
+    ) -> None:
+        """What failed as a whole, in chunks of parts that shrink when one fails and grow when one does not: if one part
+        is bad the cost is a logarithm, if all are it is one transaction for each. The order is kept."""
+        size, start = max(1, len(parts) // 2), 0
+        while start < len(parts):
+            chunk = parts[start : start + size]
+            if len(parts) > 1:
+                error = await self._attempt(list(chain(*chunk)))
+            if error is None:
+                start, size = start + len(chunk), size * 2
+            elif len(chunk) > 1:
+                size = len(chunk) // 2
             else:
-                self.parked_in_a_row = 0
+                await self._alone(owners[start], chunk[0], error)
+                start, size = start + 1, 1
+
+    async def _alone(self, owner: str, records: Sequence[Record], error: Exception) -> None:
+        """One cafe's records, or one of them."""
+        if len(records) == 1:
+            await self._judge(records[0], owner, error)
+        else:
+            await self._in_parts([owner] * len(records), [[record] for record in records], error)
+
+    async def _judge(self, record: Record, owner: str, error: Exception) -> None:
+        """Tries a record that stands alone again, and parks it when that does not help. What has failed in vain in the
+        same way in this cafe's record before is not tried again."""
+        attempt = 1
+        while not isinstance(error, HOPELESS) and attempt < ATTEMPTS and (owner, where(error)) not in self._tried:
+            await asyncio.sleep(_pause(attempt, 0.05, 1.0))
+            attempt += 1
+            again = await self._attempt([record])
+            if again is None:
                 return
+            error = again
+        self._tried.add((owner, where(error)))
+        await self._park(record, owner, error, attempt)
+
+    async def _attempt(self, records: Sequence[Record]) -> Exception | None:
+        """One transaction for all of them; returns why it failed."""
+        try:
+            await self._when_database_is_there(lambda conn: self._apply(conn, records))
+        except Exception as error:
+            return error
+        self._something_good = True
+        if self.parked_in_a_row:
+            self.parked_in_a_row = 0
+            self.failing.clear()
+            telemetry.FAILING_CAFES.labels(self.service).set(0)
+        return None
+
+    async def _owners(self, records: Sequence[Record]) -> list[str]:
+        """Whose each record is: our events say so, and of a till's records the key that signed them, whatever they
+        say. Those that say nothing belong to one nobody."""
+        found: dict[str, str] = {}
+        by_key = [self.plain(record.topic) in self.reactions.ingress for record in records]
+        names = [
+            header(record, "pos_key_id" if keyed else "ce_cafeid")
+            for record, keyed in zip(records, by_key, strict=True)
+        ]
+        key_ids = [name for name, keyed in zip(names, by_key, strict=True) if name and keyed]
+
+        async def look(conn: Connection) -> None:
+            rows = await conn.fetch(OWNERS_OF_TILL_KEYS, [key_id.replace("\0", "") for key_id in key_ids])
+            found.update({row["key_id"]: str(row["cafe_id"]) for row in rows})
+
+        if key_ids:
+            await self._when_database_is_there(look)
+        return [
+            found.get(name or "", NOBODY) if keyed else name or NOBODY
+            for name, keyed in zip(names, by_key, strict=True)
+        ]
+
+    async def _stop_if_all_fail(self, owner: str, error: Exception) -> None:
+        if self._something_good:
+            return
+        self.parked_in_a_row += 1
+        self.failing.add(owner)
+        telemetry.FAILING_CAFES.labels(self.service).set(len(self.failing))
+        if self.parked_in_a_row <= PARKED_IN_A_ROW_LIMIT:
+            return
+        known = 0
+
+        async def count(conn: Connection) -> None:
+            nonlocal known
+            known = await conn.fetchval(COUNT_CAFES, FAILING_CAFES_LIMIT)
+
+        await self._when_database_is_there(count)
+        if len(self.failing) >= min(known, FAILING_CAFES_LIMIT):
+            # What has been judged need not be tried again by who starts after us.
+            await self._keep_failed()
+            raise TooManyParked(
+                f"{self.parked_in_a_row} records of {len(self.failing)} cafes in a row failed"
+            ) from error
 
     async def _when_database_is_there(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         attempt = 0
@@ -165,19 +304,23 @@ class Consumer:
                     refusals.append(Refusal(record, "undecodable", where(error)))
         return events, refusals
 
-    async def _park(self, record: Record, error: Exception, attempts: int) -> None:
-        self.parked_in_a_row += 1
-        if self.parked_in_a_row > PARKED_IN_A_ROW_LIMIT:
-            raise TooManyParked(f"{self.parked_in_a_row} records in a row failed") from error
+    async def _park(self, record: Record, owner: str, error: Exception, attempts: int) -> None:
+        self.suspects.add(owner)
+        await self._stop_if_all_fail(owner, error)
         code = error.code if isinstance(error, (Poison, Rejected)) else "failed"
-        refusal = Refusal(record, code, where(error), attempts)
-        names = {record.topic: self.plain(record.topic)}
+        self._failed.append(Refusal(record, code, where(error), attempts))
         telemetry.logger().error(
             "record.parked", topic=self.plain(record.topic), partition=record.partition, offset=record.offset,
             reason=code, error=where(error),
         )  # fmt: skip
-        await self._when_database_is_there(lambda conn: parked.park(conn, [refusal], topics=names, keys=self.keys))
         telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
+
+    async def _keep_failed(self) -> None:
+        """Parks what failed, all of it at once: a cafe whose records are all bad costs others half as much time."""
+        if failed := self._failed:
+            names = {refusal.record.topic: self.plain(refusal.record.topic) for refusal in failed}
+            await self._when_database_is_there(lambda conn: parked.park(conn, failed, topics=names, keys=self.keys))
+            self._failed = []
 
     def _count(self, events: Sequence[Event], applied: Sequence[Event], refusals: Sequence[Refusal]) -> None:
         fresh, all_of_them = Counter(e.topic for e in applied), Counter(e.topic for e in events)

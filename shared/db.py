@@ -59,8 +59,9 @@ OUTAGES = (
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether to wait and try again. asyncpg calls an argument it cannot encode an InterfaceError: that one is ours."""
-    return isinstance(error, OUTAGES) and not isinstance(error, ValueError)
+    """Whether to wait and try again. asyncpg calls an argument it cannot encode, and too many of them, an
+    InterfaceError: those are ours."""
+    return isinstance(error, OUTAGES) and not isinstance(error, ValueError) and "query arguments" not in str(error)
 
 
 async def open_pool(

@@ -1,7 +1,8 @@
 """Records that could not be taken in, kept with their reason until somebody redrives or discards them."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from shared.clock import new_id
 from shared.crypto import Keys, seal, unseal
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.records import Refusal, header
+from shared.records import Record, Refusal, header
 
 TABLE = "crm.parked"
 DETAIL_LIMIT = 500
@@ -40,6 +41,68 @@ INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
 SELECT '00000000-0000-0000-0000-000000000000', *
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
 """
+
+
+# By the sender's id as well: the offsets of a topic that was made anew begin again.
+AMONG = """
+SELECT t.place FROM unnest($1::integer[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
+    AS t (place, topic, partition, record_offset, event_id)
+JOIN crm.parked AS p
+ON p.topic = t.topic AND p.partition = t.partition AND p.record_offset = t.record_offset
+    AND p.event_id IS NOT DISTINCT FROM t.event_id
+"""
+HIGHEST = """
+SELECT t.topic, t.partition, coalesce((
+    SELECT max(p.record_offset) FROM crm.parked AS p WHERE p.topic = t.topic AND p.partition = t.partition
+), -1)
+FROM unnest($1::text[], $2::integer[]) AS t (topic, partition)
+"""
+
+
+@dataclass
+class Seen:
+    """Which records were parked before they come again, because a process ended before their offsets were committed.
+
+    Asked only while a partition's offsets are at or below the highest that was parked when it was first read.
+    """
+
+    highest: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Partitions have changed hands: others may have parked since."""
+        self.highest.clear()
+
+    def may_hold(self, records: Sequence[Record], *, topics: Mapping[str, str]) -> bool:
+        """Whether the database is to be asked about any of them."""
+        highest = self.highest
+        return any(
+            record.offset <= highest.get((topics[record.topic], record.partition), record.offset) for record in records
+        )
+
+    async def places(self, conn: Connection, records: Sequence[Record], *, topics: Mapping[str, str]) -> list[int]:
+        """Which of the records were parked, by their places. `topics` maps full names to plain ones."""
+        new = {(topics[record.topic], record.partition) for record in records} - self.highest.keys()
+        if new:
+            columns = [topic for topic, _ in new], [partition for _, partition in new]
+            self.highest |= {
+                (topic, partition): highest for topic, partition, highest in await conn.fetch(HIGHEST, *columns)
+            }
+        below = {
+            place: record
+            for place, record in enumerate(records)
+            if record.offset <= self.highest[topics[record.topic], record.partition]
+        }
+        if not below:
+            return []
+        rows = await conn.fetch(
+            AMONG,
+            list(below),
+            [topics[record.topic] for record in below.values()],
+            [record.partition for record in below.values()],
+            [record.offset for record in below.values()],
+            [_plain(header(record, "ce_id")) for record in below.values()],
+        )
+        return [row["place"] for row in rows]
 
 
 def _row(refusal: Refusal, topic: str, keys: Keys) -> tuple[Any, ...]:

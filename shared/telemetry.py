@@ -30,6 +30,9 @@ LAG = Gauge("crm_lag_records", "Records of a partition not yet taken", ["service
 LAST_BATCH = Gauge("crm_last_batch_timestamp_seconds", "When the last batch was committed", ["service"])
 OUTAGES = Counter("crm_outages_total", "Batches put off because the database or broker was away", ["service"])
 PARKED = Counter("crm_parked_total", "Records parked", ["service", "topic", "reason"])
+FAILING_CAFES = Gauge(
+    "crm_failing_cafes", "Cafes whose records failed one after another with none good between", ["service"]
+)
 PARKED_WAITING = Gauge("crm_parked_waiting", "Parked records nobody has settled", ["service"])
 PUBLISHED = Counter("crm_published_total", "Outbox rows confirmed by the broker", ["service"])
 OUTBOX_AGE = Gauge("crm_outbox_oldest_seconds", "Age of the oldest unpublished event", ["service"])

@@ -57,7 +57,10 @@ EAGER_PAUSE_SECONDS = 0.05
 
 
 class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Logs which partitions this process takes over and gives up."""
+    """Logs which partitions this process takes over and gives up, and tells `taken_over`."""
+
+    def __init__(self, taken_over: Callable[[], None] = lambda: None) -> None:
+        self.taken_over = taken_over
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Called before a new assignment, with the old one; empty in a process that just joined."""
@@ -68,6 +71,7 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Called with the new assignment."""
         telemetry.logger().info("partitions.assigned", partitions=len(assigned))
+        self.taken_over()
 
 
 class Broker(KafkaBroker):
@@ -157,7 +161,7 @@ class Worker:
             max_partition_fetch_bytes=PARTITION_BYTES,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
-            listener=Rebalances(),
+            listener=Rebalances(self._forget_seen),
             parser=_whole_batch,
             decoder=_as_it_is,
         )
@@ -218,6 +222,10 @@ class Worker:
             full = len(records) >= self.config.batch_size
             self.deferring.after_poll(client, {record.topic for record in records}, full=full)
         return tuple(records)
+
+    def _forget_seen(self) -> None:
+        if self.consumer is not None:
+            self.consumer.seen.forget()
 
     async def _take(self, records: Sequence[ConsumerRecord]) -> None:
         assert self.consumer is not None

@@ -1,7 +1,10 @@
 """A batch of records becomes one transaction, and a bad record harms only itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import consumer as consuming
+from shared import parked
 from shared.consumer import Consumer, Reactions, TooManyParked, in_order
 from shared.db import Connection, Pool, is_outage
 from shared.errors import Poison
@@ -16,6 +20,7 @@ from shared.events.base import Event
 from shared.events.visit import VisitRecorded, VisitVoided
 from shared.records import Record, Refusal
 from shared.settings import Settings
+from shared.telemetry import FAILING_CAFES
 from tests.shared.records import CAFE, FakeRecord, record_of, visit
 
 # The test's own effect, in a table that every service has: a row per event applied.
@@ -26,7 +31,7 @@ class Applied:
     """A reaction that writes one row per event and fails on the receipts it is told to."""
 
     def __init__(
-        self, *, poisoned: Sequence[str] = (), error: Callable[[], Exception] = lambda: ValueError("bug")
+        self, *, poisoned: Collection[str] = (), error: Callable[[], Exception] = lambda: ValueError("bug")
     ) -> None:
         self.calls: list[int] = []
         self.poisoned = set(poisoned)
@@ -164,16 +169,150 @@ async def test_database_outage_parks_nothing_and_is_waited_for(
     assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0
 
 
-async def test_worker_stops_after_too_many_parked_in_a_row(
+async def test_worker_stops_when_nothing_but_failures_came_from_many_cafes(
     pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "PARKED_IN_A_ROW_LIMIT", 3)
-    consumer = consumer_of(pool, config, Applied(poisoned=["x"], error=lambda: Poison("no", "never")))
-    await consumer.handle([record_of(visit(receipt_number="x")) for _ in range(3)])
-    await consumer.handle([record_of(visit(receipt_number="fine"))])
-    await consumer.handle([record_of(visit(receipt_number="x")) for _ in range(3)])
+    monkeypatch.setattr(consuming, "PARKED_IN_A_ROW_LIMIT", 6)
+    monkeypatch.setattr(consuming, "FAILING_CAFES_LIMIT", 3)
+    await know_cafes(pool, 5)
+    consumer = consumer_of(pool, config, never_good())
+
+    def bad(cafe: int, count: int) -> list[Record]:
+        return [record_of(visit(receipt_number="x", cafe_id=UUID(int=cafe))) for _ in range(count)]
+
+    await consumer.handle(bad(1, 20))
+    await consumer.handle(bad(2, 20))
+    assert FAILING_CAFES.labels("visit")._value.get() == 2
+    await consumer.handle([record_of(visit(receipt_number="fine")), *bad(3, 1)])
+    assert FAILING_CAFES.labels("visit")._value.get() == 0
+    await consumer.handle([*bad(1, 2), *bad(2, 2)])
+    await consumer.handle(bad(3, 2))
+    with pytest.raises(TooManyParked, match="of 3 cafes"):
+        await consumer.handle(bad(3, 1))
+
+
+async def test_many_failures_of_one_cafe_are_its_own_unless_there_is_no_other(
+    pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "PARKED_IN_A_ROW_LIMIT", 10)
+    records = [record_of(visit(receipt_number="x")) for _ in range(25)]
+    await know_cafes(pool, 2)
+    await consumer_of(pool, config, never_good()).handle(records[:12])
+    await pool.execute("DELETE FROM cafes WHERE cafe_id = $1", UUID(int=1))
     with pytest.raises(TooManyParked):
-        await consumer.handle([record_of(visit(receipt_number="x"))])
+        await consumer_of(pool, config, never_good()).handle(records[12:])
+
+
+async def test_worker_that_stopped_makes_progress_when_it_starts_again(
+    pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "PARKED_IN_A_ROW_LIMIT", 10)
+    await know_cafes(pool, 1)
+    records = [record_of(visit(receipt_number="x")) for _ in range(25)]
+    # Never committed, because each process stops before: read from the first one on, again and again.
+    for parked_so_far in (10, 20):
+        with pytest.raises(TooManyParked):
+            await consumer_of(pool, config, never_good()).handle(records)
+        assert await pool.fetchval("SELECT count(*) FROM crm.parked") == parked_so_far
+    await consumer_of(pool, config, never_good()).handle([*records, record_of(visit(receipt_number="fine"))])
+    assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 25
+    assert await pool.fetchval("SELECT max(attempts) FROM crm.parked") == 1
+    assert await effects(pool) == ["fine"]
+
+
+async def test_parked_record_is_passed_over_when_it_is_read_again_and_taken_when_it_is_redriven(
+    pool: Pool, config: Settings
+) -> None:
+    first, second = record_of(visit(receipt_number="x")), record_of(visit(receipt_number="y"))
+    await consumer_of(pool, config, never_good()).handle([first, second])
+    consumer = consumer_of(pool, config, mended := Applied())
+    await consumer.handle([first, second])
+    # Redriven, it has an offset of its own, and the same id as before.
+    await consumer.handle([replace(first, offset=second.offset + 1000)])
+    # Of a topic that was made anew, another event has that offset.
+    await consumer.handle([replace(record_of(visit(receipt_number="z")), offset=first.offset)])
+    assert await effects(pool) == ["y", "x", "z"]
+    assert mended.calls == [1, 1]
+
+
+async def test_database_is_asked_what_was_parked_only_once_and_below_the_highest_of_that(
+    pool: Pool, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    places = parked.Seen.places
+
+    async def counted(seen: parked.Seen, conn: Connection, records: Sequence[Record], **more: Any) -> list[int]:
+        asked.append(len(records))
+        return await places(seen, conn, records, **more)
+
+    monkeypatch.setattr(parked.Seen, "places", counted)
+    records = [record_of(visit(receipt_number="x" if number == 3 else str(number))) for number in range(8)]
+    consumer = consumer_of(pool, config, never_good())
+    for record in records:
+        await consumer.handle([record])
+    assert asked == [1]
+    consumer.seen.forget()
+    for record in records:
+        await consumer.handle([record])
+    assert asked == [1] * 5
+
+
+async def test_a_cafes_bad_records_cost_what_they_are_and_hold_up_nobody(pool: Pool, config: Settings) -> None:
+    await know_cafes(pool, 2)
+    others = [record_of(visit(receipt_number=str(number), cafe_id=uuid4())) for number in range(500)]
+    poisoned = [record_of(visit(receipt_number="x")) for _ in range(500)]
+    mixed = [record for pair in zip(others, poisoned, strict=True) for record in pair]
+    reaction = Applied(poisoned=["x"])
+    consumer = consumer_of(pool, config, reaction)
+    await consumer.handle(mixed)
+    assert sorted(await effects(pool)) == sorted(str(number) for number in range(500))
+    assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 500
+    assert len(reaction.calls) < 500 + 60
+    assert sum(reaction.calls) < 10_000
+    # Now it is known whose records fail: everybody else's are there after one transaction that failed.
+    reaction.calls.clear()
+    again = [record_of(visit(receipt_number=f"again {number}", cafe_id=uuid4())) for number in range(10)]
+    await consumer.handle([record for pair in zip(again, poisoned[:10], strict=True) for record in pair])
+    assert reaction.calls[:2] == [20, 10]
+
+
+async def test_order_of_a_cafes_records_is_kept_when_they_are_taken_apart(pool: Pool, config: Settings) -> None:
+    names = [f"{cafe}.{number}" for number in range(40) for cafe in range(5)]
+    bad = {name for place, name in enumerate(names) if place % 7 == 3}
+    records = [record_of(visit(receipt_number=name, cafe_id=UUID(int=int(name[0]) + 1))) for name in names]
+    await consumer_of(pool, config, Applied(poisoned=bad, error=lambda: Poison("no", "never"))).handle(records)
+    applied = await effects(pool)
+    assert sorted(applied) == sorted(set(names) - bad)
+    for cafe in range(5):
+        own = [name for name in names if name[0] == str(cafe) and name not in bad]
+        assert [name for name in applied if name[0] == str(cafe)] == own
+
+
+async def test_tills_records_belong_to_the_cafe_of_their_key_whatever_they_say(pool: Pool, config: Settings) -> None:
+    owner = uuid4()
+    await pool.execute("INSERT INTO till_keys (cafe_id, key_id, revoked_at) VALUES ($1, 'own', now())", owner)
+    consumer = Consumer("visit", pool, Reactions({}, ingress={"pos.visits": refuse_all}), config.keys)
+    forged = ("ce_cafeid", str(uuid4()).encode())
+    key_ids = (b"own", b"unknown", b"own\0")
+    records = [FakeRecord("pos.visits", b"{}", [forged, ("pos_key_id", key_id)]) for key_id in key_ids]
+    owners = await consumer._owners([*records, FakeRecord("pos.visits", b"{}", [forged])])
+    assert owners == [str(owner), consuming.NOBODY, consuming.NOBODY, consuming.NOBODY]
+
+
+async def refuse_all(_: Connection, records: Sequence[Record]) -> Sequence[Refusal]:
+    return [Refusal(record, "no", "never") for record in records]
+
+
+def never_good() -> "Applied":
+    """Takes everything but what is called x."""
+    return Applied(poisoned=["x"], error=lambda: Poison("no", "never"))
+
+
+async def know_cafes(pool: Pool, count: int) -> None:
+    await pool.executemany(
+        "INSERT INTO cafes VALUES ($1, 1, 'cafe', 'Asia/Tehran', 'jalali', 'IRT', '00:00', '00:00', true)",
+        [(UUID(int=number + 1),) for number in range(count)],
+    )
 
 
 async def test_value_postgres_cannot_hold_is_parked_and_never_retried_for_ever(pool: Pool, config: Settings) -> None:
