@@ -54,7 +54,7 @@ test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|loc
 	fi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
-bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the main path in 4 minutes, WRITE=1: keep the results)
+bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the main path and the jobs of many cafes in 4 minutes, WRITE=1: keep the results)
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(WRITE),--write) $(BENCH)
 
 chaos: $(READY)  ## Break everything that can break and prove the books (QUICK=1: some 10 minutes, SEED=n: the same again)

@@ -98,6 +98,15 @@ class Job:
     eager: bool = False
 
 
+async def _prune_inbox(pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        return await inbox.prune(conn)
+
+
+# What is left to forget is looked for in all that is remembered: seldom, and in one process.
+PRUNING = Job("prune_inbox", 3600.0, _prune_inbox)
+
+
 @dataclass
 class Worker:
     """The running parts of one worker process. With `gather_seconds` events gather so long, or until `GATHER_BYTES` of
@@ -264,7 +273,7 @@ class Worker:
     async def _run_jobs_until_lost(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
         lost = asyncio.Event()
         conn.add_termination_listener(lambda _: lost.set())
-        loops = [asyncio.create_task(self._repeat(job)) for job in self.jobs]
+        loops = [asyncio.create_task(self._repeat(job)) for job in (*self.jobs, PRUNING)]
         try:
             while not lost.is_set():
                 # Of a session that is silent the server thinks that its process froze.
@@ -308,7 +317,6 @@ class Worker:
     async def _housekeep(self, pool: Pool) -> int:
         async with pool.acquire() as conn:
             telemetry.PARKED_WAITING.labels(self.service).set(await parked.count_waiting(conn))
-            await inbox.prune(conn)
         for partition, lag in (await self._lags()).items():
             topic = partition.topic.removeprefix(self.config.topic_prefix)
             telemetry.LAG.labels(self.service, topic, str(partition.partition)).set(lag)

@@ -9,13 +9,15 @@ import uvloop
 
 from deploy.crm import engines
 from shared.memory import rarely_collect
-from tests.bench import growth, latency, main_path, rebuild, report, segments, storage
+from tests.bench import cafes, growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part, pace
 from tests.bench.memory import huge_pages, total_mb
 from tests.support import SECRET, throwaway_folder
 
 PACE = "ten million steps of a loop in Python, before and after: runs on a machine that is busy elsewhere differ by it"
-PARTS: tuple[Part, ...] = tuple(module.PART for module in (main_path, latency, growth, storage, segments, rebuild))
+PARTS: tuple[Part, ...] = tuple(
+    module.PART for module in (main_path, latency, growth, storage, segments, rebuild, cafes)
+)
 
 
 def say(text: str) -> None:
@@ -26,7 +28,7 @@ def say(text: str) -> None:
 def main() -> int:
     """Runs the parts; returns 1 when a goal is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the main path only, on less data")
+    parser.add_argument("--quick", action="store_true", help="the main path and the cafes only, on less data")
     parser.add_argument(
         "--write",
         action="store_true",

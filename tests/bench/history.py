@@ -125,7 +125,7 @@ async def open_history(
             made = [await house.make_cafe() for _ in range(CAFES)]
             await make_segments(pools["customer"], [cafe for cafe, _ in made], criteria)
             history = History(house, size, now(), [cafe for cafe, _ in made], [key for _, key in made])
-            await _fill_all(history, say)
+            await fill_all(history, say)
             await assert_judged(pools["customer"], history.cafes, history.moment)
             yield history
     finally:
@@ -256,7 +256,8 @@ def starting(moment: datetime) -> dict[str, Any]:
     return {"starts": moment.isoformat(), "starts_ms": int(moment.timestamp() * 1000)}
 
 
-async def _fill_all(history: History, say: Callable[[str], None]) -> None:
+async def fill_all(history: History, say: Callable[[str], None]) -> None:
+    """Fills all databases with the guests and visits of the history, set by set."""
     started = asyncio.get_running_loop().time()
     turns = asyncio.Semaphore(AT_ONCE)
     first = await admin_of(history.config, "identity")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.engines.engine import Engine
-from shared.settings import Settings
-from tests.bench import growth, memory, report, rows, segments, storage
+from shared.settings import SERVICES, Settings
+from tests.bench import cafes, growth, memory, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
 from tests.bench.history import Size
 from tests.support import Databases, admin_connection
@@ -45,6 +45,20 @@ async def test_growth_runs_the_same_visits_through_both_histories(
     names = {
         f"cost per visit at 2x{about}" for about in ("", ", waiting for SQL", *(f", {s}" for s in growth.TAKING_PART))
     }
+    assert_said(figures, names, runs=2)
+    await assert_gone(config)
+
+
+async def test_jobs_and_figures_are_measured_among_few_cafes_and_among_many(
+    config: Settings, database: Databases, tmp_path: Path
+) -> None:
+    figures = await cafes.compare(bench_on(config, tmp_path), config, cafes.Sizes(20, 40, runs=2, due=3))
+    jobs = {(service, job.name) for service in SERVICES for job in cafes.jobs_of(service)}
+    names = {f"{service}, {name.removeprefix(f'{service}.')}, idle" for service, name in jobs}
+    names |= {
+        f"{service}, {name.removeprefix(f'{service}.')}, with work" for service, name in jobs if name in cafes.WORK
+    }
+    assert {name for _, name in jobs} >= set(cafes.WORK)
     assert_said(figures, names, runs=2)
     await assert_gone(config)
 
