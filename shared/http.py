@@ -1,41 +1,48 @@
 """The HTTP side of a service as one process: errors people can act on, health, metrics, limits. No Kafka here."""
 
-import asyncio
 import contextlib
-import signal
-import sys
+import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import uvicorn
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import make_asgi_app
+from fastapi.params import Query
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import db, telemetry
+from shared import db, documents, telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.discreet import bare
 from shared.errors import Problem, Rejected
-from shared.memory import rarely_collect
 from shared.outbox import Waker
 from shared.problems import problems_of
 from shared.settings import Settings, settings
 
 KIB = 1024
-# A request that takes longer is cut when the process stops.
-LONGEST_REQUEST_SECONDS = 15
-# Whoever ends an idle connection may meet a request that is on its way. So the client does: most give one up after 5 s,
-# balancers after 60 s, and one that is used while we drain is ended by its answer.
-IDLE_CONNECTION_SECONDS = 75
+SENTENCES = {
+    404: ("There is nothing at this address.", "در این نشانی چیزی نیست."),
+    405: ("This address does not take that method; `Allow` names those that it does.", "این نشانی چنین کاری نمی‌پذیرد."),
+    415: (
+        "Send JSON, with Content-Type: application/json.",
+        "بدنه را به شکل JSON و با Content-Type: application/json بفرستید.",
+    ),
+}
+CODES = {404: "not_found", 405: "method_not_allowed"}
+DOCS_MAY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+# What requests under way hold together, so that many large bodies at once don't take all memory.
+MOST_HELD = 48 * 1024 * KIB
+_NO_OBJECT = ("model_attributes_type", "model_type", "dict_type", "missing")
+_PLAIN_NAME = re.compile("[A-Za-z0-9_.-]{1,60}")
 
 
 def problem_body(status: int, code: str, en: str, fa: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:
@@ -71,18 +78,28 @@ def problem_response(
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Rejected:
     """What a body that fails its model is answered with."""
-    return Rejected(
-        "invalid_input",
-        "Some fields are not right.",
-        "برخی فیلدها درست نیستند.",
-        problems=problems_of(errors),
-    )
+    return invalid_fields(problems_of(errors))
 
 
-def make_api(service: str, *routers: APIRouter, config: Settings | None = None, max_body: int = 256 * KIB) -> FastAPI:
+def invalid_fields(problems: Sequence[Problem]) -> Rejected:
+    """What input is answered with in which these fields are not right."""
+    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=problems)
+
+
+def make_api(
+    service: str,
+    *routers: APIRouter,
+    config: Settings | None = None,
+    max_body: int = 256 * KIB,
+    any_query: Collection[str] = (),
+    for_guests: Sequence[str] = (),
+) -> FastAPI:
     """The service's application.
 
     `app.state.pool`, `app.state.settings` and `app.state.waker` are there while it runs. `max_body` in bytes.
+    `any_query`: paths whose addresses others write into, such as those who count clicks; everywhere else a query
+    parameter that is not known is refused. `for_guests`: how the paths begin that are served on the guests' port; that
+    port serves nothing else.
     """
     config = config or settings()
 
@@ -97,60 +114,59 @@ def make_api(service: str, *routers: APIRouter, config: Settings | None = None, 
             crashpoint("api.in_shutdown")
             await app.state.pool.close()
 
-    app = FastAPI(title=f"Servaan CRM: {service}", version="1", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title=f"Servaan CRM: {service}",
+        version="1",
+        description="Errors are problem+json (RFC 9457), in English and Persian.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would repeat whatever host the caller names.
+        redirect_slashes=False,
+        generate_unique_id_function=documents.name_operations,
+        dependencies=[Depends(refuse_unknown_query)],
+    )
+    app.openapi = partial(documents.document, app)  # type: ignore[method-assign]
     app.state.settings = config
+    app.state.any_query = frozenset(any_query)
+    app.state.known_queries = {}
     app.state.draining = False
     for router in routers:
         app.include_router(router)
     _add_health(app)
     _add_errors(app)
     app.add_middleware(Limits, max_body=max_body)
+    if for_guests:
+        app.add_middleware(GuestsOnly, state=app.state, prefixes=tuple(for_guests))
     app.add_middleware(Measured, service=service, state=app.state)
     return app
 
 
-def run(app: FastAPI, service: str) -> None:
-    """Serves the application until SIGTERM, and a little longer. Exit code 3 when it could not start."""
-    config: Settings = app.state.settings
-    server = Server(
-        uvicorn.Config(
-            app,
-            host=config.host,
-            port=config.http_port(service),
-            log_config=None,
-            access_log=False,
-            loop="uvloop",
-            # Whose word about addresses is believed is settled in `client_address`.
-            proxy_headers=False,
-            timeout_keep_alive=IDLE_CONNECTION_SECONDS,
-            timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
-        ),
-        app.state,
-    )
-    rarely_collect()
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit(3)
+async def refuse_unknown_query(request: Request) -> None:
+    """Refuses parameters that the route does not know: a filter that is silently ignored would answer something else.
+
+    Raises:
+        Rejected: naming each of them.
+    """
+    if not request.scope["query_string"] or request.scope["route"].path in request.app.state.any_query:
+        return
+    known = _known_query(request)
+    strange = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if strange:
+        en = f"There is no such parameter here; there are: {', '.join(sorted(known)) or 'none'}."
+        fa = f"چنین پارامتری اینجا نیست؛ این‌ها هست: {'، '.join(sorted(known)) or 'هیچ'}."
+        # What is no plain name is not repeated.
+        names = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in strange[:20]]
+        raise invalid_fields([Problem(name, "unknown_parameter", en, fa) for name in names])
 
 
-class Server(uvicorn.Server):
-    """On SIGTERM it says that it is not ready, and serves on until every balancer has noticed; only then it stops."""
-
-    def __init__(self, config: uvicorn.Config, state: State) -> None:
-        super().__init__(config)
-        self.state = state
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by the signal."""
-        seconds = self.state.settings.drain_seconds
-        if sig != signal.SIGTERM or not self.started or not seconds or self.state.draining:
-            super().handle_exit(sig, frame)
-            return
-        self.state.draining = True
-        loop, stop = asyncio.get_running_loop(), super().handle_exit
-        # From a signal handler the loop must be woken.
-        loop.call_soon_threadsafe(loop.call_later, seconds, stop, sig, frame)
+def _known_query(request: Request) -> frozenset[str]:
+    known: dict[Any, frozenset[str]] = request.app.state.known_queries
+    route = request.scope["route"]
+    if route.endpoint not in known:
+        declared = get_flat_params(route.dependant)
+        known[route.endpoint] = frozenset(field.alias for field in declared if isinstance(field.field_info, Query))
+    return known[route.endpoint]
 
 
 def _add_health(app: FastAPI) -> None:
@@ -165,58 +181,85 @@ def _add_health(app: FastAPI) -> None:
         await request.app.state.pool.fetchval("SELECT 1", timeout=2)
         return PlainTextResponse("ready")
 
-    app.mount("/metrics", make_asgi_app())
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(documents.page(app.openapi()), headers={"Content-Security-Policy": DOCS_MAY})
+
+
+async def _rejected(_: Request, error: Rejected) -> JSONResponse:
+    headers = {"Retry-After": "1"} if error.status in (429, 503) else None
+    return problem_response(error.status, error.code, error.en, error.fa, error.problems, headers)
+
+
+async def _invalid_input(request: Request, error: RequestValidationError | ValidationError) -> JSONResponse:
+    errors = error.errors()
+    no_object = any(each["loc"] == ("body",) and each["type"] in _NO_OBJECT for each in errors)
+    if no_object and request.headers.get("content-length") != "0" and not _is_json(request):
+        return problem_response(415, "unsupported_media_type", *SENTENCES[415])
+    return await _rejected(request, invalid(errors))
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if isinstance(error.__cause__, Rejected):
+        return await _rejected(request, error.__cause__)
+    if error.status_code == 400:
+        # The only one of the framework's own: bytes that are no JSON, or beyond its means.
+        return await _rejected(
+            request, invalid([{"loc": ("body",), "type": "json_invalid", "msg": "This is not valid JSON."}])
+        )
+    en, fa = SENTENCES.get(error.status_code, ("The request was refused.", "درخواست پذیرفته نشد."))
+    code = CODES.get(error.status_code, "http_error")
+    return problem_response(error.status_code, code, en, fa, headers=error.headers)
+
+
+async def _our_fault(_: Request, error: Exception) -> JSONResponse:
+    incident = new_id()
+    telemetry.logger().error("request.failed", incident=str(incident), error=type(error).__name__, exc_info=bare(error))
+    return problem_response(
+        500,
+        "internal",
+        f"Something broke on our side (incident {incident}).",
+        f"خطایی در سامانه رخ داد ({incident}).",
+    )
+
+
+async def _put_off(request: Request, error: Exception) -> JSONResponse:
+    if not db.is_outage(error):
+        return await _our_fault(request, error)
+    telemetry.logger().warning("request.put_off", error=type(error).__name__)
+    return problem_response(
+        503, "unavailable", "The database is away; try again.", "پایگاه داده در دسترس نیست؛ دوباره تلاش کنید.",
+        headers={"Retry-After": "1"},
+    )  # fmt: skip
 
 
 def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(Rejected)
-    async def rejected(_: Request, error: Rejected) -> JSONResponse:
-        headers = {"Retry-After": "1"} if error.status in (429, 503) else None
-        return problem_response(error.status, error.code, error.en, error.fa, error.problems, headers)
+    handlers: dict[type[Exception], Any] = {
+        Rejected: _rejected,
+        RequestValidationError: _invalid_input,
+        ValidationError: _invalid_input,
+        HTTPException: _http_error,
+        Exception: _our_fault,
+        **dict.fromkeys(db.OUTAGES, _put_off),
+    }
+    for kind, answer in handlers.items():
+        app.add_exception_handler(kind, answer)
 
-    @app.exception_handler(RequestValidationError)
-    @app.exception_handler(ValidationError)
-    async def invalid_input(_: Request, error: RequestValidationError | ValidationError) -> JSONResponse:
-        refused = invalid(error.errors())
-        return problem_response(refused.status, refused.code, refused.en, refused.fa, refused.problems)
 
-    @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(
-            error.status_code, "http_error", str(error.detail), "درخواست پذیرفته نشد.", headers=error.headers
-        )
-
-    @app.exception_handler(Exception)
-    async def our_fault(_: Request, error: Exception) -> JSONResponse:
-        incident = new_id()
-        telemetry.logger().error(
-            "request.failed", incident=str(incident), error=type(error).__name__, exc_info=bare(error)
-        )
-        return problem_response(
-            500,
-            "internal",
-            f"Something broke on our side (incident {incident}).",
-            f"خطایی در سامانه رخ داد ({incident}).",
-        )
-
-    async def put_off(request: Request, error: Exception) -> JSONResponse:
-        if not db.is_outage(error):
-            return await our_fault(request, error)
-        telemetry.logger().warning("request.put_off", error=type(error).__name__)
-        return problem_response(
-            503, "unavailable", "The database is away; try again.", "پایگاه داده در دسترس نیست؛ دوباره تلاش کنید.",
-            headers={"Retry-After": "1"},
-        )  # fmt: skip
-
-    for outage in db.OUTAGES:
-        app.add_exception_handler(outage, put_off)
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class Limits:
-    """Refuses bodies over `max_body` bytes, whether or not their length is announced."""
+    """Refuses bodies over `max_body` bytes, whether or not their length is announced, and what is too much at once."""
 
     def __init__(self, app: ASGIApp, max_body: int) -> None:
-        self.app, self.max_body = app, max_body
+        self.app, self.max_body, self.held = app, max_body, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -231,23 +274,44 @@ class Limits:
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
-            taken += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            taken += size
+            self.held += size
             if taken > self.max_body:
+                raise self._too_large()
+            if self.held > MOST_HELD:
                 raise Rejected(
-                    "too_large",
-                    f"At most {self.max_body} bytes.",
-                    "درخواست بیش از اندازه بزرگ است.",
-                    status=413,
+                    "busy", "Too much is under way; try again.", "سامانه پرکار است؛ دوباره تلاش کنید.", status=503
                 )
             return message
 
-        await self.app(scope, counted, send)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.held -= taken
+
+    def _too_large(self) -> Rejected:
+        en, fa = f"At most {self.max_body} bytes.", "درخواست بیش از اندازه بزرگ است."
+        return Rejected("too_large", en, fa, status=413)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem_response(
-            413, "too_large", f"At most {self.max_body} bytes.", "درخواست بیش از اندازه بزرگ است."
-        )
-        await answer(scope, receive, send)
+        why = self._too_large()
+        await problem_response(why.status, why.code, why.en, why.fa)(scope, receive, send)
+
+
+class GuestsOnly:
+    """On the guests' port there is nothing but what guests need: no staff's routes, no documents, no metrics."""
+
+    def __init__(self, app: ASGIApp, state: State, prefixes: tuple[str, ...]) -> None:
+        self.app, self.state, self.prefixes = app, state, prefixes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        port = self.state.settings.window_port
+        at_the_window = scope["type"] == "http" and port is not None and (scope.get("server") or ("", 0))[1] == port
+        if at_the_window and not scope["path"].startswith(self.prefixes):
+            await problem_response(404, "not_found", *SENTENCES[404])(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 class Measured:

@@ -9,21 +9,52 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Final
+from zoneinfo import available_timezones
 
 import msgspec
-from persiantools.jdatetime import JalaliDate
-from pydantic import AwareDatetime, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, SecretStr
 
+from shared.dates import Birth, Day, Days, Moment, Moments
 from shared.persian import phone
 from shared.persian.text import INVISIBLE, latin_digits, normalize, persian_digits
+from shared.reading import Reader, fault
 
-FIRST_YEAR: Final = 2000
-LAST_YEAR: Final = 2100
-FIRST_BIRTH: Final = 1900
+__all__ = [
+    "LARGEST_INTEGER",
+    "UNSTORABLE",
+    "Birth",
+    "Command",
+    "Count",
+    "Cursor",
+    "Day",
+    "Days",
+    "Email",
+    "Folded",
+    "Free",
+    "Identifier",
+    "Matching",
+    "Moment",
+    "Moments",
+    "Offset",
+    "Opaque",
+    "PageSize",
+    "Phone",
+    "Phones",
+    "Reader",
+    "Text",
+    "Version",
+    "Whole",
+    "Wording",
+    "Words",
+    "Zones",
+    "fault",
+    "folded_identifier",
+    "one_line",
+    "storable",
+]
+
 LARGEST_INTEGER: Final = 2**63 - 1
 
 # Lone surrogates are valid JSON escapes and no valid text.
@@ -40,46 +71,12 @@ _HIDDEN: Final = re.compile(
 _UNSEEN: Final = re.compile(f"[\x00-\x1f\x7f-\x9f{INVISIBLE}\ud800-\udfff]")
 _LINES: Final = re.compile(r"\s*[\r\n\u2028\u2029\u0085]\s*")
 _NUMBER: Final = re.compile("[+-]?[0-9]{1,20}")
-_MOMENT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)([Tt ]\d\d.*)")
-_DAY: Final = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)")
-# Those that fall into our centuries; no Gregorian year of ours is among them.
-_JALALI_YEARS: Final = range(1278, 1480)
-
-# In patterns: February's leap day, and that of Esfand, are taken and left out for brevity.
-_GREGORIAN: Final = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
-)
-_JALALI: Final = r"(?:0[1-6]-(?:0[1-9]|[12]\d|3[01])|(?:0[7-9]|1[01])-(?:0[1-9]|[12]\d|30)|12-(?:0[1-9]|1\d|2\d))"
-_CLOCK: Final = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-3]):[0-5]\d)"
 
 
 class Command(BaseModel):
     """A request's body: unknown fields are refused, and an error never repeats a value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-def fault(code: str, en: str, fa: str) -> PydanticCustomError:
-    """What a validator raises: the code of the rule and how to mend it, in both languages, never the value."""
-    return PydanticCustomError(code, en, {"fa": fa})
-
-
-class Reader:
-    """What all types here share: `read` before the field's own type is checked, `document` in JSON Schema."""
-
-    def read(self, value: Any) -> Any:
-        """The value as it is kept; raises PydanticCustomError."""
-        raise NotImplementedError
-
-    def document(self) -> dict[str, Any]:
-        """What is taken, as JSON Schema."""
-        raise NotImplementedError
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.read, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return self.document() if handler.mode == "validation" else handler(schema)
 
 
 @dataclass(frozen=True)
@@ -233,54 +230,6 @@ class Count(Whole):
 
 
 @dataclass(frozen=True)
-class Days(Reader):
-    """A day of the years given (both included). Years of the 13th to 15th century are Jalali."""
-
-    first: int
-    last: int = LAST_YEAR
-
-    def read(self, value: Any) -> Any:
-        """The day, in the Gregorian calendar."""
-        if not isinstance(value, date) or isinstance(value, datetime):
-            value = _day(value)
-        if not self.first <= value.year <= self.last:
-            raise fault(
-                "day_out_of_range",
-                f"From {self.first} to {self.last}, or the same years of the Jalali calendar.",
-                f"سال {persian_digits(f'{self.first} تا {self.last}')} میلادی، یا همان سال‌ها به شمسی.",
-            )
-        return value
-
-    def document(self) -> dict[str, Any]:
-        centuries = "(?:19|20)" if self.first < FIRST_YEAR else "20"
-        years = r"1(?:3\d|4[0-6])\d" if self.first < FIRST_YEAR else r"1(?:39|4[0-6])\d"
-        return {
-            "type": "string",
-            "pattern": rf"^(?:{centuries}\d\d-{_GREGORIAN}|{years}-{_JALALI})$",
-            "examples": ["2026-11-24", "1405-09-03"],
-        }
-
-
-@dataclass(frozen=True)
-class Moments(Reader):
-    """A moment with its time zone, from 2000 to 2100, as UTC. The day may be Jalali."""
-
-    def read(self, value: Any) -> Any:
-        """The moment as UTC."""
-        if isinstance(value, str):
-            value = _moment(value)
-        if not isinstance(value, datetime) or value.tzinfo is None:
-            raise _no_moment()
-        if not FIRST_YEAR <= value.year <= LAST_YEAR:
-            raise fault("moment_out_of_range", "From 2000 to 2100.", "از سال ۲۰۰۰ تا ۲۱۰۰ میلادی.")
-        return value.astimezone(UTC)
-
-    def document(self) -> dict[str, Any]:
-        pattern = rf"^(?:20\d\d-{_GREGORIAN}|14[0-6]\d-{_JALALI}){_CLOCK}$"
-        return {"type": "string", "pattern": pattern, "examples": ["2026-11-24T18:30:00+03:30"]}
-
-
-@dataclass(frozen=True)
 class Phones(Reader):
     """A phone number in any spelling, as E.164."""
 
@@ -302,6 +251,22 @@ class Phones(Reader):
             "pattern": r"^(?:\+98|0098|98|0)?9[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{4}$",
             "description": "an Iranian number in any spelling and any digits; others begin with + and are taken too",
         }
+
+
+@dataclass(frozen=True)
+class Zones(Reader):
+    """An IANA time zone."""
+
+    def read(self, value: Any) -> Any:
+        """The zone's name."""
+        if _text(value, 64) not in _zones():
+            raise fault(
+                "time_zone", "Not an IANA time zone such as Asia/Tehran.", "منطقهٔ زمانی شناخته نیست؛ مانند Asia/Tehran"
+            )
+        return value
+
+    def document(self) -> dict[str, Any]:
+        return {"type": "string", "enum": sorted(_zones())}
 
 
 @dataclass(frozen=True)
@@ -374,9 +339,6 @@ class Opaque(Reader):
         return {"type": "string", "minLength": self.least, "maxLength": self.most, "pattern": r"^[^\u0000]*$"}
 
 
-Moment = Annotated[AwareDatetime, Moments()]
-Day = Annotated[date, Days(FIRST_YEAR)]
-Birth = Annotated[date, Days(FIRST_BIRTH)]
 Phone = Annotated[str, Phones()]
 Identifier = Annotated[str, Folded(64)]
 Email = Annotated[
@@ -398,6 +360,11 @@ def folded_identifier(text: str) -> str:
 def one_line(text: str) -> str:
     """`text` normalized, on one line, without what hides or reorders other characters."""
     return normalize(_HIDDEN.sub("", normalize(_LINES.sub(" ", text))))
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def storable(text: str) -> str:
@@ -427,46 +394,3 @@ def _text(value: Any, most: int) -> str:
 
 def _revealed(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-def _day(value: Any) -> date:
-    typed = latin_digits(value[:64]).strip() if isinstance(value, str) else ""
-    if found := _DAY.fullmatch(typed):
-        year, _, month, day = found.groups()
-        if (made := _civil(int(year), int(month), int(day))) is not None:
-            return made
-    raise fault(
-        "date_parsing",
-        "Must be a day, such as 2026-11-24, or 1405-09-03 in the Jalali calendar.",
-        "باید تاریخ باشد، مانند ۱۴۰۵-۰۹-۰۳ یا 2026-11-24.",
-    )
-
-
-def _moment(value: str) -> datetime:
-    found = _MOMENT.fullmatch(latin_digits(value[:64]).strip())
-    if found is None:
-        raise _no_moment()
-    year, month, day, clock = found.groups()
-    made = _civil(int(year), int(month), int(day))
-    try:
-        return datetime.fromisoformat(f"{made}{clock.upper()}")
-    except ValueError:
-        raise _no_moment() from None
-
-
-def _civil(year: int, month: int, day: int) -> date | None:
-    try:
-        if year in _JALALI_YEARS:
-            made: date = JalaliDate(year, month, day).to_gregorian()  # type: ignore[no-untyped-call]
-            return made
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def _no_moment() -> PydanticCustomError:
-    return fault(
-        "moment",
-        "Send date and time with a time zone, such as 2026-11-24T18:30:00+03:30.",
-        "تاریخ و ساعت با منطقهٔ زمانی بفرستید، مانند 2026-11-24T18:30:00+03:30.",
-    )

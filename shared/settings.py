@@ -34,7 +34,8 @@ class Settings(BaseSettings):
         validate_default=False,
         description="addresses or networks, with commas, of proxies whose X-Forwarded-For is believed",
     )
-    public_url: str = Field("http://127.0.0.1:8106", description="where guests reach the feedback page")
+    guests_port: int | None = Field(None, description="of the feedback API: guests' pages and no more")
+    public_url: str = Field("http://127.0.0.1:8107", description="where guests reach the feedback page")
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
@@ -65,6 +66,11 @@ class Settings(BaseSettings):
     def http_port(self, service: str) -> int:
         """8101 for identity, 8102 for customer and so on, unless `CRM_PORT` says otherwise."""
         return self.port or 8101 + SERVICES.index(service)
+
+    @property
+    def window_port(self) -> int | None:
+        """The guests' port: 8107, unless `CRM_GUESTS_PORT` says otherwise; none where only `CRM_PORT` is given."""
+        return self.guests_port or (None if self.port else 8101 + len(SERVICES))
 
     def worker_port(self, service: str) -> int:
         """Where a worker shows its health and metrics: 8201 for identity and so on."""

@@ -30,6 +30,8 @@ SIMULATOR = "sms-simulator"
 SIMULATOR_OFFSET = 199
 # In the environment of every part: the folder of the system that it belongs to.
 STARTED_BY = "CRM_STARTED_BY"
+# Beside the feedback API's own port: where guests reach their pages, and nothing else.
+GUESTS_OFFSET = len(SERVICES)
 # What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
 LEFT_BEHIND = (
     "postgres",
@@ -158,7 +160,8 @@ def environment_of(folder: Path, state: State, *, simulator: bool = False) -> di
     found = {
         "CRM_SECRET": _secret(folder / "secret"),
         "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
-        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + SERVICES.index('feedback')}",
+        "CRM_GUESTS_PORT": str(base + GUESTS_OFFSET),
+        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + GUESTS_OFFSET}",
         # Nobody balances here, so nobody has to notice that an API is about to stop.
         "CRM_DRAIN_SECONDS": "0",
     }

@@ -37,6 +37,7 @@ from shared.crypto import Keys
 from shared.db import Connection
 from shared.events.identity import Role
 from shared.inputs import Day, PageSize
+from shared.serving import run
 from shared.settings import Settings
 
 guests = APIRouter(prefix="/cafes/{cafe_id}/customers", tags=["customers"])
@@ -239,4 +240,4 @@ def _keys(request: Request) -> Keys:
 
 
 if __name__ == "__main__":
-    http.run(make_app(), "customer")
+    run(make_app(), "customer")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from services.identity import store
 from services.identity.handlers import cafes, people, policies, sessions, tills
@@ -35,10 +35,11 @@ from shared.approval import Decide, Waiting
 from shared.auth import JWKS_PATH, PublicKeys
 from shared.callers import StaffCaller
 from shared.crypto import Keys
-from shared.inputs import PageSize
+from shared.inputs import Matching, PageSize
+from shared.serving import run
 from shared.settings import Settings
 
-KeyId = Annotated[str, Path(pattern="^[A-Za-z0-9]{12}$")]
+KeyId = Annotated[str, Matching("[A-Za-z0-9]{12}", 12)]
 
 public = APIRouter(tags=["sessions"])
 managed = APIRouter(prefix="/cafes", tags=["cafes"])
@@ -271,4 +272,4 @@ def _wake(request: Request) -> None:
 
 
 if __name__ == "__main__":
-    http.run(make_app(), "identity")
+    run(make_app(), "identity")

@@ -4,11 +4,10 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from shared.approval import DEFAULT, Policy, When
@@ -16,21 +15,11 @@ from shared.bounds import MOST_TOMAN, PointsOrNone
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
-from shared.inputs import Whole
-from shared.persian import phone, text
+from shared.inputs import Matching, Moment, Opaque, Text, Whole, Zones
+from shared.persian import phone
 from shared.persian.calendar import Calendar
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise PydanticCustomError(
-            "time_zone",
-            "not an IANA time zone such as Asia/Tehran",
-            {"fa": "منطقهٔ زمانی شناخته نیست؛ مانند Asia/Tehran"},
-        )
-    return name
 
 
 def canonical_login(typed: str) -> str:
@@ -61,17 +50,13 @@ def _strong_password(password: SecretStr) -> SecretStr:
     return password
 
 
-def _tidy(typed: Any) -> Any:
-    return text.normalize(typed) if isinstance(typed, str) else typed
-
-
-Name = Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=100)]
-Code = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,30}$")]
-Zone = Annotated[str, AfterValidator(_known_zone)]
-TimeOfDay = Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Login = Annotated[str, Field(max_length=254), AfterValidator(canonical_login)]
-NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=128), AfterValidator(_strong_password)]
-AnyPassword = Annotated[SecretStr, Field(min_length=1, max_length=128)]
+Name = Annotated[str, Text(100, line=True)]
+Code = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
+Zone = Annotated[str, Zones()]
+TimeOfDay = Annotated[str, Matching("([01][0-9]|2[0-3]):[0-5][0-9]", 5, "ساعت باید مانند 22:30 باشد")]
+Login = Annotated[str, Opaque(254), AfterValidator(canonical_login)]
+NewPassword = Annotated[SecretStr, Opaque(128, least=12), AfterValidator(_strong_password)]
+AnyPassword = Annotated[SecretStr, Opaque(128)]
 
 
 PolicyStepKind = Literal["asked", "applied", "declined", "replaced"]
@@ -164,7 +149,7 @@ class CreateApiKey(Command):
 
     device_name: Name
     scopes: Annotated[frozenset[Scope], Field(min_length=1)] = frozenset({"ingest", "loyalty_lookup"})
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class Session(BaseModel):

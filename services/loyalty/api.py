@@ -34,6 +34,7 @@ from shared.callers import StaffCaller, TillCaller
 from shared.db import Connection
 from shared.events.identity import Role
 from shared.inputs import Cursor, PageSize
+from shared.serving import run
 from shared.settings import Settings
 
 LOOKUP_SCOPE, REDEEM_SCOPE = "loyalty_lookup", "ingest"
@@ -256,4 +257,4 @@ def _shown(redemption: Redemption, balance: int | None) -> ShownRedemption:
 
 
 if __name__ == "__main__":
-    http.run(make_app(), "loyalty")
+    run(make_app(), "loyalty")

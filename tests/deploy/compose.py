@@ -33,7 +33,7 @@ class Project:
 
     def _environment(self) -> dict[str, str]:
         # Any free port instead of the usual ones, which may be taken.
-        ports = {f"{service.upper()}_PORT": "" for service in SERVICES}
+        ports = {f"{name.upper()}_PORT": "" for name in (*SERVICES, "guests")}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "COMPOSE_"))}
         return kept | ports
 

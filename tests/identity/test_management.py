@@ -268,6 +268,9 @@ async def test_row_level_security_holds_without_the_handlers(database: Databases
                 await conn.execute(statement)
 
 
+JSON = {"content-type": "application/json"}
+
+
 async def test_malformed_input_gets_a_clear_answer(config: Settings, database: Databases) -> None:
     pool = await database("identity")
     cafe = await a_cafe(pool)
@@ -276,16 +279,15 @@ async def test_malformed_input_gets_a_clear_answer(config: Settings, database: D
         answers = [
             await http.delete(f"/cafes/{cafe}/api-keys/%00"),
             await http.get("/cafes/not-a-uuid/members"),
-            await http.patch(f"/cafes/{cafe}", content=b"\xff\xfe"),
+            await http.patch(f"/cafes/{cafe}", content=b"\xff\xfe", headers=JSON),
             await http.patch(f"/cafes/{cafe}", json={"cafe_id": str(uuid4())}),
-            await http.patch(f"/cafes/{cafe}", content=b'{"name": "\\ud800"}'),
+            await http.patch(f"/cafes/{cafe}", content=b'{"name": "\\ud800"}', headers=JSON),
             await http.post(f"/cafes/{cafe}/branches", json={"code": "a\x00b", "name": "n"}),
             await http.post("/sessions", json={"login": "a\x00@example.com", "password": "p" * 1000}),
+            await http.patch(f"/cafes/{cafe}", json={"name": "a\x00b"}),
         ]
-        nul = await http.patch(f"/cafes/{cafe}", json={"name": "a\x00b"})
     assert [answer.status_code for answer in answers] == [422] * len(answers)
     assert all(answer.json()["errors"][0]["fa"] for answer in answers)
-    assert nul.json()["name"] == "ab"
 
 
 async def test_nobody_gets_in_without_a_token(config: Settings, database: Databases) -> None:

@@ -16,7 +16,7 @@ from tests.support import Databases
 SLOW_API = """
 import asyncio
 from fastapi import APIRouter
-from shared import http
+from shared import http, serving
 
 router = APIRouter()
 
@@ -25,7 +25,7 @@ async def slow() -> str:
     await asyncio.sleep(1.5)
     return "done"
 
-http.run(http.make_api("visit", router), "visit")
+serving.run(http.make_api("visit", router), "visit")
 """
 
 

@@ -9,5 +9,11 @@ from shared.http import make_api
 def make_app() -> FastAPI:
     """Staff's routes, and the addresses that providers call."""
     return make_api(
-        "campaign", journeys.router, campaigns.router, providers.router, callbacks.router, max_body=64 * 1024
+        "campaign",
+        journeys.router,
+        campaigns.router,
+        providers.router,
+        callbacks.router,
+        max_body=64 * 1024,
+        any_query=callbacks.ADDRESSES,
     )

@@ -3,15 +3,19 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from services.campaign.handlers import callbacks
 from shared import db
+from shared.inputs import Opaque
 
 router = APIRouter(prefix="/providers/kavenegar", tags=["provider callbacks"], default_response_class=PlainTextResponse)
 
-Token = Annotated[str, Query(min_length=32, max_length=32)]
+# Providers may add parameters of their own.
+ADDRESSES = ("/providers/kavenegar/receipts", "/providers/kavenegar/replies")
+
+Token = Annotated[str, Opaque(32, least=32)]
 
 
 async def _given(request: Request, *names: str) -> list[str]:
@@ -21,7 +25,8 @@ async def _given(request: Request, *names: str) -> list[str]:
     return [value if isinstance(value, str) else "" for value in values]
 
 
-@router.api_route("/receipts", methods=["GET", "POST"])
+@router.get("/receipts", name="receipts")
+@router.post("/receipts", name="post_receipts")
 async def receipts(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
     """How a message fared: `messageid` and `status`, in the query or in a form."""
     callbacks.check_token(request.app.state.settings.keys, cafe, provider, token)
@@ -33,7 +38,8 @@ async def receipts(request: Request, cafe: UUID, provider: UUID, token: Token) -
     return "ok"
 
 
-@router.api_route("/replies", methods=["GET", "POST"])
+@router.get("/replies", name="replies")
+@router.post("/replies", name="post_replies")
 async def replies(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
     """What a guest answered: `from` and `message`, in the query or in a form."""
     keys = request.app.state.settings.keys

@@ -8,4 +8,11 @@ from shared.http import make_api
 
 def make_app() -> FastAPI:
     """Guests' pages and staff's routes. Bodies are short: a comment and a handful of numbers."""
-    return make_api("feedback", guest.router, staff.router, max_body=32 * 1024)
+    return make_api(
+        "feedback",
+        guest.router,
+        staff.router,
+        max_body=32 * 1024,
+        any_query=("/f/{token}", "/f/{token}/thanks"),
+        for_guests=("/f/", "/api/feedback/", "/healthz"),
+    )

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -15,10 +15,16 @@ from services.feedback.api import page
 from services.feedback.models import Link, Sender, Submission
 from shared import db
 from shared.addresses import client_address
+from shared.documents import problems
 from shared.errors import Rejected
+from shared.inputs import Opaque
 from shared.tries import Tries
 
-router = APIRouter()
+router = APIRouter(tags=["guests"])
+
+# Judged by looking for it: a token of a wrong form is a link that nobody knows.
+Token = Annotated[str, Opaque(32 * 1024)]
+Marker = Annotated[str, Opaque(1)]
 
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20
@@ -41,7 +47,7 @@ class Received(BaseModel):
 
 
 @router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
-async def open_page(request: Request, token: str) -> Response:
+async def open_page(request: Request, token: Token) -> Response:
     """The form, or why there is none."""
     try:
         link = await _look_up(request, token)
@@ -51,7 +57,7 @@ async def open_page(request: Request, token: str) -> Response:
 
 
 @router.post("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
-async def send_page(request: Request, token: str, s: str | None = None) -> Response:
+async def send_page(request: Request, token: Token, s: Marker | None = None) -> Response:
     """Takes the form in and sends the browser on, so that going back or reloading sends nothing twice."""
     form = {name: value for name, value in (await _form(request)).items() if isinstance(value, str) and value.strip()}
     try:
@@ -66,7 +72,7 @@ async def send_page(request: Request, token: str, s: str | None = None) -> Respo
 
 
 @router.get("/f/{token}/thanks", response_class=HTMLResponse, include_in_schema=False)
-async def thanks_page(request: Request, token: str) -> Response:
+async def thanks_page(request: Request, token: Token) -> Response:
     """Thanks, to whoever has sent something; the form to anybody else."""
     try:
         await _look_up(request, token)
@@ -77,15 +83,15 @@ async def thanks_page(request: Request, token: str) -> Response:
     return RedirectResponse(f"../{token}", 303, page.HEADERS)
 
 
-@router.get("/api/feedback/{token}")
-async def look_at_link(request: Request, token: str) -> LinkView:
+@router.get("/api/feedback/{token}", responses=problems(409, 410, 429))
+async def look_at_link(request: Request, token: Token) -> LinkView:
     """What an open link is about. Answers 404, 409 or 410 when it can't be used."""
     link = await _look_up(request, token)
     return LinkView(cafe_name=link.cafe_name, visit_date=link.visit.visit_date)
 
 
-@router.post("/api/feedback/{token}", status_code=201)
-async def send_feedback(request: Request, token: str, said: Submission, s: str | None = None) -> Received:
+@router.post("/api/feedback/{token}", status_code=201, responses=problems(410, 429))
+async def send_feedback(request: Request, token: Token, said: Submission, s: Marker | None = None) -> Received:
     """Takes a guest's feedback, once per link. `s` tells where the link was found: q for a code, w for a website."""
     return Received(feedback_id=await _take(request, token, said, s))
 

@@ -12,6 +12,7 @@ from shared.http import invalid
 
 LARGEST_BILL = 1024 * 1024
 MOST_BILLS = 1000
+REFERENCE = "#/components/schemas/{model}"
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -64,25 +65,31 @@ def parse(model: type[B], body: bytes | msgspec.Raw) -> B:
 
 def documented(model: type[BaseModel]) -> dict[str, Any]:
     """`openapi_extra` of a route that reads its body itself."""
-    schema = model.model_json_schema()
-    inline = _inlined(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inline}}}}
+    return _body(model.model_json_schema(ref_template=REFERENCE))
 
 
 def documented_batch() -> dict[str, Any]:
     """`openapi_extra` of the batch route."""
-    bill = documented(pos.PosVisit)["requestBody"]["content"]["application/json"]["schema"]
-    frame = {
-        "type": "object",
-        "required": ["visits"],
-        "properties": {"visits": {"type": "array", "maxItems": MOST_BILLS, "items": bill}},
-    }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": frame}}}}
+    bill = pos.PosVisit.model_json_schema(ref_template=REFERENCE)
+    one = {"$ref": REFERENCE.format(model="PosVisit")}
+    definitions = bill.pop("$defs", {}) | {"PosVisit": bill}
+    return _body(
+        {
+            "title": "PosBatch",
+            "type": "object",
+            "required": ["visits"],
+            "properties": {
+                "visits": {
+                    "type": "array",
+                    "maxItems": MOST_BILLS,
+                    "items": one,
+                }
+            },
+            "additionalProperties": False,
+            "$defs": definitions,
+        }
+    )
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-        return {key: _inlined(value, definitions) for key, value in schema.items()}
-    return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
