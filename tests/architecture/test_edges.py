@@ -14,11 +14,11 @@ from uuid import UUID
 
 import jsonschema
 import pytest
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from fastapi import FastAPI
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, SecretStr, StrictBool
+from pydantic import BaseModel, PlainValidator, SecretStr, StrictBool
 from pydantic.fields import FieldInfo
 
 from services.visit.models import EnteredVisit
@@ -32,7 +32,6 @@ READ_BY_HAND = {model.__name__: model for model in (*pos.BODIES.values(), Entere
 PLAIN = (UUID, bool, StrictBool, NoneType, Ellipsis)
 JSON_SCHEMA_WORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
     *("title", "description", "default", "examples", "deprecated", "writeOnly", "contentMediaType"),
-    *("ge", "max_digits", "decimal_places"),
 }
 
 
@@ -71,9 +70,11 @@ def unbounded(kind: Any, where: str, marks: tuple[Any, ...] = ()) -> Iterator[st
 
 def is_bounded(kind: Any, marks: tuple[Any, ...]) -> bool:
     """Whether what may come is known."""
-    if any(isinstance(mark, Reader) for mark in marks) or {Ge, Le} <= {type(mark) for mark in marks}:
+    # Amounts of a bill are read digit by digit, by validators of their own.
+    if any(isinstance(mark, Reader | PlainValidator) for mark in marks):
         return True
-    if kind is Decimal and marks:
+    named = {type(mark) for mark in marks}
+    if Le in named and {Ge, Gt} & named:
         return True
     return get_origin(kind) is Literal or kind in PLAIN or (isinstance(kind, type) and issubclass(kind, Enum))
 
