@@ -118,7 +118,7 @@ class Consumer:
         self.on_commit()
 
     async def _without_parked(self, records: Sequence[Record]) -> Sequence[Record]:
-        names = {record.topic: self.plain(record.topic) for record in records}
+        names = {topic: self.plain(topic) for topic in {record.topic for record in records}}
         again: set[int] = set()
 
         async def look(conn: Connection) -> None:
