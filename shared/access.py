@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.approval import Oversight, Policy
+from shared.auth import session_ended
 from shared.db import Connection
 from shared.errors import Rejected
 from shared.events.base import Event
@@ -16,6 +17,7 @@ from shared.events.identity import (
     ApiKeyRevoked,
     CafeChanged,
     Role,
+    SessionsEnded,
 )
 
 _RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
@@ -54,7 +56,11 @@ GROUP BY cafe_id, key_id
 ON CONFLICT (cafe_id, key_id) DO UPDATE
 SET revoked_at = least(kept.revoked_at, excluded.revoked_at)
 """
-FIND_ROLE = "SELECT role FROM user_cafe_access WHERE cafe_id = $1 AND user_id = $2"
+FIND_ROLE = """
+SELECT role, crm.session_holds(sessions_from, ended_sessions) AS session_holds
+FROM user_cafe_access
+WHERE cafe_id = $1 AND user_id = $2
+"""
 OVERSIGHT = """
 SELECT c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount,
        coalesce(c.time_zone, 'Asia/Tehran') AS time_zone, ARRAY(SELECT crm.approvers($1)) AS managers
@@ -62,16 +68,36 @@ FROM (SELECT $1::uuid AS cafe_id) AS asked LEFT JOIN cafes AS c USING (cafe_id)
 """
 # Any fixed number keeps these locks apart from others that are taken by a hash.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(744811, hashtext($1::uuid::text || $2::uuid::text))"
-KEEP_ACCESS = """
-INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at)
-SELECT DISTINCT ON (cafe_id, user_id) *
-FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[])
-    AS t (cafe_id, user_id, version, role, changed_at)
+# Of sessions that ended one by one only the last are kept: the tokens of earlier ones have expired.
+LAST_ENDED = """
+ARRAY(
+    SELECT id FROM unnest(excluded.ended_sessions || kept.ended_sessions) WITH ORDINALITY AS ended (id, place)
+    GROUP BY id ORDER BY min(place) LIMIT 32
+)
+"""
+KEEP_ACCESS = f"""
+INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at, sessions_from, ended_sessions)
+SELECT DISTINCT ON (cafe_id, user_id)
+    cafe_id, user_id, version, role, changed_at, sessions_from, string_to_array(ended, ' ')::uuid[]
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::int[], $7::text[])
+    AS t (cafe_id, user_id, version, role, changed_at, sessions_from, ended)
 ORDER BY cafe_id, user_id, version DESC
 ON CONFLICT (cafe_id, user_id) DO UPDATE
-SET version = excluded.version, role = excluded.role, changed_at = excluded.changed_at
+SET version = excluded.version, role = excluded.role, changed_at = excluded.changed_at,
+    sessions_from = greatest(kept.sessions_from, excluded.sessions_from), ended_sessions = {LAST_ENDED}
 WHERE kept.version < excluded.version
-"""
+"""  # noqa: S608
+# The word of an end may come before that of the access: then the row has no role, and any version is newer.
+END_SESSIONS = f"""
+INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at, sessions_from, ended_sessions)
+SELECT cafe_id, user_id, 0, NULL, max(ended_at), max(sessions_from),
+    coalesce(array_agg(session_id) FILTER (WHERE session_id IS NOT NULL), '{{}}')
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::int[], $5::uuid[])
+    AS t (cafe_id, user_id, ended_at, sessions_from, session_id)
+GROUP BY cafe_id, user_id
+ON CONFLICT (cafe_id, user_id) DO UPDATE
+SET sessions_from = greatest(kept.sessions_from, excluded.sessions_from), ended_sessions = {LAST_ENDED}
+"""  # noqa: S608
 
 
 async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
@@ -104,6 +130,18 @@ async def on_access_revoked(conn: Connection, events: Sequence[AccessRevoked]) -
     await _keep_access(conn, events, [None for _ in events])
 
 
+async def on_sessions_ended(conn: Connection, events: Sequence[SessionsEnded]) -> None:
+    """Refuse these tokens from now on."""
+    await conn.execute(
+        END_SESSIONS,
+        [event.cafe_id for event in events],
+        [event.user_id for event in events],
+        [event.occurred_at for event in events],
+        [event.sessions_from for event in events],
+        [event.session_id for event in events],
+    )
+
+
 async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) -> None:
     """Learn tills' credentials. A revocation that came first stays."""
     await conn.execute(
@@ -128,22 +166,19 @@ async def on_api_key_revoked(conn: Connection, events: Sequence[ApiKeyRevoked]) 
     )
 
 
-async def role_in(conn: Connection, cafe_id: UUID, user_id: UUID) -> Role | None:
-    """The person's role in the cafe, or None."""
-    role: Role | None = await conn.fetchval(FIND_ROLE, cafe_id, user_id)
-    return role
-
-
 async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Role = "staff") -> Role:
     """The person's role in the cafe, which is `least` or higher (staff < manager < owner).
 
     Raises:
         Rejected: status 404 when the person has no access (whether the cafe exists is none of their business),
-            403 when the role is too low.
+            401 when the token of this transaction has been ended, 403 when the role is too low.
     """
-    role = await role_in(conn, cafe_id, user_id)
-    if role is None:
+    row = await conn.fetchrow(FIND_ROLE, cafe_id, user_id)
+    role: Role | None = row["role"] if row else None
+    if row is None or role is None:
         raise Rejected("not_found", "There is no such cafe.", "چنین کافه‌ای پیدا نشد.", status=404)
+    if not row["session_holds"]:
+        raise session_ended()
     if _RANK[role] < _RANK[least]:
         raise Rejected(
             "role_too_low",
@@ -181,6 +216,8 @@ async def _keep_access(
         [event.version for event in events],
         roles,
         [event.occurred_at for event in events],
+        [event.sessions_from if isinstance(event, AccessGranted) else 0 for event in events],
+        [" ".join(map(str, event.ended_sessions)) if isinstance(event, AccessGranted) else "" for event in events],
     )
 
 
@@ -189,6 +226,7 @@ REACTIONS: Mapping[type[Event], Callable[[Connection, Sequence[Any]], Awaitable[
     CafeChanged: on_cafe_changed,
     AccessGranted: on_access_granted,
     AccessRevoked: on_access_revoked,
+    SessionsEnded: on_sessions_ended,
     ApiKeyCreated: on_api_key_created,
     ApiKeyRevoked: on_api_key_revoked,
 }

@@ -39,9 +39,15 @@ FetchKeys = Callable[[], Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Staff:
-    """A person who works in one or more cafes."""
+    """A person who works in one or more cafes, and the session that their token belongs to.
+
+    `generation` counts how often all sessions of the person were ended before this token was made. Tokens from before
+    there were sessions have neither.
+    """
 
     user_id: UUID
+    generation: int = 0
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -154,9 +160,20 @@ async def verify_staff(token: str, keys: PublicKeys, issuer: str) -> Staff:
             leeway=_LEEWAY_SECONDS,
             options={"require": ["exp", "nbf", "iat", "iss", "aud", "sub"]},
         )
-        return Staff(UUID(claims["sub"]))
-    except (jwt.PyJWTError, ValueError) as error:
+        session_id = UUID(claims["sid"]) if "sid" in claims else None
+        return Staff(UUID(claims["sub"]), int(claims.get("gen", 0)), session_id)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise _bad_token() from error
+
+
+def session_ended() -> Rejected:
+    """The answer to a token that was ended before it expired: by signing out, a new password, or the loss of access."""
+    return Rejected(
+        "session_ended",
+        "This session has ended; renew it or sign in again.",
+        "این نشست پایان یافته است؛ آن را تازه کنید یا دوباره وارد شوید.",
+        status=401,
+    )
 
 
 async def verify_tills(conn: Connection, texts: Sequence[str]) -> list[Till | None]:

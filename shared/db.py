@@ -33,8 +33,11 @@ BY_KEY = """
 set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 """
-# Filled with a UUID's hexadecimal digits, which can't leave their quotes.
-AS_STAFF = "set_config('role', 'staff_role', true), set_config('app.user_id', '{}', true)"
+# Filled with hexadecimal digits of UUIDs and with a number, which can't leave their quotes.
+AS_STAFF = """
+set_config('role', 'staff_role', true), set_config('app.user_id', '{}', true),
+set_config('app.generation', '{}', true), set_config('app.session_id', '{}', true)
+"""
 AS_TILL = f"set_config('role', 'till_role', true), set_config('app.cafe_id', '{{}}', true), {BY_KEY}"
 
 # The database or the way to it is at fault, never what was asked: wait and try the same again.
@@ -138,9 +141,15 @@ async def plan_by_key(conn: Connection) -> None:
 
 
 @asynccontextmanager
-async def staff_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connection]:
-    """As a person: row level security shows only the cafes that `user_cafe_access` gives this user."""
-    async with _transaction_with(pool, AS_STAFF.format(user_id.hex)) as conn:
+async def staff_transaction(
+    pool: Pool, user_id: UUID, generation: int = 0, session_id: UUID | None = None
+) -> AsyncIterator[Connection]:
+    """As a person: row level security shows only the cafes that `user_cafe_access` gives this user.
+
+    `generation` and `session_id` are those of the person's token; `require_role` refuses one that has been ended.
+    """
+    session = session_id.hex if session_id else ""
+    async with _transaction_with(pool, AS_STAFF.format(user_id.hex, int(generation), session)) as conn:
         yield conn
         crashpoint("api.before_commit")
 

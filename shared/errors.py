@@ -17,16 +17,27 @@ class Problem:
 class Rejected(Exception):
     """The caller's fault. HTTP answers problem+json with `status`; a Kafka record with it is parked.
 
-    `problems` must hold no personal data: they are logged and stored as they are.
+    `problems` must hold no personal data: they are logged and stored as they are. `retry_after` (seconds) is told with
+    the statuses 429 and 503.
     """
 
-    def __init__(self, code: str, en: str, fa: str, *, status: int = 422, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        en: str,
+        fa: str,
+        *,
+        status: int = 422,
+        problems: Sequence[Problem] = (),
+        retry_after: int = 1,
+    ) -> None:
         super().__init__(f"{code}: {en}")
         self.code = code
         self.en = en
         self.fa = fa
         self.status = status
         self.problems = tuple(problems)
+        self.retry_after = retry_after
 
 
 class Poison(Exception):

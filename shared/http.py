@@ -191,7 +191,7 @@ def _add_health(app: FastAPI) -> None:
 
 
 async def _rejected(_: Request, error: Rejected) -> JSONResponse:
-    headers = {"Retry-After": "1"} if error.status in (429, 503) else None
+    headers = {"Retry-After": str(error.retry_after)} if error.status in (429, 503) else None
     return problem_response(error.status, error.code, error.en, error.fa, error.problems, headers)
 
 

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     guests_port: int | None = Field(None, description="of the feedback API: guests' pages and no more")
     public_url: str = Field("http://127.0.0.1:8107", description="where guests reach the feedback page")
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
+    console_url: str | None = Field(None, description="where people open invitations; without it only codes are shown")
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
     sms_sender: str | None = Field(None, description="the line that account sends from")

@@ -52,4 +52,5 @@ class Tries:
                 "Too many tries; wait a minute.",
                 "تلاش‌های زیادی رسیده است؛ یک دقیقه صبر کنید.",
                 status=429,
+                retry_after=int(self._window),
             )

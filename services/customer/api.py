@@ -220,7 +220,9 @@ def make_app(config: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _as_staff(request: Request, caller: Staff, cafe_id: UUID, least: Role = "staff") -> AsyncIterator[Connection]:
-    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+    async with db.staff_transaction(
+        request.app.state.pool, caller.user_id, caller.generation, caller.session_id
+    ) as conn:
         await require_role(conn, cafe_id, caller.user_id, least)
         yield conn
 

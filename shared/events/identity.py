@@ -43,16 +43,32 @@ class BranchChanged(IdentityEvent, frozen=True, kw_only=True):
 
 
 class AccessGranted(IdentityEvent, frozen=True, kw_only=True):
+    """With the tokens that were ended before: a cafe that hears of the person only now must refuse them too."""
+
     type: ClassVar[str] = "access.granted"
     version: int
     user_id: UUID
     role: Role
+    sessions_from: int = 0
+    ended_sessions: list[UUID] = []
 
 
 class AccessRevoked(IdentityEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "access.revoked"
     version: int
     user_id: UUID
+
+
+class SessionsEnded(IdentityEvent, frozen=True, kw_only=True):
+    """Tokens of a person are refused from now on: those of one session, or all of a generation below `sessions_from`.
+
+    One event for each cafe of the person, so that it reaches each where the role is read.
+    """
+
+    type: ClassVar[str] = "sessions.ended"
+    user_id: UUID
+    sessions_from: int
+    session_id: UUID | None = None
 
 
 class ApiKeyCreated(IdentityEvent, frozen=True, kw_only=True):
@@ -72,4 +88,4 @@ class ApiKeyRevoked(IdentityEvent, frozen=True, kw_only=True):
     key_id: str
 
 
-EVENTS = (CafeChanged, BranchChanged, AccessGranted, AccessRevoked, ApiKeyCreated, ApiKeyRevoked)
+EVENTS = (CafeChanged, BranchChanged, AccessGranted, AccessRevoked, SessionsEnded, ApiKeyCreated, ApiKeyRevoked)

@@ -61,6 +61,7 @@ PAST_PARTICIPLES = {
     "learned",
     "earned",
     "changed",
+    "ended",
     "completed",
     "reversed",
     "registered",

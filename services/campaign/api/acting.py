@@ -18,6 +18,8 @@ async def acting(request: Request, caller: Staff, cafe_id: UUID, least: Role = "
 
     Raises `Rejected` when the caller's role in this cafe is below `least`.
     """
-    async with db.staff_transaction(request.app.state.pool, caller.user_id) as conn:
+    async with db.staff_transaction(
+        request.app.state.pool, caller.user_id, caller.generation, caller.session_id
+    ) as conn:
         await require_role(conn, cafe_id, caller.user_id, least)
         yield conn

@@ -197,7 +197,7 @@ async def close_case(
 
 
 def _acting(request: Request, caller: StaffCaller) -> Any:
-    return db.staff_transaction(request.app.state.pool, caller.user_id)
+    return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)
 
 
 async def _view(conn: db.Connection, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:

@@ -319,4 +319,4 @@ def _shown(entry: Entry) -> ShownEntry:
 
 
 def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:
-    return db.staff_transaction(request.app.state.pool, caller.user_id)
+    return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)
