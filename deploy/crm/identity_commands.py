@@ -4,19 +4,25 @@ What a script needs (an id, a key) goes to standard output, alone on its line; e
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar, cast
 from uuid import UUID
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from rich.console import Console
 from rich.table import Table
 
-from services.identity import store
-from services.identity.handlers import cafes, people, sessions, tills
-from services.identity.models import AddMember, CreateApiKey, CreateBranch, CreateCafe
+from services.identity.handlers import cafes, invitations, passwords, people, resets, tills
+from services.identity.handlers.attempts import login_hash
+from services.identity.models.accounts import ChosenPassword, Invite, NewInvitation, NewReset
+from services.identity.models.http import CreateApiKey, CreateBranch, CreateCafe
+from services.identity.models.logins import spellings
+from services.identity.store import accounts
+from services.identity.store import cafes as store
 from shared import db
 from shared.errors import Rejected
 from shared.problems import problems_of
@@ -30,6 +36,10 @@ user = typer.Typer(help="People and their access.", no_args_is_help=True)
 apikey = typer.Typer(help="API keys of tills.", no_args_is_help=True)
 
 CafeOption = Annotated[UUID, typer.Option("--cafe", help="the cafe's id")]
+LoginArgument = Annotated[str, typer.Argument(help="e-mail address or phone number")]
+
+ACCEPT = '/invitations/accept {"code": …, "password": …}'
+RESET = '/password-resets/use {"code": …, "new_password": …}'
 
 _errors = Console(stderr=True)
 
@@ -71,27 +81,110 @@ def create_branch(code: str, name: str, cafe_id: CafeOption) -> None:
 
 @user.command("add")
 def add_user(
-    login: Annotated[str, typer.Argument(help="e-mail address or phone number")],
+    login: LoginArgument,
     name: Annotated[str, typer.Argument(help="what the cafe calls the person")],
     cafe_id: CafeOption,
     role: Annotated[str, typer.Option(help="owner, manager or staff")] = "staff",
-    password: Annotated[
-        str,
-        typer.Option(envvar="CRM_USER_PASSWORD", prompt=True, hide_input=True, help="only for a login without account"),
-    ] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="make a new account with the password on standard input")
+    ] = False,
 ) -> None:
-    """Give a person access to a cafe, making their account when the login has none, and print their id."""
-    fields = {"login": login, "display_name": name, "role": role, "password": password}
-    command = _checked(AddMember, fields)
+    """Invite a person into a cafe and print the one-time code, by which they choose a password and accept.
+
+    With --password-stdin the person's account is made at once, and its id printed: only for a login without an account.
+    """
+    command = _checked(Invite, {"login": login, "display_name": name, "role": role})
+    if password_stdin:
+        print(_add_with_password(command, cafe_id))
+        return
+    keys, console = settings().keys, settings().console_url
+    invited = _in_transaction(lambda conn: invitations.invite(conn, keys, cafe_id, command, by=None, console=console))
+    print(invited.code)
+    _say_where(f"{invited.role} {invited.login} has access after accepting", invited, ACCEPT)
+
+
+@user.command("password")
+def reset_password(
+    login: LoginArgument,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="set the password on standard input instead")
+    ] = False,
+) -> None:
+    """Sign a person out everywhere and print a one-time code, by which they choose a new password."""
+    names = _logins(login)
+    if password_stdin:
+        _set_password(names)
+        _errors.print("the password is set; all sessions have ended")
+        return
+
+    async def reset(conn: db.Connection) -> NewReset:
+        return await resets.operator_reset(conn, await _account(conn, names), console=settings().console_url)
+
+    made = _in_transaction(reset)
+    print(made.code)
+    _say_where("all sessions have ended; until the code is used the old password still signs in", made, RESET)
+
+
+def _add_with_password(command: Invite, cafe_id: UUID) -> UUID:
+    password = _password_from_stdin()
 
     async def add(conn: db.Connection) -> UUID:
-        await cafes.hold_cafe(conn, cafe_id)
-        hashed = await sessions.hash_password(command.password.get_secret_value())
-        user_id = await people.add_user(conn, settings().keys, command.login, hashed)
-        await people.grant_access(conn, cafe_id, user_id, command.role, display_name=command.display_name)
+        cafe = await cafes.hold_cafe(conn, cafe_id)
+        passwords.check_new_password("password", password, [command.login, command.display_name, cafe.name])
+        hashed = await passwords.hash_password(password)
+        user_id = await invitations.make_account(conn, settings().keys, command.login, hashed)
+        if user_id is None:
+            raise Rejected(
+                "login_taken",
+                "This login has an account, and its password stays; leave --password-stdin out to invite the person.",
+                "این نام کاربری حساب دارد و گذرواژه‌اش همان می‌ماند؛ بدون ‎--password-stdin دعوتش کنید.",
+                status=409,
+            )
+        await people.admit(conn, cafe_id, user_id, command.role, display_name=command.display_name)
         return user_id
 
-    print(_in_transaction(add))
+    return _in_transaction(add)
+
+
+def _set_password(names: list[str]) -> None:
+    password = _password_from_stdin()
+
+    async def change(conn: db.Connection) -> None:
+        user_id = await _account(conn, names)
+        passwords.check_new_password("password", password, names)
+        hashed = await passwords.hash_password(password)
+        await accounts.lock_user(conn, user_id)
+        await resets.set_password(conn, user_id, hashed)
+
+    _in_transaction(change)
+
+
+async def _account(conn: db.Connection, names: list[str]) -> UUID:
+    found = await accounts.find_login(conn, [login_hash(settings().keys, name) for name in names])
+    if found.user_id is None:
+        raise Rejected("no_account", "No account has this login.", "هیچ حسابی این نام کاربری را ندارد.", status=404)
+    return found.user_id
+
+
+def _logins(typed: str) -> list[str]:
+    try:
+        return spellings(typed)
+    except PydanticCustomError as error:
+        _errors.print(f"login: {error.message()}")
+        raise typer.Exit(2) from error
+
+
+def _password_from_stdin() -> SecretStr:
+    if sys.stdin.isatty():
+        typed = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    else:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    return _checked(ChosenPassword, {"password": typed}).password
+
+
+def _say_where(what: str, made: NewInvitation | NewReset, route: str) -> None:
+    _errors.print(f"{what}. Hand over the code; it holds once, until {made.expires_at:%Y-%m-%d %H:%M} UTC.")
+    _errors.print(made.link or f"POST {settings().identity_url}{route}", soft_wrap=True, highlight=False, markup=False)
 
 
 @apikey.command("create")
@@ -143,11 +236,11 @@ def _in_transaction(work: Callable[[db.Connection], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except Rejected as error:
-        _errors.print(error.en)
+        _errors.print("; ".join(f"{problem.field}: {problem.en}" for problem in error.problems) or error.en)
         raise typer.Exit(1) from error
 
 
-M = TypeVar("M", CreateCafe, CreateBranch, AddMember, CreateApiKey)
+M = TypeVar("M", CreateCafe, CreateBranch, Invite, ChosenPassword, CreateApiKey)
 
 
 def _checked(model: type[M], fields: dict[str, Any]) -> M:

@@ -73,15 +73,15 @@ def make_cafe(say: Callable[[str], None]) -> Cafe:
     """A cafe without quiet hours, its owner and its till, made as an operator makes them: with `crm`."""
     cafe_id = UUID(_crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
     owner, password = f"owner-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
-    _crm("user", "add", owner, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password", password)
+    _crm("user", "add", owner, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password-stdin", typed=password)
     api_key = _crm("apikey", "create", "till", "--cafe", str(cafe_id))
     say(f"cafe {cafe_id} created")
     return Cafe(cafe_id, owner, password, api_key)
 
 
-def _crm(*arguments: str) -> str:
+def _crm(*arguments: str, typed: str = "") -> str:
     command = [sys.executable, "-m", "deploy.crm.main", *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, input=typed, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 

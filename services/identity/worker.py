@@ -1,6 +1,6 @@
 """The background of identity: its events go out, its signing key rotates. It reacts to nothing."""
 
-from services.identity.handlers import sessions
+from services.identity.handlers import sessions, signing
 from shared import db
 from shared.consumer import Reactions
 from shared.settings import settings
@@ -12,7 +12,8 @@ REACTIONS = Reactions(events={})
 async def tidy(pool: db.Pool) -> int:
     """Rotates the signing key when due and deletes what nobody needs any more."""
     async with db.transaction(pool) as conn:
-        return await sessions.tidy(conn, settings().keys)
+        await signing.ensure_signing_key(conn, settings().keys)
+        return await sessions.tidy(conn)
 
 
 JOBS = [Job("identity.tidy", 600.0, tidy)]

@@ -17,7 +17,7 @@ import msgspec
 
 from deploy.demo import till
 from services.identity.handlers import cafes, tills
-from services.identity.models import CreateApiKey, CreateCafe
+from services.identity.models.http import CreateApiKey, CreateCafe
 from shared import db
 from shared.clock import new_id
 from shared.consumer import Consumer, Reactions

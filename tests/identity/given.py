@@ -3,15 +3,17 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import httpx2
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from services.identity import api
-from services.identity.handlers import cafes, people, sessions
-from services.identity.models import CreateCafe
+from services.identity.handlers import cafes, invitations, passwords, people
+from services.identity.models.http import CreateCafe
 from shared import db
 from shared.crypto import Keys
 from shared.events.identity import Role
@@ -38,11 +40,36 @@ async def a_cafe(pool: db.Pool, name: str = "کافه نادری") -> UUID:
 
 async def a_person(pool: db.Pool, login: str, cafe_id: UUID, role: Role) -> Person:
     """Somebody who works in the cafe, with PASSWORD."""
-    hashed = await sessions.hash_password(PASSWORD)
     async with db.transaction(pool) as conn:
-        user_id = await people.add_user(conn, KEYS, login, hashed)
-        await people.grant_access(conn, cafe_id, user_id, role, display_name=login)
+        user_id = await invitations.make_account(conn, KEYS, login, await hashed_password())
+        assert user_id
+        await people.admit(conn, cafe_id, user_id, role, display_name=login)
     return Person(user_id, login)
+
+
+@lru_cache(maxsize=1)
+def _hashes() -> dict[str, str]:
+    return {}
+
+
+async def hashed_password() -> str:
+    """The hash of PASSWORD; made once, for it takes its time."""
+    if PASSWORD not in _hashes():
+        _hashes()[PASSWORD] = await passwords.hash_password(SecretStr(PASSWORD))
+    return _hashes()[PASSWORD]
+
+
+async def joins(
+    http: httpx2.AsyncClient, cafe_id: UUID, login: str, role: Role, password: str = PASSWORD, new: str | None = None
+) -> UUID:
+    """Somebody whom the client's person invites, and who accepts; with a new password when there is an account."""
+    body = {"login": login, "role": role, "display_name": "Somebody"}
+    invited = await http.post(f"/cafes/{cafe_id}/invitations", json=body)
+    assert invited.status_code == 201, invited.text
+    answer = {"code": invited.json()["code"], "password": password, "new_password": new}
+    accepted = await http.post("/invitations/accept", json=answer)
+    assert accepted.status_code == 201, accepted.text
+    return UUID(accepted.json()["user_id"])
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,10 @@ from uuid import uuid4
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.identity import rules
-from services.identity.models import ChangeCafe, ChangePassword, CreateApiKey, CreateCafe, Login
+from services.identity.models.accounts import ChangePassword, Login
+from services.identity.models.http import ChangeCafe, CreateApiKey, CreateCafe
+from services.identity.rules import access
+from services.identity.rules import sessions as rules
 
 
 def test_pause_grows_from_the_fifth_attempt_up_to_a_quarter_of_an_hour() -> None:
@@ -29,19 +31,21 @@ def test_pause_grows_from_the_fifth_attempt_up_to_a_quarter_of_an_hour() -> None
     ],
 )
 def test_nobody_touches_access_at_or_above_their_own(actor, roles, allowed: bool) -> None:
-    assert rules.may_change_access(actor, *roles) is allowed
+    assert access.may_change_access(actor, *roles) is allowed
 
 
 def test_token_says_who_and_not_what_they_may() -> None:
-    moment, user, token = datetime(2026, 3, 20, tzinfo=UTC), uuid4(), uuid4()
-    assert rules.token_claims(user, "https://issuer", "crm", token, moment) == {
+    moment, user, session, token = datetime(2026, 3, 20, tzinfo=UTC), uuid4(), uuid4(), uuid4()
+    assert rules.token_claims(user, session, 3, "https://issuer", "crm", token, moment) == {
         "iss": "https://issuer",
         "aud": "crm",
         "sub": str(user),
+        "sid": str(session),
+        "gen": 3,
         "jti": str(token),
         "iat": moment,
         "nbf": moment,
-        "exp": moment + timedelta(hours=12),
+        "exp": moment + timedelta(minutes=15),
     }
 
 

@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from services.identity import rules
-from services.identity.handlers import sessions
+from services.identity import worker
+from services.identity.handlers import attempts, sessions, signing
+from services.identity.models.accounts import Device
+from services.identity.rules import sessions as rules
 from shared import auth, clock, db
 from shared.settings import Settings
 from tests.identity.given import KEYS, PASSWORD, a_cafe, a_person, client, running
@@ -24,14 +27,14 @@ async def test_token_holds_against_the_published_keys(config: Settings, database
         answer = await http.post(**sign_in("SARA@example.com "))
         assert answer.status_code == 201
         session = answer.json()
-        assert session["expires_in"] == 12 * 3600
+        assert session["expires_in"] == 15 * 60
 
         async def fetch() -> Any:
             return (await http.get(auth.JWKS_PATH)).json()
 
         published = await fetch()
         found = await auth.verify_staff(session["access_token"], auth.PublicKeys(fetch), config.identity_url)
-    assert found == auth.Staff(person.user_id)
+    assert found == auth.Staff(person.user_id, 0, UUID(session["session_id"]))
     assert [set(key) & {"d", "key_ops"} for key in published["keys"]] == [set()]
     assert await pool.fetchval("SELECT last_login_at > now() - interval '1 minute' FROM users")
 
@@ -56,7 +59,8 @@ async def test_wrong_password_and_unknown_login_are_answered_alike(config: Setti
         assert answers["sara@example.com"] == [(401, "wrong_login")] * 5 + [(429, "too_many_attempts")] * 2
         # Also the right password has to wait.
         assert (await http.post(**sign_in("sara@example.com"))).status_code == 429
-    assert await pool.fetchval("SELECT count(*) FROM login_attempts") == 2
+    # Each login from one address, and each from all.
+    assert await pool.fetchval("SELECT count(*) FROM login_attempts") == 4
 
 
 async def test_right_password_after_the_pause_clears_the_counter(
@@ -68,7 +72,7 @@ async def test_right_password_after_the_pause_clears_the_counter(
         for number in range(5):
             await http.post(**sign_in("sara@example.com", f"wrong password {number}"))
         later = clock.now() + timedelta(seconds=16)
-        monkeypatch.setattr(sessions, "now", lambda: later)
+        monkeypatch.setattr(attempts, "now", lambda: later)
         assert (await http.post(**sign_in("sara@example.com"))).status_code == 201
     assert await pool.fetchval("SELECT count(*) FROM login_attempts") == 0
 
@@ -105,34 +109,35 @@ async def test_signing_key_rotates_and_old_tokens_stay_good(
     pool = await database("identity")
     person = await a_person(pool, "sara@example.com", await a_cafe(pool), "staff")
     async with running(config) as app, client(app, person) as http:
-        old = await sessions_published(pool)
+        old = await published(pool)
         later = clock.now() + rules.SIGNING_KEY_LIFETIME
-        monkeypatch.setattr(sessions, "now", lambda: later)
-        async with db.transaction(pool) as conn:
-            assert await sessions.tidy(conn, KEYS) == 0
-        both = await sessions_published(pool)
+        monkeypatch.setattr(signing, "now", lambda: later)
+        assert await worker.tidy(pool) == 0
+        both = await published(pool)
         assert len(both) == 2
         assert both[1] == old[0]
         assert (await http.get("/cafes")).status_code == 200
-        monkeypatch.setattr(sessions, "now", lambda: later + rules.KEYS_PUBLISHED_FOR + timedelta(seconds=1))
-        async with db.transaction(pool) as conn:
-            assert await sessions.tidy(conn, KEYS) == 1
-        assert await sessions_published(pool) == both[:1]
+        gone = later + rules.KEYS_PUBLISHED_FOR + timedelta(seconds=1)
+        monkeypatch.setattr(signing, "now", lambda: gone)
+        monkeypatch.setattr(sessions, "now", lambda: gone)
+        # The key, and the session that nobody used for so long.
+        assert await worker.tidy(pool) == 1
+        assert await published(pool) == both[:1]
 
 
-async def sessions_published(pool: db.Pool) -> list[str]:
+async def published(pool: db.Pool) -> list[str]:
     async with db.transaction(pool) as conn:
-        return [key["kid"] for key in (await sessions.published_keys(conn, KEYS))["keys"]]
+        return [key["kid"] for key in (await signing.published_keys(conn, KEYS))["keys"]]
 
 
 async def test_attempts_are_forgotten_after_a_day(database: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = await database("identity")
     async with db.transaction(pool) as conn:
-        await sessions.begin_sign_in(conn, KEYS, "nobody@example.com")
-        assert await sessions.tidy(conn, KEYS) == 0
-        later = clock.now() + timedelta(hours=25)
-        monkeypatch.setattr(sessions, "now", lambda: later)
-        assert await sessions.tidy(conn, KEYS) == 1
+        await attempts.begin(conn, KEYS, ["nobody@example.com"], Device("", "198.51.100.7"))
+    assert await worker.tidy(pool) == 0
+    later = clock.now() + timedelta(hours=25)
+    monkeypatch.setattr(sessions, "now", lambda: later)
+    assert await worker.tidy(pool) == 2
     assert await pool.fetchval("SELECT count(*) FROM login_attempts") == 0
 
 
@@ -141,7 +146,7 @@ async def test_no_login_or_password_is_readable_in_the_database(database: Databa
     await a_person(pool, "+989123456789", await a_cafe(pool), "staff")
     rows = [
         str(tuple(row))
-        for name in ("users", "user_logins", "login_attempts")
+        for name in ("users", "user_logins", "login_attempts", "sessions")
         for row in await pool.fetch(f"SELECT * FROM {name}")
     ]
     assert not any("9123456789" in row or PASSWORD in row for row in rows)

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from services.identity import store
-from services.identity.handlers.people import grant_access, role_too_low
-from services.identity.models import Branch, Cafe, ChangeBranch, ChangeCafe, CreateBranch, CreateCafe, OwnCafe
+from services.identity.handlers.people import admit, role_too_low
+from services.identity.models.http import Branch, Cafe, ChangeBranch, ChangeCafe, CreateBranch, CreateCafe, OwnCafe
+from services.identity.store import cafes as store
 from shared import outbox
 from shared.clock import new_id, now
 from shared.db import Connection
@@ -31,7 +31,7 @@ async def open_cafe(conn: Connection, command: CreateCafe, by: UUID) -> OwnCafe:
         raise role_too_low()
     cafe = await create_cafe(conn, command)
     names = {member.user_id: member.display_name for member in await store.list_members(conn, owned[0].cafe_id)}
-    await grant_access(conn, cafe.cafe_id, by, "owner", by=by, display_name=names[by])
+    await admit(conn, cafe.cafe_id, by, "owner", by=by, display_name=names[by])
     return OwnCafe(role="owner", **cafe.model_dump())
 
 

@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from uuid import UUID
 
-from services.identity import store
 from services.identity.handlers.cafes import cafe_changed, hold_cafe
 from services.identity.handlers.people import enter
-from services.identity.models import Cafe, PolicyStep, PolicyStepKind, SetPolicy, ShownPolicy
+from services.identity.models.http import Cafe, PolicyStep, PolicyStepKind, SetPolicy, ShownPolicy
+from services.identity.store import cafes
+from services.identity.store import policies as store
 from shared import outbox
 from shared.approval import Oversight, Policy, Size, Verdict, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
@@ -21,7 +22,7 @@ async def show(conn: Connection, cafe_id: UUID, by: UUID) -> ShownPolicy:
         Rejected: status 404 without access to the cafe, 403 to staff.
     """
     await enter(conn, cafe_id, by, "manager")
-    cafe = await store.find_cafe(conn, cafe_id)
+    cafe = await cafes.find_cafe(conn, cafe_id)
     if cafe is None:
         raise NotFound("cafe", "کافه")
     return await _shown(conn, cafe)
@@ -112,14 +113,14 @@ _OWNERS_ONLY = Verdict("refused", "Only another owner decides this.", "تنها 
 
 
 async def _judge(conn: Connection, cafe_id: UUID, author: UUID, *, approver: UUID | None = None) -> Verdict:
-    owners = frozenset(each.user_id for each in await store.list_members(conn, cafe_id) if each.role == "owner")
+    owners = frozenset(each.user_id for each in await cafes.list_members(conn, cafe_id) if each.role == "owner")
     # Always by this rule: a policy can't say that it may be weakened unseen.
     return Oversight(Policy("when_two"), owners).judge([author], Size(), approver=approver)
 
 
 async def _apply(conn: Connection, cafe: Cafe, change: PolicyStep, by: UUID) -> ShownPolicy:
     changed = cafe.with_policy(Policy(**change.after))
-    await store.update_cafe(conn, changed)
+    await cafes.update_cafe(conn, changed)
     await _note(conn, cafe.cafe_id, change, "applied", by)
     await outbox.emit(conn, [cafe_changed(changed)])
     return await _shown(conn, changed)

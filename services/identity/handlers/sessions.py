@@ -1,97 +1,132 @@
-"""Signing in, passwords, and the keys that sign tokens."""
+"""Signing in, staying signed in, and ending sessions here and in every service."""
 
-import asyncio
-import json
+import base64
 import secrets
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
-
-from services.identity import rules, store
-from services.identity.handlers.people import login_hash
-from services.identity.models import Attempt, Session, SigningKey
-from shared.auth import ALGORITHM, AUDIENCE
+from services.identity.handlers import attempts, signing
+from services.identity.models.accounts import Attempt, Device, Session, SessionInfo, SessionRow
+from services.identity.rules import access
+from services.identity.rules import sessions as rules
+from services.identity.store import accounts, invitations
+from services.identity.store import sessions as store
+from shared import outbox, telemetry
+from shared.auth import Staff, session_ended
 from shared.clock import new_id, now
-from shared.crypto import Keys, seal, unseal
+from shared.crypto import Keys, keyed_digest, same
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.persian.text import persian_digits
-
-_passwords = PasswordHash((Argon2Hasher(),))
-# One hash takes 64 MiB and a core for a moment: a flood of sign-ins queues here instead of emptying the machine.
-_hashing = asyncio.Semaphore(2)
+from shared.events.identity import SessionsEnded
 
 
-async def hash_password(password: str) -> str:
-    """The argon2id hash of a new password; takes a core for some ten milliseconds, outside of the event loop."""
-    async with _hashing:
-        return await asyncio.to_thread(_passwords.hash, password)
-
-
-async def begin_sign_in(conn: Connection, keys: Keys, login: str) -> Attempt:
-    """Who signs in with that (canonical) login.
-
-    The attempt is counted before its password is looked at, so that parallel guesses count too.
-
-    Raises:
-        Rejected: status 429 while the login is blocked, whether anybody has it or not.
-    """
-    digest = login_hash(keys, login)
-    await _count_attempt(conn, digest)
-    return await store.find_login(conn, digest)
-
-
-async def begin_password_change(conn: Connection, keys: Keys, user_id: UUID) -> Attempt:
-    """Who changes their password. Counted like a sign-in: a stolen token must not be a way to guess.
-
-    Raises:
-        Rejected: status 429 while the person's changes are blocked.
-    """
-    digest = login_hash(keys, f"change:{user_id}")
-    await _count_attempt(conn, digest)
-    return Attempt(digest, user_id, await store.find_password_hash(conn, user_id))
-
-
-async def finish_password_change(conn: Connection, attempt: Attempt, password_hash: str) -> None:
-    """The new password of a person whose old one was right."""
-    assert attempt.user_id is not None
-    await store.clear_attempts(conn, attempt.login_hash)
-    await store.save_password(conn, attempt.user_id, password_hash)
-
-
-async def password_matches(password: str, password_hash: str | None) -> tuple[bool, str | None]:
-    """Whether the password is the hashed one, and a fresh hash where the old one's parameters are outdated.
-
-    Without a hash (nobody has that login) it takes as long and answers no.
-    """
-    async with _hashing:
-        return await asyncio.to_thread(_verify, password, password_hash)
-
-
-async def finish_sign_in(
-    conn: Connection, keys: Keys, attempt: Attempt, issuer: str, fresh_hash: str | None = None
+async def begin_session(
+    conn: Connection, keys: Keys, issuer: str, attempt: Attempt, device: Device, fresh_hash: str | None = None
 ) -> Session:
-    """The token of a person whose password was right."""
-    assert attempt.user_id is not None
+    """The tokens of a person whose password was right.
+
+    Raises:
+        Rejected: status 401 when the password has been replaced since it was looked at.
+    """
+    user_id, moment = attempt.account.user_id, now()
+    assert user_id is not None
+    generation = await accounts.lock_user(conn, user_id)
+    account = await accounts.find_login(conn, [attempt.account.login_hash])
+    if (account.user_id, account.password_hash) != (user_id, attempt.account.password_hash) or generation is None:
+        raise wrong_password()
+    await accounts.clear_attempts(conn, attempt.counters)
+    await accounts.note_sign_in(conn, user_id, moment)
+    if fresh_hash and account.password_hash:
+        await accounts.refresh_hash(conn, user_id, account.password_hash, fresh_hash)
+    session_id, seed = new_id(), secrets.token_bytes(32)
+    await store.insert(conn, session_id, user_id, seed, device.name, rules.shortened_address(device.address), moment)
+    await store.end_beyond(conn, user_id, rules.SESSIONS_PER_PERSON, moment)
+    row = SessionRow(session_id, user_id, seed, 0, moment, moment, moment, None, generation)
+    session = await _session(conn, keys, issuer, row)
+    token = attempts.device_token(keys, user_id, attempt.device_id or new_id(), moment)
+    return session.model_copy(update={"device_token": token})
+
+
+async def renew(conn: Connection, keys: Keys, issuer: str, refresh_token: str, address: str) -> Session | None:
+    """New tokens for the newest refresh token of a session.
+
+    None when an old one came: then two have the session, and it has been ended; the caller commits that and answers
+    `session_ended`.
+
+    Raises:
+        Rejected: status 401 for a token that never was one, or whose session has ended.
+    """
+    session_id, turn, mark = _parts(refresh_token)
+    row = await store.lock(conn, session_id)
+    if row is None or not same(mark, _mark(keys, row, turn)):
+        raise session_ended()
     moment = now()
-    await store.clear_attempts(conn, attempt.login_hash)
-    await store.note_sign_in(conn, attempt.user_id, moment)
-    if fresh_hash:
-        await store.save_password(conn, attempt.user_id, fresh_hash)
-    key = await ensure_signing_key(conn, keys)
-    claims = rules.token_claims(attempt.user_id, issuer, AUDIENCE, new_id(), moment)
-    private = serialization.load_pem_private_key(_opened(keys, key).encode(), password=None)
-    assert isinstance(private, Ed25519PrivateKey)
-    token = jwt.encode(claims, private, ALGORITHM, headers={"kid": key.key_id})
-    return Session(access_token=token, expires_in=int(rules.TOKEN_LIFETIME.total_seconds()), user_id=attempt.user_id)
+    if row.ended_at or rules.session_is_over(row.created_at, row.last_used_at, moment):
+        raise session_ended()
+    if turn == row.turn:
+        await store.turn(conn, session_id, moment, rules.shortened_address(address))
+        return await _session(conn, keys, issuer, row, row.turn + 1)
+    if turn == row.turn - 1 and moment - row.turned_at <= rules.LOST_ANSWER_GRACE:
+        return await _session(conn, keys, issuer, row, row.turn)
+    telemetry.logger().warning("session.copied", user_id=str(row.user_id), session_id=str(session_id))
+    await end_session(conn, row.user_id, session_id)
+    return None
+
+
+async def list_sessions(conn: Connection, caller: Staff) -> list[SessionInfo]:
+    """Where the person is signed in, the last used first."""
+    moment = now()
+    rows = await store.list_live(conn, caller.user_id, moment - rules.SESSION_LIFETIME, moment - rules.IDLE_LIFETIME)
+    return [SessionInfo(**row, is_current=row["session_id"] == caller.session_id) for row in rows]
+
+
+async def end_session(conn: Connection, user_id: UUID, session_id: UUID) -> bool:
+    """Refuse the tokens of one session, here and soon in every service. False when there is no such session."""
+    generation, moment = await accounts.lock_user(conn, user_id), now()
+    if generation is None or not await store.end_one(conn, user_id, session_id, moment):
+        return False
+    lately = await store.lately_ended(conn, user_id, moment - rules.ENDED_REMEMBERED_FOR)
+    if len(lately) > rules.ENDED_ONE_BY_ONE:
+        # More than services remember one by one: older tokens of the other sessions go too, and are renewed.
+        await _refuse(conn, user_id, await store.next_generation(conn, user_id))
+    else:
+        await _refuse(conn, user_id, generation, session_id)
+    return True
+
+
+async def end_all_sessions(conn: Connection, user_id: UUID, *, besides: UUID | None = None) -> None:
+    """Refuse all tokens of the person made before now, here and soon in every service; codes for a new password too.
+
+    The session `besides` stays: its next refresh token gives tokens that hold.
+    """
+    await store.end_all(conn, user_id, now(), besides)
+    await invitations.drop_reset(conn, user_id)
+    await _refuse(conn, user_id, await store.next_generation(conn, user_id))
+
+
+async def check_token(conn: Connection, caller: Staff) -> None:
+    """Nothing, for a token that nobody has ended. In cafes `require_role` sees to that; this is for the rest.
+
+    Raises:
+        Rejected: status 401.
+    """
+    if not await store.token_holds(conn, caller.user_id, caller.generation, caller.session_id):
+        raise session_ended()
+
+
+async def tidy(conn: Connection) -> int:
+    """Deletes what nobody needs: old sessions, invitations, codes and counters of attempts.
+
+    Returns:
+        How much was deleted; more may be left while it is not 0.
+    """
+    moment = now()
+    return (
+        await store.forget(conn, moment - rules.SESSIONS_FORGOTTEN_AFTER)
+        + await invitations.forget(conn, moment - access.INVITATIONS_FORGOTTEN_AFTER)
+        + await invitations.forget_resets(conn, moment)
+        + await accounts.forget_attempts(conn, moment - rules.ATTEMPTS_FORGOTTEN_AFTER)
+        + await accounts.delete_signing_keys(conn, moment - rules.KEYS_PUBLISHED_FOR)
+    )
 
 
 def wrong_password() -> Rejected:
@@ -99,77 +134,47 @@ def wrong_password() -> Rejected:
     return Rejected("wrong_login", "Login or password is wrong.", "نام کاربری یا گذرواژه درست نیست.", status=401)
 
 
-async def ensure_signing_key(conn: Connection, keys: Keys) -> SigningKey:
-    """The key that signs tokens: a new one when there is none or the old one is due."""
-    key = await store.active_signing_key(conn)
-    if key is not None and not rules.signing_key_is_due(key.created_at, now()):
-        return key
-    key = await store.active_signing_key(conn, lock=True)
-    if key is not None and not rules.signing_key_is_due(key.created_at, now()):
-        return key
-    fresh = _generate_signing_key(keys, now())
-    await store.replace_signing_key(conn, fresh)
-    return fresh
-
-
-async def published_keys(conn: Connection, keys: Keys) -> dict[str, list[Any]]:
-    """The JSON Web Key Set: every public key of which tokens may still be valid."""
-    await ensure_signing_key(conn, keys)
-    return {"keys": list(await store.published_keys(conn, now() - rules.KEYS_PUBLISHED_FOR))}
-
-
-async def tidy(conn: Connection, keys: Keys) -> int:
-    """Rotate the signing key when due, delete keys and attempt counters that nobody needs.
-
-    Returns:
-        How much was deleted; more may be left while it is not 0.
-    """
-    await ensure_signing_key(conn, keys)
-    deleted = await store.delete_signing_keys(conn, now() - rules.KEYS_PUBLISHED_FOR)
-    return deleted + await store.forget_attempts(conn, now() - rules.ATTEMPTS_FORGOTTEN_AFTER)
-
-
-async def _count_attempt(conn: Connection, digest: bytes) -> None:
+async def _refuse(conn: Connection, user_id: UUID, generation: int, session_id: UUID | None = None) -> None:
     moment = now()
-    failures, blocked_until = await store.count_attempt(conn, digest, moment)
-    if blocked_until > moment:
-        seconds = int((blocked_until - moment).total_seconds()) + 1
-        raise Rejected(
-            "too_many_attempts",
-            f"Too many attempts; try again in {seconds} seconds.",
-            f"تلاش‌ها بیش از اندازه بود؛ {persian_digits(str(seconds))} ثانیهٔ دیگر دوباره تلاش کنید.",
-            status=429,
-        )
-    pause = rules.pause_after(failures)
-    if pause:
-        await store.block_login(conn, digest, moment + pause)
-
-
-def _generate_signing_key(keys: Keys, moment: datetime) -> SigningKey:
-    private = Ed25519PrivateKey.generate()
-    key_id = secrets.token_hex(8)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public: dict[str, str] = json.loads(OKPAlgorithm.to_jwk(private.public_key()))
-    public.pop("key_ops", None)
-    return SigningKey(
-        key_id,
-        seal(keys, pem.decode(), table="signing_keys", column="private_key_sealed", row=key_id),
-        {**public, "kid": key_id, "alg": ALGORITHM, "use": "sig"},
-        moment,
+    cafes = await store.refuse_tokens(conn, user_id, generation, session_id)
+    await outbox.emit(
+        conn,
+        [
+            SessionsEnded(
+                cafe_id=cafe_id,
+                occurred_at=moment,
+                user_id=user_id,
+                sessions_from=generation,
+                session_id=session_id,
+            )
+            for cafe_id in cafes
+        ],
     )
 
 
-def _opened(keys: Keys, key: SigningKey) -> str:
-    return unseal(keys, key.private_key_sealed, table="signing_keys", column="private_key_sealed", row=key.key_id)
+async def _session(conn: Connection, keys: Keys, issuer: str, row: SessionRow, turn: int = 0) -> Session:
+    ends_at = min(row.created_at + rules.SESSION_LIFETIME, now() + rules.IDLE_LIFETIME)
+    return Session(
+        access_token=await signing.access_token(conn, keys, issuer, row.user_id, row.session_id, row.generation),
+        expires_in=int(rules.TOKEN_LIFETIME.total_seconds()),
+        user_id=row.user_id,
+        session_id=row.session_id,
+        refresh_token=f"r1.{row.session_id.hex}.{turn}.{_mark(keys, row, turn).decode()}",
+        refresh_expires_in=int((ends_at - now()).total_seconds()),
+    )
 
 
-def _verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
-    matches, fresh = _passwords.verify_and_update(password, password_hash or _hash_of_nothing())
-    return matches and password_hash is not None, fresh
+def _parts(refresh_token: str) -> tuple[UUID, int, bytes]:
+    try:
+        kind, session, turn, mark = refresh_token.split(".")
+        if kind != "r1" or not turn.isascii() or not turn.isdigit() or len(turn) > 9:
+            raise session_ended()
+        return UUID(hex=session), int(turn), mark.encode()
+    except ValueError:
+        raise session_ended() from None
 
 
-@lru_cache(maxsize=1)
-def _hash_of_nothing() -> str:
-    return _passwords.hash(secrets.token_urlsafe(32))
+def _mark(keys: Keys, row: SessionRow, turn: int) -> bytes:
+    # Of the secret and of the session's own seed: neither the database alone nor the secret alone makes a token.
+    digest = keyed_digest(keys, "refresh", attempts.NO_CAFE, row.seed + row.session_id.bytes + turn.to_bytes(4, "big"))
+    return base64.urlsafe_b64encode(digest).rstrip(b"=")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.identity import rules, store
 from services.identity.handlers.cafes import hold_cafe
-from services.identity.models import ApiKeyInfo, CreateApiKey, NewApiKey
+from services.identity.models.http import ApiKeyInfo, CreateApiKey, NewApiKey
+from services.identity.rules import access as rules
+from services.identity.store import cafes as store
 from shared import ids, outbox
 from shared.clock import now
 from shared.crypto import Keys, seal

@@ -1,85 +1,24 @@
-"""What identity is asked and what it answers."""
+"""What identity is asked about cafes, their people and tills, and what it answers."""
 
-import re
-import unicodedata
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from shared.approval import DEFAULT, Policy, When
 from shared.bounds import MOST_TOMAN, PointsOrNone
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
-from shared.inputs import Matching, Moment, Opaque, Text, Whole, Zones
-from shared.persian import phone
+from shared.inputs import Command, Matching, Moment, Text, Whole, Zones
 from shared.persian.calendar import Calendar
-
-_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
-
-
-def canonical_login(typed: str) -> str:
-    """An e-mail address in lower case, or a phone number as E.164.
-
-    Raises:
-        PydanticCustomError: it is neither.
-    """
-    address = unicodedata.normalize("NFKC", typed).strip().lower()
-    try:
-        return address if _EMAIL.fullmatch(address) else phone.canonical(typed)
-    except phone.InvalidPhone:
-        raise PydanticCustomError(
-            "login",
-            "neither an e-mail address nor a phone number",
-            {"fa": "نه نشانی ایمیل است و نه شمارهٔ تلفن"},
-        ) from None
-
-
-def _strong_password(password: SecretStr) -> SecretStr:
-    # Length decides; the count of different characters only stops the likes of 111111111111.
-    if len(set(password.get_secret_value())) < 5:
-        raise PydanticCustomError(
-            "weak_password",
-            "a password has at least five different characters",
-            {"fa": "گذرواژه دست‌کم پنج نویسهٔ متفاوت دارد"},
-        )
-    return password
-
 
 Name = Annotated[str, Text(100, line=True)]
 Code = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
 Zone = Annotated[str, Zones()]
 TimeOfDay = Annotated[str, Matching("([01][0-9]|2[0-3]):[0-5][0-9]", 5, "ساعت باید مانند 22:30 باشد")]
-Login = Annotated[str, Opaque(254), AfterValidator(canonical_login)]
-NewPassword = Annotated[SecretStr, Opaque(128, least=12), AfterValidator(_strong_password)]
-AnyPassword = Annotated[SecretStr, Opaque(128)]
-
-
 PolicyStepKind = Literal["asked", "applied", "declined", "replaced"]
-
-
-class Command(BaseModel):
-    """A request's body: unknown fields are refused, and an error never repeats a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class SignIn(Command):
-    """`login` is an e-mail address or a phone number in any spelling."""
-
-    login: Login
-    password: AnyPassword
-
-
-class ChangePassword(Command):
-    """A new password, with the old one as proof."""
-
-    old_password: AnyPassword
-    new_password: NewPassword
 
 
 class CreateCafe(Command):
@@ -129,15 +68,6 @@ class ChangeBranch(Command):
     is_active: bool | None = None
 
 
-class AddMember(Command):
-    """Access for a person. `password` only counts when the login has no account yet."""
-
-    login: Login
-    password: NewPassword
-    role: Role
-    display_name: Name
-
-
 class SetRole(Command):
     """Another role for a member."""
 
@@ -150,15 +80,6 @@ class CreateApiKey(Command):
     device_name: Name
     scopes: Annotated[frozenset[Scope], Field(min_length=1)] = frozenset({"ingest", "loyalty_lookup"})
     expires_at: Moment | None = None
-
-
-class Session(BaseModel):
-    """A signed-in person's token."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
-    expires_in: int
-    user_id: UUID
 
 
 class Cafe(BaseModel):
@@ -235,7 +156,7 @@ class ApiKeyInfo(BaseModel):
 class NewApiKey(ApiKeyInfo):
     """The only time the whole key is shown."""
 
-    api_key: str
+    api_key: str = Field(repr=False)
 
 
 class ShownPolicy(BaseModel):
@@ -258,22 +179,3 @@ class PolicyStep(BaseModel):
     at: datetime
     before: dict[str, Any]
     after: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A sign-in under way; `user_id` is None when nobody has that login."""
-
-    login_hash: bytes
-    user_id: UUID | None
-    password_hash: str | None = field(repr=False)
-
-
-@dataclass(frozen=True)
-class SigningKey:
-    """The key pair that signs tokens; the private half as sealed."""
-
-    key_id: str
-    private_key_sealed: str = field(repr=False)
-    public_key: dict[str, str]
-    created_at: datetime

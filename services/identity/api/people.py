@@ -1,0 +1,111 @@
+"""The people of a cafe, and how they come into it."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from services.identity.api.acting import Caller, Slowly, acting, device_of, keys_of, settings_of, wake
+from services.identity.handlers import invitations, passwords, people, resets
+from services.identity.models.accounts import (
+    Accepted,
+    AcceptInvitation,
+    Invitation,
+    InvitationText,
+    Invite,
+    NewInvitation,
+    NewReset,
+    ReadInvitation,
+)
+from services.identity.models.http import Member, SetRole
+from services.identity.store import cafes as store
+from shared import db
+
+managed = APIRouter(prefix="/cafes/{cafe_id}", tags=["people"])
+public = APIRouter(prefix="/invitations", tags=["people"])
+
+
+@managed.get("/members")
+async def list_members(request: Request, caller: Caller, cafe_id: UUID) -> list[Member]:
+    """The people of a cafe (managers)."""
+    async with acting(request, caller) as conn:
+        await people.enter(conn, cafe_id, caller.user_id, "manager")
+        return await store.list_members(conn, cafe_id)
+
+
+@managed.put("/members/{user_id}/role")
+async def change_role(request: Request, caller: Caller, cafe_id: UUID, user_id: UUID, body: SetRole) -> Member:
+    """Changes a member's role (managers; other managers and owners only by owners)."""
+    async with acting(request, caller) as conn:
+        member = await people.change_role(conn, cafe_id, user_id, body.role, by=caller.user_id)
+    wake(request)
+    return member
+
+
+@managed.delete("/members/{user_id}", status_code=204)
+async def remove_member(request: Request, caller: Caller, cafe_id: UUID, user_id: UUID) -> None:
+    """Takes a member's access away (as for roles; everybody may leave)."""
+    async with acting(request, caller) as conn:
+        await people.remove_member(conn, cafe_id, user_id, by=caller.user_id)
+    wake(request)
+
+
+@managed.post("/members/{user_id}/password-reset", status_code=201)
+async def offer_reset(request: Request, caller: Caller, cafe_id: UUID, user_id: UUID) -> NewReset:
+    """Makes a one-time code by which a member chooses a new password (who ranks above them in all their cafes). The
+    answer is the only place that shows it; hand it to nobody else."""
+    console = settings_of(request).console_url
+    async with acting(request, caller) as conn:
+        return await resets.offer_reset(conn, cafe_id, user_id, by=caller.user_id, console=console)
+
+
+@managed.get("/invitations")
+async def list_invitations(request: Request, caller: Caller, cafe_id: UUID) -> list[Invitation]:
+    """The cafe's invitations, the newest first (managers)."""
+    async with acting(request, caller) as conn:
+        return await invitations.list_invitations(conn, keys_of(request), cafe_id, by=caller.user_id)
+
+
+@managed.post("/invitations", status_code=201)
+async def invite(request: Request, caller: Caller, cafe_id: UUID, body: Invite) -> NewInvitation:
+    """Invites a person (managers; other managers and owners only by owners). Hand the code to the person: the answer is
+    the only place that shows it, and access begins when they accept."""
+    keys, console = keys_of(request), settings_of(request).console_url
+    async with acting(request, caller) as conn:
+        return await invitations.invite(conn, keys, cafe_id, body, by=caller.user_id, console=console)
+
+
+@managed.post("/invitations/{invitation_id}/renewal", status_code=201)
+async def renew_invitation(request: Request, caller: Caller, cafe_id: UUID, invitation_id: UUID) -> NewInvitation:
+    """Gives an invitation a new code and a new end; the old code no longer holds."""
+    keys, console = keys_of(request), settings_of(request).console_url
+    async with acting(request, caller) as conn:
+        return await invitations.renew(conn, keys, cafe_id, invitation_id, by=caller.user_id, console=console)
+
+
+@managed.delete("/invitations/{invitation_id}", status_code=204)
+async def revoke_invitation(request: Request, caller: Caller, cafe_id: UUID, invitation_id: UUID) -> None:
+    """Takes an invitation back."""
+    async with acting(request, caller) as conn:
+        await invitations.revoke(conn, cafe_id, invitation_id, by=caller.user_id)
+
+
+@public.post("/read", dependencies=[Slowly])
+async def read_invitation(request: Request, body: ReadInvitation) -> InvitationText:
+    """What an invitation says to the person who has its code."""
+    async with db.transaction(request.app.state.pool) as conn:
+        return await invitations.read(conn, keys_of(request), body.code)
+
+
+@public.post("/accept", status_code=201, dependencies=[Slowly])
+async def accept_invitation(request: Request, body: AcceptInvitation) -> Accepted:
+    """Accepts an invitation: with the password of the account, or with the one that a new account begins with. Then
+    `POST /sessions` signs in."""
+    pool, keys = request.app.state.pool, keys_of(request)
+    async with db.transaction(pool) as conn:
+        attempt = await invitations.begin_accepting(conn, keys, body, device_of(request))
+    proven, _ = await passwords.password_matches(body.password, attempt.account.password_hash, known=False)
+    chosen = await passwords.hash_password(body.new_password or body.password, known=False)
+    async with db.transaction(pool) as conn:
+        accepted = await invitations.accept(conn, keys, body, attempt, proven=proven, chosen_hash=chosen)
+    wake(request)
+    return accepted

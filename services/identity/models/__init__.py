@@ -1,0 +1,1 @@
+"""What identity is asked, what it answers, and which logins and passwords it takes."""
