@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from services.identity.handlers import sessions
 from services.identity.rules import sessions as rules
@@ -128,6 +129,17 @@ async def test_person_sees_their_devices_and_ends_one_from_another(house: House)
     assert len((await house.asks(phone, path="/sessions")).json()) == 1
 
 
+async def test_person_is_told_who_they_are_and_where_they_work(house: House) -> None:
+    session = await house.signs_in()
+    me = (await house.asks(session, path="/me")).json()
+    assert (me["user_id"], me["login"], me["session_id"]) == (
+        str(house.sara.user_id),
+        "s•••@example.com",
+        session["session_id"],
+    )
+    assert [(cafe["cafe_id"], cafe["role"]) for cafe in me["cafes"]] == [(str(house.cafe), "staff")]
+
+
 async def test_nobody_ends_the_session_of_somebody_else(house: House) -> None:
     reza = await a_person(house.pool, "reza@example.com", house.cafe, "owner")
     hers = await house.signs_in()
@@ -206,3 +218,38 @@ async def test_password_replaced_while_somebody_signs_in_wins(house: House) -> N
     with pytest.raises(Rejected):
         async with db.transaction(house.pool) as conn:
             await sessions.begin_session(conn, KEYS, "https://issuer", attempt, device)
+
+
+async def test_token_from_before_there_were_sessions_holds_until_all_are_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = rules.token_claims
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            rules,
+            "token_claims",
+            lambda *given: {name: claim for name, claim in present(*given).items() if name not in ("sid", "gen")},
+        )
+        old = await house.signs_in()
+    other = await house.signs_in()
+    assert (await house.asks(old)).status_code == 200
+    assert (await house.asks(old, "DELETE", "/sessions/current")).status_code == 204
+    assert [(await house.asks(old)).status_code, (await house.asks(other)).status_code] == [401, 401]
+
+
+def test_no_model_shows_a_secret_in_its_representation() -> None:
+    from services.identity.models import accounts, http
+
+    secret = "a-secret-that-nobody-must-read"
+    seen = set()
+    for module in (accounts, http):
+        for name, model in vars(module).items():
+            fields = getattr(model, "model_fields", {})
+            for field, info in fields.items():
+                if any(word in field for word in ("token", "code", "password", "link", "api_key")) and info.annotation:
+                    if name in ("Branch", "CreateBranch") or field == "token_type":
+                        continue
+                    value = SecretStr(secret) if "SecretStr" in str(info.annotation) else secret
+                    assert secret not in repr(model.model_construct(**{field: value})), f"{name}.{field}"
+                    seen.add(f"{name}.{field}")
+    assert {"Session.refresh_token", "NewInvitation.code", "SignIn.password", "NewApiKey.api_key"} <= seen

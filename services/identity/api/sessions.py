@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.identity.api.acting import Caller, Slowly, device_of, keys_of, settings_of, wake
 from services.identity.handlers import attempts, passwords, resets, sessions, signing
-from services.identity.models.accounts import ChangePassword, Renew, Session, SessionInfo, SignIn, UseReset
+from services.identity.models.accounts import ChangePassword, Me, Renew, Session, SessionInfo, SignIn, UseReset
 from services.identity.models.logins import spellings
 from shared import db, telemetry
 from shared.addresses import client_address
@@ -81,6 +81,13 @@ async def end_session(request: Request, caller: Caller, session_id: UUID) -> Non
         if not await sessions.end_session(conn, caller.user_id, session_id):
             raise NotFound("session", "نشست")
     wake(request)
+
+
+@router.get("/me")
+async def who_am_i(request: Request, caller: Caller) -> Me:
+    """The caller: their login, their session, and their cafes with their role in each."""
+    async with db.transaction(request.app.state.pool) as conn:
+        return await sessions.describe(conn, keys_of(request), caller)
 
 
 @router.put("/me/password", status_code=204)

@@ -15,7 +15,7 @@ from services.identity.store import accounts
 from services.identity.store import cafes as cafe_store
 from services.identity.store import invitations as store
 from shared.clock import now
-from shared.crypto import Keys, sha256, unseal
+from shared.crypto import Keys, sha256
 from shared.db import Connection
 from shared.errors import NotFound, Rejected
 
@@ -129,9 +129,4 @@ async def _new_code(
 
 
 async def _known(conn: Connection, keys: Keys, user_id: UUID) -> list[str]:
-    sealed = await accounts.sealed_logins(conn, user_id)
-    names = await cafe_store.names_around(conn, user_id)
-    return names + [
-        unseal(keys, text, table="user_logins", column="login_sealed", row=digest.hex())
-        for digest, text in sealed.items()
-    ]
+    return [*await cafe_store.names_around(conn, user_id), *await accounts.logins_of(conn, keys, user_id)]

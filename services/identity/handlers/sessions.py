@@ -5,10 +5,11 @@ import secrets
 from uuid import UUID
 
 from services.identity.handlers import attempts, signing
-from services.identity.models.accounts import Attempt, Device, Session, SessionInfo, SessionRow
+from services.identity.models.accounts import Attempt, Device, Me, Session, SessionInfo, SessionRow
+from services.identity.models.logins import masked_login
 from services.identity.rules import access
 from services.identity.rules import sessions as rules
-from services.identity.store import accounts, invitations
+from services.identity.store import accounts, cafes, invitations
 from services.identity.store import sessions as store
 from shared import outbox, telemetry
 from shared.auth import Staff, session_ended
@@ -70,6 +71,17 @@ async def renew(conn: Connection, keys: Keys, issuer: str, refresh_token: str, a
     telemetry.logger().warning("session.copied", user_id=str(row.user_id), session_id=str(session_id))
     await end_session(conn, row.user_id, session_id)
     return None
+
+
+async def describe(conn: Connection, keys: Keys, caller: Staff) -> Me:
+    """Who is signed in, and where they work."""
+    logins = await accounts.logins_of(conn, keys, caller.user_id)
+    return Me(
+        user_id=caller.user_id,
+        login=", ".join(masked_login(login) for login in logins),
+        session_id=caller.session_id,
+        cafes=await cafes.list_own_cafes(conn, caller.user_id),
+    )
 
 
 async def list_sessions(conn: Connection, caller: Staff) -> list[SessionInfo]:
@@ -136,7 +148,7 @@ def wrong_password() -> Rejected:
 
 async def _refuse(conn: Connection, user_id: UUID, generation: int, session_id: UUID | None = None) -> None:
     moment = now()
-    cafes = await store.refuse_tokens(conn, user_id, generation, session_id)
+    where = await store.refuse_tokens(conn, user_id, generation, session_id)
     await outbox.emit(
         conn,
         [
@@ -147,7 +159,7 @@ async def _refuse(conn: Connection, user_id: UUID, generation: int, session_id: 
                 sessions_from=generation,
                 session_id=session_id,
             )
-            for cafe_id in cafes
+            for cafe_id in where
         ],
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
-from services.identity.models.http import Name
+from services.identity.models.http import Name, OwnCafe
 from services.identity.models.logins import canonical_login, spellings
 from services.identity.models.passwords import AnyPassword, NewPassword
 from shared.events.identity import Role
@@ -81,6 +81,15 @@ class SessionInfo(BaseModel):
     created_at: datetime
     last_used_at: datetime
     is_current: bool
+
+
+class Me(BaseModel):
+    """Who is signed in, and where they work."""
+
+    user_id: UUID
+    login: str = Field(description="masked")
+    session_id: UUID | None
+    cafes: list[OwnCafe]
 
 
 class Invite(Command):

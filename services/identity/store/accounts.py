@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.identity.models.accounts import Account, SigningKey
+from shared.crypto import Keys, unseal
 from shared.db import Connection
 from shared.events.identity import Role
 
@@ -23,7 +24,7 @@ FROM users AS u LEFT JOIN user_logins AS l USING (user_id)
 WHERE u.user_id = $1
 LIMIT 1
 """
-FIND_SEALED_LOGINS = "SELECT login_hash, login_sealed FROM user_logins WHERE user_id = $1"
+FIND_LOGINS = "SELECT login_hash, login_sealed FROM user_logins WHERE user_id = $1 ORDER BY login_hash"
 INSERT_USER = "INSERT INTO users (user_id, password_hash) VALUES ($1, $2)"
 # A login moves to another account only from one that opens no cafe: see handlers/invitations.py.
 INSERT_LOGIN = """
@@ -82,9 +83,12 @@ async def find_account(conn: Connection, user_id: UUID) -> Account | None:
     return Account(**row) if row else None
 
 
-async def sealed_logins(conn: Connection, user_id: UUID) -> dict[bytes, str]:
-    """The person's logins as sealed, by their hash."""
-    return {row["login_hash"]: row["login_sealed"] for row in await conn.fetch(FIND_SEALED_LOGINS, user_id)}
+async def logins_of(conn: Connection, keys: Keys, user_id: UUID) -> list[str]:
+    """The person's logins."""
+    return [
+        unseal(keys, row["login_sealed"], table="user_logins", column="login_sealed", row=row["login_hash"].hex())
+        for row in await conn.fetch(FIND_LOGINS, user_id)
+    ]
 
 
 async def insert_user(conn: Connection, user_id: UUID, password_hash: str) -> None:
