@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from shared.clock import new_id
-from shared.crypto import Keys, seal, unseal
+from shared.crypto import CannotUnseal, Keys, seal, unseal
 from shared.db import Connection
 from shared.errors import Rejected
 from shared.records import Record, Refusal, header
@@ -19,8 +20,8 @@ DETAIL_LIMIT = 500
 
 INSERT = """
 INSERT INTO crm.parked (id, topic, partition, record_offset, key, event_id, event_type, trace, headers_sealed,
-                        body_sealed, reason, detail, attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                        body_sealed, reason, detail, attempts, guests)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (topic, partition, record_offset) DO UPDATE
 SET reason = excluded.reason, detail = excluded.detail, attempts = crm.parked.attempts + 1
 WHERE crm.parked.status = 'parked'
@@ -35,6 +36,19 @@ COUNT_WAITING = "SELECT count(*) FROM crm.parked WHERE status = 'parked'"
 RESOLVE = """
 UPDATE crm.parked SET status = $2::crm.parked_status, resolved_at = now(), resolution = $3
 WHERE id = any($1) AND status = 'parked' RETURNING id, topic, key, event_type, headers_sealed, body_sealed
+"""
+# Where it came from and why it was not taken stays.
+_EMPTIED = """
+SET body_sealed = NULL, headers_sealed = '', key = NULL, event_id = NULL, guests = '{}',
+    resolved_at = coalesce(resolved_at, now()),
+    resolution = CASE status WHEN 'parked' THEN 'erased' ELSE resolution END,
+    status = CASE status WHEN 'parked' THEN 'discarded' ELSE status END
+"""
+EMPTY_OF_GUESTS = f"UPDATE crm.parked {_EMPTIED.strip()} WHERE key = any($1::text[]) OR guests && $2::uuid[]"
+EMPTY = f"UPDATE crm.parked {_EMPTIED.strip()} WHERE id = any($1)"
+OF_WHOM = """
+SELECT id, headers_sealed, body_sealed FROM crm.parked
+WHERE topic = $1 AND guests IS NULL AND body_sealed IS NOT NULL ORDER BY parked_at DESC LIMIT $2
 """
 REQUEUE = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
@@ -123,6 +137,7 @@ def _row(refusal: Refusal, topic: str, keys: Keys) -> tuple[Any, ...]:
         refusal.code,
         refusal.detail[:DETAIL_LIMIT].replace("\0", "\ufffd"),
         refusal.attempts,
+        None if refusal.guests is None else list(refusal.guests),
     )
 
 
@@ -169,6 +184,8 @@ async def show(conn: Connection, parked_id: UUID, keys: Keys) -> dict[str, Any]:
 def _open(
     row_id: UUID, headers_sealed: str, body_sealed: str | None, keys: Keys
 ) -> tuple[list[tuple[str, bytes]], bytes | None]:
+    if not headers_sealed:
+        return [], None
     headers = msgspec.json.decode(
         unseal(keys, headers_sealed, table=TABLE, column="headers", row=row_id), type=list[tuple[str, str]]
     )
@@ -200,3 +217,28 @@ async def redrive(conn: Connection, ids: Sequence[UUID], keys: Keys, note: str) 
 async def discard(conn: Connection, ids: Sequence[UUID], note: str) -> int:
     """Gives parked records up for good, with the reason in `note`. Returns how many."""
     return len(await conn.fetch(RESOLVE, ids, "discarded", note))
+
+
+async def forget(conn: Connection, guests: Sequence[UUID]) -> None:
+    """Empties the records of erased guests, whatever became of them; those that waited are given up."""
+    await conn.execute(EMPTY_OF_GUESTS, [str(guest) for guest in guests], guests)
+
+
+async def of_whom(
+    conn: Connection, topic: str, keys: Keys, limit: int
+) -> list[tuple[UUID, list[tuple[str, bytes]], bytes]]:
+    """The newest records of a topic of which nobody has said whose they are: id, headers and body."""
+    rows = await conn.fetch(OF_WHOM, topic, limit)
+    found = []
+    for row in rows:
+        # What nobody can open any more names nobody.
+        with suppress(CannotUnseal):
+            headers, body = _open(row["id"], row["headers_sealed"], row["body_sealed"], keys)
+            if body is not None:
+                found.append((row["id"], headers, body))
+    return found
+
+
+async def empty(conn: Connection, ids: Sequence[UUID]) -> None:
+    """Empties these records like those that `forget` finds."""
+    await conn.execute(EMPTY, ids)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 
 class Record(Protocol):
@@ -24,12 +25,16 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Refusal:
-    """One record and why it was not taken. `code` is a short word for counting; `detail` holds no personal data."""
+    """One record and why it was not taken. `code` is a short word for counting; `detail` holds no personal data.
+
+    `guests` are those whose numbers stand in the body, None when that can't be told; see `parked.forget`.
+    """
 
     record: Record
     code: str
     detail: str
     attempts: int = 1
+    guests: Collection[UUID] | None = None
 
 
 def headers(record: Record, names: Collection[str]) -> dict[str, str | None]:
