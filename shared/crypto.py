@@ -33,7 +33,7 @@ class Keys:
     """
 
     key_id: str
-    sealing: Mapping[str, AESGCM] = field(repr=False)
+    sealing: Mapping[str, AESGCM] = field(repr=False, hash=False)
     lookup: bytes = field(repr=False)
 
     @classmethod

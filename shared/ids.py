@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.clock import compiled_id
 from shared.crypto import Keys, keyed_digest, same, sha256
+from shared.persian.text import search_key
 
 Scope = Literal["ingest", "loyalty_lookup"]
 
@@ -41,6 +42,12 @@ def customer_id(keys: Keys, cafe_id: UUID, e164: str) -> UUID:
     It is derived, so that services which never talk to each other give the same guest the same id.
     """
     return _uuid8(keyed_digest(keys, "customer", cafe_id, e164.encode()))
+
+
+def menu_code(keys: Keys, cafe_id: UUID, word: str) -> str:
+    """What stands for a word of a cafe's menu (a dish, a category, a SKU) where the word itself may not be: 16 hex
+    digits, the same for all spellings, unrelated in another cafe."""
+    return keyed_digest(keys, "menu", cafe_id, search_key(word).encode())[:8].hex()
 
 
 def feedback_token(keys: Keys, cafe_id: UUID, visit_id: UUID) -> str:

@@ -9,13 +9,15 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from shared.settings import Settings
 
 DAY_MS = 86_400_000
+FORGET_MS = 7 * DAY_MS
 LEADERS_WITHIN_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Topic:
-    """`keep_ms` is None for ever; `compacted` keeps the last record of each key. The broker unpacks what comes into an
-    `open_to_others` topic: whoever writes there may pack with what our consumers can't unpack."""
+    """`keep_ms` is None for ever; `compacted` keeps the last record of each key, and earlier ones for `FORGET_MS`.
+    The broker unpacks what comes into an `open_to_others` topic: whoever writes there may pack with what our consumers
+    can't unpack."""
 
     name: str
     key: str
@@ -38,14 +40,21 @@ TOPICS = (
 
 
 def _new(topic: Topic, config: Settings) -> NewTopic:
-    keep = {"retention.ms": str(topic.keep_ms if topic.keep_ms is not None else -1)}
-    unpack = {"compression.type": "uncompressed"} if topic.open_to_others else {}
     return NewTopic(
-        config.topic_prefix + topic.name,
-        config.partitions,
-        config.replication,
-        topic_configs={"cleanup.policy": "compact"} if topic.compacted else keep | unpack,
+        config.topic_prefix + topic.name, config.partitions, config.replication, topic_configs=_configs(topic)
     )
+
+
+def _configs(topic: Topic) -> dict[str, str]:
+    unpack = {"compression.type": "uncompressed"} if topic.open_to_others else {}
+    # The broker deletes and compacts whole segments, never the one it writes to: that one must not last for weeks.
+    short = {"segment.ms": str(DAY_MS)}
+    if topic.compacted:
+        forgets = {"max.compaction.lag.ms": str(FORGET_MS), "delete.retention.ms": str(DAY_MS)}
+        return {"cleanup.policy": "compact"} | forgets | short
+    if topic.keep_ms is None:
+        return {"retention.ms": "-1"} | unpack
+    return {"retention.ms": str(topic.keep_ms)} | short | unpack
 
 
 async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:

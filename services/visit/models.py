@@ -129,22 +129,25 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """All that the tables say about one command."""
+    """All that the tables say about one command. `erased_at`: when its guest was last erased, if ever."""
 
     receipt: Known | None
     guest: Guest | None
     event_reused: bool
+    erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A bill with everything derived from its body; `fingerprint` is the keyed digest of the body."""
+    """A bill with everything derived from its body; `fingerprint` is the keyed digest of the body, `own_id` the id that
+    follows from its number alone."""
 
     command: Bill
     lines: list[Item]
     item_count: int
     fingerprint: bytes
     phone_hash: bytes | None
+    own_id: UUID | None
     found: Found
     branch_id: UUID | None = None
 
@@ -165,13 +168,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVisit:
-    """A visit on its way into the tables. `void` is the void that came before it."""
+    """A visit on its way into the tables. `void` is the void that came before it; `forgotten_at` is when its guest was
+    erased, if that was later than the bill."""
 
     draft: Draft
     visit_id: UUID
     customer_id: UUID | None
     visit_number: int | None
     void: Known | None
+    words_sealed: str | None
+    forgotten_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,7 @@ class StoredVisit:
     branch_id: UUID | None
     final_amount: Decimal
     currency_unit: Literal["IRT", "IRR"]
+    is_forgotten: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """What follows from what, without looking anything up."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,6 +19,7 @@ from shared.persian.text import latin_digits, persian_digits
 
 Verdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
 
+_TABLE = re.compile(r"(?:میز|table|tbl)?[ -]?([A-Za-z\u0622-\u06cc]?)[ -]?([0-9]{1,3})([A-Za-z]?)", re.IGNORECASE)
 # Of more there are figures (sql/visit/0103): a day more on either side for other time zones.
 DAYS_SHOWN = 90
 
@@ -29,6 +32,52 @@ def lines_of(body: VisitBody) -> list[Item]:
         Item(name=line.name, quantity=line.quantity, amount=line.amount, sku=line.sku, category=line.category)
         for line in body.items
     ]
+
+
+def without_words(draft: Draft) -> Draft:
+    """The bill without anything that somebody wrote; its amounts, and that it is the same bill, stay."""
+    emptied: dict[str, Any] = {
+        "guest_name": None, "marketing_consent": None, "table_number": None, "server_name": None, "notes": None,
+        "attributes": {},
+    }  # fmt: skip
+    return replace(
+        draft,
+        command=replace(draft.command, body=draft.command.body.model_copy(update=emptied)),
+        lines=[Item(name="", quantity=line.quantity, amount=line.amount) for line in draft.lines],
+    )
+
+
+def of_nobody(draft: Draft) -> Draft:
+    """The bill when it is from before its guest was erased: nobody's, and without words. Any other as it is."""
+    if not is_nobodys(draft):
+        return draft
+    bare = without_words(draft)
+    nobodys: dict[str, Any] = {"phone": None, "points_to_redeem": 0, "redemption_id": None}
+    body = bare.command.body.model_copy(update=nobodys)
+    return replace(bare, command=replace(bare.command, body=body), phone_hash=None)
+
+
+def is_nobodys(draft: Draft) -> bool:
+    """Whether the guest whom the bill names was erased since."""
+    erased_at = draft.found.erased_at
+    return erased_at is not None and draft.own_id is not None and draft.command.body.occurred_at <= erased_at
+
+
+def _is_guest(known: Known, draft: Draft, customer_id: UUID | None) -> bool:
+    # Which bills of an erased guest became nobody's hangs on when they came, and is no fault of the till.
+    was_erased = draft.found.erased_at is not None and draft.own_id is not None
+    return known.customer_id == customer_id or (was_erased and known.customer_id in (None, draft.own_id))
+
+
+def table_code(text: str | None) -> str | None:
+    """A table's number as events may carry it: digits with one letter at most. A table with a name has none there."""
+    return _table_code(text) if text else None
+
+
+@lru_cache(maxsize=8192)
+def _table_code(text: str) -> str | None:
+    found = _TABLE.fullmatch(latin_digits(text).strip())
+    return "".join(part or "" for part in found.groups()) if found else None
 
 
 def item_count(body: VisitBody) -> int:
@@ -62,7 +111,7 @@ def judge_record(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
         return "repeated"
     if known.fingerprint is not None:
         return receipt_conflict()
-    return "late_record" if known.customer_id == customer_id else guest_change()
+    return "late_record" if _is_guest(known, draft, customer_id) else guest_change()
 
 
 def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
@@ -74,7 +123,7 @@ def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Reject
     assert corrected_at is not None
     if known is None or known.visit_id is None:
         return "new"
-    if known.customer_id != customer_id:
+    if not _is_guest(known, draft, customer_id):
         return guest_change()
     if known.corrected_at == corrected_at and known.corrected_fingerprint == draft.fingerprint:
         return "repeated"

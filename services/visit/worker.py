@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.visit.handlers import reactions, upkeep
+from services.visit.handlers import erasure, reactions, upkeep, words
 from services.visit.handlers.tills import on_pos_records
 from shared import access
 from shared.consumer import Reactions
@@ -18,7 +18,7 @@ REACTIONS = Reactions(
         **access.REACTIONS,
         BranchChanged: reactions.on_branch_changed,
         CustomerProfiled: partial(reactions.on_customer_profiled, keys=settings().keys),
-        CustomerErased: reactions.on_customer_erased,
+        CustomerErased: partial(reactions.on_customer_erased, keys=settings().keys),
         PointsEarned: reactions.on_points_earned,
         RedemptionCompleted: reactions.on_redemption_completed,
         RedemptionReversed: reactions.on_redemption_reversed,
@@ -31,6 +31,8 @@ REACTIONS = Reactions(
 JOBS = [
     Job("visit.make_partitions", 6 * 3600.0, upkeep.make_partitions),
     Job("visit.count_days", 5.0, upkeep.count_days),
+    Job("visit.seal_words", 60.0, partial(words.seal_older, keys=settings().keys)),
+    Job("visit.forget_late", 60.0, erasure.forget_late),
 ]
 
 if __name__ == "__main__":

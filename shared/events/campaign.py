@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from shared.events.base import Event
+from shared.events.base import Code, Event
 
 
 class MessageEvent(Event, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class MessageSent(MessageEvent, frozen=True, kw_only=True):
     """The provider took it. `cost` in Rial, as the provider bills."""
 
     type: ClassVar[str] = "message.sent"
-    provider: str
+    provider: Code
     parts: int
     cost: Decimal
 
@@ -29,14 +29,14 @@ class MessageDelivered(MessageEvent, frozen=True, kw_only=True):
 
 class MessageFailed(MessageEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "message.failed"
-    error_code: str
+    error_code: Code
 
 
 class MessageSkipped(MessageEvent, frozen=True, kw_only=True):
     """Decided not to send; `reason` names the check that said no."""
 
     type: ClassVar[str] = "message.skipped"
-    reason: str
+    reason: Code
 
 
 class ReplyReceived(Event, frozen=True, kw_only=True):

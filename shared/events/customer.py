@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Event, Segment
+from shared.events.base import Code, Event, Identifier, Sealed, Segment
 
 
 class CustomerEvent(Event, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class ConsentChanged(CustomerEvent, frozen=True, kw_only=True):
     channel: Literal["sms", "email", "push", "instagram"]
     purpose: Literal["service", "marketing"]
     granted: bool
-    source: str
+    source: Code
 
 
 class SegmentChanged(CustomerEvent, frozen=True, kw_only=True):
@@ -49,13 +49,13 @@ class SegmentChanged(CustomerEvent, frozen=True, kw_only=True):
 class SegmentEntered(CustomerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "segment.entered"
     segment_id: UUID
-    segment_key: str
+    segment_key: Identifier
 
 
 class SegmentLeft(CustomerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "segment.left"
     segment_id: UUID
-    segment_key: str
+    segment_key: Identifier
 
 
 class CustomerProfiled(Event, frozen=True, kw_only=True):
@@ -66,11 +66,11 @@ class CustomerProfiled(Event, frozen=True, kw_only=True):
     topic: ClassVar[str] = "customer.profiles"
     customer_id: UUID
     version: int
-    phone_sealed: str
-    name_sealed: str | None = None
-    birthday_sealed: str | None = None
+    phone_sealed: Sealed
+    name_sealed: Sealed | None = None
+    birthday_sealed: Sealed | None = None
     status: Literal["active", "inactive", "blocked"] = "active"
-    language: str = "fa"
+    language: Code = "fa"
     registered_at: datetime
 
 

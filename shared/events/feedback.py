@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Event
+from shared.events.base import Code, Event
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):
@@ -25,8 +25,8 @@ class FeedbackReceived(FeedbackEvent, frozen=True, kw_only=True):
     visit_at: datetime | None
     source: Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
     overall_rating: int
-    category_ratings: dict[str, int] = {}
-    categories: list[str] = []
+    category_ratings: dict[Code, int] = {}
+    categories: list[Code] = []
     has_comment: bool = False
 
 

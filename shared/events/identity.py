@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.approval import DEFAULT, When
-from shared.events.base import CurrencyUnit, Event
+from shared.events.base import Code, CurrencyUnit, Event, Identifier, OwnName, Sealed
 
 Role = Literal["owner", "manager", "staff"]
 
@@ -20,12 +20,12 @@ class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
 
     type: ClassVar[str] = "cafe.changed"
     version: int
-    name: str
-    time_zone: str
+    name: OwnName
+    time_zone: Code
     calendar: Literal["jalali", "gregorian"]
     currency_unit: CurrencyUnit
-    quiet_from: str = "22:00"
-    quiet_until: str = "09:00"
+    quiet_from: Code = "22:00"
+    quiet_until: Code = "09:00"
     is_active: bool = True
     approval_when: When = DEFAULT.when
     approval_points: int = DEFAULT.points
@@ -37,8 +37,8 @@ class BranchChanged(IdentityEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "branch.changed"
     version: int
     branch_id: UUID
-    code: str
-    name: str
+    code: Identifier
+    name: OwnName
     is_active: bool = True
 
 
@@ -75,17 +75,17 @@ class ApiKeyCreated(IdentityEvent, frozen=True, kw_only=True):
     """`key_hash` is hex SHA-256 of the whole key; `signing_key_sealed` opens only with the keyring."""
 
     type: ClassVar[str] = "api_key.created"
-    key_id: str
-    key_hash: str
-    signing_key_sealed: str
-    scopes: list[str]
-    device_name: str
+    key_id: Identifier
+    key_hash: Sealed
+    signing_key_sealed: Sealed
+    scopes: list[Code]
+    device_name: OwnName
     expires_at: datetime | None = None
 
 
 class ApiKeyRevoked(IdentityEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "api_key.revoked"
-    key_id: str
+    key_id: Identifier
 
 
 EVENTS = (CafeChanged, BranchChanged, AccessGranted, AccessRevoked, SessionsEnded, ApiKeyCreated, ApiKeyRevoked)

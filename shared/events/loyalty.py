@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Event, Tier
+from shared.events.base import Code, Event, Tier
 
 LedgerType = Literal[
     "earned_purchase",
@@ -36,7 +36,7 @@ class PointsEarned(LoyaltyEvent, frozen=True, kw_only=True):
     balance_after: int
     account_version: int
     program_version: int
-    multiplier: str
+    multiplier: Code
 
 
 class PointsChanged(LoyaltyEvent, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ class RedemptionRefused(LoyaltyEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "redemption.refused"
     redemption_id: UUID
     points: int
-    reason: str
+    reason: Code
     visit_id: UUID | None = None
     visit_at: datetime | None = None
 

@@ -241,8 +241,8 @@ class VisitBody(_Contract):
     """What a bill says, whoever enters it.
 
     `phone` may be written in any way. `items` may also be the object `{"total_items": n, "items": [...]}`. Amounts are
-    in `currency_unit`, IRT (Toman) or IRR (Rial). `attributes` are published with the visit: nothing personal belongs
-    there.
+    in `currency_unit`, IRT (Toman) or IRR (Rial). `attributes` stay with the visit, sealed like the notes, and go when
+    its guest is erased.
     """
 
     model_config = ConfigDict(json_schema_extra=_with_both_shapes)

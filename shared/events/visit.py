@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
-from shared.events.base import CurrencyUnit, Event, Item
+from shared.events.base import Code, CurrencyUnit, Emptied, EmptiedObject, Event, Identifier, Item, Sealed
 
 
 class VisitEvent(Event, frozen=True, kw_only=True):
@@ -15,8 +15,8 @@ class VisitEvent(Event, frozen=True, kw_only=True):
 
     visit_id: UUID
     customer_id: UUID | None
-    device_id: str
-    receipt_number: str
+    device_id: Identifier
+    receipt_number: Identifier
     branch_id: UUID | None = None
     final_amount: Decimal
     currency_unit: CurrencyUnit
@@ -27,16 +27,18 @@ class VisitEvent(Event, frozen=True, kw_only=True):
 
 
 class VisitRecorded(VisitEvent, frozen=True, kw_only=True):
+    """A bill was taken in. `table_number` is there when it is a number, with a letter at most."""
+
     type: ClassVar[str] = "visit.recorded"
     visit_number: int | None = None
     total_amount: Decimal
     discount_amount: Decimal
-    payment_method: str | None = None
+    payment_method: Code | None = None
     items: list[Item] = []
-    table_number: str | None = None
+    table_number: Identifier | None = None
     points_to_redeem: int = 0
     redemption_id: UUID | None = None
-    attributes: dict[str, Any] = {}
+    attributes: EmptiedObject = {}
 
 
 class VisitCorrected(VisitEvent, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class VisitCorrected(VisitEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "visit.corrected"
     total_amount: Decimal
     discount_amount: Decimal
-    payment_method: str | None = None
+    payment_method: Code | None = None
     items: list[Item] = []
     previous_final_amount: Decimal
     previous_currency_unit: CurrencyUnit
@@ -60,7 +62,7 @@ class VisitVoided(VisitEvent, frozen=True, kw_only=True):
 
     type: ClassVar[str] = "visit.voided"
     voided_at: datetime
-    reason: str | None = None
+    reason: Emptied | None = None
     first_visit_at: datetime | None = None
     last_visit_at: datetime | None = None
 
@@ -71,7 +73,7 @@ class DeviceGapDetected(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "device.gap_detected"
     topic: ClassVar[str] = "visit.events"
     key_field: ClassVar[str] = "cafe_id"
-    device_id: str
+    device_id: Identifier
     missing_from: int
     missing_to: int
 
@@ -82,8 +84,8 @@ class ContactLearned(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "contact.learned"
     topic: ClassVar[str] = "visit.contacts"
     customer_id: UUID
-    phone_sealed: str
-    name_sealed: str | None = None
+    phone_sealed: Sealed
+    name_sealed: Sealed | None = None
     marketing_consent: bool | None = None
 
 

@@ -139,8 +139,28 @@ async def _note_day(pool: Pool, cafe_id: UUID) -> None:
     await pool.execute("INSERT INTO days_to_count (cafe_id, due_at) VALUES ($1, now())", cafe_id)
 
 
+async def _visit_in_clear(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        """
+        INSERT INTO customer_visits (id, cafe_id, customer_id, visit_date, visit_number, device_id, receipt_number,
+                                     currency_unit, visit_notes)
+        VALUES (gen_random_uuid(), $1, $1, now() - interval '1 day', 1, 'till-1', '1', 'IRT', 'words')
+        """,
+        cafe_id,
+    )
+
+
+async def _erase_late(pool: Pool, cafe_id: UUID) -> None:
+    await _visit_in_clear(pool, cafe_id)
+    await pool.execute("INSERT INTO erased_guests VALUES ($1, $1, now() - interval '1 hour')", cafe_id)
+
+
 CASES = {
     "visit.count_days": Case(_note_day, "SELECT FROM days_to_count WHERE cafe_id = $1"),
+    "visit.seal_words": Case(
+        _visit_in_clear, "SELECT FROM customer_visits WHERE visit_notes IS NOT NULL AND cafe_id = $1"
+    ),
+    "visit.forget_late": Case(_erase_late, "SELECT FROM erased_guests WHERE checked_at IS NULL AND cafe_id = $1"),
     "loyalty.expire_points": Case(_lapse, "SELECT FROM point_lots WHERE remaining > 0 AND cafe_id = $1"),
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.visit.handlers import words
 from services.visit.handlers.reactions import on_feedback_received, on_points_earned
 from services.visit.models import Command
 from shared.clock import new_id
@@ -15,7 +16,20 @@ from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsEarned
 from shared.events.visit import DeviceGapDetected, VisitCorrected, VisitRecorded, VisitVoided
 from tests.support import Databases
-from tests.visit.given import CAFE, NOON, PHONE, correction, emitted, react, record, statuses, take, visit_row, void
+from tests.visit.given import (
+    CAFE,
+    KEYS,
+    NOON,
+    PHONE,
+    correction,
+    emitted,
+    react,
+    record,
+    statuses,
+    take,
+    visit_row,
+    void,
+)
 
 CHANGING = {"id", "created_at", "updated_at"}
 
@@ -38,7 +52,7 @@ async def test_correction_replaces_the_bill_and_tells_what_was(pool: Pool) -> No
     )  # fmt: skip
     [outcome] = await take(pool, changed)
     assert (outcome.status, outcome.visit_id, outcome.visit_number) == ("corrected", recorded.visit_id, 1)
-    row = await visit_row(pool)
+    row = words.in_clear(KEYS, await visit_row(pool))
     assert (row["final_amount"], row["item_count"], row["payment_method"]) == (Decimal("80000.00"), 4, "cash")
     assert (row["table_number"], row["server_name"], row["service_duration"]) == ("3", "علی", 20)
     assert (row["visit_notes"], row["attributes"], row["corrected_at"]) == ("اصلاح", {"a": 1}, changed.corrected_at)

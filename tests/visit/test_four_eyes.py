@@ -20,7 +20,7 @@ from shared.events.customer import CustomerErased
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged
 from shared.events.visit import VisitRecorded, VisitVoided
 from tests.support import Databases
-from tests.visit.given import CAFE, NOON, PHONE, bill, emitted, known_cafe, react, record, take, visit_row
+from tests.visit.given import CAFE, KEYS, NOON, PHONE, bill, emitted, known_cafe, react, record, take, visit_row
 
 OWNER, ONE, TWO, CLERK = (new_id() for _ in range(4))
 PEOPLE = {ONE: "manager", TWO: "manager", CLERK: "staff"}
@@ -230,7 +230,7 @@ async def test_erasure_empties_and_ends_what_waits(client: httpx2.AsyncClient, p
     await enter(client, CLERK, 5 * MILLION, notes="تلفنی")
     guest = await pool.fetchval("SELECT customer_id FROM hand_entries")
     [large] = await waiting(client, ONE)
-    await react(pool, on_customer_erased, CustomerErased(cafe_id=CAFE, customer_id=guest, occurred_at=now()))
+    await react(pool, on_customer_erased, CustomerErased(cafe_id=CAFE, customer_id=guest, occurred_at=now()), keys=KEYS)
     row = await pool.fetchrow("SELECT body_sealed, state FROM hand_entries")
     assert tuple(row or ()) == (None, "declined")
     assert await decide(client, ONE, large) == 409

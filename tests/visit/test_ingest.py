@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from services.visit.handlers import words
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.reactions import on_branch_changed
 from shared import db, ids
@@ -44,7 +45,9 @@ async def test_new_visit_is_written_whole(pool: Pool) -> None:
         notes="کنار پنجره", attributes={"channel": "dine-in"},
     )  # fmt: skip
     [outcome] = await take(pool, command)
-    row = await visit_row(pool)
+    row = words.in_clear(KEYS, await visit_row(pool))
+    assert "کنار" not in row.pop("words_sealed")
+    assert row.pop("forgotten_at") is None
     assert row.pop("created_at") == row.pop("updated_at")
     assert row == {
         "id": outcome.visit_id,
@@ -87,16 +90,27 @@ async def test_new_visit_is_written_whole(pool: Pool) -> None:
 
 async def test_new_visit_is_announced_without_anything_personal(pool: Pool) -> None:
     redemption = new_id()
-    command = record(event_id=new_id(), discount="5000", points_to_redeem=50, redemption_id=str(redemption))
+    command = record(
+        event_id=new_id(), discount="5000", points_to_redeem=50, redemption_id=str(redemption), table_number="میز ۷",
+        guest_name="مریم", server_name="مریم", notes="مریم", attributes={"مریم": "مریم"},
+        items=[{"name": "برای مریم", "sku": "مریم", "category": "مریم", "quantity": 2, "amount": "120000"}],
+    )  # fmt: skip
     [outcome] = await take(pool, command)
     [event] = await emitted(pool, VisitRecorded)
     assert (event.causation_id, event.correlation_id) == (command.event_id, command.correlation_id)
     assert (event.visit_id, event.customer_id, event.visit_number) == (outcome.visit_id, outcome.customer_id, 1)
     assert (event.total_amount, event.discount_amount, event.final_amount) == (185000, 5000, 180000)
     assert (event.occurred_at, event.points_to_redeem, event.redemption_id) == (NOON, 50, redemption)
-    assert event.items[0] == Item(name="قهوه ترک", quantity=Decimal(2), amount=Decimal(120000))
-    bodies = await pool.fetch("SELECT payload FROM crm.outbox")
-    assert all(b"9123456789" not in row["payload"] for row in bodies)
+    code = ids.menu_code(KEYS, CAFE, "مَريم")
+    assert event.items == [
+        Item(
+            name="", quantity=Decimal(2), amount=Decimal(120000), sku_code=code, category_code=code,
+            name_code=ids.menu_code(KEYS, CAFE, "برای مریم"),
+        )
+    ]  # fmt: skip
+    assert (event.table_number, event.attributes) == ("7", {})
+    bodies = [row["payload"].decode() for row in await pool.fetch("SELECT payload FROM crm.outbox")]
+    assert not [body for body in bodies if "9123456789" in body or "مریم" in body]
 
 
 async def test_new_guest_is_learned_with_a_sealed_phone(pool: Pool) -> None:

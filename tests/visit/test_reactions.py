@@ -9,11 +9,11 @@ import pytest
 from services.visit.handlers import reactions
 from services.visit.worker import REACTIONS
 from shared import db
-from shared.clock import new_id, now
+from shared.clock import new_id
 from shared.consumer import Consumer
 from shared.crypto import seal
 from shared.db import Pool
-from shared.events.customer import CustomerErased, CustomerProfiled
+from shared.events.customer import CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
 from shared.events.visit import ContactLearned
@@ -132,21 +132,6 @@ async def test_unreadable_profile_is_parked_and_the_others_are_kept(pool: Pool) 
     await Consumer("visit", pool, REACTIONS, KEYS).handle([record_of(bad), record_of(good)])
     assert await pool.fetchval("SELECT reason FROM crm.parked") == "cannot_unseal"
     assert await pool.fetchval("SELECT customer_id FROM guests") == customer_id
-
-
-async def test_erasure_keeps_sums_and_forgets_who(pool: Pool, visit: dict[str, Any]) -> None:
-    profile = profiled(visit["customer_id"], "+989123456789")
-    erased = CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=visit["customer_id"])
-    await react(pool, reactions.on_customer_erased, erased)
-    row = await visit_row(pool)
-    assert (row["visit_notes"], row["attributes"]) == (None, {})
-    assert (row["final_amount"], row["visit_number"]) == (visit["final_amount"], 1)
-    await react(pool, reactions.on_customer_profiled, profile, keys=KEYS)
-    assert await pool.fetchval("SELECT count(*) FROM guests") == 0
-    [again] = await take(pool, record(receipt_number="2"))
-    assert (again.customer_id, again.visit_number) == (visit["customer_id"], 2)
-    await react(pool, reactions.on_customer_erased, erased)
-    assert await pool.fetchval("SELECT count(*) FROM guests") == 1
 
 
 async def test_newest_version_of_a_branch_counts(pool: Pool) -> None:

@@ -21,7 +21,9 @@ def test_worker_reads_tills_and_every_service_that_adds_to_a_visit() -> None:
         "pos.visits",
     ]
     assert {CafeChanged, AccessGranted, ApiKeyCreated, BranchChanged} <= set(REACTIONS.events)
-    assert {job.name for job in JOBS} == {"visit.make_partitions", "visit.count_days"}
+    assert {job.name for job in JOBS} == {
+        "visit.make_partitions", "visit.count_days", "visit.seal_words", "visit.forget_late",
+    }  # fmt: skip
 
 
 async def test_bills_and_events_of_one_batch_are_applied_together(database: Databases) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from services.visit import rules
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
-from services.visit.handlers import desk
+from services.visit.handlers import desk, words
 from services.visit.models import EnteredVisit, Entry
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
@@ -161,7 +161,7 @@ async def list_visits(
             with_voided=with_voided,
             limit=limit,
         )
-    items = [VisitView(**row) for row in rows]
+    items = [_view(request, row) for row in rows]
     return VisitPage(items=items, next=(items[-1].visit_date, items[-1].id) if len(items) == limit else None)
 
 
@@ -231,7 +231,7 @@ async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit
         row = await visits.get_visit(conn, cafe_id, visit_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return VisitView(**row)
+    return _view(request, row)
 
 
 @router.post("/visits/{visit_id}/void", responses={202: {"model": VisitView}})
@@ -252,7 +252,7 @@ async def void_visit(
     state.waker.wake()
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return VisitView(**row)
+    return _view(request, row)
 
 
 @router.get("/devices")
@@ -316,6 +316,10 @@ def _shown(entry: Entry) -> ShownEntry:
         decided_by=entry.decided_by,
         decided_at=entry.decided_at,
     )
+
+
+def _view(request: Request, row: dict[str, Any]) -> VisitView:
+    return VisitView(**words.in_clear(request.app.state.settings.keys, row))
 
 
 def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:

@@ -1,18 +1,22 @@
 """The events that say what became of a visit."""
 
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from services.visit.models import DeviceKey, Draft, Gap, Known, NewVisit, Receipt, StoredVisit, VoidVisit
-from services.visit.rules import Told
+from services.visit.rules import Told, table_code
 from shared.clock import now
 from shared.crypto import Keys, seal
+from shared.events.base import Item
 from shared.events.visit import ContactLearned, DeviceGapDetected, VisitCorrected, VisitRecorded, VisitVoided
+from shared.ids import menu_code
 
 Span = tuple[datetime | None, datetime | None]
 
 
-def recorded(visit: NewVisit) -> VisitRecorded:
+def recorded(visit: NewVisit, keys: Keys) -> VisitRecorded:
     """A visit was taken in."""
     command, body = visit.draft.command, visit.draft.command.body
     return VisitRecorded(
@@ -31,15 +35,14 @@ def recorded(visit: NewVisit) -> VisitRecorded:
         total_amount=body.total,
         discount_amount=body.discount,
         payment_method=body.payment_method,
-        items=visit.draft.lines,
-        table_number=body.table_number,
+        items=_coded(visit.draft, keys),
+        table_number=table_code(body.table_number),
         points_to_redeem=body.points_to_redeem,
         redemption_id=body.redemption_id,
-        attributes=body.attributes,
     )
 
 
-def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datetime) -> VisitCorrected:
+def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datetime, keys: Keys) -> VisitCorrected:
     """A visit became what `draft` says; `span` is the guest's first and last visit now."""
     command, body = draft.command, draft.command.body
     return VisitCorrected(
@@ -57,7 +60,7 @@ def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datet
         total_amount=body.total,
         discount_amount=body.discount,
         payment_method=body.payment_method,
-        items=draft.lines,
+        items=_coded(draft, keys),
         previous_final_amount=stored.final_amount,
         previous_currency_unit=stored.currency_unit,
         previous_occurred_at=stored.visit_date,
@@ -82,7 +85,6 @@ def voided(stored: StoredVisit, void: VoidVisit, span: Span) -> VisitVoided:
         final_amount=stored.final_amount,
         currency_unit=stored.currency_unit,
         voided_at=void.voided_at,
-        reason=void.reason,
         first_visit_at=span[0],
         last_visit_at=span[1],
     )
@@ -105,9 +107,33 @@ def voided_before(visit: NewVisit, void: Known, span: Span) -> VisitVoided:
         final_amount=body.total - body.discount,
         currency_unit=body.currency_unit,
         voided_at=void.voided_at,
-        reason=void.void_reason,
         first_visit_at=span[0],
         last_visit_at=span[1],
+    )
+
+
+def _coded(draft: Draft, keys: Keys) -> list[Item]:
+    """The bill's lines as a topic that is kept for ever may hold them: a till calls a dish whatever somebody types."""
+    cafe_id = draft.command.cafe_id
+    return [
+        _line(keys, cafe_id, line.name, line.sku, line.category, line.quantity, line.amount) for line in draft.lines
+    ]
+
+
+# A menu has few lines, and they come with every visit.
+@lru_cache(maxsize=16384)
+def _line(
+    keys: Keys,
+    cafe_id: UUID,
+    name: str,
+    sku: str | None,
+    category: str | None,
+    quantity: Decimal,
+    amount: Decimal | None,
+) -> Item:
+    codes = [menu_code(keys, cafe_id, word) if word else None for word in (name, sku, category)]
+    return Item(
+        name="", quantity=quantity, amount=amount, name_code=codes[0], sku_code=codes[1], category_code=codes[2]
     )
 
 

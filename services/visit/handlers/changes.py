@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from services.visit import rules
-from services.visit.handlers import announce
+from services.visit.handlers import announce, words
 from services.visit.handlers.guests import customer_of
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
 from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
@@ -28,7 +28,7 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
     fresh: dict[int, Draft] = {}
     changed: dict[int, Draft] = {}
     for place in newest.values():
-        verdict = rules.judge_correction(drafts[place], customer_of(drafts[place], keys))
+        verdict = rules.judge_correction(drafts[place], customer_of(drafts[place]))
         if verdict == "new":
             fresh[place] = drafts[place]
         elif verdict == "correct":
@@ -38,7 +38,7 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
         else:
             outcomes[place] = as_before(drafts[place], "repeated" if verdict == "repeated" else "superseded")
     outcomes |= await take_in(conn, fresh, keys)
-    outcomes |= await _overwrite(conn, changed)
+    outcomes |= await _overwrite(conn, changed, keys)
     # A correction that was refused leaves the field to the next best.
     free = [
         place
@@ -60,7 +60,7 @@ def _outdone(draft: Draft, winner: Draft, outcome: Outcome) -> Outcome:
     return replace(outcome, status="repeated" if draft.is_same(winner) else "superseded")
 
 
-async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Outcome]:
+async def _overwrite(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
     placed = await with_branches(conn, drafts)
     taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
     stored = await _hold(conn, {place: (draft.command.key, draft.found.receipt) for place, draft in taken.items()})
@@ -68,12 +68,18 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int,
     outcomes |= {place: refused(rules.archived()) for place in taken if place not in stored}
     if not stored:
         return outcomes
-    kept = [taken[place] for place in stored]
-    await visits.correct(conn, list(stored.values()), kept)
+    kept = [
+        rules.without_words(taken[place]) if visit.is_forgotten else taken[place] for place, visit in stored.items()
+    ]
+    sealed = [
+        words.sealed(keys, visit.visit_id, draft.command.body)
+        for visit, draft in zip(stored.values(), kept, strict=True)
+    ]
+    await visits.correct(conn, list(stored.values()), kept, sealed)
     await receipts.note_corrections(conn, kept)
     spans = await _spans(conn, stored.values())
     news = [
-        announce.corrected(visit, draft, span, draft.corrected_at)
+        announce.corrected(visit, draft, span, draft.corrected_at, keys)
         for visit, draft, span in zip(stored.values(), kept, spans, strict=True)
         if draft.corrected_at
     ]
@@ -84,13 +90,18 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int,
 
 async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]:
     """Takes in voids whose devices are held. One that comes before its record waits for it."""
-    found = await receipts.find(conn, commands, [None] * len(commands))
+    found = await receipts.find(conn, commands, [None] * len(commands), [None] * len(commands))
     known = {command.key: each.receipt for command, each in zip(commands, found, strict=True)}
     first: dict[ReceiptKey, VoidVisit] = {}
-    for command in commands:
+    places: dict[ReceiptKey, int] = {}
+    for place, command in enumerate(commands):
         if rules.judge_void(known[command.key]) == "void":
             first.setdefault(command.key, command)
+            places.setdefault(command.key, place)
     stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
+    for key, visit in stored.items():
+        if visit.is_forgotten:
+            first[key] = replace(first[key], reason=None)
     archived = {key for key in first if known[key] and key not in stored}
     taken = [command for key, command in first.items() if key not in archived]
     if taken:
@@ -105,8 +116,8 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     return [
         refused(rules.archived())
         if command.key in archived
-        else standing(known[command.key], "voided" if first.get(command.key) is command else "repeated")
-        for command in commands
+        else standing(known[command.key], "voided" if places.get(command.key) == place else "repeated")
+        for place, command in enumerate(commands)
     ]
 
 

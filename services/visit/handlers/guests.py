@@ -8,7 +8,6 @@ from services.visit import rules
 from services.visit.handlers import announce
 from services.visit.models import Draft, Guest, GuestKey, PhoneKey
 from services.visit.store import guests
-from shared import ids
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.events.visit import ContactLearned
@@ -24,12 +23,11 @@ class Learned:
     news: Sequence[ContactLearned]
 
 
-def customer_of(draft: Draft, keys: Keys) -> UUID | None:
+def customer_of(draft: Draft) -> UUID | None:
     """The guest of a bill, None when it names no number. A number not seen before has its guest's id already."""
-    phone = draft.command.body.phone
-    if phone is None:
+    if draft.phone_hash is None:
         return None
-    return draft.found.guest.customer_id if draft.found.guest else ids.customer_id(keys, draft.command.cafe_id, phone)
+    return draft.found.guest.customer_id if draft.found.guest else draft.own_id
 
 
 async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> Learned:
@@ -44,7 +42,7 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
             by_phone.setdefault(draft.phone_key, []).append(draft)
     known = {phone: group[0].found.guest for phone, group in by_phone.items()}
     learned = {
-        phone: rules.learn(known[phone] or _stranger(group[0], keys), group, is_new=known[phone] is None)
+        phone: rules.learn(known[phone] or _stranger(group[0]), group, is_new=known[phone] is None)
         for phone, group in by_phone.items()
     }
     counters, met = await _note(conn, learned, known, {phone: len(group) for phone, group in by_phone.items()})
@@ -81,7 +79,7 @@ async def _note(
     )
 
 
-def _stranger(draft: Draft, keys: Keys) -> Guest:
-    customer_id = customer_of(draft, keys)
+def _stranger(draft: Draft) -> Guest:
+    customer_id = customer_of(draft)
     assert customer_id is not None
     return Guest(customer_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.visit.handlers import erasure
 from services.visit.models import VisitKey
 from services.visit.store import devices, entries, guests, visits
 from shared.bounds import within
@@ -84,10 +85,11 @@ def _profile(event: CustomerProfiled, keys: Keys) -> guests.Profile:
     return event.cafe_id, digest, event.customer_id, event.name_sealed is not None, event.recorded_at
 
 
-async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased], *, keys: Keys) -> None:
     """Forgets whose number it was and what was written about the guest; amounts and days stay. What waits for a second
     person is off."""
-    await guests.erase(conn, [(event.cafe_id, event.customer_id, event.occurred_at) for event in events])
+    erasures = [(event.cafe_id, event.customer_id, event.occurred_at) for event in events]
+    await erasure.forget(conn, erasures, keys=keys)
     await entries.forget(conn, [(event.cafe_id, event.customer_id) for event in events])
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from services.visit import rules
-from services.visit.handlers import announce
+from services.visit.handlers import announce, words
 from services.visit.handlers.guests import customer_of, learn_guests
 from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
 from services.visit.store import devices, guests, receipts, statistics
@@ -13,6 +13,7 @@ from shared.clock import new_id
 from shared.crypto import Keys, keyed_digest, phone_hash
 from shared.db import Connection
 from shared.errors import Rejected
+from shared.ids import customer_id
 from shared.outbox import emit, emitting
 from shared.writes import write
 
@@ -32,7 +33,7 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     for place in first.values():
         draft = drafts[place]
         taken = draft.command.key in reused
-        verdict = rules.event_id_reused() if taken else rules.judge_record(draft, customer_of(draft, keys))
+        verdict = rules.event_id_reused() if taken else rules.judge_record(draft, customer_of(draft))
         if verdict == "new":
             fresh[place] = draft
         elif verdict == "late_record":
@@ -59,9 +60,10 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
 async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) -> list[Draft]:
     """Each bill with what follows from its body and what the tables know of it."""
     hashes = [phone_hash(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
-    found = await receipts.find(conn, commands, hashes)
+    own = [customer_id(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
+    found = await receipts.find(conn, commands, hashes, own)
     lines = [rules.lines_of(command.body) for command in commands]
-    return [
+    drafts = [
         Draft(
             command=command,
             lines=lines[place],
@@ -71,10 +73,12 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
                 :FINGERPRINT_BYTES
             ],
             phone_hash=hashes[place],
+            own_id=own[place],
             found=found[place],
         )
         for place, command in enumerate(commands)
     ]
+    return [rules.of_nobody(draft) for draft in drafts]
 
 
 async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
@@ -90,14 +94,16 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     visits = {
         place: NewVisit(
             draft=draft,
-            visit_id=new_id(),
+            visit_id=(visit_id := new_id()),
             customer_id=learned.customers.get(place),
             visit_number=numbers.get(place),
             void=draft.found.receipt,
+            words_sealed=words.sealed(keys, visit_id, draft.command.body),
+            forgotten_at=draft.found.erased_at if rules.is_nobodys(draft) else None,
         )
         for place, draft in taken.items()
     }
-    news = [*learned.news, *(announce.recorded(visit) for visit in visits.values())]
+    news = [*learned.news, *(announce.recorded(visit, keys) for visit in visits.values())]
     bills = [draft.command for draft in taken.values()]
     days = statistics.noting([bill.cafe_id for bill in bills], [bill.body.occurred_at for bill in bills])
     await write(conn, receipts.inserting(list(visits.values())), emitting(news), days)

@@ -16,14 +16,17 @@ from shared.crypto import Keys
 from shared.db import Connection
 from shared.errors import Poison
 from shared.events import pos
+from shared.persian.phone import phones_in
 from shared.records import Record, Refusal, headers
 
 REQUIRED = ("ce_id", "ce_type", "pos_key_id", "pos_signature")
 READ = (*REQUIRED, "traceparent")
 LONGEST_ID = 200
 SCOPE = "ingest"
+TOPIC = "pos.visits"
 
 _FIELD = re.compile("[a-z_]{1,40}")
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -41,13 +44,14 @@ async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: K
         try:
             accepted.append((record, _command(record, each, known)))
         except Poison as why:
-            refusals.append(Refusal(record, why.code, why.detail))
+            key = known.get(each["pos_key_id"] or "")
+            refusals.append(Refusal(record, why.code, why.detail, guests=_named(record, key, keys)))
     if accepted:
         outcomes = await record_visits(conn, [command for _, command in accepted], keys=keys)
         refusals += [
-            Refusal(record, outcome.refusal.code, outcome.refusal.en)
-            for (record, _), outcome in zip(accepted, outcomes, strict=True)
-            if outcome.refusal
+            Refusal(record, refusal.code, refusal.en, guests=guests_named(record.value, command.cafe_id, keys))
+            for (record, command), outcome in zip(accepted, outcomes, strict=True)
+            if (refusal := outcome.refusal)
         ]
     return refusals
 
@@ -104,6 +108,20 @@ def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str,
         event_id=event_id_of(key.till.cafe_id, event_id),
         correlation_id=compiled_id(trace[1]) if trace else new_id(),
     )
+
+
+def guests_named(body: bytes | None, cafe_id: UUID, keys: Keys) -> set[UUID]:
+    """The guests of a cafe whose numbers stand anywhere in a body, also in one that is no JSON."""
+    return {ids.customer_id(keys, cafe_id, phone) for phone in phones_in(_text_of(body or b""))}
+
+
+def _text_of(body: bytes) -> str:
+    # Digits may be escaped, and the rest need not be JSON.
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), str(body, "utf-8", "replace"))
+
+
+def _named(record: Record, key: TillKey | None, keys: Keys) -> set[UUID] | None:
+    return None if key is None else guests_named(record.value, key.till.cafe_id, keys)
 
 
 def _judge_key(key: TillKey | None) -> TillKey:

@@ -1,7 +1,7 @@
 """Guests: whose a number is, the counter of their visits, and what erasure leaves."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -89,23 +89,57 @@ INSERT INTO erased_guests AS kept (cafe_id, customer_id, erased_at)
 SELECT cafe_id, customer_id, max(erased_at)
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
 GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
-ON CONFLICT (cafe_id, customer_id) DO UPDATE SET erased_at = greatest(kept.erased_at, excluded.erased_at)
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET erased_at = greatest(kept.erased_at, excluded.erased_at),
+    checked_at = CASE WHEN kept.erased_at >= excluded.erased_at THEN kept.checked_at END
 """
+# Who is there since the erasure came back by it: their number is known anew.
 FORGET = """
 DELETE FROM guests g USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
-WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id AND g.created_at <= t.erased_at
+WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id
+  AND g.created_at <= t.erased_at AND (g.profiled_at IS NULL OR g.profiled_at <= t.erased_at)
 """
-# Sums and numbers stay; what a person wrote about the guest goes.
+# Sums and numbers stay; whatever somebody typed goes, the names of dishes too.
 BLANK_VISITS = """
-UPDATE customer_visits v SET visit_notes = NULL, attributes = '{}', updated_at = now()
+UPDATE customer_visits v
+SET visit_notes = NULL, attributes = '{}', words_sealed = NULL, table_number = NULL, server_name = NULL,
+    void_reason = NULL, forgotten_at = t.erased_at, updated_at = now(),
+    items_ordered = coalesce((
+        SELECT jsonb_agg(
+            jsonb_strip_nulls(jsonb_build_object('name', '', 'quantity', l.line -> 'quantity',
+                                                 'amount', l.line -> 'amount'))
+            ORDER BY l.place
+        )
+        FROM jsonb_array_elements(v.items_ordered) WITH ORDINALITY AS l (line, place)
+    ), '[]')
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
-WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id AND v.created_at <= t.erased_at
-  AND (v.visit_notes IS NOT NULL OR v.attributes <> '{}')
+WHERE v.cafe_id = t.cafe_id AND v.customer_id = t.customer_id
+  AND (v.visit_date <= t.erased_at OR v.created_at <= t.erased_at)
+  AND (v.forgotten_at IS NULL OR v.forgotten_at < t.erased_at)
 """
+BLANK_RECEIPTS = """
+UPDATE visit_receipts r SET void_reason = NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id AND r.void_reason IS NOT NULL
+"""
+UNCHECKED = """
+SELECT cafe_id, customer_id, erased_at FROM erased_guests
+WHERE checked_at IS NULL AND erased_at < $1 AND cafe_id <> ALL ($3::uuid[]) ORDER BY erased_at LIMIT $2
+"""
+CHECKED = """
+UPDATE erased_guests e SET checked_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
+WHERE e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.erased_at = t.erased_at
+"""
+# Longer than any transaction lasts.
+CHECK_AFTER = timedelta(minutes=5)
+MOST_ERASURES = 200
 
 
 # cafe, phone hash, guest, whether the profile names them, when the profile was written
 Profile = tuple[UUID, bytes, UUID, bool, datetime]
+# cafe, guest, when they were erased
+Erasure = tuple[UUID, UUID, datetime]
 
 
 async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Guest]:
@@ -171,8 +205,21 @@ async def profile(conn: Connection, profiles: Sequence[Profile]) -> None:
     await conn.execute(PROFILE, *[list(column) for column in zip(*profiles, strict=True)])
 
 
-async def erase(conn: Connection, guests: Sequence[tuple[UUID, UUID, datetime]]) -> None:
-    """Empties what could name these guests: (cafe, guest, erased at). Amounts, days and numbers stay."""
+async def unchecked(conn: Connection, moment: datetime, without: Sequence[UUID]) -> list[Erasure]:
+    """The oldest erasures that nobody has gone through again by `moment`, not in these cafes."""
+    rows = await conn.fetch(UNCHECKED, moment - CHECK_AFTER, MOST_ERASURES, without)
+    return [(row["cafe_id"], row["customer_id"], row["erased_at"]) for row in rows]
+
+
+async def check(conn: Connection, erasures: Sequence[Erasure]) -> None:
+    """Goes through these erasures again, for good."""
+    await erase(conn, erasures)
+    await conn.execute(CHECKED, *[list(column) for column in zip(*sorted(erasures), strict=True)])
+
+
+async def erase(conn: Connection, guests: Sequence[Erasure]) -> None:
+    """Empties what could name these guests. Amounts, days and numbers stay."""
+    await lock(conn, {(cafe_id, customer_id) for cafe_id, customer_id, _ in guests})
     columns = [list(column) for column in zip(*sorted(guests), strict=True)]
-    for statement in (REMEMBER_ERASED, FORGET, BLANK_VISITS):
+    for statement in (REMEMBER_ERASED, FORGET, BLANK_VISITS, BLANK_RECEIPTS):
         await conn.execute(statement, *columns)

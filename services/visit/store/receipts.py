@@ -13,31 +13,33 @@ from shared.writes import Write
 FIND = """
 SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
        r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason,
-       g.customer_id AS guest_id, g.name_known, g.marketing_consent, g.consent_at,
+       g.customer_id AS guest_id, g.name_known, g.marketing_consent, g.consent_at, e.erased_at,
        t.event_id IS NOT NULL AND r.visit_id IS NULL AND EXISTS (
            SELECT FROM visit_receipts e
            WHERE e.cafe_id = t.cafe_id AND e.event_id = t.event_id
              AND (e.device_id, e.receipt_number) <> (t.device_id, t.receipt_number)
        ) AS event_reused
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[]) WITH ORDINALITY
-    AS t (cafe_id, device_id, receipt_number, event_id, phone_hash, place)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::uuid[]) WITH ORDINALITY
+    AS t (cafe_id, device_id, receipt_number, event_id, phone_hash, own_id, place)
 LEFT JOIN visit_receipts r
     ON r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
 LEFT JOIN guests g ON g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+LEFT JOIN erased_guests e
+    ON e.cafe_id = t.cafe_id AND e.customer_id = coalesce(g.customer_id, t.own_id, r.customer_id)
 ORDER BY t.place
 """
-# A row that is there already is a void that came before its record.
+# A row that is there already is a void that came before its record; its reason moves to the visit.
 INSERT = """
 WITH t AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int[], $6::uuid[], $7::text[], $8::text[],
         $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::text[], $14::int[], $15::text[], $16::text[],
-        $17::int[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::timestamptz[], $23::text[],
+        $17::int[], $18::uuid[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::timestamptz[], $23::text[],
         $24::uuid[], $25::bytea[], $26::bytea[]
     ) AS t (
         id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number,
         total_amount, discount_amount, currency_unit, payment_method, items, item_count, table_number, server_name,
-        service_duration, created_by, visit_notes, attributes, corrected_at, voided_at, void_reason,
+        service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason,
         event_id, fingerprint, corrected_fingerprint
     )
 ), receipts AS (
@@ -49,17 +51,18 @@ WITH t AS MATERIALIZED (
     ON CONFLICT (cafe_id, device_id, receipt_number) DO UPDATE
     SET event_id = excluded.event_id, fingerprint = excluded.fingerprint, visit_id = excluded.visit_id,
         visit_date = excluded.visit_date, customer_id = excluded.customer_id, visit_number = excluded.visit_number,
-        corrected_at = excluded.corrected_at, corrected_fingerprint = excluded.corrected_fingerprint
+        corrected_at = excluded.corrected_at, corrected_fingerprint = excluded.corrected_fingerprint,
+        void_reason = NULL
     WHERE kept.visit_id IS NULL
 )
 INSERT INTO customer_visits (
     id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
     discount_amount, currency_unit, payment_method, items_ordered, item_count, table_number, server_name,
-    service_duration, created_by, visit_notes, attributes, corrected_at, voided_at, void_reason
+    service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason
 )
 SELECT id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
        discount_amount, currency_unit, payment_method::payment_method_enum, items::jsonb, item_count, table_number,
-       server_name, service_duration, created_by, visit_notes, attributes::jsonb, corrected_at, voided_at, void_reason
+       server_name, service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason
 FROM t
 """
 NOTE_RECORDS = """
@@ -75,11 +78,12 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamp
     AS t (cafe_id, device_id, receipt_number, visit_date, corrected_at, fingerprint)
 WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
 """
+# The reason waits here for a visit that is not there yet.
 NOTE_VOIDS = """
 INSERT INTO visit_receipts AS kept (cafe_id, device_id, receipt_number, voided_at, void_reason)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
 ON CONFLICT (cafe_id, device_id, receipt_number) DO UPDATE
-SET voided_at = excluded.voided_at, void_reason = excluded.void_reason
+SET voided_at = excluded.voided_at
 WHERE kept.voided_at IS NULL
 """
 RECEIPT_OF = """
@@ -87,8 +91,13 @@ SELECT device_id, receipt_number FROM visit_receipts WHERE cafe_id = $1 AND visi
 """
 
 
-async def find(conn: Connection, receipts: Sequence[Receipt], phone_hashes: Sequence[bytes | None]) -> list[Found]:
-    """What the tables say about each command, in the order of the commands."""
+async def find(
+    conn: Connection,
+    receipts: Sequence[Receipt],
+    phone_hashes: Sequence[bytes | None],
+    own_ids: Sequence[UUID | None],
+) -> list[Found]:
+    """What the tables say about each command, in the order of the commands; `own_ids` as in `Draft`."""
     rows = await conn.fetch(
         FIND,
         [receipt.cafe_id for receipt in receipts],
@@ -96,12 +105,14 @@ async def find(conn: Connection, receipts: Sequence[Receipt], phone_hashes: Sequ
         [receipt.receipt_number for receipt in receipts],
         [receipt.event_id for receipt in receipts],
         phone_hashes,
+        own_ids,
     )
     return [
         Found(
             receipt=_known(row) if row["is_known"] else None,
             guest=_guest(row) if row["guest_id"] else None,
             event_reused=row["event_reused"],
+            erased_at=row["erased_at"],
         )
         for row in rows
     ]
@@ -149,11 +160,11 @@ def inserting(visits: Sequence[NewVisit]) -> Write:
         [body.server_name for body in bodies],
         [body.service_duration for body in bodies],
         [bill.created_by for bill in bills],
-        [body.notes for body in bodies],
-        [_json(body.attributes) for body in bodies],
+        [visit.words_sealed for visit in visits],
+        [visit.forgotten_at for visit in visits],
         [draft.corrected_at for draft in drafts],
         [visit.void and visit.void.voided_at for visit in visits],
-        [visit.void and visit.void.void_reason for visit in visits],
+        [visit.void.void_reason if visit.void and not visit.forgotten_at else None for visit in visits],
         [bill.event_id for bill in bills],
         [None if draft.corrected_at else draft.fingerprint for draft in drafts],
         [draft.fingerprint if draft.corrected_at else None for draft in drafts],

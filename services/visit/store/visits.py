@@ -15,7 +15,8 @@ from shared.db import Connection
 
 # The bounds on visit_date let PostgreSQL leave out all partitions but one or two.
 FETCH = """
-SELECT v.cafe_id, v.id AS visit_id, v.visit_date, v.customer_id, v.branch_id, v.final_amount, v.currency_unit
+SELECT v.cafe_id, v.id AS visit_id, v.visit_date, v.customer_id, v.branch_id, v.final_amount, v.currency_unit,
+       v.forgotten_at IS NOT NULL AS is_forgotten
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, id, visit_date)
 JOIN customer_visits v ON v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id
 WHERE v.visit_date BETWEEN $4 AND $5
@@ -25,17 +26,16 @@ UPDATE customer_visits v
 SET visit_date = t.new_date, branch_id = t.branch_id, total_amount = t.total, discount_amount = t.discount,
     currency_unit = t.unit, payment_method = t.payment_method::payment_method_enum, items_ordered = t.items::jsonb,
     item_count = t.item_count, table_number = t.table_number, server_name = t.server_name,
-    service_duration = t.service_duration, visit_notes = t.notes, attributes = t.attributes::jsonb,
+    service_duration = t.service_duration, visit_notes = NULL, attributes = '{}', words_sealed = t.words,
     corrected_at = t.corrected_at, updated_at = now()
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::numeric[], $7::numeric[], $8::text[],
-    $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::text[], $16::text[],
-    $17::timestamptz[]
+    $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::text[], $16::timestamptz[]
 ) AS t (
     cafe_id, id, visit_date, new_date, branch_id, total, discount, unit, payment_method, items, item_count,
-    table_number, server_name, service_duration, notes, attributes, corrected_at
+    table_number, server_name, service_duration, words, corrected_at
 )
-WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $18 AND $19
+WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $17 AND $18
 """
 VOID = """
 UPDATE customer_visits v SET voided_at = t.voided_at, void_reason = t.reason, updated_at = now()
@@ -101,7 +101,9 @@ async def fetch(conn: Connection, visits: Mapping[VisitKey, datetime]) -> dict[V
     return {(row["cafe_id"], row["visit_id"]): StoredVisit(**row) for row in rows}
 
 
-async def correct(conn: Connection, stored: Sequence[StoredVisit], drafts: Sequence[Draft]) -> None:
+async def correct(
+    conn: Connection, stored: Sequence[StoredVisit], drafts: Sequence[Draft], words_sealed: Sequence[str | None]
+) -> None:
     """Overwrites each stored visit by its draft; the rating and the points stay."""
     bodies = [draft.command.body for draft in drafts]
     dates = [visit.visit_date for visit in stored]
@@ -121,8 +123,7 @@ async def correct(conn: Connection, stored: Sequence[StoredVisit], drafts: Seque
         [body.table_number for body in bodies],
         [body.server_name for body in bodies],
         [body.service_duration for body in bodies],
-        [body.notes for body in bodies],
-        [_json(body.attributes) for body in bodies],
+        words_sealed,
         [draft.corrected_at for draft in drafts],
         min(dates),
         max(dates),
