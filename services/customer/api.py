@@ -29,7 +29,7 @@ from services.customer.models.http import (
 )
 from services.customer.models.shapes import Act, Guest
 from services.customer.store import customers as store
-from shared import clock, db, http
+from shared import clock, db, http, parked
 from shared.access import require_role
 from shared.auth import Staff
 from shared.callers import StaffCaller
@@ -109,6 +109,12 @@ async def set_status(
 @guests.delete("/{customer_id}", status_code=204)
 async def erase_customer(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> None:
     """Erases a guest here and in every service (managers). Sums stay."""
+    pool = request.app.state.pool
+    async with _as_staff(request, caller, cafe_id, "manager") as conn:
+        await customers.get_customer(conn, Guest(cafe_id, customer_id), keys=_keys(request))
+    # Before the guest is gone here, so that whoever is interrupted can begin again. People can't see parked records.
+    async with db.transaction(pool) as conn:
+        await parked.forget(conn, [customer_id])
     async with _as_staff(request, caller, cafe_id, "manager") as conn:
         await customers.erase_customer(conn, Guest(cafe_id, customer_id), act=_act(request, caller))
     request.app.state.waker.wake()

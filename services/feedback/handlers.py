@@ -7,7 +7,8 @@ from uuid import UUID
 
 from services.feedback import rules, store
 from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
-from shared import outbox
+from services.feedback.store import erasure
+from shared import outbox, parked
 from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
 from shared.crypto import Keys
@@ -72,7 +73,8 @@ async def keep_voided(conn: Connection, events: Sequence[VisitVoided]) -> list[V
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empty what the guests said."""
     newest = {(event.cafe_id, event.customer_id): event for event in sorted(events, key=lambda e: e.occurred_at)}
-    await store.erase_customers(conn, list(newest.values()))
+    await erasure.erase_customers(conn, list(newest.values()))
+    await parked.forget(conn, [event.customer_id for event in newest.values()])
 
 
 async def find_open_link(conn: Connection, token: str) -> Link:
@@ -91,6 +93,16 @@ def refusal(state: str) -> Rejected:
     """What a link in that state is answered with."""
     code, en, fa, status = REFUSALS[state]
     return Rejected(code, en, fa, status=status)
+
+
+def guest_erased() -> Rejected:
+    """Nothing may be written any more about what an erased guest did or said."""
+    return Rejected(
+        "guest_erased",
+        "This guest was erased: nothing can be written about what was before.",
+        "این مهمان پاک شده است و دربارهٔ پیش از آن چیزی نوشته نمی‌شود.",
+        status=409,
+    )
 
 
 async def submit(conn: Connection, token: str, said: Submission, source: Source, sender: Sender) -> UUID:
@@ -118,19 +130,27 @@ async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
             raise NotFound("visit", "بازدید")
         if visit.customer_id and entry.customer_id and visit.customer_id != entry.customer_id:
             raise Rejected("other_guest", "The visit belongs to another guest.", "این بازدید از مهمان دیگری است.")
+    guest = (visit.customer_id if visit else None) or entry.customer_id
+    erased_at = await erasure.erased_at(conn, cafe_id, guest) if guest else None
+    if erased_at and (visit is None or visit.visit_at <= erased_at):
+        raise guest_erased()
     feedback = _judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
     await _take_in(conn, feedback, visit.visit_at if visit else None, new_id())
     return feedback.feedback_id
 
 
 async def respond(conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, user_id: UUID) -> None:
-    """Write down the cafe's answer; a later answer replaces it."""
+    """Write down the cafe's answer; a later answer replaces it.
+
+    Raises `Rejected` when there is no such feedback, or its guest was erased.
+    """
     if not await store.respond(conn, cafe_id, feedback_id, text, now(), user_id):
-        raise NotFound("feedback", "این نظر")
+        there = await store.get_feedback(conn, cafe_id, feedback_id)
+        raise guest_erased() if there else NotFound("feedback", "این نظر")
 
 
 async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution: str, user_id: UUID) -> None:
-    """Close a follow-up case with how it ended.
+    """Close a follow-up case with how it ended; of an erased guest's only that it did.
 
     Raises `Rejected` when there is none, or it is closed already.
     """
@@ -140,7 +160,8 @@ async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution:
     if case["status"] == "closed":
         raise Rejected("already_closed", "This case is closed already.", "این پرونده پیش‌تر بسته شده است.", status=409)
     moment = now()
-    await store.close_case(conn, cafe_id, case, resolution, moment, user_id)
+    kept = None if case["forgotten_at"] else resolution
+    await store.close_case(conn, cafe_id, case, kept, moment, user_id)
     closed = CaseClosed(
         cafe_id=cafe_id,
         occurred_at=moment,

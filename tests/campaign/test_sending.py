@@ -328,6 +328,7 @@ async def test_erased_guest_leaves_no_trace_and_gets_nothing_more(world: World, 
     await world.pool.execute("UPDATE journey_runs SET due_at = now()")
     await world.run_jobs()
     assert len(simulator.texts) == 1
+    assert await world.pool.fetchval("SELECT count(*) FROM campaign_deliveries WHERE error_message IS NOT NULL") == 0
     left = await world.pool.fetchval(
         """
         SELECT count(*) FROM campaign_deliveries

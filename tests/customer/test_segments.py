@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.customer.handlers import segments
+from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.shapes import Guest
-from services.customer.rules.compile import RULESETS_AT_ONCE
 from services.customer.worker import reassess_due
 from shared.clock import new_id
 from shared.clock import now as the_present
@@ -343,7 +342,7 @@ async def test_preview_counts_without_keeping(pool: Pool) -> None:
 
 
 async def test_many_cafes_of_one_batch_are_judged_together_each_by_its_own_rules(pool: Pool) -> None:
-    cafes = [new_id() for _ in range(RULESETS_AT_ONCE * 2 + 3)]
+    cafes = [new_id() for _ in range(judging.RULESETS_AT_ONCE * 2 + 3)]
     await cafe(pool, *cafes)
     for place, cafe_id in enumerate(cafes):
         async with transaction(pool) as conn:

@@ -1,6 +1,7 @@
 """Reactions to events, whatever their order, and what becomes of a submission."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -164,6 +165,7 @@ async def test_submission_is_kept_with_its_visit_and_published_without_its_words
         "updated_at": None,
         "device_info": {"system": "android", "mobile": True, "language": "fa"},
         "ip_address": row["ip_address"],
+        "forgotten_at": None,
     }
     assert str(row["ip_address"]) == "203.0.113.7"
     (event,) = await emitted(pool)
@@ -271,7 +273,7 @@ async def test_erasure_empties_what_the_guest_said_and_keeps_the_stars(pool: Poo
 
 
 async def test_erasure_of_yesterday_spares_what_was_said_today(pool: Pool) -> None:
-    visit = recorded()
+    visit = recorded(occurred_at=now() - timedelta(hours=1))
     await visits(pool, visit)
     await submit(pool, visit)
     assert visit.customer_id is not None
@@ -279,6 +281,48 @@ async def test_erasure_of_yesterday_spares_what_was_said_today(pool: Pool) -> No
         erased = CustomerErased(cafe_id=CAFE, occurred_at=now() - timedelta(days=1), customer_id=visit.customer_id)
         await handlers.on_customer_erased(conn, [erased])
     assert await pool.fetchval("SELECT comment FROM customer_feedback") == "عالی بود"
+
+
+@pytest.mark.parametrize("late", range(3))
+async def test_no_word_stays_of_an_erased_guest_whatever_comes_late(pool: Pool, late: int) -> None:
+    await cafe_with_staff(pool)
+    visit = recorded(occurred_at=now() - timedelta(days=2))
+    guest = visit.customer_id
+    assert guest is not None
+    erased = CustomerErased(cafe_id=CAFE, occurred_at=now() - timedelta(days=1), customer_id=guest)
+    steps = [lambda: visits(pool, visit), lambda: submit(pool, visit, COMPLAINT), lambda: forget(pool, erased)]
+    steps.insert(late, steps.pop())
+    for step in steps:
+        with suppress(Rejected):
+            await step()
+    assert await pool.fetchval("SELECT table_number FROM visits") is None
+    assert await pool.fetchval("SELECT count(*) FROM feedback_links WHERE closed_at IS NULL") == 0
+    assert await pool.fetchval("SELECT count(*) FROM customer_feedback WHERE comment IS NOT NULL") == 0
+    entry = StaffEntry(overall_rating=4, source="phone_call", comment="مریم", visit_id=visit.visit_id)
+    for words in (entry, StaffEntry(overall_rating=4, source="phone_call", comment="مریم", customer_id=guest)):
+        async with transaction(pool) as conn:
+            with pytest.raises(Rejected, match="guest_erased"):
+                await handlers.enter(conn, CAFE, words)
+
+
+async def forget(pool: Pool, erased: CustomerErased) -> None:
+    async with transaction(pool) as conn:
+        await handlers.on_customer_erased(conn, [erased])
+
+
+async def test_staff_write_nothing_more_about_an_erased_guest(pool: Pool) -> None:
+    await cafe_with_staff(pool)
+    visit = recorded()
+    await visits(pool, visit)
+    feedback_id = await submit(pool, visit, COMPLAINT)
+    assert visit.customer_id is not None
+    await forget(pool, CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=visit.customer_id))
+    case_id = await pool.fetchval("SELECT id FROM feedback_cases")
+    async with transaction(pool) as conn:
+        with pytest.raises(Rejected, match="guest_erased"):
+            await handlers.respond(conn, CAFE, feedback_id, "مریم", STAFF)
+        await handlers.close_case(conn, CAFE, case_id, "مریم", STAFF)
+    assert tuple(await pool.fetchrow("SELECT status::text, resolution FROM feedback_cases")) == ("closed", None)
 
 
 async def test_entry_by_staff_takes_its_context_from_the_visit(pool: Pool) -> None:

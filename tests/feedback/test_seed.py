@@ -64,7 +64,7 @@ async def test_every_column_of_the_seed_exists(pool: Pool) -> None:
     )
     found = {row["attname"]: row["type"] for row in rows}
     assert COLUMNS.items() <= found.items()
-    assert found.keys() - COLUMNS.keys() == {"cafe_id", "currency_unit"}
+    assert found.keys() - COLUMNS.keys() == {"cafe_id", "currency_unit", "forgotten_at"}
 
 
 async def test_every_source_and_index_of_the_seed_exists(pool: Pool) -> None:
@@ -136,7 +136,7 @@ async def test_every_column_is_filled_by_something(pool: Pool) -> None:
         case_id = await conn.fetchval("SELECT id FROM feedback_cases")
         await handlers.close_case(conn, CAFE, case_id, "جبران شد", STAFF)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
-    assert [name for name, value in row.items() if value in (None, "", [], {}, False)] == []
+    assert [name for name, value in row.items() if value in (None, "", [], {}, False)] == ["forgotten_at"]
     case = await pool.fetchrow("SELECT * FROM feedback_cases")
     assert [name for name, value in case.items() if value is None] == []
 

@@ -258,12 +258,20 @@ async def test_guest_of_no_account_can_not_be_given_points(pool) -> None:
 
 async def test_erasure_empties_the_words_and_keeps_the_sums(pool, guest) -> None:
     await books.take_in(pool, recorded(1, 100_000))
-    await give(pool, by_hand(40))
+    await give(pool, by_hand(40, order_reference="برای آقای احمدی"))
+    await ask(pool, wanted(10, order_reference="برای آقای احمدی"))
+    ledger = await books.ledger(pool)
     pending = by_hand(5000)
     await give(pool, pending)
     async with db.transaction(pool) as conn:
         await on_customers_erased(conn, [CustomerErased(cafe_id=CAFE, customer_id=GUEST, occurred_at=NOON)])
     assert await pool.fetchval("SELECT count(*) FROM adjustments WHERE reason IS NOT NULL") == 0
+    for table in ("adjustments", "redemptions", "loyalty_transactions"):
+        rows = await pool.fetch(f"SELECT * FROM {table}")
+        assert "احمدی" not in str([tuple(row) for row in rows])
+    purchase = "SELECT order_reference FROM loyalty_transactions WHERE transaction_type = 'earned_purchase'"
+    assert await pool.fetchval(purchase) is not None
+    assert await books.ledger(pool) == ledger
     with pytest.raises(Rejected, match="already_decided"):
         await judge(pool, pending, OTHER_MANAGER, approve=True)
-    assert (await books.ending(pool)).balance == 140
+    assert (await books.ending(pool)).balance == 130

@@ -11,7 +11,7 @@ from services.campaign.rules import pace
 from services.campaign.store import audience, campaigns, deliveries, journeys
 from services.campaign.store.audience import Consent, Membership, Profile
 from services.campaign.store.campaigns import Change
-from shared import access, outbox
+from shared import access, outbox, parked
 from shared.clock import now
 from shared.crypto import Keys, phone_hash, unseal
 from shared.db import Connection
@@ -72,6 +72,7 @@ async def on_customer_status_changed(conn: Connection, events: Sequence[Customer
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empties what is personal, and takes back what was waiting to be sent."""
     await audience.erase(conn, _erasures(events))
+    await parked.forget(conn, [event.customer_id for event in events])
 
 
 async def forget_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:

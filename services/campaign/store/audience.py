@@ -85,7 +85,7 @@ SET version = 0, phone_sealed = NULL, phone_hash = NULL, name_sealed = NULL,
 EMPTY_DELIVERIES = """
 UPDATE campaign_deliveries d
 SET recipient_phone_sealed = NULL, recipient_phone_hash = NULL, recipient_name_sealed = NULL,
-    personalized_content_sealed = NULL,
+    personalized_content_sealed = NULL, error_message = NULL,
     error_code = CASE WHEN d.delivery_status = 'queued' THEN 'erased' ELSE d.error_code END,
     delivery_status = CASE WHEN d.delivery_status = 'queued' THEN 'skipped' ELSE d.delivery_status END
 FROM (

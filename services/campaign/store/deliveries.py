@@ -107,12 +107,14 @@ FIND_BY_MESSAGE = """
 SELECT cafe_id, id FROM campaign_deliveries
 WHERE cafe_id = $1 AND provider_id = $2 AND provider_message_id = any($3::text[])
 """
+# Of a guest who was erased meanwhile, the provider's words, which may quote the number, are not kept.
 SETTLE = """
 UPDATE campaign_deliveries d
 SET delivery_status = t.status::delivery_status_enum,
     provider_message_id = coalesce(t.message_id, d.provider_message_id),
     message_cost = coalesce(t.cost, d.message_cost),
-    error_code = t.error_code, error_message = t.error_message, check_at = t.check_at,
+    error_code = t.error_code, check_at = t.check_at,
+    error_message = CASE WHEN d.recipient_phone_sealed IS NOT NULL THEN t.error_message END,
     due_at = coalesce(t.due_at, d.due_at),
     refused_by = CASE WHEN t.refused_by IS NULL THEN d.refused_by ELSE d.refused_by || t.refused_by END,
     provider_id = CASE WHEN t.unpinned THEN NULL ELSE d.provider_id END,

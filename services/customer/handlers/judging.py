@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.shapes import Guest, Rule, Segmentation, Verdict
-from services.customer.rules.compile import compile_rules, read, statements
+from services.customer.rules.compile import compile_rules, read
 from services.customer.rules.criteria import attributes_of
 from services.customer.rules.segments import segment_of, slots_of
 from services.customer.store import activity, customers, segments
@@ -17,6 +17,8 @@ from shared.db import Connection
 from shared.events.base import Event, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
 
+# Rule sets in one statement: an expression per rule set is planned each time.
+RULESETS_AT_ONCE = 20
 MISJUDGED_AT_ONCE = 50_000
 
 
@@ -123,7 +125,8 @@ async def _judge(
             guests_under[rulebook.rules[guest.cafe_id]].append(guest)
     rulesets = sorted(guests_under)
     verdicts = []
-    for chunk in statements(rulesets):
+    for start in range(0, len(rulesets), RULESETS_AT_ONCE):
+        chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
         places = [(guest, place) for place, rules in enumerate(chunk) for guest in guests_under[rules]]
         judgement = compile_rules(chunk, 5, by_key=True)
         verdicts += await activity.judge(

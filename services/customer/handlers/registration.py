@@ -42,23 +42,40 @@ async def on_contact_learned(
 ) -> None:
     """Registers the guests that are new here, gives names to the nameless, and keeps the answers about consent."""
     now = now or clock.now()
-    newcomers: dict[Guest, Newcomer] = {}
-    for event in events:
-        guest = Guest(event.cafe_id, event.customer_id)
-        learned = Profile(phone=_opened(keys, event, "phone", event.phone_sealed), name=_name(keys, event))
-        first = newcomers.setdefault(guest, Newcomer(guest, learned, "visit", event.occurred_at, tie=caused_by(event)))
-        if first.profile.name is None and learned.name is not None:
-            newcomers[guest] = replace(first, profile=learned)
+    newcomers = _newcomers(events, keys)
     await activity.lock(conn, list(newcomers))
     registered = await register(conn, list(newcomers.values()), keys=keys, now=now)
-    await _fill_names(conn, [new for guest, new in newcomers.items() if guest not in registered], keys=keys, now=now)
+    there = [new for guest, new in newcomers.items() if guest not in registered]
+    erased = await customers.erased(conn, [new.guest for new in there]) if there else {}
+    if erased:
+        # What was learned before the erasure is forgotten, and does not stand before what was learned after it.
+        events = [event for event in events if _guest(event) not in erased or event.occurred_at > erased[_guest(event)]]
+        back = [new for guest, new in _newcomers(events, keys).items() if guest in erased]
+        registered |= await register(conn, back, keys=keys, now=now)
+    await _fill_names(conn, [new for new in there if new.guest not in erased], keys=keys, now=now)
     answers = [
-        Answer(Guest(event.cafe_id, event.customer_id), "sms", "marketing", agreed, "till", event.occurred_at)
+        Answer(_guest(event), "sms", "marketing", agreed, "till", event.occurred_at)
         for event in events
         if (agreed := event.marketing_consent) is not None
     ]
     await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
     await reassess(conn, registered, reason="registered", now=now)
+
+
+def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[Guest, Newcomer]:
+    """Everybody of whom something was learned, as they would be registered."""
+    newcomers: dict[Guest, Newcomer] = {}
+    for event in events:
+        guest = _guest(event)
+        learned = Profile(phone=_opened(keys, event, "phone", event.phone_sealed), name=_name(keys, event))
+        first = newcomers.setdefault(guest, Newcomer(guest, learned, "visit", event.occurred_at, tie=caused_by(event)))
+        if first.profile.name is None and learned.name is not None:
+            newcomers[guest] = replace(first, profile=learned)
+    return newcomers
+
+
+def _guest(event: ContactLearned) -> Guest:
+    return Guest(event.cafe_id, event.customer_id)
 
 
 async def register(

@@ -15,22 +15,16 @@ from services.customer.models.http import (
     PreviewSegment,
     SegmentView,
 )
-from services.customer.models.shapes import Rule
 from services.customer.rules.attributes import ATTRIBUTES, FORMS
-from services.customer.rules.compile import compile_condition, weight
-from services.customer.rules.criteria import Node, attributes_of, parse
+from services.customer.rules.compile import compile_condition
+from services.customer.rules.criteria import parse
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
 from services.customer.store import activity, segments
 from shared import access, clock
 from shared.clock import new_id
 from shared.db import Connection
-from shared.errors import NotFound, Problem, Rejected
+from shared.errors import NotFound, Rejected
 from shared.events.identity import CafeChanged
-from shared.persian.money import format_count
-
-# Of all segments of a cafe: fifty of six each, say. With so many, judging a full batch in which each twentieth guest is
-# that cafe's takes 31 ms instead of 26.
-MOST_CONDITIONS = 300
 
 # What a change of makes it necessary to judge everybody again.
 JUDGED_BY = ("criteria", "is_active")
@@ -71,10 +65,9 @@ async def create_segment(
     """Adds a segment; its guests are found by the next recalculation, within seconds.
 
     Raises:
-        Rejected: status 422 for criteria that can't be understood or are too many, 409 for a key in use or too many
-            segments.
+        Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
     """
-    node = parse(command.criteria)
+    parse(command.criteria)
     await segments.change_definitions(conn)
     slot = first_free(await segments.taken_slots(conn, cafe_id))
     if slot is None:
@@ -84,30 +77,12 @@ async def create_segment(
             f"هر کافه حداکثر {SLOTS} بخش دارد.",
             status=409,
         )
-    await _stay_judgeable(conn, cafe_id, node)
     segment_id = new_id()
     row = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False, **command.model_dump()}
     if not await segments.insert(conn, [row], now, author):
         raise Rejected("key_in_use", "Another segment has this key.", "بخش دیگری این کلید را دارد.", status=409)
     await segments.request_recalculation(conn, [cafe_id], now)
     return await get_segment(conn, cafe_id, segment_id)
-
-
-async def _stay_judgeable(conn: Connection, cafe_id: UUID, node: Node, *, instead_of: UUID | None = None) -> None:
-    """Judging costs as much as there are conditions, and batches are shared with other cafes.
-
-    Raises Rejected when the cafe would have too many of them.
-    """
-    others = [each for each in await segments.load(conn, [cafe_id]) if each.id != instead_of]
-    asked = sum(weight((Rule(each.slot, each.criteria),)) for each in others) + sum(1 for _ in attributes_of(node))
-    if asked > MOST_CONDITIONS:
-        en = f"All segments of a cafe have at most {MOST_CONDITIONS} conditions together; there would be {asked}."
-        fa = (
-            f"همهٔ بخش‌های یک کافه روی هم حداکثر {format_count(MOST_CONDITIONS)} شرط دارند؛"
-            f" اکنون {format_count(asked)} شرط می‌شود."
-        )
-        problem = Problem("criteria", "too_many_conditions", en, fa)
-        raise Rejected("too_many_conditions", en, fa, problems=[problem])
 
 
 async def change_segment(
@@ -119,11 +94,10 @@ async def change_segment(
         NotFound: no such segment.
         Rejected: status 422 for criteria that can't be understood.
     """
-    node = parse(command.criteria) if command.criteria is not None else None
+    if command.criteria is not None:
+        parse(command.criteria)
     await segments.change_definitions(conn)
     row = await _found(conn, cafe_id, segment_id)
-    if node is not None:
-        await _stay_judgeable(conn, cafe_id, node, instead_of=segment_id)
     given = {name: value for name, value in command.model_dump().items() if _is_given(command, name, value)}
     await segments.update(conn, cafe_id, row | given, now)
     if any(name in given and given[name] != row[name] for name in JUDGED_BY):

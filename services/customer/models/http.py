@@ -19,6 +19,8 @@ PostalCode = Annotated[str, Matching("[0-9]{5,10}", 10, "کد پستی ۵ تا �
 Color = Annotated[str, Matching("#[0-9A-Fa-f]{6}", 7, "رنگ باید مانند #6B7280 باشد")]
 Key = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید از حروف کوچک انگلیسی، رقم و زیرخط است")]
 LastFour = Annotated[str, Matching("[0-9]{4}", 4, "چهار رقم پایانی شماره را بنویسید")]
+# Kept as a proof for ever, and told to other services: a word of a list, never a sentence.
+AnswerSource = Literal["staff", "in_person", "phone", "form", "website", "instagram"]
 Order = Annotated[int, Whole(0, 10_000)]
 
 
@@ -59,12 +61,12 @@ class SetStatus(Command):
 
 
 class RecordConsent(Command):
-    """The guest's answer, given now."""
+    """The guest's answer, given now. `source` is where it was given."""
 
     channel: Channel
     purpose: Purpose
     granted: bool
-    source: Word = "staff"
+    source: AnswerSource = "staff"
 
 
 class FindCustomers(Command):

@@ -17,11 +17,6 @@ from services.customer.models.shapes import DaysAgo, Judgement, Rule
 from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
 
-# Rule sets in one statement: an expression per rule set is planned each time.
-RULESETS_AT_ONCE = 20
-# More conditions than the three system segments and a dozen own ones have.
-HEAVY = 40
-
 NEVER = "NULL::timestamptz"
 LOOKED_UP = "(SELECT {} FROM customers AS c WHERE c.cafe_id = a.cafe_id AND c.id = a.customer_id)"
 
@@ -55,25 +50,6 @@ class _Writing:
 def read(criteria: str) -> Node:
     """The tree of criteria in JSON, as stored."""
     return parse(msgspec.json.decode(criteria), stored=True)
-
-
-@lru_cache(maxsize=4096)
-def weight(rules: tuple[Rule, ...]) -> int:
-    """How many conditions there are in a cafe's rules: what writing, planning and asking them costs."""
-    return sum(1 for rule in rules for _ in attributes_of(read(rule.criteria)))
-
-
-def statements(rulesets: Sequence[tuple[Rule, ...]]) -> list[tuple[tuple[Rule, ...], ...]]:
-    """Which rule sets are asked together, in one statement each.
-
-    A heavy one is asked alone: its statement is always the same, so that it is planned once, and the small ones beside
-    it are not written and planned anew with it.
-    """
-    light = [rules for rules in rulesets if weight(rules) <= HEAVY]
-    return [
-        *((rules,) for rules in rulesets if weight(rules) > HEAVY),
-        *(tuple(light[start : start + RULESETS_AT_ONCE]) for start in range(0, len(light), RULESETS_AT_ONCE)),
-    ]
 
 
 @lru_cache(maxsize=256)

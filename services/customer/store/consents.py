@@ -43,6 +43,11 @@ SELECT channel::text, purpose::text, granted, source, occurred_at, recorded_at, 
 FROM consent_history WHERE cafe_id = $1 AND customer_id = $2 ORDER BY occurred_at DESC, id DESC LIMIT 500
 """
 FORGET = "DELETE FROM consents WHERE cafe_id = $1 AND customer_id = $2"
+# Before it was a word of a list, staff could type it.
+FORGET_SOURCES = """
+UPDATE consent_history SET source = 'staff'
+WHERE cafe_id = $1 AND customer_id = $2 AND recorded_by IS NOT NULL AND source <> 'staff'
+"""
 
 
 async def keep(conn: Connection, answers: Sequence[Answer], now: datetime) -> list[Answer]:
@@ -75,3 +80,4 @@ async def history(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
 async def forget(conn: Connection, guest: Guest) -> None:
     """Nothing is agreed to any more. The history stays: it names nobody, and proves what was sent with consent."""
     await conn.execute(FORGET, guest.cafe_id, guest.customer_id)
+    await conn.execute(FORGET_SOURCES, guest.cafe_id, guest.customer_id)

@@ -1,6 +1,6 @@
 """Who the guests are. Personal fields arrive here sealed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -55,6 +55,10 @@ UPDATE customers AS c SET name = t.name, updated_at = $4, version = c.version + 
 FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (cafe_id, id, name)
 WHERE c.cafe_id = t.cafe_id AND c.id = t.id AND c.name IS NULL AND c.is_active
 RETURNING c.*
+"""
+ERASED = """
+SELECT c.cafe_id, c.id, c.deleted_at FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id)
+JOIN customers AS c ON c.cafe_id = t.cafe_id AND c.id = t.id WHERE c.deleted_at IS NOT NULL
 """
 GET = "SELECT * FROM customers WHERE cafe_id = $1 AND id = $2 AND is_active"
 GET_FOR_UPDATE = "SELECT * FROM customers WHERE cafe_id = $1 AND id = $2 AND is_active FOR NO KEY UPDATE"
@@ -122,6 +126,12 @@ async def fill_names(conn: Connection, names: Mapping[Guest, str], now: datetime
     """Gives guests without a name the one that was learned. Returns the changed rows."""
     ids = [guest.cafe_id for guest in names], [guest.customer_id for guest in names]
     return [dict(row) for row in await conn.fetch(FILL_NAMES, *ids, list(names.values()), now)]
+
+
+async def erased(conn: Connection, guests: Collection[Guest]) -> dict[Guest, datetime]:
+    """Those of the guests who are erased, with when."""
+    rows = await conn.fetch(ERASED, [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests])
+    return {Guest(row["cafe_id"], row["id"]): row["deleted_at"] for row in rows}
 
 
 async def get(conn: Connection, guest: Guest, *, for_update: bool = False) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from services.loyalty.models.accounts import Outcome, Program
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
-from services.loyalty.store import accounts, adjustments, programs, visits
-from shared import access
+from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits
+from shared import access, parked
 from shared.clock import now
 from shared.db import Connection
 from shared.errors import Rejected
@@ -52,8 +52,11 @@ async def on_customers_registered(conn: Connection, events: Sequence[CustomerReg
 
 
 async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
-    """The account and its ledger hold no personal data and stay, so that the cafe's sums stay exact."""
-    await adjustments.forget(conn, sorted({(event.cafe_id, event.customer_id) for event in events}))
+    """The account and the entries of its ledger stay, so that the cafe's sums stay exact; what somebody typed goes."""
+    guests = sorted({(event.cafe_id, event.customer_id) for event in events})
+    for forget in (adjustments.forget, redemptions.forget, ledger.forget):
+        await forget(conn, guests)
+    await parked.forget(conn, [customer_id for _, customer_id in guests])
 
 
 async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram) -> Program:

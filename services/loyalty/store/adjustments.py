@@ -37,7 +37,7 @@ WHERE cafe_id = $1 AND id = $2
 """
 FORGET = """
 UPDATE adjustments AS a
-SET reason = NULL, state = CASE a.state WHEN 'pending' THEN 'declined' ELSE a.state END
+SET reason = NULL, order_reference = NULL, state = CASE a.state WHEN 'pending' THEN 'declined' ELSE a.state END
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
 WHERE a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
 """

@@ -67,6 +67,7 @@ ON CONFLICT (cafe_id, customer_id, lot_id) DO UPDATE
 SET points = excluded.points, remaining = excluded.remaining, earned_at = excluded.earned_at,
     expires_at = excluded.expires_at
 """
+FORGET = "SELECT forget_references($1, $2)"
 LAPSED = """
 SELECT cafe_id, customer_id FROM point_lots
 WHERE remaining > 0 AND expires_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY expires_at LIMIT $3
@@ -83,6 +84,11 @@ ORDER BY account_version DESC LIMIT $4
 BEFORE_ALL = 2**62
 
 Lots = dict[UUID, Lot]
+
+
+async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
+    """Empties what somebody typed as a reference of erased guests' entries. All else in the ledger stays as it is."""
+    await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
 def adding_purchases(outcomes: Sequence[Outcome], description: str) -> Write | None:

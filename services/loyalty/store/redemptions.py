@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.loyalty.models.accounts import Outcome, Redemption
+from services.loyalty.models.accounts import Guest, Outcome, Redemption
 from shared.db import Connection
 from shared.errors import Rejected
 
@@ -29,6 +29,11 @@ LIST_REFUSED = f"""
 SELECT {COLUMNS} FROM redemptions AS r
 WHERE r.cafe_id = $1 AND r.state = 'refused' ORDER BY r.created_at DESC LIMIT $2
 """  # noqa: S608
+FORGET = """
+UPDATE redemptions AS r SET order_reference = NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id AND r.order_reference IS NOT NULL
+"""
 # The lists of lots travel as text, because unnest would flatten a list of lists.
 SAVE = """
 INSERT INTO redemptions (cafe_id, id, customer_id, kind, points, state, refusal, visit_id, order_reference, lot_ids,
@@ -45,6 +50,11 @@ SET state = excluded.state, visit_id = excluded.visit_id, reversed_at = excluded
 WHERE redemptions.customer_id = excluded.customer_id
 RETURNING id
 """
+
+
+async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
+    """Empties what somebody typed as a reference of erased guests' redemptions."""
+    await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
 async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Redemption]:

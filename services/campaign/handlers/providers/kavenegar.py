@@ -16,7 +16,6 @@ from shared.persian.money import rounded
 
 NAME: Final = "kavenegar"
 ENDPOINT: Final = "https://api.kavenegar.com"
-LONGEST_ID: Final = 100
 TIMEOUT: Final = httpx2.Timeout(20.0, connect=5.0)
 
 # What a failed call means for every message in it. Anything not listed leaves the outcome unknown.
@@ -161,10 +160,10 @@ def receipt_of(code: int) -> Receipt:
 
 
 def _accepted(entry: Mapping[str, Any]) -> SendResult:
-    message_id = str(entry.get("messageid") or "")
-    if not message_id or len(message_id) > LONGEST_ID or not message_id.isprintable():
+    message_id = entry.get("messageid")
+    if not message_id:
         return SendResult("unknown", code="no messageid")
-    return SendResult("accepted", message_id, _charged(entry.get("cost")), str(entry.get("status", "")))
+    return SendResult("accepted", str(message_id), _charged(entry.get("cost")), str(entry.get("status", "")))
 
 
 def _charged(told: Any) -> Decimal | None:

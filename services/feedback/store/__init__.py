@@ -9,7 +9,6 @@ from services.feedback.models import Feedback, Filter, Link, Visit
 from shared.clock import new_id
 from shared.crypto import sha256
 from shared.db import Connection
-from shared.events.customer import CustomerErased
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from shared.persian.text import search_key
 
@@ -20,20 +19,25 @@ PRUNE_AT_ONCE = 1000
 # A correction or a void may come first; then the record only adds what those do not say.
 RECORD_VISITS = """
 INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, table_number)
-SELECT cafe_id, visit_id, customer_id, visit_at, amount, unit, left(table_number, 10)
+SELECT t.cafe_id, t.visit_id, t.customer_id, t.visit_at, t.amount, t.unit,
+       CASE WHEN e.customer_id IS NULL THEN left(t.table_number, 10) END
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[], $6::text[], $7::text[])
     AS t (cafe_id, visit_id, customer_id, visit_at, amount, unit, table_number)
-ORDER BY cafe_id, visit_id
+LEFT JOIN erased_guests e
+    ON e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.erased_at >= t.visit_at
+ORDER BY t.cafe_id, t.visit_id
 ON CONFLICT (cafe_id, visit_id) DO UPDATE SET table_number = excluded.table_number
 """
 MAKE_LINKS = """
 INSERT INTO feedback_links (cafe_id, visit_id, id, customer_id, token_sha256, correlation_id, created_at, expires_at,
                             closed_at)
 SELECT t.cafe_id, t.visit_id, t.id, v.customer_id, t.token_sha256, t.correlation_id, t.created_at, t.expires_at,
-       v.voided_at
+       coalesce(v.voided_at, e.erased_at)
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::uuid[], $6::timestamptz[], $7::timestamptz[])
     AS t (cafe_id, visit_id, id, token_sha256, correlation_id, created_at, expires_at)
 JOIN visits v USING (cafe_id, visit_id)
+LEFT JOIN erased_guests e
+    ON e.cafe_id = v.cafe_id AND e.customer_id = v.customer_id AND e.erased_at >= v.visit_at
 ORDER BY t.cafe_id, t.visit_id
 ON CONFLICT DO NOTHING
 """
@@ -79,24 +83,6 @@ UPDATE feedback_links l SET closed_at = t.closed_at
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, visit_id, closed_at)
 WHERE l.cafe_id = t.cafe_id AND l.visit_id = t.visit_id AND l.closed_at IS NULL
 """
-ERASE_LINKS = """
-UPDATE feedback_links l SET closed_at = t.erased_at
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
-WHERE l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id AND l.closed_at IS NULL AND l.created_at <= t.erased_at
-"""
-ERASE_FEEDBACK = """
-UPDATE customer_feedback f
-SET comment = NULL, comment_language = 'fa', source_reference = NULL, table_number = NULL, response_text = NULL,
-    device_info = NULL, ip_address = NULL, updated_at = now()
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
-WHERE f.cafe_id = t.cafe_id AND f.customer_id = t.customer_id AND f.created_at <= t.erased_at
-"""
-ERASE_CASES = """
-UPDATE feedback_cases f SET resolution = NULL
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
-WHERE f.cafe_id = t.cafe_id AND f.customer_id = t.customer_id AND f.opened_at <= t.erased_at
-"""
-
 _VISIT_DATE = "(v.visit_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS visit_date"
 FIND_LINK = f"""
 SELECT l.id, l.cafe_id, l.correlation_id, l.expires_at, l.used_at, l.closed_at, l.customer_id,
@@ -163,7 +149,7 @@ FROM customer_feedback WHERE cafe_id = $1 AND created_at >= $2 AND created_at < 
 """
 RESPOND = """
 UPDATE customer_feedback SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
-WHERE cafe_id = $1 AND id = $2 RETURNING id
+WHERE cafe_id = $1 AND id = $2 AND forgotten_at IS NULL RETURNING id
 """
 LIST_CASES = """
 SELECT k.id, k.feedback_id, k.customer_id, k.status, k.opened_at, k.due_at, k.closed_at, k.closed_by, k.resolution,
@@ -174,7 +160,7 @@ WHERE k.cafe_id = $1 AND CASE $2 WHEN 'open' THEN k.status = 'open' WHEN 'closed
 ORDER BY k.due_at, k.id LIMIT $4 OFFSET $5
 """
 LOCK_CASE = """
-SELECT k.id, k.status, k.feedback_id, f.customer_id, f.visit_id
+SELECT k.id, k.status, k.feedback_id, f.customer_id, f.visit_id, f.forgotten_at
 FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
 WHERE k.cafe_id = $1 AND k.id = $2 FOR UPDATE OF k
 """
@@ -259,17 +245,6 @@ async def close_links(conn: Connection, events: Sequence[VisitVoided]) -> None:
         [event.visit_id for event in events],
         [event.voided_at for event in events],
     )
-
-
-async def erase_customers(conn: Connection, events: Sequence[CustomerErased]) -> None:
-    """Empty what the guests said and from where; ratings and sums stay."""
-    guests = (
-        [event.cafe_id for event in events],
-        [event.customer_id for event in events],
-        [event.occurred_at for event in events],
-    )
-    for statement in (ERASE_LINKS, ERASE_FEEDBACK, ERASE_CASES):
-        await conn.execute(statement, *guests)
 
 
 async def find_link(conn: Connection, token: str) -> Link | None:
@@ -396,7 +371,7 @@ async def summarize(conn: Connection, cafe_id: UUID, since: datetime, until: dat
 async def respond(
     conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, moment: datetime, user_id: UUID
 ) -> bool:
-    """Write the cafe's answer; False when there is no such feedback."""
+    """Write the cafe's answer; False when there is no such feedback, or its guest was erased."""
     return await conn.fetchval(RESPOND, cafe_id, feedback_id, text, moment, user_id) is not None
 
 
@@ -414,7 +389,7 @@ async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> Row | Non
 
 
 async def close_case(
-    conn: Connection, cafe_id: UUID, case: Row, resolution: str, moment: datetime, user_id: UUID
+    conn: Connection, cafe_id: UUID, case: Row, resolution: str | None, moment: datetime, user_id: UUID
 ) -> None:
     """Close a locked case and complete the follow-up of its feedback."""
     await conn.execute(CLOSE_CASE, cafe_id, case["id"], moment, user_id, resolution)
