@@ -65,6 +65,8 @@ def system(postgres_server: Engine, kafka_server: Engine, run: support.Run) -> I
         "CRM_DATABASE_PREFIX": f"t{run.id}_{worker}_e2e_",
         "CRM_TOPIC_PREFIX": f"t{run.id}.{worker}.e2e.",
         "CRM_BASE_PORT": str(free_ports()),
+        # Whatever our processes may say is looked through for words about guests.
+        "CRM_LOG_LEVEL": "DEBUG",
     }
     with mock.patch.dict(os.environ, names):
         os.environ.pop("CRM_IDENTITY_URL", None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -135,41 +134,6 @@ async def test_amount_that_no_service_ever_takes_harms_only_its_own_record(house
         await house.pools["customer"].fetchval("SELECT count(*) FROM customer_activity WHERE lifetime_spent = 185000")
         == 10
     )
-
-
-async def test_longest_of_everything_that_a_till_may_send_stops_nobody(house: House) -> None:
-    widest = "\U0001f370"
-    extremes: list[dict[str, Any]] = [
-        {
-            "device_id": widest * 64, "receipt_number": widest * 64, "guest_name": widest * 100, "notes": widest * 2000,
-            "items": [
-                {"name": widest * 200, "sku": widest * 64, "category": widest * 100, "quantity": "1000000"}
-            ] * 500,
-            "table_number": widest * 10, "server_name": widest * 100, "service_duration": 10_080,
-            "device_sequence": 2**63 - 1, "points_to_redeem": MOST_POINTS, "redemption_id": str(uuid4()),
-            "attributes": {widest * 500: {"a": {"b": {"c": [2**63 - 1, -(2**63) + 1, "\u0000", 1.5e-300]}}}},
-        },
-        {"receipt_number": "2000", "occurred_at": "2000-01-01T00:00:00+00:00"},
-        {"receipt_number": "leap", "occurred_at": "2024-02-29T23:59:59.999999+14:00", "total": "0", "items": []},
-        {"receipt_number": "ahead", "occurred_at": (now() + timedelta(hours=23)).isoformat()},
-    ]  # fmt: skip
-    rules = '{"tier_period": "jalali_year", "points_expire_days": 1, "earn_per_toman": 1, "tiers": [{"tier": "bronze",'
-    rules += ' "threshold": 0, "multiplier": "100"}]}'
-    await house.pools["loyalty"].execute(
-        "INSERT INTO programs (cafe_id, version, valid_from, rules) VALUES ($1, 2, '1980-01-01', $2)",
-        CAFE, json.loads(rules),
-    )  # fmt: skip
-    outcomes = await take(house.pools["visit"], *(record(**each) for each in extremes))
-    assert {outcome.status for outcome in outcomes} == {"recorded"}
-    await house.publish(house.pools["visit"])
-    assert await house.parked() == {}
-    for name in ("loyalty", "customer", "feedback"):
-        for job in importlib.import_module(f"services.{name}.worker").JOBS:
-            while await job.run(house.pools[name]):
-                pass
-    await house.publish(house.pools["loyalty"])
-    assert await house.parked() == {}
-    await _books_are_right(house)
 
 
 async def _books_are_right(house: House) -> None:
