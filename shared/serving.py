@@ -55,7 +55,7 @@ def run(app: FastAPI, service: str) -> None:
     try:
         server.run([listening(config.host, port) for port in ports])
     except OSError as error:
-        telemetry.logger().error("api.no_port", host=config.host, ports=ports, error=str(error))
+        telemetry.logger().error("api.no_port", host=config.host, ports=ports, reason=error.strerror)
     except KeyboardInterrupt:
         return
     if not server.started:

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 # Ids of ours, numbers, names of our own code, and errors without their words (`shared.discreet`).
 FIELDS = {
-    "attempt", "cafe_id", "correlation_id", "customer_id", "error", "exc_info", "failures", "incident", "job", "method",
-    "offset", "partition", "partitions", "provider", "reason", "route", "seconds", "service", "status", "topic",
-    "user_id",
+    "attempt", "cafe_id", "correlation_id", "customer_id", "error", "exc_info", "failures", "host", "incident", "job",
+    "method", "offset", "partition", "partitions", "ports", "provider", "reason", "records", "route", "seconds",
+    "service", "session_id", "status", "topic", "user_id",
 }  # fmt: skip
 # The words of an error may be those of a row.
 BARE = {"bare", "_bare", "where", "_where", "type"}

@@ -38,6 +38,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         CAFE: "branches.code branches.name policy_steps.before policy_steps.after",
         OURS: "policy_steps.step",
         STAFF: "user_cafe_access.display_name users.password_hash user_logins.login_hash user_logins.kind"
+        " invitations.code_hash invitations.login_hash invitations.login_sealed invitations.role"
+        " invitations.display_name sessions.seed sessions.device_name sessions.address password_resets.code_hash"
         " user_logins.login_sealed login_attempts.login_hash signing_keys.key_id signing_keys.private_key_sealed"
         " signing_keys.public_key",
     },
