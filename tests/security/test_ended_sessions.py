@@ -125,11 +125,11 @@ def routes_for_people(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if any("HTTPBearer" in scheme for scheme in operation.get("security", ())):
-                address = path.replace("{cafe_id}", str(CAFE)).replace("{", "").replace("}", "")
+                address = path.replace("{cafe_id}", str(CAFE))
                 for parameter in operation.get("parameters", ()):
                     if parameter["in"] == "path" and parameter["name"] != "cafe_id":
                         value = str(new_id()) if "uuid" in json.dumps(parameter["schema"]) else "1"
-                        address = address.replace(parameter["name"], value)
+                        address = address.replace(f"{{{parameter['name']}}}", value)
                 # Routes that can't do without a question ask about a day.
                 asked = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
                 needed = {each["name"] for each in operation.get("parameters", ()) if each.get("required")}
