@@ -1,5 +1,6 @@
 """Every setting of a process, read once from `CRM_…` environment variables."""
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
     sms_sender: str | None = Field(None, description="the line that account sends from")
+    sms_price: Decimal = Field(Decimal(1390), ge=0, le=10**6, description="Rial that account pays for one Persian part")
+    sms_lent_daily: int | None = Field(
+        None, ge=0, description="messages a day that one cafe may send by that account; 0 lends it to nobody"
+    )
     batch_size: int = Field(1000, ge=1, le=5000)
     session_seconds: float = Field(8, ge=6, le=300, description="after this silence the broker gives up a worker")
     drain_seconds: float = Field(6, ge=0, le=60, description="an API serves on so long after SIGTERM, but is not ready")

@@ -89,13 +89,15 @@ class Job:
     """Runs `run(pool)` every `every_seconds`, in one process of the service at a time.
 
     `run` returns how much it did; as long as that is not 0 it is called again at once. An `eager` job also runs as soon
-    as its process has committed a batch or another job of it has done something: there may be work for it.
+    as its process has committed a batch or another job of it has done something: there may be work for it. `stirred` is
+    for a job that knows by itself when it should run again: it sets it.
     """
 
     name: str
     every_seconds: float
     run: Callable[[Pool], Awaitable[int]]
     eager: bool = False
+    stirred: asyncio.Event | None = None
 
 
 async def _prune_inbox(pool: Pool) -> int:
@@ -287,7 +289,7 @@ class Worker:
 
     async def _repeat(self, job: Job) -> None:
         assert self.pool is not None
-        stirred = asyncio.Event()
+        stirred = job.stirred or asyncio.Event()
         if job.eager:
             self.stirred[job.name] = stirred
         while True:

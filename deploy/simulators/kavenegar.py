@@ -6,6 +6,7 @@ What it does to a call, and how messages end, is set at /control; the phones are
 import argparse
 import asyncio
 import contextlib
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 import httpx2
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
@@ -60,6 +61,7 @@ class Control(BaseModel):
     """What may be changed from outside; what is not given stays."""
 
     faults: list[tuple[FaultKind, int, float]] | None = None
+    moods: dict[str, tuple[FaultKind, int, float, str]] | None = None
     ends: dict[str, int] | None = None
     refused: set[str] | None = None
     credit: int | None = None
@@ -79,6 +81,7 @@ class Reply(BaseModel):
 def make_app(network: Network | None = None, api_key: str | None = None) -> FastAPI:
     """The simulator. With `api_key` every other key is refused; without one all are taken."""
     network = network or Network()
+    network.keys = {api_key} if api_key is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -91,28 +94,30 @@ def make_app(network: Network | None = None, api_key: str | None = None) -> Fast
     app = FastAPI(title="Kavenegar simulator", lifespan=lifespan)
     app.state.network = network
     app.add_exception_handler(Refused, _refusal)
-    _add_methods(app, network, api_key)
+    _add_methods(app, network)
     _add_control(app, network)
     return app
 
 
-def _add_methods(app: FastAPI, network: Network, api_key: str | None) -> None:
+def _add_methods(app: FastAPI, network: Network) -> None:
     @app.api_route("/v1/{key}/{area}/{method}.json", methods=["GET", "POST"])
     async def call(key: str, area: str, method: str, request: Request) -> Response:
         network.calls += 1
-        if api_key is not None and key != api_key:
+        if network.keys is not None and key not in network.keys:
             raise Refused(403)
         form = {**request.query_params, **(await request.form())}
         name = f"{area}/{method}"
+        mood = network.moods.get(key)
         if name in ("sms/send", "sms/sendarray"):
-            return await _send(network, name, form)
+            return await _send(network, name, form, mood or network.next_fault())
         if name not in LOOKUPS:
             raise Refused(404)
-        return _answer(LOOKUPS[name](network, form))
+        if mood is not None:
+            await _before(mood)
+        return await _after(mood, LOOKUPS[name](network, form))
 
 
-async def _send(network: Network, name: str, form: Mapping[str, Any]) -> Response:
-    fault = network.next_fault()
+async def _send(network: Network, name: str, form: Mapping[str, Any], fault: Fault | None) -> Response:
     if fault is not None:
         await _before(fault)
     rows = _array_rows(form) if name == "sms/sendarray" else _plain_rows(form)
@@ -130,14 +135,41 @@ async def _before(fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
 
 
-async def _after(fault: Fault | None, entries: list[dict[str, object]]) -> Response:
-    if fault is not None and fault.kind == "hang":
+async def _after(fault: Fault | None, entries: object) -> Response:
+    if fault is None:
+        return _answer(entries)
+    if fault.kind == "hang":
         await asyncio.sleep(fault.seconds)
-    if fault is not None and fault.kind == "drop":
-        return Truncated()
-    if fault is not None and fault.kind == "error_after":
-        return Response("<html>Bad Gateway</html>", 502)
-    return _answer(entries)
+    if fault.kind == "say":
+        return Response(fault.words, media_type="application/json")
+    answer = ANSWERS.get(fault.kind)
+    return answer() if answer is not None else _answer(entries)
+
+
+async def _drops() -> AsyncIterator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(0.05)
+
+
+async def _flood() -> AsyncIterator[bytes]:
+    while True:
+        yield b" " * 65536
+
+
+def _bomb() -> Response:
+    return Response(gzip.compress(b" " * 16 * 1024 * 1024), headers={"content-encoding": "gzip"})
+
+
+ANSWERS: Final[Mapping[str, Callable[[], Response]]] = {
+    "drop": Truncated,
+    "error_after": lambda: Response("<html>Bad Gateway</html>", 502),
+    "drip": lambda: StreamingResponse(_drops()),
+    "flood": lambda: StreamingResponse(_flood()),
+    "bomb": _bomb,
+    "headers": lambda: Response(headers={f"x-{number}": "x" * 1000 for number in range(1000)}),
+    "redirect": lambda: RedirectResponse("http://127.0.0.1:9/elsewhere"),
+}
 
 
 Row = tuple[str, str, str, int | None]
@@ -238,6 +270,16 @@ async def _refusal(_: Request, error: Exception) -> Response:
     return JSONResponse({"return": {"status": status, "message": words}, "entries": None}, status)
 
 
+def _change(network: Network, change: Control) -> None:
+    for name in change.model_fields_set - {"faults", "moods"}:
+        setattr(network, name, getattr(change, name))
+    if change.faults is not None:
+        network.faults.clear()
+        network.faults.extend(Fault(*fault) for fault in change.faults)
+    if change.moods is not None:
+        network.moods = {key: Fault(*mood) for key, mood in change.moods.items()}
+
+
 def _add_control(app: FastAPI, network: Network) -> None:
     @app.get("/", response_class=HTMLResponse)
     async def phones() -> str:
@@ -249,11 +291,7 @@ def _add_control(app: FastAPI, network: Network) -> None:
 
     @app.post("/control")
     async def control(change: Control) -> None:
-        for name in change.model_fields_set - {"faults"}:
-            setattr(network, name, getattr(change, name))
-        if change.faults is not None:
-            network.faults.clear()
-            network.faults.extend(Fault(*fault) for fault in change.faults)
+        _change(network, change)
 
     @app.get("/control/messages")
     async def messages() -> list[dict[str, object]]:

@@ -20,17 +20,24 @@ _WAY: Final = {1: 4, 4: 5, 5: 10}
 FINAL: Final = frozenset({6, 10, 11, 14})
 LOCAL_ID_SECONDS: Final = 12 * 3600
 
-FaultKind = Literal["hang", "drop", "error_after", "error_before", "slow", "refuse"]
+FaultKind = Literal[
+    "hang", "drop", "error_after", "error_before", "slow", "refuse",
+    "drip", "flood", "bomb", "headers", "redirect", "say",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one call. `hang`, `drop` and `error_after` come after the messages were accepted; `code` is the
-    refusal's number, `seconds` how long `hang` and `slow` last."""
+    """What happens to one call. All but `slow`, `refuse` and `error_before` come after the messages were accepted;
+    `code` is the refusal's number, `seconds` how long `hang` and `slow` last, `words` what is answered by `say`.
+
+    `drip` answers drop by drop, `flood` without end, `bomb` packed a thousandfold, `headers` with a megabyte of them.
+    """
 
     kind: FaultKind
     code: int = 409
     seconds: float = 60.0
+    words: str = ""
 
 
 @dataclass
@@ -66,7 +73,8 @@ class Network:
     """The account and everything sent through it.
 
     `step_seconds` is the pace at which messages move by themselves; None: only when told to. `ends` gives numbers
-    another end than 10 (delivered); `refused` are numbers that are no numbers to this provider.
+    another end than 10 (delivered); `refused` are numbers that are no numbers to this provider. `moods` is what happens
+    to every call with a key, also to questions, as long as it stands there; a key that is not in `keys` is refused.
     """
 
     step_seconds: float | None = 1.0
@@ -77,6 +85,8 @@ class Network:
     by_local_id: dict[int, Sent] = field(default_factory=dict)
     by_id: dict[int, Sent] = field(default_factory=dict)
     faults: deque[Fault] = field(default_factory=deque)
+    moods: dict[str, Fault] = field(default_factory=dict)
+    keys: set[str] | None = None
     ends: dict[str, int] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     receipts_url: str | None = None

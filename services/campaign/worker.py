@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.campaign.handlers import queueing, reactions, sending
+from services.campaign.handlers import asking, queueing, reactions, sending
 from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import (
@@ -67,11 +67,14 @@ PROJECTION = Projection(
     },
 )
 
+SENDER = sending.Sender(settings())
+UNKNOWN, SENT = asking.Asker(settings(), "sending"), asking.Asker(settings(), "sent")
+
 JOBS = [
-    Job("start-campaigns", 5.0, queueing.start_campaigns),
-    Job("send-due", 0.5, partial(sending.send_due, config=settings()), eager=True),
-    Job("settle-unknown", 5.0, partial(sending.settle_unknown, config=settings())),
-    Job("poll-receipts", 5.0, partial(sending.poll_receipts, config=settings())),
+    Job(queueing.START_CAMPAIGNS, 5.0, queueing.start_campaigns),
+    Job(sending.SEND_DUE, 0.5, SENDER.send_due, eager=True, stirred=SENDER.lanes.stirred),
+    Job(asking.JOB_OF["sending"], 5.0, UNKNOWN.ask, stirred=UNKNOWN.lanes.stirred),
+    Job(asking.JOB_OF["sent"], 5.0, SENT.ask, stirred=SENT.lanes.stirred),
 ]
 
 if __name__ == "__main__":

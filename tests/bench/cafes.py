@@ -49,7 +49,7 @@ WORK: Final[Mapping[str, str]] = {
         INSERT INTO segment_recalculations (cafe_id, requested_at)
         SELECT cafe_id, now() FROM cafes LIMIT $1 / 20 + 1""",
     # Too old to be sent: decided about, and no provider is asked.
-    "send-due": """
+    "campaign.send_due": """
         UPDATE journey_runs SET state = 'waiting', due_at = now()
         WHERE (cafe_id, journey_id, trigger_id, customer_id) IN (
             SELECT cafe_id, journey_id, trigger_id, customer_id FROM journey_runs

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from deploy.simulators.kavenegar import make_app
 from deploy.simulators.network import Fault, Network
-from services.campaign.handlers import queueing, reactions, sending
+from services.campaign.handlers import asking, queueing, reactions, sending
+from services.campaign.handlers.lanes import Lanes
 from services.campaign.handlers.providers import kavenegar
 from shared.clock import new_id, now
 from shared.crypto import seal
@@ -74,6 +75,11 @@ def campaign_config(config: Settings, simulator: Simulator) -> Settings:
             "public_url": "https://cafe.example",
         }
     )
+
+
+async def ended(lanes: Lanes) -> None:
+    """Waits for the calls that are under way."""
+    await asyncio.gather(*lanes.under_way)
 
 
 @dataclass
@@ -151,28 +157,47 @@ class World:
         return entered
 
     async def run_jobs(self) -> None:
-        """Everything that is due is decided about and sent."""
+        """Everything that is due is decided about and sent, and every campaign looked at."""
+        await self.pool.execute("UPDATE campaigns SET look_at = NULL")
         while await queueing.start_campaigns(self.pool):
             pass
-        while await sending.send_due(self.pool, config=self.config):
+        while await self.send_due():
             pass
+
+    async def send_due(self, config: Settings | None = None) -> int:
+        """One round of sending, to the end of its calls; returns how many messages were decided about."""
+        sender = sending.Sender(config or self.config)
+        looked_at = await sender.send_due(self.pool)
+        await ended(sender.lanes)
+        return looked_at
+
+    async def ask(self, status: asking.Status) -> None:
+        """One round of asking providers, to the end of its calls."""
+        asker = asking.Asker(self.config, status)
+        await asker.ask(self.pool)
+        await ended(asker.lanes)
 
     async def hold(self) -> None:
         """As if what is due had come while no provider could be used: it was held, and is due again."""
         await self.pool.execute("UPDATE sms_providers SET is_active = false")
-        await sending.send_due(self.pool, config=self.config)
+        await self.send_due()
         await self.pool.execute("UPDATE sms_providers SET is_active = true")
+        await self.pool.execute("UPDATE campaign_deliveries SET due_at = now() WHERE delivery_status = 'queued'")
+
+    async def end_pauses(self) -> None:
+        """As if the pauses of accounts were over, and what was held for them due again."""
+        await self.pool.execute("UPDATE sms_providers SET paused_until = now() WHERE paused_until IS NOT NULL")
         await self.pool.execute("UPDATE campaign_deliveries SET due_at = now() WHERE delivery_status = 'queued'")
 
     async def settle_unknown(self) -> None:
         """As if the time had come to ask about interrupted sendings."""
         await self.pool.execute("UPDATE campaign_deliveries SET check_at = now() WHERE delivery_status = 'sending'")
-        await sending.settle_unknown(self.pool, config=self.config)
+        await self.ask("sending")
 
     async def poll(self) -> None:
         """As if the time had come to ask about delivery."""
         await self.pool.execute("UPDATE campaign_deliveries SET check_at = now() WHERE delivery_status = 'sent'")
-        await sending.poll_receipts(self.pool, config=self.config)
+        await self.ask("sent")
 
     async def delivery(self) -> Any:
         """The only message there is."""

@@ -1,7 +1,9 @@
 """Staff's routes and providers' callbacks."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -156,6 +158,75 @@ async def test_provider_key_goes_in_and_never_comes_out(
     assert (await client.get(address)).json()[0]["sent_today"] == 1
     foreign = await client.post(address, json=body | {"api_endpoint": "http://169.254.169.254"})
     assert [error["code"] for error in foreign.json()["errors"]] == ["foreign_endpoint"]
+
+
+ACCOUNT = {
+    "provider_name": "kavenegar", "api_key": "abcdefgh12345678", "cost_per_sms": "900", "sender_line": "10004346",
+}  # fmt: skip
+REFUSED: dict[str, tuple[Any, ...]] = {
+    "api_key": (
+        "abcdefgh\r\nHost: x", "abcd\nefgh", "abcd\0efgh", "abcd\ud800efgh", "abcd efgh", "abcd/efgh", "../../abcd",
+        "abcd?efgh", "abcd%0aefgh", "abcd#efgh", "کلیدکلید", "ab", "a" * 201, "", 12345678,
+    ),
+    "sender_line": ("1000 4346", "abcd", "100", "1" * 21, "+98100", 10004346.5),
+    "api_endpoint": ("http://[", "http://127.0.0.1", "https://api.kavenegar.com.x", "\0"),
+    "cost_per_sms": ("1000001", "-1", "NaN", "1e999", 1.5, "x", None),
+    "provider_name": ("kavenegar\r\n", "x"),
+}  # fmt: skip
+
+
+async def test_account_that_could_break_its_client_is_refused_by_name(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    sign_in(app, OWNER)
+    for field, values in REFUSED.items():
+        for value in values:
+            answer = await client.post(
+                f"/cafes/{world.cafe_id}/providers",
+                content=json.dumps(ACCOUNT | {field: value}),
+                headers={"content-type": "application/json"},
+            )
+            assert answer.status_code == 422, (field, value)
+            assert [each["field"] for each in answer.json()["errors"]] == [field], (field, value)
+
+
+async def test_account_without_a_key_takes_no_terms_and_shows_the_installation_s(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    sign_in(app, OWNER)
+    address = f"/cafes/{world.cafe_id}/providers"
+    for field, value in (("sender_line", "10004346"), ("cost_per_sms", "1")):
+        refused = await client.post(address, json={"provider_name": "kavenegar", field: value})
+        assert [(e["field"], e["code"]) for e in refused.json()["errors"]] == [(field, "of_the_installation")]
+    assert (await client.post(address, json={"provider_name": "kavenegar", "daily_limit": 5})).status_code == 201
+    shown = (await client.get(address)).json()
+    config = app.state.settings
+    assert {(e["own_key"], e["sender_line"], Decimal(e["cost_per_sms"])) for e in shown} == {
+        (False, config.sms_sender, config.sms_price)
+    }
+    assert [e["daily_limit"] for e in shown] == [5, None]
+
+
+async def test_owner_sees_what_is_wrong_with_an_account_and_a_change_lets_it_be_tried_at_once(
+    app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
+) -> None:
+    sign_in(app, OWNER)
+    address = f"/cafes/{world.cafe_id}/providers"
+    simulator.fail("refuse", code=418)
+    await world.record_visit(await world.add_guest())
+    await world.run_jobs()
+    (shown,) = (await client.get(address)).json()
+    assert (shown["last_error"], shown["paused_until"] > shown["last_error_at"]) == ("418", True)
+    assert (await client.put(f"{address}/{shown['id']}", json={"provider_name": "kavenegar"})).status_code == 204
+    (shown,) = (await client.get(address)).json()
+    assert (shown["last_error"], shown["paused_until"]) == ("418", None)
+
+
+async def test_number_of_accounts_is_bounded(app: FastAPI, client: httpx2.AsyncClient, world: World) -> None:
+    sign_in(app, OWNER)
+    address = f"/cafes/{world.cafe_id}/providers"
+    answers = [(await client.post(address, json={"provider_name": "kavenegar"})).status_code for _ in range(20)]
+    assert answers == [201] * 19 + [409]
 
 
 async def test_templates_are_written_changed_and_removed(

@@ -14,6 +14,8 @@ from services.campaign.models import Message
 from shared.clock import new_id
 from tests.campaign.conftest import API_KEY, Simulator
 
+LATER = 1e9
+
 
 def message(number: int, text: str = "سلام") -> Message:
     return Message(new_id(), local_id=2**62 + number, phone=f"+9891200000{number:02}", text=text)
@@ -29,7 +31,7 @@ async def provider(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Asy
 async def test_messages_arrive_whole_and_are_found_by_both_ids(provider: Kavenegar, simulator: Simulator) -> None:
     text = 'نیم‌فاصله، «گیومه»، "quotes", 100% & + = 😀\nhttps://x.ir/f/A-_b'
     messages = [message(1, text), message(2)]
-    results = await provider.send(messages)
+    results = await provider.send(messages, LATER)
     assert simulator.texts == [text, "سلام"]
     assert [sent.sender for sent in simulator.network.sent] == ["10004346"] * 2
     assert [results[m.local_id].verdict for m in messages] == ["accepted"] * 2
@@ -47,15 +49,15 @@ async def test_messages_arrive_whole_and_are_found_by_both_ids(provider: Kaveneg
 
 
 async def test_same_local_id_is_the_same_message(provider: Kavenegar, simulator: Simulator) -> None:
-    first = await provider.send([message(1)])
-    second = await provider.send([message(1)])
+    first = await provider.send([message(1)], LATER)
+    second = await provider.send([message(1)], LATER)
     assert first == second
     assert len(simulator.texts) == 1
 
 
 async def test_two_hundred_messages_go_in_one_call(provider: Kavenegar, simulator: Simulator) -> None:
     messages = [Message(UUID(int=n), n, f"+9891200{n:05}", "سلام") for n in range(1, 201)]
-    results = await provider.send(messages)
+    results = await provider.send(messages, LATER)
     assert {result.verdict for result in results.values()} == {"accepted"}
     assert simulator.network.calls == 1
 
@@ -67,7 +69,7 @@ async def test_two_hundred_messages_go_in_one_call(provider: Kavenegar, simulato
 )  # fmt: skip
 async def test_refusals_are_told_apart(code: int, verdict: str, provider: Kavenegar, simulator: Simulator) -> None:
     simulator.fail("refuse", code=code)
-    result = (await provider.send([message(1)]))[message(1).local_id]
+    result = (await provider.send([message(1)], LATER))[message(1).local_id]
     assert (result.verdict, result.code) == (verdict, str(code))
 
 
@@ -76,7 +78,7 @@ async def test_lost_answer_is_unknown_and_found_by_local_id(
     kind: str, provider: Kavenegar, simulator: Simulator
 ) -> None:
     simulator.fail(kind, seconds=1)
-    result = (await provider.send([message(1)]))[message(1).local_id]
+    result = (await provider.send([message(1)], LATER))[message(1).local_id]
     assert result.verdict == "unknown"
     assert (await provider.find([message(1).local_id]))[message(1).local_id].progress == "under_way"
 
@@ -84,7 +86,7 @@ async def test_lost_answer_is_unknown_and_found_by_local_id(
 async def test_wrong_key_is_a_refusal_and_stays_out_of_errors(simulator: Simulator) -> None:
     async with open_client() as client:
         stranger = Kavenegar(Account(simulator.url, "a-secret-of-somebody", None), client)
-        assert (await stranger.send([message(1)]))[message(1).local_id].verdict == "refused"
+        assert (await stranger.send([message(1)], LATER))[message(1).local_id].verdict == "refused"
         with pytest.raises(LookupFailed) as failed:
             await stranger.find([1])
     assert "secret" not in repr(failed.value)
@@ -94,7 +96,7 @@ async def test_wrong_key_is_a_refusal_and_stays_out_of_errors(simulator: Simulat
 async def test_provider_that_is_away_has_surely_nothing() -> None:
     async with open_client() as client:
         nobody = Kavenegar(Account("http://127.0.0.1:9", "a-secret-of-somebody", None), client)
-        result = (await nobody.send([message(1)]))[message(1).local_id]
+        result = (await nobody.send([message(1)], LATER))[message(1).local_id]
         assert (result.verdict, result.code) == ("refused", "unreachable")
         with pytest.raises(LookupFailed) as failed:
             await nobody.receipts(["1"])
@@ -102,7 +104,7 @@ async def test_provider_that_is_away_has_surely_nothing() -> None:
 
 
 async def test_simulator_shows_the_phones_with_masked_numbers(provider: Kavenegar, simulator: Simulator) -> None:
-    await provider.send([message(1, "سلام <b>x</b> https://cafe.example/f/abc")])
+    await provider.send([message(1, "سلام <b>x</b> https://cafe.example/f/abc")], LATER)
     async with httpx2.AsyncClient() as client:
         page = (await client.get(simulator.url)).text
         account = (await client.get(f"{simulator.url}/v1/{API_KEY}/account/info.json")).json()

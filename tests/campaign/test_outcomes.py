@@ -11,12 +11,9 @@ from uuid import UUID
 import pytest
 
 from services.campaign.handlers import sending
-from services.campaign.handlers.claiming import claim
-from services.campaign.handlers.providers.kavenegar import open_client
 from shared.clock import now
-from shared.db import transaction
 from shared.events.campaign import MessageDelivered, MessageFailed, MessageSent
-from tests.campaign.conftest import Simulator, World, add_provider
+from tests.campaign.conftest import Simulator, World, add_provider, ended
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,6 +93,7 @@ async def test_call_that_failed_before_accepting_is_sent_once_after_the_look_up(
     assert simulator.texts == []
     await world.settle_unknown()
     assert (await world.delivery())["delivery_status"] == "queued"
+    await world.end_pauses()
     await world.run_jobs()
     row = await world.delivery()
     assert (row["delivery_status"], row["delivery_attempts"]) == ("sent", 2)
@@ -105,14 +103,13 @@ async def test_call_that_failed_before_accepting_is_sent_once_after_the_look_up(
 
 async def test_slow_answer_after_the_message_was_put_back_counts_once(world: World, simulator: Simulator) -> None:
     await world.record_visit(await world.add_guest())
-    async with transaction(world.pool) as conn:
-        claimed = await claim(conn, world.config, now())
-    ((provider, messages),) = claimed.by_provider.values()
+    simulator.fail("slow", seconds=0.4)
+    sender = sending.Sender(world.config)
+    await sender.send_due(world.pool)
     # The look-up comes before the slow call has arrived, and puts the message back.
     await world.settle_unknown()
     assert (await world.delivery())["delivery_status"] == "queued"
-    async with open_client() as client:
-        await sending.hand_over(world.pool, world.config, client, provider, messages)
+    await ended(sender.lanes)
     await world.run_jobs()
     row = await world.delivery()
     assert (row["delivery_status"], len(simulator.texts)) == ("sent", 1)
@@ -145,14 +142,16 @@ from services.campaign.handlers.providers.kavenegar import Kavenegar
 from shared import db
 from shared.settings import settings
 
-async def killed(self, messages):
+async def killed(self, messages, until):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Kavenegar.send = killed
 
 async def main():
     pool = await db.open_pool(settings().dsn("campaign"))
-    await sending.send_due(pool, config=settings())
+    sender = sending.Sender(settings())
+    await sender.send_due(pool)
+    await asyncio.gather(*sender.lanes.under_way)
 
 asyncio.run(main())
 """
@@ -191,7 +190,7 @@ async def test_message_refused_by_every_provider_waits(world: World, simulator: 
     await world.record_visit(await world.add_guest())
     await world.run_jobs()
     assert await world.decisions() == [("send", "all_checks_passed"), ("hold", "provider")]
-    await world.pool.execute("UPDATE campaign_deliveries SET due_at = now()")
+    await world.end_pauses()
     await world.run_jobs()
     assert len(simulator.texts) == 1
 
@@ -199,7 +198,7 @@ async def test_message_refused_by_every_provider_waits(world: World, simulator: 
 async def test_unreachable_provider_is_no_unknown_outcome(world: World, simulator: Simulator) -> None:
     gone = world.config.model_copy(update={"sms_endpoint": "http://127.0.0.1:9"})
     await world.record_visit(await world.add_guest())
-    await sending.send_due(world.pool, config=gone)
+    await world.send_due(gone)
     row = await world.delivery()
     assert (row["delivery_status"], row["error_code"], row["refused_by"] != []) == ("queued", "unreachable", True)
 
@@ -232,7 +231,7 @@ async def test_opt_out_during_a_send_of_many_stops_every_later_message(world: Wo
         withdrawn[guest] = now()
 
     async def send() -> None:
-        while await sending.send_due(world.pool, config=world.config):
+        while await world.send_due():
             pass
 
     await asyncio.gather(send(), *(withdraw(guest) for guest in guests[::2]))
@@ -249,7 +248,7 @@ async def test_opt_out_during_a_send_of_many_stops_every_later_message(world: Wo
 async def test_two_senders_at_once_send_each_message_once(world: World, simulator: Simulator) -> None:
     for number in range(60):
         await world.record_visit(await world.add_guest(f"+9891200{number:05}"))
-    await asyncio.gather(*(sending.send_due(world.pool, config=world.config) for _ in range(3)))
+    await asyncio.gather(*(world.send_due() for _ in range(3)))
     await world.run_jobs()
     assert len(simulator.texts) == 60
     assert len({message.receptor for message in simulator.network.sent}) == 60

@@ -47,12 +47,13 @@ from shared.settings import settings
 
 async def main():
     pool = await db.open_pool(settings().dsn("campaign"))
-    await sending.send_due(pool, config=settings())
+    sender = sending.Sender(settings())
+    await sender.send_due(pool)
+    await asyncio.gather(*sender.lanes.under_way)
 
 asyncio.run(main())
 """
 ON_THE_WAY: Final = "SELECT count(*) FROM campaign_deliveries WHERE delivery_status <> 'delivered'"
-LET_GO: Final = "UPDATE campaign_deliveries SET due_at = now() WHERE delivery_status = 'queued'"
 MESSAGES: Final = """
 SELECT d.local_id, d.provider_message_id, d.delivery_status::text AS status, d.message_cost AS cost,
        (SELECT count(*) FROM send_decisions s WHERE s.delivery_id = d.id AND s.outcome = 'send') AS decided,
@@ -101,6 +102,7 @@ async def play(stage: Stage, rounds: int, kills: int) -> None:
     for _ in range(rounds):
         await _visits(stage, stage.dice.randint(3, 12))
         await _spoil(stage)
+        await stage.cafe.end_pauses()
         await stage.cafe.run_jobs()
         if stage.dice.random() < 0.5:
             await stage.cafe.settle_unknown()
@@ -136,6 +138,7 @@ async def _kill_in_a_call(stage: Stage) -> None:
     before = len(await stage.provider.messages())
     await stage.provider.control(faults=[(kind, 409, 4 * HANG_SECONDS)])
     environment = {**os.environ, **environment_of(stage.cafe.config)}
+    await stage.cafe.end_pauses()
     process = pids.spawn([sys.executable, "-c", SENDER], Path(os.devnull), env=environment)
     try:
         async with asyncio.timeout(UP_WITHIN_SECONDS):
@@ -154,7 +157,7 @@ async def _settle(stage: Stage) -> None:
     while await stage.cafe.pool.fetchval(ON_THE_WAY):
         left = await stage.cafe.pool.fetch(MESSAGES)
         assert time.monotonic() < until, f"not settled: {Counter(row['status'] for row in left)}"
-        await stage.cafe.pool.execute(LET_GO)
+        await stage.cafe.end_pauses()
         await stage.cafe.run_jobs()
         await stage.cafe.settle_unknown()
         await stage.cafe.poll()

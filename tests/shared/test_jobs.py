@@ -179,10 +179,10 @@ NOT_BY_CAFE = {
 }
 # Their tests poison what only these services have.
 SHOWN_ELSEWHERE = {
-    "start-campaigns": "tests/campaign",
-    "send-due": "tests/campaign",
-    "settle-unknown": "tests/campaign",
-    "poll-receipts": "tests/campaign",
+    "campaign.start_campaigns": "tests/campaign/test_poison.py",
+    "campaign.send_due": "tests/campaign/test_poison.py",
+    "campaign.settle_unknown": "tests/campaign/test_poison.py",
+    "campaign.poll_receipts": "tests/campaign/test_poison.py",
 }
 
 

@@ -23,7 +23,13 @@ router = APIRouter(prefix="/cafes/{cafe_id}", tags=["providers"])
 
 
 class ProviderView(BaseModel):
-    """An account without its key. The two addresses belong into the provider's panel, behind this API's own."""
+    """An account without its key; one without a key of its own sends on the installation's terms, which are shown.
+
+    The two addresses belong into the provider's panel, behind this API's own.
+
+    `last_error` is the provider's code or what became of the last call that failed. Until `paused_until` the account is
+    not tried again: its messages go by the next account, or wait.
+    """
 
     id: UUID
     provider_name: str
@@ -36,7 +42,11 @@ class ProviderView(BaseModel):
     daily_limit: int | None
     monthly_limit: int | None
     created_at: datetime
+    own_key: bool
     sent_today: int
+    last_error: str | None
+    last_error_at: datetime | None
+    paused_until: datetime | None
     receipts_address: str
     replies_address: str
 
@@ -52,7 +62,8 @@ class SettingsView(BaseModel):
 @router.get("/providers")
 async def list_providers(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ProviderView]:
     """The accounts in the order in which they are asked. For owners."""
-    keys = request.app.state.settings.keys
+    config = request.app.state.settings
+    keys = config.keys
     async with acting(request, caller, cafe_id, "owner") as conn:
         cafes = await providers.time_zones(conn, [cafe_id])
         today = local_date(now(), cafes.get(cafe_id, "UTC"))
@@ -63,7 +74,8 @@ async def list_providers(request: Request, caller: StaffCaller, cafe_id: UUID) -
         query = urlencode({"cafe": cafe_id, "provider": row["id"], "token": token})
         base = f"/providers/{row['provider_name']}"
         addresses = {"receipts_address": f"{base}/receipts?{query}", "replies_address": f"{base}/replies?{query}"}
-        views.append(ProviderView(**row, **addresses))
+        terms = {} if row["own_key"] else {"sender_line": config.sms_sender, "cost_per_sms": config.sms_price}
+        views.append(ProviderView(**(row | terms | addresses)))
     return views
 
 

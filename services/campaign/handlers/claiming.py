@@ -1,16 +1,29 @@
 """The decision to send: taken under locks, written down with its reasons, and committed before anything is sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.campaign.handlers.providers.accounts import has_account
+from services.campaign.handlers.providers.accounts import on_its_terms
 from services.campaign.handlers.queueing import take_due_runs
-from services.campaign.models import CafeRules, Contact, Decision, Message, Pending, Provider, Purpose, Tally
+from services.campaign.models import (
+    CafeRules,
+    Check,
+    Contact,
+    Decision,
+    Message,
+    Pending,
+    Place,
+    Provider,
+    Purpose,
+    Tally,
+    Turn,
+)
 from services.campaign.rules import pace, template
 from services.campaign.rules.deciding import Facts, cost_of, decide
 from services.campaign.rules.parts import count_parts
@@ -21,16 +34,19 @@ from shared import outbox, telemetry
 from shared.clock import new_id
 from shared.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
 from shared.db import Connection
+from shared.discreet import bare, where
 from shared.events.campaign import MessageSkipped
 from shared.ids import feedback_token
 from shared.persian.calendar import day_bounds, local_date, month_of
 from shared.settings import Settings
 
-BATCH: Final = 200
 PROFILES: Final = "customer.profiles"
 TABLE: Final = "campaign_deliveries"
+# The reason of a message that could not even be decided about.
+BROKEN: Final = "broken"
 
 Guest = tuple[UUID, UUID]
+Accounts = Mapping[UUID, Sequence[Provider]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Claimed:
 @dataclass(frozen=True)
 class _Known:
     cafes: Mapping[UUID, CafeRules]
-    providers: Mapping[UUID, Sequence[Provider]]
+    providers: Accounts
     contacts: Mapping[Guest, Contact]
     tally: Tally
 
@@ -55,49 +71,84 @@ class _Decided:
     decision: Decision
     contact: Contact | None
     text: str = field(repr=False)
-    parts: int
+    ready: Ready | None = None
 
 
-async def claim(conn: Connection, config: Settings, moment: datetime) -> Claimed:
-    """Takes up to 200 messages and 200 runs whose time has come and decides about each, in the caller's transaction.
+async def lock_accounts(conn: Connection, config: Settings, cafe_ids: Sequence[UUID]) -> Accounts:
+    """The cafes' accounts on the terms that messages are decided by, locked until the transaction ends: whoever decides
+    for these cafes waits."""
+    found = await providers.lock_providers(conn, cafe_ids)
+    return {cafe_id: [on_its_terms(each, config) for each in rows] for cafe_id, rows in found.items()}
+
+
+async def claim(
+    conn: Connection, config: Settings, accounts: Accounts, turns: Sequence[Turn], places: Sequence[Place],
+    moment: datetime,
+) -> Claimed:  # fmt: skip
+    """Takes each cafe's share of what is due and decides about each message, in the caller's transaction, which has
+    locked the accounts.
 
     What is to be sent is in the state "sending" with its local id and sealed text when the transaction commits; only
     then may it be handed to a provider.
     """
-    waiting = await deliveries.claim(conn, moment, BATCH)
-    fresh = await take_due_runs(conn, moment, BATCH)
-    batch = [*waiting, *fresh]
+    waiting, batch = await _take(conn, turns, places, moment)
     if not batch:
         return Claimed({}, 0)
-    known = await _look_up(conn, batch, config, moment)
-    decided = [_decide(pending, known, config, moment) for pending in batch]
-    decided = await _keep(conn, decided[: len(waiting)], decided[len(waiting) :], moment)
-    sending = [each for each in decided if each.decision.outcome == "send"]
-    await _write(conn, decided, sending, config.keys, known.cafes, moment)
+    known = await _look_up(conn, batch, accounts, config, moment)
+    decided = [_decide_safely(pending, known, config, moment) for pending in batch]
+    decided = await _keep(conn, decided[:waiting], decided[waiting:], moment)
+    await _note(conn, decided, moment)
+    await _start(conn, decided, known.cafes, moment)
     groups: dict[UUID, tuple[Provider, list[Message]]] = {}
-    for each in sending:
-        provider, contact = _chosen(each)
+    for each in decided:
+        if each.ready is None:
+            continue
+        provider, contact = _chosen(each.decision, each.contact)
         message = Message(each.pending.id, each.pending.local_id, contact.phone or "", each.text)
         groups.setdefault(provider.id, (provider, []))[1].append(message)
     return Claimed(groups, len(batch))
 
 
-async def _look_up(conn: Connection, batch: Sequence[Pending], config: Settings, moment: datetime) -> _Known:
+async def give_up(conn: Connection, turn: Turn, places: Sequence[Place], moment: datetime) -> int:
+    """Takes the messages of a turn that nobody can decide about and closes them as broken. Returns how many."""
+    waiting, batch = await _take(conn, [turn], places, moment)
+    decided = [_broken(pending) for pending in batch]
+    decided = await _keep(conn, decided[:waiting], decided[waiting:], moment)
+    await _note(conn, decided, moment)
+    return len(batch)
+
+
+async def _take(
+    conn: Connection, turns: Sequence[Turn], places: Sequence[Place], moment: datetime
+) -> tuple[int, list[Pending]]:
+    """Queued messages first, how many of these, and then those that runs lead to."""
+    waiting = await deliveries.claim(conn, moment, turns, places)
+    return len(waiting), [*waiting, *await take_due_runs(conn, moment, turns, places)]
+
+
+async def _look_up(
+    conn: Connection, batch: Sequence[Pending], accounts: Accounts, config: Settings, moment: datetime
+) -> _Known:
     cafe_ids = sorted({pending.cafe_id for pending in batch})
     guests = sorted({(pending.cafe_id, pending.customer_id) for pending in batch})
-    found = await providers.lock_providers(conn, cafe_ids)
-    usable = {
-        cafe_id: [each if has_account(each, config) else replace(each, is_active=False) for each in rows]
-        for cafe_id, rows in found.items()
-    }
     rows = await audience.take_contacts(conn, guests)
     consents = await audience.sms_consents(conn, guests)
     contacts = {}
     for row in rows:
         guest = (row["cafe_id"], row["customer_id"])
         contacts[guest] = _contact(row, consents.get(guest, {}), config.keys)
-    cafes = await providers.cafe_rules(conn, cafe_ids)
-    return _Known(cafes, usable, contacts, await _count(conn, cafes, guests, moment))
+    cafes = {id_: rules for id_, rules in (await providers.cafe_rules(conn, cafe_ids)).items() if _has_days(rules)}
+    return _Known(cafes, accounts, contacts, await _count(conn, cafes, guests, moment))
+
+
+def _has_days(cafe: CafeRules) -> bool:
+    """A cafe whose clock nobody knows is not decided for; the others are."""
+    try:
+        ZoneInfo(cafe.time_zone)
+    except Exception:
+        telemetry.logger().error("cafe.time_zone_unknown", cafe_id=str(cafe.cafe_id))
+        return False
+    return True
 
 
 def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], keys: Keys) -> Contact:
@@ -132,6 +183,21 @@ async def _count(conn: Connection, cafes: Mapping[UUID, CafeRules], guests: Sequ
     return tally
 
 
+def _decide_safely(pending: Pending, known: _Known, config: Settings, moment: datetime) -> _Decided:
+    """The decision; a message that can't be decided about harms no other one."""
+    try:
+        return _decide(pending, known, config, moment)
+    except Exception as error:
+        telemetry.logger().error(
+            "message.broken", delivery_id=str(pending.id), error=where(error), exc_info=bare(error)
+        )
+        return _broken(pending)
+
+
+def _broken(pending: Pending) -> _Decided:
+    return _Decided(pending, Decision("skip", BROKEN, [Check(BROKEN, passed=False)]), None, "")
+
+
 def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime) -> _Decided:
     cafe = known.cafes.get(pending.cafe_id)
     contact = known.contacts.get((pending.cafe_id, pending.customer_id))
@@ -142,9 +208,12 @@ def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime)
             pending, cafe, contact, text, parts, known.providers.get(pending.cafe_id, ()), known.tally, moment
         )
     )  # fmt: skip
-    if decision.provider is not None and decision.outcome == "send":
-        known.tally.add(pending, decision.provider, cost_of(parts, decision.provider))
-    return _Decided(pending, decision, contact, text, parts)
+    if decision.outcome != "send":
+        return _Decided(pending, decision, contact, text)
+    provider, contact = _chosen(decision, contact)
+    ready = _seal(pending, provider, contact, text, parts, config.keys)
+    known.tally.add(pending, provider, ready.cost)
+    return _Decided(pending, decision, contact, text, ready)
 
 
 def write_text(pending: Pending, cafe: CafeRules | None, contact: Contact | None, config: Settings) -> str:
@@ -191,49 +260,48 @@ def _new(pending: Pending, decision: Decision) -> NewDelivery:
     )
 
 
-async def _write(
-    conn: Connection, decided: Sequence[_Decided], sending: Sequence[_Decided], keys: Keys,
-    cafes: Mapping[UUID, CafeRules], moment: datetime,
-) -> None:  # fmt: skip
-    await deliveries.insert_decisions(conn, [(new_id(), each.pending, each.decision) for each in decided], moment)
-    ready = [_seal(each, keys) for each in sending]
-    await deliveries.start_sending(conn, ready, moment, moment + pace.UNKNOWN_AFTER)
+async def _start(
+    conn: Connection, decided: Sequence[_Decided], cafes: Mapping[UUID, CafeRules], moment: datetime
+) -> None:
+    """Writes down what is handed over now, and counts it against limits and budgets."""
+    ready = [(each.pending, each.ready) for each in decided if each.ready is not None]
+    await deliveries.start_sending(conn, [row for _, row in ready], moment, moment + pace.UNKNOWN_AFTER)
     await providers.add_usage(
         conn,
-        [(r.cafe_id, r.provider_id, local_date(moment, cafes[r.cafe_id].time_zone), 1, r.cost) for r in ready],
+        [(r.cafe_id, r.provider_id, local_date(moment, cafes[r.cafe_id].time_zone), 1, r.cost) for _, r in ready],
     )
     await campaigns.count(
-        conn,
-        [
-            Change(each.pending.cafe_id, each.pending.campaign_id, reserved=row.cost)
-            for each, row in zip(sending, ready, strict=True)
-        ],
-        moment,
+        conn, [Change(row.cafe_id, pending.campaign_id, reserved=row.cost) for pending, row in ready], moment
     )
+
+
+async def _note(conn: Connection, decided: Sequence[_Decided], moment: datetime) -> None:
+    """Keeps the decisions, but not that an account is still away, and tells of messages that will not be sent."""
+    told = [each for each in decided if not (each.decision.reason == "provider" == each.pending.held_for)]
+    await deliveries.insert_decisions(conn, [(new_id(), each.pending, each.decision) for each in told], moment)
     skipped = [each for each in decided if each.decision.outcome == "skip"]
     await outbox.emit(conn, [_skipped(each.pending, each.decision, moment) for each in skipped])
 
 
-def _seal(each: _Decided, keys: Keys) -> Ready:
-    provider, contact = _chosen(each)
-    phone, row = contact.phone or "", each.pending.id
+def _seal(pending: Pending, provider: Provider, contact: Contact, text: str, parts: int, keys: Keys) -> Ready:
+    phone, row = contact.phone or "", pending.id
     return Ready(
-        cafe_id=each.pending.cafe_id,
+        cafe_id=pending.cafe_id,
         id=row,
         phone_sealed=seal(keys, phone, table=TABLE, column="recipient_phone", row=row),
-        phone_hash=phone_hash(keys, each.pending.cafe_id, phone),
+        phone_hash=phone_hash(keys, pending.cafe_id, phone),
         name_sealed=seal(keys, contact.name, table=TABLE, column="recipient_name", row=row) if contact.name else None,
-        text_sealed=seal(keys, each.text, table=TABLE, column="personalized_content", row=row),
-        parts=each.parts,
-        cost=cost_of(each.parts, provider),
+        text_sealed=seal(keys, text, table=TABLE, column="personalized_content", row=row),
+        parts=parts,
+        cost=cost_of(parts, provider),
         provider_id=provider.id,
     )
 
 
-def _chosen(each: _Decided) -> tuple[Provider, Contact]:
-    assert each.decision.provider is not None
-    assert each.contact is not None
-    return each.decision.provider, each.contact
+def _chosen(decision: Decision, contact: Contact | None) -> tuple[Provider, Contact]:
+    assert decision.provider is not None
+    assert contact is not None
+    return decision.provider, contact
 
 
 def _skipped(pending: Pending, decision: Decision, moment: datetime) -> MessageSkipped:

@@ -1,21 +1,26 @@
 """Guests whose time has come on a journey, or whom a campaign addresses, become messages."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import Pending
-from services.campaign.store import campaigns, deliveries, journeys
+from services.campaign.models import Pending, Place, Turn
+from services.campaign.store import deliveries, expanding, journeys
 from services.campaign.store.deliveries import NewDelivery
+from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
-from shared.db import Connection, Pool, transaction
+from shared.db import Connection, Pool
 
 BATCH: Final = 1000
+START_CAMPAIGNS: Final = "campaign.start_campaigns"
 CAMPAIGN_LIVES: Final = timedelta(days=2)
 _FIRST: Final = UUID(int=0)
+
+_starting = ByCafe("campaign", START_CAMPAIGNS)
 
 
 def local_id_of(delivery_id: UUID) -> int:
@@ -23,10 +28,12 @@ def local_id_of(delivery_id: UUID) -> int:
     return int.from_bytes(hashlib.sha256(delivery_id.bytes).digest()[:8], "big") >> 1
 
 
-async def take_due_runs(conn: Connection, moment: datetime, limit: int) -> list[Pending]:
+async def take_due_runs(
+    conn: Connection, moment: datetime, turns: Sequence[Turn], places: Sequence[Place]
+) -> list[Pending]:
     """The messages that runs whose time has come lead to. They are in no table yet: whoever decides about them writes
     them down, in the same transaction."""
-    rows = await journeys.take_due(conn, moment, limit)
+    rows = await journeys.take_due(conn, moment, turns, places)
     return [_from_run(row, moment) for row in rows if row["is_active"]]
 
 
@@ -58,24 +65,39 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
 
 
 async def start_campaigns(pool: Pool) -> int:
-    """Job: the next 1,000 guests of an approved campaign whose date has come become messages. Returns how many.
+    """Job: the next 1,000 guests of an approved campaign whose date has come become messages; then it is the next
+    campaign's turn. Returns how many.
 
     It goes on after the last guest queued, so a crash in the middle neither forgets nor repeats anybody.
     """
     moment = now()
-    async with transaction(pool) as conn:
-        await campaigns.finish(conn, moment)
-        row = await campaigns.take_due(conn, moment)
-        if row is None:
-            return 0
-        segments = row["target_segment"].get("segments")
-        after = row["expanded_to"] or _FIRST
-        guests = await campaigns.next_recipients(conn, row["cafe_id"], after, segments, BATCH)
-        correlation_id = new_id()
-        await deliveries.insert(conn, [_from_campaign(row, guest, correlation_id) for guest in guests], moment)
-        finished_at = moment if len(guests) < BATCH else None
-        last = guests[-1] if guests else None
-        await campaigns.note_expanded(conn, row["cafe_id"], row["id"], last, finished_at, moment)
+
+    async def look(conn: Connection, aside: Sequence[UUID]) -> Sequence[asyncpg.Record]:
+        return await expanding.take_unfinished(conn, moment, aside)
+
+    async def finish(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
+        await expanding.finish(conn, [(row["cafe_id"], row["id"]) for row in rows], moment)
+        return 0
+
+    async def pick(conn: Connection, aside: Sequence[UUID]) -> Sequence[asyncpg.Record]:
+        return await expanding.take_due(conn, moment, aside)
+
+    async def expand(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
+        return await _expand(conn, rows[0], moment)
+
+    await _starting.run(pool, look, finish)
+    return await _starting.run(pool, pick, expand)
+
+
+async def _expand(conn: Connection, row: asyncpg.Record, moment: datetime) -> int:
+    segments = row["target_segment"].get("segments")
+    after = row["expanded_to"] or _FIRST
+    guests = await expanding.next_recipients(conn, row["cafe_id"], after, segments, BATCH)
+    correlation_id = new_id()
+    await deliveries.insert(conn, [_from_campaign(row, guest, correlation_id) for guest in guests], moment)
+    finished_at = moment if len(guests) < BATCH else None
+    last = guests[-1] if guests else None
+    await expanding.note_expanded(conn, row["cafe_id"], row["id"], last, finished_at, moment)
     return max(1, len(guests))
 
 

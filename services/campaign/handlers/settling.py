@@ -1,26 +1,29 @@
 """Writing down what became of messages: their state, the counters, the costs, and the events that say so."""
 
+import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from services.campaign.models import Handed, Settled
 from services.campaign.rules.settling import effects_of
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
-from shared import outbox
-from shared.db import Connection
+from shared import outbox, telemetry
+from shared.db import Connection, Pool, heed_cancellation, is_outage, transaction
+from shared.discreet import bare, where
 from shared.events.base import Event
 from shared.events.campaign import MessageDelivered, MessageFailed, MessageSent
 
+Key = tuple[UUID, UUID]
+Judge = Callable[[Handed], Settled | None]
 
-async def settle(
-    conn: Connection,
-    keys: Sequence[tuple[UUID, UUID]],
-    judge: Callable[[Handed], Settled | None],
-    moment: datetime,
-) -> int:
+
+async def settle(conn: Connection, keys: Sequence[Key], judge: Judge, moment: datetime) -> int:
     """Locks the messages (cafe, delivery), lets `judge` look at each as it stands now, and writes what it says.
 
     Whatever comes twice (a call's answer, a look-up, a receipt by callback and by polling) is judged on the state the
@@ -41,6 +44,36 @@ async def settle(
     await _count(conn, steps, moment)
     await outbox.emit(conn, [event for handed, settled in steps for event in _events(handed, settled, moment)])
     return len(steps)
+
+
+async def settle_apart(pool: Pool, keys: Sequence[Key], judge: Judge, moment: datetime) -> None:
+    """`settle` in a transaction of its own. Where one message's part can't be written the others' is, and that one's
+    without what the provider calls it, or not at all: then it is asked about again.
+
+    Raises what an outage raises.
+    """
+    try:
+        async with transaction(pool) as conn:
+            await settle(conn, keys, judge, moment)
+        return
+    except Exception as error:
+        heed_cancellation()
+        if is_outage(error):
+            raise
+        if len(keys) > 1:
+            for key in keys:
+                await settle_apart(pool, [key], judge, moment)
+            return
+        telemetry.logger().error(
+            "message.unsettled", delivery_id=str(keys[0][1]), error=where(error), exc_info=bare(error)
+        )
+    with contextlib.suppress(asyncpg.PostgresError):
+        async with transaction(pool) as conn:
+            await settle(conn, keys, lambda handed: _nameless(judge(handed)), moment)
+
+
+def _nameless(settled: Settled | None) -> Settled | None:
+    return settled and replace(settled, provider_message_id=None)
 
 
 async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], moment: datetime) -> None:

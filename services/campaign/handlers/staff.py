@@ -13,6 +13,9 @@ from shared.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.settings import Settings
 
+# Each is locked and looked at whenever the cafe has something to send.
+MOST_ACCOUNTS = 20
+TERMS = ("api_endpoint", "sender_line", "cost_per_sms")
 EVERY_VARIABLE = frozenset().union(*VARIABLES.values())
 
 
@@ -60,9 +63,12 @@ async def remove_template(conn: Connection, cafe_id: UUID, template_id: UUID) ->
 async def add_provider(conn: Connection, config: Settings, cafe_id: UUID, body: WriteProvider) -> UUID:
     """Adds an account.
 
-    Raises `Rejected` for an address that is not that provider's.
+    Raises `Rejected` for an address that is not that provider's, for terms that are the installation's to say, and
+    (409) for more accounts than anybody needs.
     """
-    provider = _provider(config, cafe_id, new_id(), body)
+    if len(await providers.of_cafe(conn, cafe_id)) >= MOST_ACCOUNTS:
+        raise _too_many_accounts()
+    provider = _provider(config, cafe_id, new_id(), body, own_key=body.api_key is not None)
     await providers.insert(conn, provider, now())
     return provider.id
 
@@ -74,12 +80,20 @@ async def replace_provider(
 
     Raises `NotFound`, and `Rejected` as `add_provider`.
     """
-    provider = _provider(config, cafe_id, provider_id, body)
+    known = {each.id: each for each in await providers.of_cafe(conn, cafe_id)}
+    if provider_id not in known:
+        raise NotFound("provider", "این ارائه‌دهنده")
+    own_key = body.api_key is not None or known[provider_id].api_key_sealed is not None
+    provider = _provider(config, cafe_id, provider_id, body, own_key=own_key)
     if not await providers.update(conn, provider):
         raise NotFound("provider", "این ارائه‌دهنده")
 
 
-def _provider(config: Settings, cafe_id: UUID, provider_id: UUID, body: WriteProvider) -> Provider:
+def _provider(config: Settings, cafe_id: UUID, provider_id: UUID, body: WriteProvider, *, own_key: bool) -> Provider:
+    if own_key and body.cost_per_sms is None:
+        raise _wrong(_needed("cost_per_sms"))
+    if not own_key and (given := [name for name in TERMS if getattr(body, name) is not None]):
+        raise _wrong(*map(_not_yours, given))
     if body.api_endpoint is not None and body.api_endpoint not in allowed_endpoints(body.provider_name, config):
         raise _foreign_endpoint()
     key = body.api_key.get_secret_value() if body.api_key else None
@@ -90,7 +104,7 @@ def _provider(config: Settings, cafe_id: UUID, provider_id: UUID, body: WritePro
         api_endpoint=body.api_endpoint,
         api_key_sealed=seal_key(provider_id, key, config) if key else None,
         sender_line=body.sender_line,
-        cost_per_sms=body.cost_per_sms,
+        cost_per_sms=config.sms_price if body.cost_per_sms is None else body.cost_per_sms,
         is_active=body.is_active,
         priority_order=body.priority_order,
         daily_limit=body.daily_limit,
@@ -98,11 +112,40 @@ def _provider(config: Settings, cafe_id: UUID, provider_id: UUID, body: WritePro
     )
 
 
+def _wrong(*problems: Problem) -> Rejected:
+    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=problems)
+
+
 def _foreign_endpoint() -> Rejected:
-    problem = Problem(
-        "api_endpoint",
-        "foreign_endpoint",
-        "This is not an address of that provider.",
-        "این نشانی از آن ارائه‌دهنده نیست.",
+    return _wrong(
+        Problem(
+            "api_endpoint",
+            "foreign_endpoint",
+            "This is not an address of that provider.",
+            "این نشانی از آن ارائه‌دهنده نیست.",
+        )
     )
-    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=[problem])
+
+
+def _needed(field: str) -> Problem:
+    return Problem(
+        field, "missing", "An account with a key of its own needs it.", "برای حسابی که کلید خود را دارد لازم است."
+    )
+
+
+def _not_yours(field: str) -> Problem:
+    return Problem(
+        field,
+        "of_the_installation",
+        "Without a key of its own the account sends on the installation's terms; leave this out, or give a key.",
+        "حساب بدون کلید با شرایط سامانه می‌فرستد؛ این فیلد را بردارید یا کلید بدهید.",
+    )
+
+
+def _too_many_accounts() -> Rejected:
+    return Rejected(
+        "too_many_accounts",
+        f"A cafe has at most {MOST_ACCOUNTS} accounts; change one of them.",
+        f"هر کافه حداکثر {MOST_ACCOUNTS} حساب دارد؛ یکی از آن‌ها را تغییر دهید.",
+        status=409,
+    )

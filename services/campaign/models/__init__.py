@@ -22,9 +22,15 @@ Verdict = Literal["accepted", "refused_message", "refused", "busy", "unknown"]
 # missing: the provider does not know such a message.
 Progress = Literal["under_way", "delivered", "failed", "undelivered", "blocked", "missing"]
 
+# Why a cafe's account can't be used at all, whatever the message.
+AccountFault = Literal["no_account", "not_lent", "price_too_high"]
+
 # Who made the rows that nobody made.
 SYSTEM_USER = UUID(int=0)
 LONGEST_MESSAGE = 900
+# Rial for one part. A thousand times what one costs, and the sums of all messages of a cafe's life still fit.
+DEAREST_SMS = Decimal(1_000_000)
+DEAREST_MESSAGE = 20 * DEAREST_SMS
 
 # Fixed: a message about the guest's own visit asks for no consent to advertising, so it never becomes an advert.
 PURPOSE_OF: Mapping[Trigger, Purpose] = {"visit.recorded": "service", "segment.entered": "marketing"}
@@ -47,7 +53,10 @@ class CafeRules:
 
 @dataclass(frozen=True)
 class Provider:
-    """One account at one SMS provider. `api_key_sealed` None: the installation's own account."""
+    """One account at one SMS provider. `api_key_sealed` None: the installation's own account.
+
+    `failures` calls in a row failed; until `paused_until` no other is tried. `fault`: why it can't be used at all.
+    """
 
     id: UUID
     cafe_id: UUID
@@ -60,6 +69,26 @@ class Provider:
     priority_order: int
     daily_limit: int | None
     monthly_limit: int | None
+    failures: int = 0
+    paused_until: datetime | None = None
+    fault: AccountFault | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A second in which a cafe has something due."""
+
+    kind: Literal["run", "delivery"]
+    second: datetime
+    cafe_id: UUID
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A cafe's share of a round: so many runs and so many messages at most."""
+
+    cafe_id: UUID
+    share: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +128,7 @@ class Pending:
     refused_by: Sequence[UUID]
     correlation_id: UUID
     causation_id: UUID | None
+    held_for: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.campaign.models import LONGEST_MESSAGE, CampaignType, Purpose
+from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose
 from shared.bounds import Rial
+from shared.credentials import Credential
 from shared.inputs import Command, Matching, Moment, Text, Version, Whole, Wording, Words
 
 Name = Annotated[str, Text(200, line=True)]
@@ -16,8 +17,6 @@ Variable = Annotated[str, Matching("[a-z_]{1,30}", 30, "نام متغیر از �
 Fallbacks = Annotated[dict[Variable, Annotated[str, Wording(60)]], Field(max_length=20)]
 SegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید بخش درست نیست")]
 SenderLine = Annotated[str, Matching("[0-9]{4,20}", 20, "شمارهٔ خط ۴ تا ۲۰ رقم دارد")]
-# It is sent in a header or an address: printable ASCII, and nothing that ends either.
-ApiKey = Annotated[SecretStr, Matching("[!-~]{8,200}", 200, "کلید از ۸ تا ۲۰۰ نویسهٔ انگلیسی بی‌فاصله است")]
 Endpoint = Annotated[str, Matching("[!-~]{1,255}", 255, "نشانی درست نیست")]
 
 
@@ -88,13 +87,17 @@ class WriteTemplate(Command):
 
 
 class WriteProvider(Command):
-    """An account at a provider, whole; the key stays as it is when it is not given, and is never shown again."""
+    """An account at a provider, whole; the key stays as it is when it is not given, and is never shown again.
+
+    Without a key of its own it sends by the installation's account: then line and price are the installation's, and are
+    not given here.
+    """
 
     provider_name: Literal["kavenegar"]
     api_endpoint: Endpoint | None = None
-    api_key: ApiKey | None = None
+    api_key: Credential | None = None
     sender_line: SenderLine | None = None
-    cost_per_sms: Rial
+    cost_per_sms: Annotated[Rial, Field(le=DEAREST_SMS)] | None = None
     is_active: bool = True
     priority_order: Annotated[int, Whole(0, 10_000)] = 0
     daily_limit: Annotated[int, Whole(0, 10_000_000)] | None = None

@@ -74,6 +74,12 @@ def in_priority(providers: Sequence[Provider]) -> list[Provider]:
     return sorted((p for p in providers if p.is_active), key=lambda p: (p.priority_order, p.id))
 
 
+def first_choice(accounts: Sequence[Provider], moment: datetime) -> Provider | None:
+    """The account that the cafe's next message would go by, its limits aside."""
+    usable = (each for each in in_priority(accounts) if each.fault is None and not is_paused(each, moment))
+    return next(usable, None)
+
+
 def _refusal(facts: Facts, name: str, answer: Answer, made: Sequence[Check]) -> Decision:
     until = answer.hold_until
     if answer.outcome == "hold" and until is not None and until < facts.pending.expires_at:
@@ -156,14 +162,32 @@ def _provider(facts: Facts) -> Answer:
         asked.append({"provider": str(provider.id), "name": provider.provider_name, "unavailable": why})
         if why is None:
             return Answer(True, {"asked": asked}, provider=provider)
-    limited = facts.cafe is not None and any(str(entry["unavailable"]).endswith("_limit") for entry in asked)
+    return Answer(False, {"asked": asked}, "hold", _hold_until(facts, [str(entry["unavailable"]) for entry in asked]))
+
+
+def _hold_until(facts: Facts, reasons: Sequence[str]) -> datetime:
+    """When an account may be there again: after a pause, on the next day, or sooner or later. A message whose account
+    stays away is looked at a last time just before it expires."""
     until = pace.try_again(facts.pending.queued_at, facts.moment)
-    if limited and facts.cafe is not None:
-        until = pace.next_day(facts.cafe, facts.moment)
-    return Answer(False, {"asked": asked}, "hold", until)
+    pauses = [p.paused_until for p in facts.providers if p.is_active and p.paused_until is not None]
+    if "paused" in reasons and pauses:
+        until = max(min(pauses), facts.moment + pace.LAST_CHANCE)
+    elif facts.cafe is not None and any(reason.endswith("_limit") for reason in reasons):
+        return pace.next_day(facts.cafe, facts.moment)
+    last = facts.pending.expires_at - pace.LAST_CHANCE
+    return min(until, last) if last > facts.moment else until
+
+
+def is_paused(provider: Provider, moment: datetime) -> bool:
+    """Whether the account is left alone for a while, because its calls failed."""
+    return provider.paused_until is not None and provider.paused_until > moment
 
 
 def _unavailable(provider: Provider, facts: Facts) -> str | None:
+    if provider.fault is not None:
+        return provider.fault
+    if is_paused(provider, facts.moment):
+        return "paused"
     if provider.id in facts.pending.refused_by:
         return "refused"
     if provider.daily_limit is not None and facts.tally.by_day.get(provider.id, 0) >= provider.daily_limit:

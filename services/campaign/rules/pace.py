@@ -17,6 +17,11 @@ RECEIPT_WINDOW: Final = timedelta(hours=48)
 # Longer than any call may take: before that, a message in the state "sending" may still be on its way.
 UNKNOWN_AFTER: Final = timedelta(seconds=45)
 CONTACT_PATIENCE: Final = timedelta(hours=1)
+# An account whose call failed is left alone for so long, twice as long after each further one.
+FIRST_PAUSE: Final = timedelta(seconds=10)
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+# What can't be sent is looked at a last time so long before nobody wants it any more.
+LAST_CHANCE: Final = timedelta(seconds=5)
 BUSY_WAIT: Final = timedelta(seconds=30)
 SHORTEST_WAIT: Final = timedelta(minutes=2)
 # A profile that is still under way arrives in a moment or, when something is broken, much later.
@@ -54,6 +59,12 @@ def next_day(cafe: CafeRules, moment: datetime) -> datetime:
 def try_again(queued_at: datetime, moment: datetime, shortest: timedelta = SHORTEST_WAIT) -> datetime:
     """When to look again at a message that can't go now: sooner while it is young."""
     return moment + max(shortest, (moment - queued_at) / 2)
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long an account is left alone after so many failed calls in a row."""
+    doublings: int = min(max(failures - 1, 0), 10)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * float(2**doublings))
 
 
 def next_receipt_check(sent_at: datetime, moment: datetime) -> datetime | None:

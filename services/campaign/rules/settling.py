@@ -1,6 +1,6 @@
 """What a provider's answer means for a message, and what that adds to the counters."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,23 @@ _ENDS: Final[Mapping[Progress, Literal["delivered", "failed", "bounced"]]] = {
     "blocked": "bounced",
 }
 _NOTHING: Final = Decimal(0)
+# Refusals that say something about a number, a text or our own haste, and nothing about the account.
+_OF_THE_MESSAGE: Final = frozenset({"411", "413", "422", "451", "out_of_time"})
+# What is wrong with an account whoever's messages it carries; anything else may be one cafe's doing.
+OF_ALL: Final = frozenset({"unreachable", "unsendable", "401", "403", "407", "418", "429", "431", "432"})
+
+
+def account_fault(results: Collection[SendResult]) -> tuple[bool, str | None]:
+    """Whether the account has shown that it works, and otherwise the code of what is wrong with it; None: neither."""
+    if any(result.verdict == "accepted" for result in results):
+        return True, None
+    codes = (result.code or result.verdict for result in results if result.verdict != "refused_message")
+    return False, next((code for code in codes if code not in _OF_THE_MESSAGE), None)
+
+
+def is_of_all(code: str) -> bool:
+    """Whether a fault of the installation's account concerns all cafes: its own words, or none at all."""
+    return code in OF_ALL or not code.isdecimal()
 
 
 def after_send(handed: Handed, result: SendResult, moment: datetime) -> Settled | None:
@@ -63,6 +80,14 @@ def after_find(handed: Handed, receipt: Receipt | None, moment: datetime) -> Set
     if receipt is None:
         return None
     return Settled(handed.id, handed.cafe_id, "queued", due_at=moment, error_code=UNKNOWN)
+
+
+def after_silence(handed: Handed, moment: datetime) -> Settled | None:
+    """A sent message about whose delivery the provider did not answer: it is asked again later, and at last no more."""
+    if handed.status != "sent":
+        return None
+    again = pace.next_receipt_check(handed.sent_at or handed.sending_at, moment)
+    return Settled(handed.id, handed.cafe_id, "sent", check_at=again)
 
 
 def after_receipt(handed: Handed, receipt: Receipt, moment: datetime) -> Settled | None:

@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from services.campaign.models import CampaignStatus, JourneyText, Purpose
 from shared.db import Connection
 
@@ -93,42 +91,6 @@ WHERE g.cafe_id = $1 AND g.phone_sealed IS NOT NULL AND g.status = 'active' AND 
       WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
         AND s.purpose = 'service' AND NOT s.granted
   ) END
-"""
-TAKE_DUE = """
-SELECT cafe_id, id, target_segment, template_content, status::text AS status, expanded_to, scheduled_date
-FROM campaigns
-WHERE (status = 'scheduled' AND scheduled_date <= $1 AND approved_at IS NOT NULL)
-   OR (status = 'sending' AND expanded_at IS NULL AND scheduled_date <= $1)
-ORDER BY scheduled_date LIMIT 1
-FOR NO KEY UPDATE SKIP LOCKED
-"""
-NEXT_RECIPIENTS = """
-SELECT g.customer_id FROM contacts g
-WHERE g.cafe_id = $1 AND g.customer_id > $2 AND g.erased_at IS NULL
-  AND ($3::text[] IS NULL OR EXISTS (
-      SELECT FROM segment_members m
-      WHERE m.cafe_id = g.cafe_id AND m.customer_id = g.customer_id AND m.segment_key = any($3) AND m.is_member
-  ))
-ORDER BY g.customer_id LIMIT $4
-"""
-EXPANDED = """
-UPDATE campaigns SET status = 'sending', expanded_to = coalesce($3, expanded_to), expanded_at = $4, updated_at = $5
-WHERE cafe_id = $1 AND id = $2
-"""
-# 'sent': nothing is left to hand over; 'completed': nothing is left to hear of either.
-FINISH = """
-UPDATE campaigns c
-SET status = CASE WHEN c.messages_sent = 0 AND c.messages_failed > 0 THEN 'failed'
-                  WHEN EXISTS (SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
-                               AND d.delivery_status = 'sent' AND d.check_at IS NOT NULL) THEN 'sent'
-                  ELSE 'completed' END::campaign_status_enum,
-    updated_at = $1
-WHERE c.expanded_at IS NOT NULL AND c.status IN ('sending', 'sent')
-  AND NOT EXISTS (SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
-                  AND d.delivery_status IN ('queued', 'sending'))
-  AND NOT (c.status = 'sent' AND EXISTS (
-      SELECT FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
-      AND d.delivery_status = 'sent' AND d.check_at IS NOT NULL))
 """
 LIST_TEMPLATES = """
 SELECT id, name, template_type::text AS template_type, content, variables, category, is_system_template, created_at
@@ -262,30 +224,6 @@ async def schedule(
 async def count_recipients(conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose) -> int:
     """Guests who could be sent this now; `segments` None is everybody."""
     return int(await conn.fetchval(COUNT_RECIPIENTS, cafe_id, segments, purpose))
-
-
-async def take_due(conn: Connection, moment: datetime) -> asyncpg.Record | None:
-    """An approved campaign whose date has come or whose expansion is not finished, locked."""
-    return await conn.fetchrow(TAKE_DUE, moment)
-
-
-async def next_recipients(
-    conn: Connection, cafe_id: UUID, after: UUID, segments: Sequence[str] | None, limit: int
-) -> list[UUID]:
-    """The next guests of a target in the order of their ids."""
-    return [row["customer_id"] for row in await conn.fetch(NEXT_RECIPIENTS, cafe_id, after, segments, limit)]
-
-
-async def note_expanded(
-    conn: Connection, cafe_id: UUID, campaign_id: UUID, to: UUID | None, finished_at: datetime | None, at: datetime
-) -> None:
-    """Remembers how far a campaign has been turned into messages."""
-    await conn.execute(EXPANDED, cafe_id, campaign_id, to, finished_at, at)
-
-
-async def finish(conn: Connection, at: datetime) -> None:
-    """Moves campaigns on that have nothing left to send, or to hear of."""
-    await conn.execute(FINISH, at)
 
 
 async def list_templates(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.campaign.models import Decision, Handed, Pending, Settled
+from services.campaign.models import Decision, Handed, Pending, Place, Settled, Turn
+from services.campaign.store.turns import CHECK_SECOND, DELIVERY_SECOND, columns_of
 from shared.db import Connection
 
 INSERT = """
@@ -26,22 +27,31 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid
 ON CONFLICT DO NOTHING
 RETURNING id
 """
-CLAIM = """
+CLAIM = f"""
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
        d.message_content AS template,
        c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
        c.actual_cost + c.reserved_cost AS spent,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
        d.queued_at, d.expires_at, d.delivery_attempts AS attempts, d.provider_id, d.refused_by, d.correlation_id,
-       d.causation_id
-FROM campaign_deliveries d
+       d.causation_id, d.error_code AS held_for
+FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
+CROSS JOIN LATERAL (
+    SELECT own.*
+    FROM unnest($4::uuid[], $5::timestamptz[]) AS place (cafe_id, second)
+    CROSS JOIN LATERAL (
+        SELECT q.* FROM campaign_deliveries q
+        WHERE q.delivery_status = 'queued' AND {DELIVERY_SECOND.format("q.")} = place.second
+          AND q.cafe_id = place.cafe_id AND q.due_at <= $1
+        ORDER BY q.due_at
+        FOR UPDATE OF q SKIP LOCKED
+    ) AS own
+    WHERE place.cafe_id = turn.cafe_id
+    LIMIT turn.share
+) AS d
 JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = d.campaign_id
 LEFT JOIN journeys j ON j.cafe_id = d.cafe_id AND j.campaign_id = d.campaign_id
-WHERE d.delivery_status = 'queued' AND d.due_at <= $1
-ORDER BY d.due_at
-LIMIT $2
-FOR UPDATE OF d SKIP LOCKED
-"""
+"""  # noqa: S608
 SENT_TODAY = """
 SELECT d.customer_id, count(*)::int AS sent
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, since)
@@ -94,15 +104,26 @@ WHERE d.provider_id IS NOT NULL
 ORDER BY d.cafe_id, d.id
 """
 LOCK_HANDED = HANDED + "FOR UPDATE OF d"
-LEASE_UNSETTLED = """
-UPDATE campaign_deliveries SET check_at = $3
-WHERE (cafe_id, id) IN (
-    SELECT cafe_id, id FROM campaign_deliveries
-    WHERE check_at <= $2 AND delivery_status = $1::delivery_status_enum
-    ORDER BY check_at LIMIT $4 FOR UPDATE SKIP LOCKED
+LEASE_UNSETTLED = f"""
+WITH mine AS MATERIALIZED (
+    SELECT d.ctid
+    FROM unnest($4::uuid[], $5::int[]) AS turn (cafe_id, share)
+    CROSS JOIN LATERAL (
+        SELECT own.ctid
+        FROM unnest($6::uuid[], $7::timestamptz[]) AS place (cafe_id, second)
+        CROSS JOIN LATERAL (
+            SELECT q.ctid FROM campaign_deliveries q
+            WHERE q.check_at IS NOT NULL AND q.delivery_status = $1::delivery_status_enum
+              AND {CHECK_SECOND.format("q.")} = place.second AND q.cafe_id = place.cafe_id AND q.check_at <= $2
+            FOR UPDATE OF q SKIP LOCKED
+        ) AS own
+        WHERE place.cafe_id = turn.cafe_id
+        LIMIT turn.share
+    ) AS d
 )
-RETURNING cafe_id, id
-"""
+UPDATE campaign_deliveries d SET check_at = $3 FROM mine WHERE d.ctid = mine.ctid
+RETURNING d.cafe_id, d.id
+"""  # noqa: S608
 FIND_BY_MESSAGE = """
 SELECT cafe_id, id FROM campaign_deliveries
 WHERE cafe_id = $1 AND provider_id = $2 AND provider_message_id = any($3::text[])
@@ -236,9 +257,10 @@ async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> 
     return {row["id"] for row in rows}
 
 
-async def claim(conn: Connection, moment: datetime, limit: int) -> list[Pending]:
-    """Messages whose time has come, locked; those another process is deciding on are passed over."""
-    return [Pending(**row) for row in await conn.fetch(CLAIM, moment, limit)]
+async def claim(conn: Connection, moment: datetime, turns: Sequence[Turn], places: Sequence[Place]) -> list[Pending]:
+    """Messages whose time has come, each cafe's share of them, locked; those another process is deciding on are passed
+    over."""
+    return [Pending(**row) for row in await conn.fetch(CLAIM, moment, *columns_of(turns, places, "delivery"))]
 
 
 async def sent_today(conn: Connection, guests: Sequence[tuple[UUID, UUID, datetime]]) -> dict[UUID, int]:
@@ -309,9 +331,17 @@ async def insert_decisions(conn: Connection, decided: Sequence[tuple[UUID, Pendi
     )
 
 
-async def lease_unsettled(conn: Connection, status: str, moment: datetime, until: datetime, limit: int) -> list[Handed]:
-    """Messages in `status` about which a provider should be asked now; nobody else asks before `until`."""
-    keys = [(row["cafe_id"], row["id"]) for row in await conn.fetch(LEASE_UNSETTLED, status, moment, until, limit)]
+async def lease_unsettled(
+    conn: Connection, status: str, moment: datetime, until: datetime, turns: Sequence[Turn], places: Sequence[Place]
+) -> list[DeliveryKey]:
+    """Messages in `status` about which a provider should be asked now, each cafe's share of them; nobody else asks
+    before `until`."""
+    rows = await conn.fetch(LEASE_UNSETTLED, status, moment, until, *columns_of(turns, places, "delivery"))
+    return [(row["cafe_id"], row["id"]) for row in rows]
+
+
+async def read_handed(conn: Connection, keys: Sequence[DeliveryKey]) -> list[Handed]:
+    """The messages as they stand now."""
     return [Handed(**row) for row in await conn.fetch(HANDED, *_columns(keys))]
 
 

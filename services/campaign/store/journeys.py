@@ -8,7 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import SYSTEM_USER, Journey, Purpose, Run, Trigger
+from services.campaign.models import SYSTEM_USER, Journey, Place, Purpose, Run, Trigger, Turn
+from services.campaign.store.turns import RUN_SECOND, columns_of
 from shared.db import Connection
 
 CAFES_WITHOUT_DEFAULTS = """
@@ -68,15 +69,24 @@ WHERE d.cafe_id = t.cafe_id AND d.campaign_id = j.campaign_id AND d.trigger_id =
   AND d.delivery_status = 'queued'
 """
 # Locked rows stay where they are, so the update finds them by their places.
-TAKE_DUE = """
+TAKE_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT r.ctid, r.cafe_id, j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id
-    FROM journey_runs r
+    FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
+    CROSS JOIN LATERAL (
+        SELECT own.*
+        FROM unnest($4::uuid[], $5::timestamptz[]) AS place (cafe_id, second)
+        CROSS JOIN LATERAL (
+            SELECT q.ctid, q.cafe_id, q.journey_id FROM journey_runs q
+            WHERE q.state = 'waiting' AND {RUN_SECOND.format("q.")} = place.second
+              AND q.cafe_id = place.cafe_id AND q.due_at <= $1
+            ORDER BY q.due_at
+            FOR NO KEY UPDATE OF q SKIP LOCKED
+        ) AS own
+        WHERE place.cafe_id = turn.cafe_id
+        LIMIT turn.share
+    ) AS r
     JOIN journeys j ON j.cafe_id = r.cafe_id AND j.id = r.journey_id
-    WHERE r.state = 'waiting' AND r.due_at <= $1
-    ORDER BY r.due_at
-    LIMIT $2
-    FOR NO KEY UPDATE OF r SKIP LOCKED
 )
 UPDATE journey_runs r
 SET state = CASE WHEN due.is_active THEN 'queued' ELSE 'cancelled' END::run_state_enum,
@@ -87,7 +97,7 @@ RETURNING r.cafe_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_i
           due.trigger, due.is_active, due.max_age_minutes, c.id AS campaign_id, c.template_content AS template,
           c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
           c.actual_cost + c.reserved_cost AS spent, c.status::text AS campaign_status
-"""
+"""  # noqa: S608
 LIST = """
 SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
        j.is_active, j.campaign_id, c.purpose::text AS purpose, c.ignores_quiet_hours, c.template_content,
@@ -187,10 +197,12 @@ async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -
     await conn.execute(CANCEL_QUEUED, cafes, ids)
 
 
-async def take_due(conn: Connection, moment: datetime, limit: int) -> list[asyncpg.Record]:
-    """Runs whose time has come, with what their campaign says: from now on queued, or cancelled where the journey is
-    not active any more."""
-    return await conn.fetch(TAKE_DUE, moment, limit)
+async def take_due(
+    conn: Connection, moment: datetime, turns: Sequence[Turn], places: Sequence[Place]
+) -> list[asyncpg.Record]:
+    """Runs whose time has come, each cafe's share of them, with what their campaign says: from now on queued, or
+    cancelled where the journey is not active any more."""
+    return await conn.fetch(TAKE_DUE, moment, *columns_of(turns, places, "run"))
 
 
 async def list_journeys(conn: Connection, cafe_id: UUID, journey_id: UUID | None = None) -> list[dict[str, Any]]:

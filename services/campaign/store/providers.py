@@ -21,17 +21,17 @@ TIME_ZONES = "SELECT cafe_id, time_zone FROM cafes WHERE cafe_id = any($1::uuid[
 # Their lock lets one sender at a time decide for a cafe, so limits and budgets hold also with several senders.
 LOCK_PROVIDERS = """
 SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
-       daily_limit, monthly_limit
+       daily_limit, monthly_limit, failures, paused_until
 FROM sms_providers WHERE cafe_id = any($1::uuid[]) ORDER BY cafe_id, id FOR NO KEY UPDATE
 """
 READ_PROVIDERS = """
 SELECT id, cafe_id, provider_name, api_endpoint, api_key_sealed, sender_line, cost_per_sms, is_active, priority_order,
-       daily_limit, monthly_limit
-FROM sms_providers WHERE id = any($1::uuid[])
+       daily_limit, monthly_limit, failures, paused_until
+FROM sms_providers WHERE cafe_id = $1
 """
 OF_CAFE = """
-SELECT id, cafe_id, provider_name, api_endpoint, NULL AS api_key_sealed, sender_line, cost_per_sms, is_active,
-       priority_order, daily_limit, monthly_limit
+SELECT id, cafe_id, provider_name, api_endpoint, CASE WHEN own_key THEN '' END AS api_key_sealed, sender_line,
+       cost_per_sms, is_active, priority_order, daily_limit, monthly_limit, failures, paused_until
 FROM sms_providers WHERE cafe_id = $1
 """
 USAGE = """
@@ -65,17 +65,26 @@ INSERT INTO sms_providers (id, cafe_id, provider_name, api_endpoint, api_key_sea
                            is_active, priority_order, daily_limit, monthly_limit, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+# Somebody who changes an account has mended it, or means to: it is tried again at once.
 UPDATE = """
 UPDATE sms_providers
 SET api_endpoint = $3, sender_line = $4, cost_per_sms = $5, is_active = $6, priority_order = $7, daily_limit = $8,
-    monthly_limit = $9
+    monthly_limit = $9, failures = 0, paused_until = NULL
 WHERE cafe_id = $1 AND id = $2 AND provider_name = $10
 """
 # Apart, because people may write this column and not read it.
 SET_KEY = "UPDATE sms_providers SET api_key_sealed = $3 WHERE cafe_id = $1 AND id = $2"
+NOTE_FAILURE = """
+UPDATE sms_providers SET failures = $3, last_error = $4, last_error_at = $5, paused_until = $6
+WHERE cafe_id = $1 AND id = $2 AND api_key_sealed IS NOT DISTINCT FROM $7
+"""
+NOTE_SUCCESS = """
+UPDATE sms_providers SET failures = 0, paused_until = NULL WHERE cafe_id = $1 AND id = $2 AND failures > 0
+"""
 LIST = """
 SELECT p.id, p.provider_name, p.api_endpoint, p.sender_line, p.cost_per_sms, p.currency_unit, p.is_active,
-       p.priority_order, p.daily_limit, p.monthly_limit, p.created_at, coalesce(u.messages, 0) AS sent_today
+       p.priority_order, p.daily_limit, p.monthly_limit, p.created_at, coalesce(u.messages, 0) AS sent_today,
+       p.own_key, p.last_error, p.last_error_at, p.paused_until
 FROM sms_providers p
 LEFT JOIN sms_usage u ON u.cafe_id = p.cafe_id AND u.provider_id = p.id AND u.day = $2
 WHERE p.cafe_id = $1 ORDER BY p.priority_order, p.id
@@ -104,13 +113,28 @@ async def lock_providers(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUI
     return found
 
 
-async def read_providers(conn: Connection, provider_ids: Sequence[UUID]) -> dict[UUID, Provider]:
-    """Providers by id."""
-    return {row["id"]: Provider(**row) for row in await conn.fetch(READ_PROVIDERS, provider_ids)}
+async def read_providers(conn: Connection, cafe_id: UUID) -> dict[UUID, Provider]:
+    """The cafe's providers by id."""
+    return {row["id"]: Provider(**row) for row in await conn.fetch(READ_PROVIDERS, cafe_id)}
+
+
+async def note_failure(
+    conn: Connection, provider: Provider, failures: int, error: str, at: datetime, until: datetime
+) -> None:
+    """Writes down that a call failed, unless it was made with another key: so many in a row by now, and when the
+    account is tried again."""
+    await conn.execute(
+        NOTE_FAILURE, provider.cafe_id, provider.id, failures, error[:50], at, until, provider.api_key_sealed
+    )
+
+
+async def note_success(conn: Connection, provider: Provider) -> None:
+    """Ends an account's pause. What its last error was stays to be read."""
+    await conn.execute(NOTE_SUCCESS, provider.cafe_id, provider.id)
 
 
 async def of_cafe(conn: Connection, cafe_id: UUID) -> list[Provider]:
-    """The cafe's providers without their keys, as staff may see them."""
+    """The cafe's providers without their keys (an empty text stands for one), as staff may see them."""
     return [Provider(**row) for row in await conn.fetch(OF_CAFE, cafe_id)]
 
 

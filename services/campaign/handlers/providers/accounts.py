@@ -1,6 +1,7 @@
-"""From a cafe's row to somebody who can send: which account, and which adapter speaks to it."""
+"""From a cafe's row to somebody who can send: which account, on whose terms, and which adapter speaks to it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -9,8 +10,9 @@ import httpx2
 from services.campaign.handlers.providers.base import Account, SmsProvider
 from services.campaign.handlers.providers.kavenegar import NAME as KAVENEGAR
 from services.campaign.handlers.providers.kavenegar import Kavenegar
-from services.campaign.models import Provider
-from shared.crypto import Keys, keyed_digest, seal, unseal
+from services.campaign.models import DEAREST_SMS, AccountFault, Provider
+from shared.credentials import is_credential
+from shared.crypto import CannotUnseal, Keys, keyed_digest, seal, unseal
 from shared.settings import Settings
 
 TABLE: Final = "sms_providers"
@@ -24,26 +26,59 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {KAVENEGAR: Kavenegar}
 ENDPOINTS: Final[Mapping[str, str]] = {KAVENEGAR: "https://api.kavenegar.com"}
 
 
-def has_account(provider: Provider, config: Settings) -> bool:
-    """Whether the row can send: with a key of its own, or with the installation's account."""
-    return provider.provider_name in ADAPTERS and (
-        provider.api_key_sealed is not None or config.sms_api_key is not None
-    )
+class UnusableKey(Exception):
+    """The stored key can't be opened, or is none that can travel in an address."""
+
+
+def on_its_terms(provider: Provider, config: Settings) -> Provider:
+    """The account as messages are decided for it.
+
+    Without a key of its own it sends by the installation's, and then line, price and the most a day are not the cafe's
+    to say; its own limits may be lower.
+    """
+    if provider.api_key_sealed is None:
+        provider = replace(
+            provider,
+            api_endpoint=None,
+            sender_line=config.sms_sender,
+            cost_per_sms=config.sms_price,
+            daily_limit=_lower(provider.daily_limit, config.sms_lent_daily),
+        )
+    return replace(provider, fault=_fault(provider, config))
+
+
+def _fault(provider: Provider, config: Settings) -> AccountFault | None:
+    if provider.provider_name not in ADAPTERS:
+        return "no_account"
+    if provider.api_key_sealed is None and config.sms_api_key is None:
+        return "no_account"
+    if provider.api_key_sealed is None and config.sms_lent_daily == 0:
+        return "not_lent"
+    return "price_too_high" if provider.cost_per_sms > DEAREST_SMS else None
+
+
+def _lower(own: int | None, installation: int | None) -> int | None:
+    return min((limit for limit in (own, installation) if limit is not None), default=None)
 
 
 def account_of(provider: Provider, config: Settings) -> Account:
     """The account that the row stands for, with its key opened.
 
-    Raises `shared.crypto.CannotUnseal`.
+    Raises `UnusableKey`.
     """
-    endpoint = provider.api_endpoint or config.sms_endpoint
-    if provider.api_key_sealed is not None:
+    if provider.api_key_sealed is None:
+        assert config.sms_api_key is not None
+        return Account(config.sms_endpoint, config.sms_api_key.get_secret_value(), config.sms_sender)
+    try:
         key = unseal(config.keys, provider.api_key_sealed, table=TABLE, column=KEY, row=provider.id)
-        return Account(endpoint, key, provider.sender_line)
-    assert config.sms_api_key is not None
-    return Account(
-        config.sms_endpoint, config.sms_api_key.get_secret_value(), provider.sender_line or config.sms_sender
-    )
+    except CannotUnseal:
+        raise UnusableKey from None
+    if not is_credential(key) or (
+        provider.api_endpoint is not None
+        and provider.api_endpoint not in allowed_endpoints(provider.provider_name, config)
+    ):
+        raise UnusableKey
+    return Account(provider.api_endpoint or config.sms_endpoint, key, provider.sender_line)
 
 
 def seal_key(provider_id: UUID, api_key: str, config: Settings) -> str:
@@ -52,7 +87,10 @@ def seal_key(provider_id: UUID, api_key: str, config: Settings) -> str:
 
 
 def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClient) -> SmsProvider:
-    """The adapter for the row's account."""
+    """The adapter for the row's account.
+
+    Raises `UnusableKey`.
+    """
     return ADAPTERS[provider.provider_name](account_of(provider, config), client)
 
 

@@ -27,20 +27,21 @@ class SmsProvider(Protocol):
     largest_send: int
     largest_lookup: int
 
-    async def send(self, messages: Sequence[Message]) -> Mapping[int, SendResult]:
+    async def send(self, messages: Sequence[Message], until: float) -> Mapping[int, SendResult]:
         """Hand over messages (at most `largest_send`); results by local id, one for each. Never raises for what the
-        provider or the network did: that is the verdict."""
+        provider or the network did: that is the verdict. What is not under way at `until` (of the monotonic clock)
+        does not leave any more: "busy"."""
         ...
 
     async def find(self, local_ids: Sequence[int]) -> Mapping[int, Receipt]:
-        """What the provider knows of messages by our own ids, one receipt for each.
+        """What the provider knows of messages by our own ids, a receipt for each that it said something of.
 
         Raises `LookupFailed`.
         """
         ...
 
     async def receipts(self, message_ids: Sequence[str]) -> Mapping[str, Receipt]:
-        """How far messages have come, by the provider's ids, one receipt for each.
+        """How far messages have come, by the provider's ids, a receipt for each that it said something of.
 
         Raises `LookupFailed`.
         """

@@ -1,6 +1,9 @@
 """Kavenegar's HTTP API: form in, `{"return": {...}, "entries": [...]}` out, the key in the path."""
 
+import asyncio
 import ssl
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -9,14 +12,20 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
+from services.campaign.handlers.providers.answers import read_answer
 from services.campaign.handlers.providers.base import Account, LookupFailed
-from services.campaign.models import Message, Progress, Receipt, SendResult, Verdict
-from shared.bounds import MOST_RIAL
+from services.campaign.models import DEAREST_MESSAGE, Message, Progress, Receipt, SendResult, Verdict
+from shared.db import heed_cancellation
 from shared.persian.money import rounded
 
 NAME: Final = "kavenegar"
 ENDPOINT: Final = "https://api.kavenegar.com"
 TIMEOUT: Final = httpx2.Timeout(20.0, connect=5.0)
+# All of a call: one that answers drop by drop never times out otherwise.
+CALL_SECONDS: Final = 22.0
+# Two hundred entries, each with a text of the longest kind, are a third of it.
+LARGEST_ANSWER: Final = 4 * 1024 * 1024
+LONGEST_WORD: Final = 100
 
 # What a failed call means for every message in it. Anything not listed leaves the outcome unknown.
 VERDICTS: Final[Mapping[int, Verdict]] = {
@@ -56,7 +65,9 @@ PROGRESS: Final[Mapping[int, Progress]] = {
     100: "missing",
 }
 # Nothing of the request can have reached the provider.
-_NEVER_LEFT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_NEVER_LEFT: Final = (
+    httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol,
+)  # fmt: skip
 
 
 class Kavenegar:
@@ -69,30 +80,30 @@ class Kavenegar:
     def __init__(self, account: Account, client: httpx2.AsyncClient) -> None:
         self._account, self._client = account, client
 
-    async def send(self, messages: Sequence[Message]) -> Mapping[int, SendResult]:
+    async def send(self, messages: Sequence[Message], until: float) -> Mapping[int, SendResult]:
         """See `SmsProvider.send`. One number or text that is refused does not hold up the others of its call."""
+        if time.monotonic() > until:
+            return _all(messages, SendResult("busy", code="out_of_time"))
         verdict, code, entries = await self._send_together(messages)
         if verdict == "refused_message" and len(messages) > 1:
             middle = len(messages) // 2
-            return {**await self.send(messages[:middle]), **await self.send(messages[middle:])}
+            return {**await self.send(messages[:middle], until), **await self.send(messages[middle:], until)}
         if verdict != "accepted":
-            failure = SendResult(verdict, code=code, reason=REASONS.get(code))
-            return dict.fromkeys((message.local_id for message in messages), failure)
-        return {
-            message.local_id: _accepted(entry) for message, entry in zip(messages, entries, strict=True)
-        }  # fmt: skip
+            return _all(messages, SendResult(verdict, code=code, reason=REASONS.get(code)))
+        results = {message.local_id: _accepted(entry) for message, entry in zip(messages, entries, strict=True)}
+        return _without_doubles(results)
 
     async def find(self, local_ids: Sequence[int]) -> Mapping[int, Receipt]:
         """See `SmsProvider.find`. Kavenegar answers for twelve hours after the sending."""
         entries = await self._look_up("sms/statuslocalmessageid", "localid", [str(each) for each in local_ids])
-        known = {str(entry.get("localid")): entry for entry in entries}
-        return {local_id: _receipt(known.get(str(local_id))) for local_id in local_ids}
+        known = {_word(entry.get("localid")): entry for entry in entries}
+        return _told({local_id: _receipt(known.get(str(local_id))) for local_id in local_ids})
 
     async def receipts(self, message_ids: Sequence[str]) -> Mapping[str, Receipt]:
         """See `SmsProvider.receipts`. Kavenegar answers for two days after the sending."""
         entries = await self._look_up("sms/status", "messageid", list(message_ids))
-        known = {str(entry.get("messageid")): entry for entry in entries}
-        return {message_id: _receipt(known.get(message_id)) for message_id in message_ids}
+        known = {_word(entry.get("messageid")): entry for entry in entries}
+        return _told({message_id: _receipt(known.get(message_id)) for message_id in message_ids})
 
     async def _send_together(self, messages: Sequence[Message]) -> tuple[Verdict, str, list[dict[str, Any]]]:
         form = {
@@ -107,10 +118,12 @@ class Kavenegar:
             status, entries = await self._call("sms/sendarray", form)
         except _NEVER_LEFT:
             return "refused", "unreachable", []
-        except httpx2.HTTPError as error:
-            return "unknown", type(error).__name__, []
-        except _Unreadable as error:
-            return "unknown", str(error), []
+        except _Unasked:
+            return "refused", "unsendable", []
+        except Exception as error:
+            # Whatever a client raises once it may have sent something: only the provider knows.
+            heed_cancellation()
+            return "unknown", str(error) if isinstance(error, _Unreadable) else type(error).__name__, []
         if status == 200 and len(entries) == len(messages):
             return "accepted", "200", entries
         return VERDICTS.get(status, "unknown"), str(status), []
@@ -118,29 +131,52 @@ class Kavenegar:
     async def _look_up(self, method: str, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         try:
             status, entries = await self._call(method, {field: ",".join(ids)})
-        except (httpx2.HTTPError, _Unreadable) as error:
+        except Exception as error:
+            heed_cancellation()
             # Without the cause: its words hold the address, and the address holds the key.
             raise LookupFailed(type(error).__name__) from None
         if status != 200:
             raise LookupFailed(f"status {status}")
+        if not entries or not all(entries):
+            # "I don't know it" lets a message be sent again, so it must have been said, not garbled.
+            raise LookupFailed("unreadable")
         return entries
 
     async def _call(self, method: str, form: Mapping[str, str]) -> tuple[int, list[dict[str, Any]]]:
         url = f"{self._account.endpoint.rstrip('/')}/v1/{self._account.api_key}/{method}.json"
-        answer = await self._client.post(url, data=dict(form))
         try:
-            body = msgspec.json.decode(answer.content)
-            entries = body.get("entries")
-            return int(body["return"]["status"]), entries if isinstance(entries, list) else []
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
+            request = self._client.build_request(
+                "POST", url, data=dict(form), headers={"accept-encoding": "gzip, identity"}
+            )
+        except Exception:
+            raise _Unasked from None
+        async with asyncio.timeout(CALL_SECONDS):
+            status, content = await read_answer(self._client, request, LARGEST_ANSWER)
+        try:
+            return _understood(content)
+        except Exception:
             # Some refusals (a wrong key, too many calls) come from a gateway as bare HTTP.
-            if answer.status_code in VERDICTS:
-                return answer.status_code, []
-            raise _Unreadable(f"http {answer.status_code}") from None
+            if status in VERDICTS:
+                return status, []
+            raise _Unreadable(f"http {status}") from None
 
 
 class _Unreadable(Exception):
     """An answer that says nothing about the messages."""
+
+
+class _Unasked(Exception):
+    """What was to be asked could not even be written down: nothing has left."""
+
+
+def _understood(content: bytes) -> tuple[int, list[dict[str, Any]]]:
+    body = msgspec.json.decode(content)
+    status, entries = body["return"]["status"], body.get("entries")
+    if isinstance(status, bool) or not 0 <= int(status) <= 9999:
+        raise ValueError
+    found = entries if isinstance(entries, list) else []
+    # An entry that is none says nothing; its place still counts.
+    return int(status), [entry if isinstance(entry, dict) else {} for entry in found]
 
 
 @lru_cache(maxsize=1)
@@ -159,28 +195,60 @@ def receipt_of(code: int) -> Receipt:
     return Receipt(PROGRESS.get(code, "under_way"), str(code))
 
 
+def _all(messages: Sequence[Message], result: SendResult) -> dict[int, SendResult]:
+    return dict.fromkeys((message.local_id for message in messages), result)
+
+
 def _accepted(entry: Mapping[str, Any]) -> SendResult:
-    message_id = entry.get("messageid")
+    message_id = _word(entry.get("messageid"))
     if not message_id:
         return SendResult("unknown", code="no messageid")
-    return SendResult("accepted", str(message_id), _charged(entry.get("cost")), str(entry.get("status", "")))
+    return SendResult("accepted", message_id, _cost(entry.get("cost")), _word(entry.get("status")) or None)
 
 
-def _charged(told: Any) -> Decimal | None:
-    """What the provider says it charged, None when that is no amount: then it counts as what was reckoned with."""
-    try:
-        cost = Decimal(str(told))
-    except InvalidOperation:
-        return None
-    return rounded(cost) if cost.is_finite() and 0 <= cost <= MOST_RIAL else None
+def _without_doubles(results: dict[int, SendResult]) -> dict[int, SendResult]:
+    # One id for two messages is the id of neither.
+    times = Counter(result.message_id for result in results.values())
+    return {
+        local_id: SendResult("unknown", code="no messageid")
+        if result.message_id and times[result.message_id] > 1
+        else result
+        for local_id, result in results.items()
+    }
 
 
-def _receipt(entry: Mapping[str, Any] | None) -> Receipt:
+def _receipt(entry: Mapping[str, Any] | None) -> Receipt | None:
+    """How far the message has come by its entry; None when the entry does not say."""
     if entry is None:
         return Receipt("missing", "absent")
-    found = receipt_of(int(entry.get("status", 0)))
-    message_id = entry.get("messageid")
-    return Receipt(found.progress, found.code, str(message_id) if message_id else None)
+    status = _word(entry.get("status"))
+    if not status.isdecimal() or len(status) > 4:
+        return None
+    found = receipt_of(int(status))
+    return Receipt(found.progress, found.code, _word(entry.get("messageid")) or None)
+
+
+def _told(receipts: Mapping[Any, Receipt | None]) -> dict[Any, Receipt]:
+    return {key: receipt for key, receipt in receipts.items() if receipt is not None}
+
+
+def _word(value: Any) -> str:
+    """A number or a short word of an answer; nothing for anything else, and for what says nothing."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return ""
+    word = str(value) if isinstance(value, str) or abs(value) < 10**LONGEST_WORD else ""
+    return word if len(word) <= LONGEST_WORD and word.isascii() and word.isprintable() and word != "0" else ""
+
+
+def _cost(value: Any) -> Decimal | None:
+    """Rial that the provider says it took; None for what can't be right, so that what was expected stands."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        cost = Decimal(str(value)[:40])
+    except InvalidOperation:
+        return None
+    return rounded(cost) if cost.is_finite() and 0 <= cost <= DEAREST_MESSAGE else None
 
 
 def _dialled(e164: str) -> str:
@@ -194,6 +262,7 @@ def _array(values: Sequence[str | int]) -> str:
 # What staff read beside a code; the provider's own sentences may quote a number.
 REASONS: Final[Mapping[str | None, str]] = {
     "unreachable": "the provider can't be reached",
+    "unsendable": "the account's address or key is not right",
     "401": "the API key is not valid",
     "403": "the API key is not valid",
     "407": "this server's address is not allowed by the account",
