@@ -4,11 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
+from services.identity.models import persian_favourites
 from shared.inputs import Opaque, fault
 from shared.persian.text import latin_digits, search_key
 
@@ -49,6 +49,8 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12][0-9]|3[01])[-/._ ]?(?:0?[1-9]|1[0-2])[-/._ ]?(?:1[34][0-9]{2}|19[0-9]{2}|20[0-9]{2})"
 )
 _EDGES = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+# Counted by others from public leaks and registers.
+_LISTS = ("passwords", "female_names", "male_names", "surnames")
 _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
@@ -116,5 +118,8 @@ def _words(known: Iterable[str]) -> set[str]:
 
 @lru_cache(maxsize=1)
 def _common() -> frozenset[str]:
-    # Counted from public leaks, with what people in Iran choose: names, clubs, cities, the rows of a Persian keyboard.
-    return frozenset((Path(__file__).parent / "common_passwords.txt").read_text(encoding="utf-8").split())
+    # Imported when first asked for: half a megabyte of words, which only somebody who chooses a password needs.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    words = {word for name in _LISTS for word in FREQUENCY_LISTS[name]} | persian_favourites.WORDS
+    return frozenset({*words, *(word.translate(_LEET) for word in words)})
