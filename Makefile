@@ -15,7 +15,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test bench chaos first-minute test-compose secrets demo lock clean
+.PHONY: help setup check format test fuzz bench chaos first-minute test-compose secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ test-compose: $(READY)  ## Start the composed system with Docker, post a visit t
 
 secrets:  ## Write .env with fresh secrets for docker compose, once
 	deploy/compose/secrets.sh
+
+fuzz: $(READY)  ## Ask each API what its document allows and forbids, 100 requests an operation (EXAMPLES=n: so many)
+	FUZZ=$(or $(EXAMPLES),100) $(BIN)/python -m pytest tests/e2e/test_fuzz.py
 
 demo: $(READY)  ## Start everything, replay real visits, show them live (VISITS=5000 or all, EXIT=1 to end by itself)
 	$(BIN)/crm demo $(if $(VISITS),--visits $(VISITS)) $(if $(EXIT),--exit)

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from services.feedback import rules, store
 from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
-from services.feedback.store import erasure
+from services.feedback.store import erasure, guests
 from shared import outbox, parked
 from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
 from shared.crypto import Keys
 from shared.db import Connection, Pool
-from shared.errors import NotFound, Rejected
-from shared.events.customer import CustomerErased
+from shared.errors import NotFound, Problem, Rejected
+from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
@@ -70,11 +70,17 @@ async def keep_voided(conn: Connection, events: Sequence[VisitVoided]) -> list[V
     return visits
 
 
+async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
+    """Keep who is a guest of which cafe."""
+    await guests.add(conn, events)
+
+
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empty what the guests said."""
     newest = {(event.cafe_id, event.customer_id): event for event in sorted(events, key=lambda e: e.occurred_at)}
     await erasure.erase_customers(conn, list(newest.values()))
     await parked.forget(conn, [event.customer_id for event in newest.values()])
+    await guests.forget(conn, list(newest.values()))
 
 
 async def find_open_link(conn: Connection, token: str) -> Link:
@@ -121,7 +127,7 @@ async def submit(conn: Connection, token: str, said: Submission, source: Source,
 async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
     """Take what a guest said to the staff. Returns the feedback's id.
 
-    Raises `Rejected` when the visit is not known or belongs to another guest.
+    Raises `Rejected` when the visit is not known or belongs to another guest, or the cafe has no such guest.
     """
     visit = None
     if entry.visit_id is not None:
@@ -134,6 +140,10 @@ async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
     erased_at = await erasure.erased_at(conn, cafe_id, guest) if guest else None
     if erased_at and (visit is None or visit.visit_at <= erased_at):
         raise guest_erased()
+    theirs = visit is not None and visit.customer_id == entry.customer_id
+    if entry.customer_id and not theirs and not await guests.is_known(conn, cafe_id, entry.customer_id):
+        en, fa = "This cafe knows no guest with that id.", "این کافه مهمانی با این شناسه نمی‌شناسد."
+        raise Rejected("unknown_guest", en, fa, problems=[Problem("customer_id", "unknown_guest", en, fa)])
     feedback = _judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
     await _take_in(conn, feedback, visit.visit_at if visit else None, new_id())
     return feedback.feedback_id

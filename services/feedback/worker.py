@@ -3,9 +3,10 @@
 from functools import partial
 
 from services.feedback import handlers
+from services.feedback.store import guests
 from shared import access
 from shared.consumer import Reactions
-from shared.events.customer import CustomerErased
+from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
@@ -17,6 +18,7 @@ REACTIONS = Reactions(
         VisitRecorded: partial(handlers.on_visit_recorded, keys=settings().keys),
         VisitCorrected: handlers.on_visit_corrected,
         VisitVoided: handlers.on_visit_voided,
+        CustomerRegistered: handlers.on_customer_registered,
         CustomerErased: handlers.on_customer_erased,
         **access.REACTIONS,
     }
@@ -32,8 +34,11 @@ PROJECTION = Projection(
                 "voided_at",
             ),
         ),
+        Table("guests", ("cafe_id", "customer_id"), ("registered_at",)),
     ),
     reactions={
+        CustomerRegistered: guests.add,
+        CustomerErased: guests.forget,
         VisitRecorded: handlers.keep_recorded,
         VisitCorrected: handlers.keep_corrected,
         VisitVoided: handlers.keep_voided,

@@ -17,7 +17,7 @@ from shared.clock import new_id, now
 from shared.crypto import sha256
 from shared.db import Pool, transaction
 from shared.errors import Rejected
-from shared.events.customer import CustomerErased
+from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 from tests.feedback.given import (
@@ -325,6 +325,27 @@ async def test_staff_write_nothing_more_about_an_erased_guest(pool: Pool) -> Non
     assert tuple(await pool.fetchrow("SELECT status::text, resolution FROM feedback_cases")) == ("closed", None)
 
 
+async def test_entry_by_staff_is_about_a_guest_of_the_cafe(pool: Pool) -> None:
+    await cafe_with_staff(pool)
+    guest, stranger = new_id(), new_id()
+    about = {"overall_rating": 4, "source": "phone_call"}
+    erased = CustomerErased(cafe_id=CAFE, occurred_at=now() + timedelta(seconds=1), customer_id=guest)
+    async with transaction(pool) as conn:
+        told = [registered(guest), registered(guest), registered(stranger, cafe_id=OTHER_CAFE)]
+        await handlers.on_customer_registered(conn, told)
+        await handlers.enter(conn, CAFE, StaffEntry(**about, customer_id=guest))
+        with pytest.raises(Rejected, match="unknown_guest"):
+            await handlers.enter(conn, CAFE, StaffEntry(**about, customer_id=stranger))
+        await handlers.on_customer_erased(conn, [erased])
+        with pytest.raises(Rejected, match="guest_erased"):
+            await handlers.enter(conn, CAFE, StaffEntry(**about, customer_id=guest))
+    assert not await pool.fetchval("SELECT count(*) FROM guests WHERE cafe_id = $1", CAFE)
+
+
+def registered(customer_id: UUID, cafe_id: UUID = CAFE) -> CustomerRegistered:
+    return CustomerRegistered(cafe_id=cafe_id, occurred_at=now(), customer_id=customer_id, source="staff")
+
+
 async def test_entry_by_staff_takes_its_context_from_the_visit(pool: Pool) -> None:
     await cafe_with_staff(pool)
     visit = recorded(customer_id=None)
@@ -332,6 +353,7 @@ async def test_entry_by_staff_takes_its_context_from_the_visit(pool: Pool) -> No
     guest = new_id()
     entry = StaffEntry(overall_rating=4, source="phone_call", visit_id=visit.visit_id, customer_id=guest)
     async with transaction(pool) as conn:
+        await handlers.on_customer_registered(conn, [registered(guest)])
         await handlers.enter(conn, CAFE, entry)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
     assert (row["feedback_source"], row["customer_id"], row["order_amount"]) == ("phone_call", guest, Decimal(350_000))

@@ -1,0 +1,47 @@
+"""Each document against its running API: requests made from the document, all checks of schemathesis.
+
+A few requests an operation with every run of the tests; `make fuzz` makes a hundred, and more than one way.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from deploy.demo import run as demo
+from shared.db import Pool
+from shared.settings import SERVICES
+from tests.e2e.conftest import System
+
+HERE = Path(__file__).parent
+EXAMPLES = os.environ.get("FUZZ", "2")
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_the_document_says_is_what_is_answered(
+    service: str, system: System, cafe: demo.Cafe, pools: dict[str, Pool], owner: httpx2.AsyncClient
+) -> None:
+    headers = {"Authorization": owner.headers["authorization"], "X-API-Key": cafe.api_key}
+    command = [
+        Path(sys.executable).parent / "schemathesis",
+        f"--config-file={HERE / 'schemathesis.toml'}",
+        "run",
+        f"{system.api(service)}/openapi.json",
+        "--checks=all",
+        f"--max-examples={EXAMPLES}",
+        "--phases=examples,coverage,fuzzing",
+        "--continue-on-failure",
+        "--seed=1",
+        "--generation-database=none",
+        "--request-timeout=20",
+        "--suppress-health-check=all",
+        "--no-color",
+        *(f"--header={name}: {value}" for name, value in headers.items()),
+    ]
+    environment = os.environ | {"FUZZ_CAFE": str(cafe.cafe_id)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:]
