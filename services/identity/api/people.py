@@ -19,6 +19,7 @@ from services.identity.models.accounts import (
 from services.identity.models.http import Member, SetRole
 from services.identity.store import cafes as store
 from shared import db
+from shared.documents import problems
 
 managed = APIRouter(prefix="/cafes/{cafe_id}", tags=["people"])
 public = APIRouter(prefix="/invitations", tags=["people"])
@@ -89,14 +90,14 @@ async def revoke_invitation(request: Request, caller: Caller, cafe_id: UUID, inv
         await invitations.revoke(conn, cafe_id, invitation_id, by=caller.user_id)
 
 
-@public.post("/read", dependencies=[Slowly])
+@public.post("/read", dependencies=[Slowly], responses=problems(404, 429))
 async def read_invitation(request: Request, body: ReadInvitation) -> InvitationText:
     """What an invitation says to the person who has its code."""
     async with db.transaction(request.app.state.pool) as conn:
         return await invitations.read(conn, keys_of(request), body.code)
 
 
-@public.post("/accept", status_code=201, dependencies=[Slowly])
+@public.post("/accept", status_code=201, dependencies=[Slowly], responses=problems(401, 404, 429))
 async def accept_invitation(request: Request, body: AcceptInvitation) -> Accepted:
     """Accepts an invitation: with the password of the account, or with the one that a new account begins with. Then
     `POST /sessions` signs in."""

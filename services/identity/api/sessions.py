@@ -13,12 +13,13 @@ from services.identity.models.logins import spellings
 from shared import db, telemetry
 from shared.addresses import client_address
 from shared.auth import JWKS_PATH, session_ended
+from shared.documents import problems
 from shared.errors import NotFound
 
 router = APIRouter(tags=["sessions"])
 
 
-@router.post("/sessions", status_code=201, dependencies=[Slowly])
+@router.post("/sessions", status_code=201, dependencies=[Slowly], responses=problems(401, 429))
 async def sign_in(request: Request, body: SignIn) -> Session:
     """Signs in with an e-mail address or a phone number. After five wrong passwords from one address this login pauses
     there; a device that signed in before and shows its `device_token` has its own five."""
@@ -36,7 +37,7 @@ async def sign_in(request: Request, body: SignIn) -> Session:
         return await sessions.begin_session(conn, keys, settings_of(request).identity_url, attempt, device, fresh)
 
 
-@router.post("/sessions/renew", status_code=201)
+@router.post("/sessions/renew", status_code=201, responses=problems(401, 429))
 async def renew_session(request: Request, body: Renew) -> Session:
     """New tokens for the newest refresh token of a session. Each holds once; one that comes a second time after more
     than a minute is a copy, and ends the session."""
@@ -90,7 +91,7 @@ async def who_am_i(request: Request, caller: Caller) -> Me:
         return await sessions.describe(conn, keys_of(request), caller)
 
 
-@router.put("/me/password", status_code=204)
+@router.put("/me/password", status_code=204, responses=problems(429))
 async def change_password(request: Request, caller: Caller, body: ChangePassword) -> None:
     """Replaces the caller's own password; wrong guesses of the old one count as failed sign-ins do. All other sessions
     end, and this one has to be renewed."""
@@ -107,7 +108,7 @@ async def change_password(request: Request, caller: Caller, body: ChangePassword
     wake(request)
 
 
-@router.post("/password-resets/use", status_code=204, dependencies=[Slowly])
+@router.post("/password-resets/use", status_code=204, dependencies=[Slowly], responses=problems(401, 404, 429))
 async def use_reset(request: Request, body: UseReset) -> None:
     """Chooses a new password with a one-time code; all sessions of the person end."""
     pool, keys = request.app.state.pool, keys_of(request)
