@@ -213,8 +213,9 @@ class Sender:
             async with transaction(pool) as conn:
                 await providers.note_failure(conn, provider, failures, fault, moment, until)
             telemetry.logger().warning(
-                "provider.paused", provider=str(provider.id), code=fault, failures=failures, until=until.isoformat()
-            )
+                "provider.paused", provider=str(provider.id), reason=fault, failures=failures,
+                seconds=(until - moment).total_seconds(),
+            )  # fmt: skip
         elif works and provider.failures > 0:
             async with transaction(pool) as conn:
                 await providers.note_success(conn, provider)
