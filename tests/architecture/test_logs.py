@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 # Ids of ours, numbers, names of our own code, and errors without their words (`shared.discreet`).
 FIELDS = {
-    "attempt", "cafe_id", "cafes", "correlation_id", "customer_id", "delivery_id", "error", "exc_info", "failures", "host", "incident", "job",
+    "attempt", "cafe_id", "cafes", "correlation_id", "customer_id", "delivery_id", "error",
+    "exc_info", "failures", "host", "incident", "job",
     "method", "offset", "partition", "partitions", "ports", "provider", "reason", "records", "route", "seconds",
     "service", "session_id", "status", "topic", "user_id",
 }  # fmt: skip
