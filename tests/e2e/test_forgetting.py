@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx2
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -255,6 +256,7 @@ async def _quiet(pool: Pool) -> None:
                          wanted=True)  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 async def test_no_word_about_an_erased_guest_is_left_anywhere(
     system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
 ) -> None:
