@@ -13,7 +13,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import pids
-from deploy.crm import engines
+from deploy.crm import engines, processes
 from deploy.crm.migrate import OWNER, migrate, owner_dsn
 from deploy.engines.engine import Engine, Kind
 from deploy.engines.local_postgres import run_folder
@@ -68,6 +68,8 @@ def end_run(run: Run) -> None:
     for note in run.folder.glob("*.json"):
         if note.stem in ("postgres", "kafka"):
             engines.stop(read_engine(note), forget=True)
+    for system in run.folder.glob("system-*"):
+        processes.stop_leftovers(system)
     engines.stop_leftovers(run.folder)
     engines.remove(run.folder)
 

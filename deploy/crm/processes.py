@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -111,7 +111,7 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
     """
     with _alone(folder):
         state = read_state(folder)
-        _stop_leftovers(folder, state)
+        stop_leftovers(folder, [each.process for each in state.started])
         alive = tuple(each for each in state.started if pids.is_running(each.process))
         # Parts that run stay where they are, and the others beside them.
         base_port = state.base_port if alive else int(os.environ.get("CRM_BASE_PORT", BASE_PORT))
@@ -135,7 +135,7 @@ def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
         return
     with _alone(folder):
         state = read_state(folder)
-        _stop_leftovers(folder, state)
+        stop_leftovers(folder, [each.process for each in state.started])
         with ThreadPoolExecutor(max_workers=len(state.started) + 1) as pool:
             clean = list(pool.map(_stop_part, state.started))
         for started, in_time in zip(state.started, clean, strict=True):
@@ -280,11 +280,13 @@ def _start_parts(folder: Path, state: State, environment: Mapping[str, str], wan
     return state
 
 
-def _stop_leftovers(folder: Path, state: State) -> None:
-    known = {each.process for each in state.started}
-    for part in parts(state.base_port, simulator=True):
+def stop_leftovers(folder: Path, known: Iterable[pids.Process] = ()) -> None:
+    """Stop the parts of the system in `folder` that nobody wrote down, because whoever started them was killed: all but
+    the `known` ones."""
+    spared = set(known)
+    for part in parts(BASE_PORT, simulator=True):
         for process in pids.find(part.module):
-            if process not in known and pids.environment(process).get(STARTED_BY) == str(folder):
+            if process not in spared and pids.environment(process).get(STARTED_BY) == str(folder):
                 pids.stop(process, deadline=STOP_WITHIN_SECONDS)
 
 

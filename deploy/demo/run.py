@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -132,25 +131,25 @@ async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
                 await asyncio.sleep(0.1)
 
 
+@contextlib.asynccontextmanager
+async def signed_in(config: Settings, cafe: Cafe) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that acts as the owner of the cafe."""
+    async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+        body = {"login": cafe.owner, "password": cafe.password}
+        answer = (await client.post(f"{config.identity_url}/sessions", json=body)).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        yield client
+
+
 async def thank_at_once(config: Settings, cafe: Cafe) -> None:
     """Sets the thanks journey to send without its usual minutes, through the API as the owner would."""
-    async with httpx2.AsyncClient(timeout=10) as client:
-        body = {"login": cafe.owner, "password": cafe.password}
-        signed_in = (await client.post(f"{config.identity_url}/sessions", json=body)).raise_for_status()
-        headers = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
-        base = api_url(config, "campaign")
+    async with signed_in(config, cafe) as client:
+        base = f"{api_url(config, 'campaign')}/cafes/{cafe.cafe_id}/journeys"
         async with asyncio.timeout(30):
-            while not (journeys := await _journeys(client, base, cafe, headers)):
+            while not (journeys := (await client.get(base)).raise_for_status().json()):
                 await asyncio.sleep(0.1)
         for journey in journeys:
-            url = f"{base}/cafes/{cafe.cafe_id}/journeys/{journey['id']}"
-            (await client.patch(url, json={"delay_minutes": 0}, headers=headers)).raise_for_status()
-
-
-async def _journeys(client: httpx2.AsyncClient, base: str, cafe: Cafe, headers: dict[str, str]) -> list[dict[str, Any]]:
-    answer = await client.get(f"{base}/cafes/{cafe.cafe_id}/journeys", headers=headers)
-    found: list[dict[str, Any]] = answer.raise_for_status().json()
-    return found
+            (await client.patch(f"{base}/{journey['id']}", json={"delay_minutes": 0})).raise_for_status()
 
 
 def api_url(config: Settings, service: str) -> str:

@@ -20,14 +20,27 @@ from pathlib import Path
 import msgspec
 
 from deploy.crm import engines
-from tests.chaos import arrival, disk, kills, life, network, poison, poisoned_key, provider, rebalances, rolling
+from tests.chaos import arrival, disk, kills, life, network, poison, poisoned_key, provider, rebalances, rolling, tenant
 from tests.chaos import engines as engine_faults
 from tests.chaos.scenario import Scenario, Skipped, World
 from tests.chaos.system import Systems
 from tests.support import SECRET, throwaway_folder
 
 # What plays, in this order. A module of scenarios has them in SCENARIOS.
-MODULES = (arrival, life, kills, rebalances, rolling, poison, poisoned_key, provider, engine_faults, network, disk)
+MODULES = (
+    arrival,
+    life,
+    kills,
+    rebalances,
+    rolling,
+    poison,
+    poisoned_key,
+    tenant,
+    provider,
+    engine_faults,
+    network,
+    disk,
+)
 SCENARIOS: Sequence[Scenario] = [scenario for module in MODULES for scenario in module.SCENARIOS]
 SOUND = {True: "yes", False: "**no**", None: "skipped"}
 RESULTS = Path(__file__).with_name("results")
