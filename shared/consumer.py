@@ -1,9 +1,9 @@
 """How a batch of records becomes one transaction.
 
-Every record is decoded on its own, so a bad one harms only itself. The good ones are applied together: repeats dropped,
-effects, new events and inbox rows committed at once, then the offsets. A database that is away is waited for. A batch
-that fails otherwise is taken in parts, cafe by cafe and then record by record, until the record at fault stands alone,
-and that one is parked.
+Every record must be signed by its topic's publisher (`shared.signing`), and is decoded on its own, so a bad one harms
+only itself. The good ones are applied together: repeats dropped, effects, new events and inbox rows committed at once,
+then the offsets. A database that is away is waited for. A batch that fails otherwise is taken in parts, cafe by cafe
+and then record by record, until the record at fault stands alone, and that one is parked.
 """
 
 import asyncio
@@ -12,21 +12,26 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
-from shared import inbox, parked, telemetry
+from shared import inbox, parked, positions, telemetry
+from shared.clock import now
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys
-from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
+from shared.db import OUTAGES, Connection, Pool, heed_cancellation, is_outage
 from shared.discreet import where
 from shared.errors import Poison, Rejected
 from shared.events import registry
 from shared.events.base import Event
+from shared.positions import PutBack
 from shared.records import Record, Refusal, header
+from shared.signing import Doorkeeper, Fault
+from shared.strangers import Strangers
 
 E = TypeVar("E", bound=Event)
 Reaction = Callable[[Connection, Sequence[Any]], Awaitable[None]]
@@ -50,6 +55,10 @@ HOPELESS = (Poison, Rejected, asyncpg.DataError)
 
 COUNT_CAFES = "SELECT count(*) FROM (SELECT FROM cafes LIMIT $1) AS known"
 OWNERS_OF_TILL_KEYS = "SELECT key_id, cafe_id FROM till_keys WHERE key_id = ANY($1::text[])"
+# A record that comes so long after its event may be a copy of one that the inbox has forgotten, or is about to.
+LATE_AFTER = timedelta(days=inbox.KEEP_DAYS - 5)
+REPLAYED = Fault("replayed", f"the broker got it {LATE_AFTER.days} days after its event; if it is no copy, redrive it")
+Late = list[tuple[Record, Event]]
 
 
 class TooManyParked(Exception):
@@ -86,6 +95,7 @@ class Consumer:
     keys: Keys
     topic_prefix: str = ""
     on_commit: Callable[[], None] = lambda: None
+    unsigned_until: datetime | None = None
     parked_in_a_row: int = 0
     failing: set[str] = field(default_factory=set)
     suspects: set[str] = field(default_factory=set)
@@ -93,6 +103,12 @@ class Consumer:
     _something_good: bool = False
     _tried: set[tuple[str, str]] = field(default_factory=set)
     _failed: list[Refusal] = field(default_factory=list)
+    noted: dict[positions.Partition, int] = field(default_factory=dict)
+    _reached: dict[positions.Partition, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.doorkeeper = Doorkeeper(self.keys, self.unsigned_until)
+        self.strangers = Strangers(self.service)
 
     def plain(self, topic: str) -> str:
         """The topic's name without this installation's prefix."""
@@ -102,14 +118,17 @@ class Consumer:
         """Takes in the records; when it returns their offsets may be committed.
 
         Those that were parked before, and come again because a process ended before it committed their offsets, are
-        left out. Raises `TooManyParked` when the limits of what fails in a row are passed.
+        left out. Raises `PutBack` when the database knows less than it did, `TooManyParked` when the limits of what
+        fails in a row are passed.
         """
         started = time.perf_counter()
         self._something_good = False
         self._tried.clear()
         self._failed.clear()
+        self._reached = positions.reached_by(records, {each.topic: self.plain(each.topic) for each in records})
         if fresh := await self._without_parked(records):
             await self._take_in(fresh)
+        if self._failed or self._reached:
             await self._keep_failed()
         crashpoint("consumer.before_offsets")
         telemetry.BATCH_SECONDS.labels(self.service).observe(time.perf_counter() - started)
@@ -131,9 +150,10 @@ class Consumer:
         return [record for place, record in enumerate(records) if place not in again] if again else records
 
     async def _take_in(self, records: Sequence[Record]) -> None:
-        error = await self._attempt(records)
+        error = await self._attempt(records, reached=self._reached)
         if error is None:
             self.suspects.clear()
+            self._reached = {}
         elif len(records) == 1:
             await self._judge(records[0], (await self._owners(records))[0], error)
         else:
@@ -191,10 +211,14 @@ class Consumer:
         self._tried.add((owner, where(error)))
         await self._park(record, owner, error, attempt)
 
-    async def _attempt(self, records: Sequence[Record]) -> Exception | None:
-        """One transaction for all of them; returns why it failed."""
+    async def _attempt(
+        self, records: Sequence[Record], *, reached: Mapping[positions.Partition, int] | None = None
+    ) -> Exception | None:
+        """One transaction for all of them; returns why it failed. Raises `PutBack`."""
         try:
-            await self._when_database_is_there(lambda conn: self._apply(conn, records))
+            await self._when_database_is_there(lambda conn: self._apply(conn, records), reached)
+        except PutBack:
+            raise
         except Exception as error:
             return error
         self._something_good = True
@@ -242,19 +266,23 @@ class Consumer:
 
         await self._when_database_is_there(count)
         if len(self.failing) >= min(known, FAILING_CAFES_LIMIT):
-            # What has been judged need not be tried again by who starts after us.
+            # What has been judged need not be tried again by who starts after us; the batch is not taken in.
+            self._reached = {}
             await self._keep_failed()
             raise TooManyParked(
                 f"{self.parked_in_a_row} records of {len(self.failing)} cafes in a row failed"
             ) from error
 
-    async def _when_database_is_there(self, work: Callable[[Connection], Awaitable[None]]) -> None:
-        attempt = 0
-        begin = keyed_transaction if self.reactions.by_key else transaction
+    async def _when_database_is_there(
+        self, work: Callable[[Connection], Awaitable[None]], reached: Mapping[positions.Partition, int] | None = None
+    ) -> None:
+        """Does the work in one transaction, in which also the positions are noted that are reached with it."""
+        attempt, reached = 0, reached or {}
         while True:
             try:
-                async with begin(self.pool) as conn:
+                async with positions.noting(self.pool, reached, self.noted, by_key=self.reactions.by_key) as conn:
                     await work(conn)
+                self.noted |= reached
             except OUTAGES as error:
                 heed_cancellation()
                 if not is_outage(error):
@@ -268,7 +296,9 @@ class Consumer:
 
     async def _apply(self, conn: Connection, records: Sequence[Record]) -> None:
         plain = {topic: self.plain(topic) for topic in {record.topic for record in records}}
-        events, refusals = self._read(records, plain)
+        events, refusals, late = self._read(records, plain)
+        if late:
+            events += await self._redriven(conn, late, plain, refusals)
         for topic, react in self.reactions.ingress.items():
             raw = [record for record in records if plain[record.topic] == topic]
             if raw:
@@ -285,24 +315,48 @@ class Consumer:
         crashpoint("consumer.before_commit")
         self._count(events, wanted, refusals)
 
-    def _read(self, records: Sequence[Record], plain: Mapping[str, str]) -> tuple[list[Event], list[Refusal]]:
+    def _read(self, records: Sequence[Record], plain: Mapping[str, str]) -> tuple[list[Event], list[Refusal], Late]:
+        """The events, what is refused, and those that the broker got long after they were said."""
         events: list[Event] = []
         refusals: list[Refusal] = []
+        late: Late = []
+        long_ago = now() - LATE_AFTER
         for record in records:
-            if plain[record.topic] in self.reactions.ingress or record.value is None:
+            topic = plain[record.topic]
+            if topic in self.reactions.ingress:
                 continue
-            kind = header(record, "ce_type")
-            event_class = registry.BY_TYPE.get(kind) if kind else None
-            if event_class is None and kind:
-                telemetry.RECORDS.labels(self.service, plain[record.topic], "unknown_type").inc()
-            elif event_class is None:
+            headers = dict(record.headers)
+            kind = str(headers.get("ce_type") or b"", "utf-8", "replace")
+            event_class = registry.BY_TYPE.get(kind)
+            if kind and event_class not in self.reactions.events and record.value is not None:
+                if event_class is None:
+                    telemetry.RECORDS.labels(self.service, topic, "unknown_type").inc()
+            elif fault := self.doorkeeper.fault(topic, record, headers, event_class):
+                refusals += self.strangers.refuse(topic, record, fault)
+            elif not kind and record.value is not None:
                 refusals.append(Refusal(record, "no_type", "header ce_type is missing"))
-            elif event_class in self.reactions.events and kind:
+            elif record.value is not None:
                 try:
-                    events.append(registry.decode(kind, record.value))
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    event = registry.decode(kind, record.value)
+                    said_long_ago = event.recorded_at < long_ago
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
                     refusals.append(Refusal(record, "undecodable", where(error)))
-        return events, refusals
+                    continue
+                if said_long_ago and _came_late(record, event):
+                    late.append((record, event))
+                else:
+                    events.append(event)
+        return events, refusals, late
+
+    async def _redriven(
+        self, conn: Connection, late: Late, plain: Mapping[str, str], refusals: list[Refusal]
+    ) -> list[Event]:
+        """Those of them that somebody here sent again. The others may be copies: the inbox can't tell any more."""
+        known = await parked.redriven(conn, [event.event_id for _, event in late])
+        for record, event in late:
+            if event.event_id not in known:
+                refusals += self.strangers.refuse(plain[record.topic], record, REPLAYED)
+        return [event for _, event in late if event.event_id in known]
 
     async def _park(self, record: Record, owner: str, error: Exception, attempts: int) -> None:
         self.suspects.add(owner)
@@ -316,11 +370,14 @@ class Consumer:
         telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
 
     async def _keep_failed(self) -> None:
-        """Parks what failed, all of it at once: a cafe whose records are all bad costs others half as much time."""
-        if failed := self._failed:
-            names = {refusal.record.topic: self.plain(refusal.record.topic) for refusal in failed}
-            await self._when_database_is_there(lambda conn: parked.park(conn, failed, topics=names, keys=self.keys))
-            self._failed = []
+        """Parks what failed, all of it at once: a cafe whose records are all bad costs others half as much time. With
+        that the whole batch is taken in, in however many parts, and where it ended is noted."""
+        failed = self._failed
+        names = {refusal.record.topic: self.plain(refusal.record.topic) for refusal in failed}
+        await self._when_database_is_there(
+            lambda conn: parked.park(conn, failed, topics=names, keys=self.keys), self._reached
+        )
+        self._failed, self._reached = [], {}
 
     def _count(self, events: Sequence[Event], applied: Sequence[Event], refusals: Sequence[Refusal]) -> None:
         fresh, all_of_them = Counter(e.topic for e in applied), Counter(e.topic for e in events)
@@ -349,6 +406,10 @@ def in_order(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
         groups[place][1].append(event)
         last_of_key[event.key] = place
     return groups
+
+
+def _came_late(record: Record, event: Event) -> bool:
+    return record.timestamp > 1000 * (event.recorded_at + LATE_AFTER).timestamp()
 
 
 def _pause(attempt: int, first: float, longest: float) -> float:

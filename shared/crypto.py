@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 _SHORTEST_SECRET = 32
 _NONCE_BYTES = 12
 _ENVELOPE = "s1"
+KEY_ID_DIGITS = 12
 
 
 class CannotUnseal(ValueError):
@@ -28,13 +29,15 @@ class CannotUnseal(ValueError):
 class Keys:
     """All keys of a process. The representation shows none of them.
 
-    Sealing uses the newest secret and still opens what earlier ones sealed. Look-ups (guest ids, phone
-    hashes, feedback tokens) always use the founding secret: a guest's id comes from it and must never change.
+    Sealing and signing use the newest secret; what earlier ones sealed still opens, what they signed still holds.
+    Look-ups (guest ids, phone hashes, feedback tokens) always use the founding secret: a guest's id comes from it and
+    must never change.
     """
 
     key_id: str
     sealing: Mapping[str, AESGCM] = field(repr=False, hash=False)
     lookup: bytes = field(repr=False)
+    signing: Mapping[bytes, bytes] = field(repr=False, hash=False)
 
     @classmethod
     def from_secret(cls, secret: str, previous: str | None = None) -> "Keys":
@@ -51,8 +54,10 @@ class Keys:
         secrets = [secret, *(part.strip() for part in (previous or "").split(",") if part.strip())]
         if any(len(each) < _SHORTEST_SECRET for each in secrets):
             raise ValueError(f"a secret needs at least {_SHORTEST_SECRET} characters")
-        sealing = {derive(each, "seal-key-id", 6).hex(): AESGCM(derive(each, "seal")) for each in secrets}
-        return cls(next(iter(sealing)), sealing, derive(secrets[-1], "lookup"))
+        ids = {derive(each, "seal-key-id", KEY_ID_DIGITS // 2).hex(): each for each in secrets}
+        sealing = {key_id: AESGCM(derive(each, "seal")) for key_id, each in ids.items()}
+        signing = {key_id.encode(): derive(each, "sign-events") for key_id, each in ids.items()}
+        return cls(next(iter(ids)), sealing, derive(secrets[-1], "lookup"), signing)
 
 
 def derive(secret: str, label: str, length: int = 32) -> bytes:

@@ -135,6 +135,13 @@ async def keyed_transaction(pool: Pool) -> AsyncIterator[Connection]:
         yield conn
 
 
+@asynccontextmanager
+async def noting_transaction(pool: Pool, note: str, *, by_key: bool) -> AsyncIterator[Connection]:
+    """As the service itself, beginning with an expression that notes something; `by_key`: see `keyed_transaction`."""
+    async with _transaction_with(pool, f"{BY_KEY}, {note}" if by_key else note) as conn:
+        yield conn
+
+
 async def plan_by_key(conn: Connection) -> None:
     """For the rest of the transaction: one plan for all batches, through the indexes."""
     await conn.execute(f"SELECT {BY_KEY}")

@@ -8,6 +8,7 @@ from shared.db import Connection
 REMEMBER = """
 INSERT INTO crm.inbox (event_id) SELECT DISTINCT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id
 """
+KEEP_DAYS = 30
 # So many at once end soon, however many there are.
 PRUNE = """
 DELETE FROM crm.inbox WHERE ctid = ANY (ARRAY(
@@ -22,6 +23,6 @@ async def first_seen(conn: Connection, event_ids: Sequence[UUID]) -> set[UUID]:
     return {row["event_id"] for row in await conn.fetch(REMEMBER, event_ids)}
 
 
-async def prune(conn: Connection, keep_days: int = 30) -> int:
+async def prune(conn: Connection, keep_days: int = KEEP_DAYS) -> int:
     """Forgets ids older than any topic's redelivery can reach, some at a time; returns how many."""
     return int((await conn.execute(PRUNE, keep_days, PRUNE_AT_ONCE)).split()[-1])

@@ -27,10 +27,10 @@ from shared.crashpoints import crashpoint
 from shared.db import Connection
 from shared.events import registry
 from shared.events.base import Event
-from shared.records import header
-from shared.replay import RECORDS_OF_A_TURN, CannotReplay, Reader, reading
+from shared.replay import COMPACTED, RECORDS_OF_A_TURN, CannotReplay, Reader, reading
 from shared.settings import Settings
 from shared.shadow import Difference, Table
+from shared.signing import Doorkeeper
 
 # So few may be left for the last step, in which the service waits.
 CAUGHT_UP_RECORDS = 5_000
@@ -113,7 +113,10 @@ class _Replay:
     reader: Reader
     conn: Connection
     say: Callable[[str], None]
+    doorkeeper: Doorkeeper
     set_aside: set[tuple[str, int, int]] = field(default_factory=set)
+    refused: set[tuple[str, int, int]] = field(default_factory=set)
+    wiped: set[tuple[str, bytes | None]] = field(default_factory=set)
     events: int = 0
     portions: int = 0
 
@@ -159,19 +162,29 @@ class _Replay:
         for number, record in enumerate(records):
             if number % RECORDS_OF_A_TURN == 0:
                 await asyncio.sleep(0)
-            if record.value is None:
+            headers = dict(record.headers)
+            kind = str(headers.get("ce_type") or b"", "utf-8", "replace")
+            event_class = registry.BY_TYPE.get(kind)
+            if record.value is not None and event_class not in self.projection.reactions:
                 continue
-            kind = header(record, "ce_type")
-            event_class = registry.BY_TYPE.get(kind) if kind else None
-            if kind is None or event_class not in self.projection.reactions:
+            topic = record.topic.removeprefix(self.prefix)
+            if self.doorkeeper.fault(topic, record, headers, event_class, live=False):
+                self.refuse(topic, record)
                 continue
-            place = record.topic.removeprefix(self.prefix), record.partition, record.offset
-            if self.set_aside and place in self.set_aside:
+            if record.value is not None and topic in COMPACTED:
+                self.wiped.discard((topic, record.key))
+            if record.value is None or (self.set_aside and (topic, record.partition, record.offset) in self.set_aside):
                 continue
             # What can't be decoded was never taken in.
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 events.append(registry.decode(kind, record.value))
         return events
+
+    def refuse(self, topic: str, record: ConsumerRecord) -> None:
+        """Notes a record that nobody vouches for; one without a body may have taken the place of a good one."""
+        self.refused.add((topic, record.partition, record.offset))
+        if record.value is None and topic in COMPACTED:
+            self.wiped.add((topic, record.key))
 
     async def apply(self, events: Sequence[Event]) -> None:
         """Applies the events that were not applied before, and may touch nothing but the shadows."""
@@ -240,12 +253,15 @@ async def rebuild(
         await conn.execute(REPLAYED)
         group = config.topic_prefix + service
         reader = await stack.enter_async_context(reading(config.kafka_servers, group, topics, config.topic_prefix))
-        replay = _Replay(service, projection, config.topic_prefix, reader, conn, say)
+        doorkeeper = Doorkeeper(config.keys, config.unsigned_events_until)
+        replay = _Replay(service, projection, config.topic_prefix, reader, conn, say, doorkeeper)
         await _beside(conn, projection.begin)
         while await replay.catch_up(await replay.known()) > CAUGHT_UP_RECORDS:
             pass
         await shadow.analyze(conn, projection.tables)
         differences, held = await _settled(replay, guard, check=check)
+        if replay.refused:
+            say(f"{len(replay.refused):,} records were passed over: their publishers did not sign them")
         return Rebuilt(replay.events, time.monotonic() - started, held, differences)
 
 
@@ -288,6 +304,12 @@ async def _compare(replay: _Replay, guard: Connection, *, check: bool) -> tuple[
         await replay.catch_up(known)
         await replay.settle_doubts()
         await _beside(conn, projection.finish)
+        if replay.wiped:
+            raise CannotReplay(
+                f"{len(replay.wiped):,} keys were emptied by somebody who is not the publisher of "
+                f"{', '.join(sorted({topic for topic, _ in replay.wiped}))}: what was said about them may be gone from "
+                "the topic, so nothing was changed"
+            )
         differences = [await shadow.compare(conn, table) for table in projection.tables]
         if not check:
             await _put_right(conn, projection, differences)

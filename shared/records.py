@@ -7,7 +7,10 @@ from uuid import UUID
 
 
 class Record(Protocol):
-    """What is used of a consumed record; aiokafka's `ConsumerRecord` is one."""
+    """What is used of a consumed record; aiokafka's `ConsumerRecord` is one.
+
+    `timestamp` in milliseconds: the broker's on our own topics.
+    """
 
     @property
     def topic(self) -> str: ...
@@ -15,6 +18,8 @@ class Record(Protocol):
     def partition(self) -> int: ...
     @property
     def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
     @property
     def key(self) -> bytes | None: ...
     @property

@@ -1,4 +1,4 @@
-"""Outbox rows to Kafka: one active relay per service, oldest first, confirmed, then deleted.
+"""Outbox rows to Kafka: one active relay per service, oldest first, signed, confirmed, then deleted.
 
 A row is never skipped by its number: a slower transaction may commit a lower id later, so rows are found by being
 there. What was published and not yet deleted is published again after a crash; readers drop repeats by event id.
@@ -18,23 +18,31 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
-from shared import db, telemetry
+from shared import db, standing, telemetry
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
 from shared.db import heed_cancellation
 from shared.discreet import bare
 from shared.outbox import CHANNEL
-from shared.parked import TABLE
+from shared.parked import NOBODY, TABLE
+from shared.positions import PutBack
+from shared.signing import HEADER, publisher_of, signature
 
 FETCH = """
-SELECT id, topic, key, headers, payload, extract(epoch FROM now() - created_at)::float8 AS age,
+SELECT id, topic, key, headers, payload, cafe_id <> $3 AS emitted_here,
+       extract(epoch FROM now() - created_at)::float8 AS age,
        pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open
 FROM crm.outbox WHERE id > $1 ORDER BY id LIMIT $2
 """
 # Answers with the number of its own transaction: all that were given one earlier have a lower one.
 DELETE = """
-WITH gone AS (DELETE FROM crm.outbox WHERE id = any($1::bigint[]))
+WITH gone AS (DELETE FROM crm.outbox WHERE id = any($1::bigint[])),
+noted AS (
+    INSERT INTO crm.positions AS p (topic, partition, next_offset) VALUES ('crm.outbox', 0, $2)
+    ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+    WHERE p.next_offset < excluded.next_offset
+)
 SELECT pg_current_xact_id()::text::bigint
 """
 LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.relay'))"
@@ -85,6 +93,8 @@ class Watermark:
 class Parcels:
     """Outbox rows packed by partition: a record sent alone costs the client four times as much."""
 
+    service: str
+    keys: Keys
     topic_prefix: str
     producer: AIOKafkaProducer
     open: dict[tuple[str, int], Any] = field(default_factory=dict)
@@ -100,6 +110,9 @@ class Parcels:
             self.partitions[topic] = len(await self.producer.partitions_for(topic))
         partition = partition_of(key, self.partitions[topic])
         headers = [(name, value.encode()) for name, value in _headers.decode(row["headers"])]
+        # What is sent again keeps the signature it came with, and gets none that it came without.
+        if row["emitted_here"] and publisher_of(row["topic"]) == self.service:
+            headers.append((HEADER, signature(self.keys, row["topic"], key, headers, payload, row["id"])))
         parcel = self.open.get((topic, partition))
         if parcel is None or parcel.append(timestamp=None, key=key, value=payload, headers=headers) is None:
             parcel = self.open[topic, partition] = self.producer.create_batch()
@@ -143,10 +156,15 @@ class Relay:
         self.woken.set()
 
     async def run(self) -> None:
-        """Publishes until cancelled; survives the loss of the database and of the broker."""
+        """Publishes until cancelled; survives the loss of the database and of the broker.
+
+        Raises `PutBack`, before anything is published, when the database was put back in time.
+        """
         while True:
             try:
                 await self._lead()
+            except PutBack:
+                raise
             except (
                 OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
                 KafkaError,
@@ -169,11 +187,22 @@ class Relay:
         try:
             while not await conn.fetchval(LOCK):
                 await asyncio.sleep(STANDBY_SECONDS)
+            await self._require_known(conn)
             await conn.add_listener(CHANNEL, lambda *_: self.wake())
             async with self._producer() as producer:
                 await self._publish_all(conn, producer)
         finally:
             conn.terminate()
+
+    async def _require_known(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Raises `PutBack` when events of this service are published that its database does not know."""
+        # Before the database is asked: another process may have published until a moment ago.
+        found = await standing.published(self.kafka_servers, self.topic_prefix, self.keys, self.service)
+        if unknown := await standing.unknown(conn, found):
+            raise PutBack(
+                f"{self.service} has published events up to number {unknown[-1]}, of which its database knows nothing:"
+                " the database was put back in time"
+            )
 
     @contextlib.asynccontextmanager
     async def _producer(self):  # type: ignore[no-untyped-def]  # aiokafka has no types
@@ -197,7 +226,7 @@ class Relay:
         while True:
             earliest_next = time.monotonic() + PACE_SECONDS
             self.woken.clear()
-            rows = await conn.fetch(FETCH, mark.id, self.batch_size)
+            rows = await conn.fetch(FETCH, mark.id, self.batch_size, NOBODY)
             telemetry.OUTBOX_AGE.labels(self.service).set(rows[0]["age"] if rows else 0)
             if rows:
                 deleted_by = await self._publish(conn, producer, rows)
@@ -216,13 +245,13 @@ class Relay:
     ) -> int:
         """Publishes and deletes the rows; returns the number of the deleting transaction."""
         crashpoint("relay.before_publish")
-        parcels = Parcels(self.topic_prefix, producer)
+        parcels = Parcels(self.service, self.keys, self.topic_prefix, producer)
         too_large = [row for row in rows if not await parcels.add(row)]
         await parcels.send()
         for row in too_large:
             await self._give_up(conn, row)
         crashpoint("relay.before_delete")
-        deleted_by = int(await conn.fetchval(DELETE, [row["id"] for row in rows]))
+        deleted_by = int(await conn.fetchval(DELETE, [row["id"] for row in rows], rows[-1]["id"] + 1))
         crashpoint("relay.after_delete")
         telemetry.PUBLISHED.labels(self.service).inc(len(rows) - len(too_large))
         return deleted_by

@@ -13,6 +13,7 @@ from starlette.datastructures import State
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared import telemetry
+from shared.facts import require_secret_or_exit
 from shared.http import KIB, problem_response
 from shared.memory import rarely_collect
 from shared.settings import Settings
@@ -31,8 +32,11 @@ BODY_SECONDS = 60
 
 
 def run(app: FastAPI, service: str) -> None:
-    """Serves the application until SIGTERM, and a little longer. Exit code 3 when it could not start."""
+    """Serves the application until SIGTERM, and a little longer. Exit code 3 when it could not start, 1 when the secret
+    is not that of the database."""
     config: Settings = app.state.settings
+    telemetry.configure_logging(f"{service}-api", config.log_level)
+    require_secret_or_exit(config, service)
     server = Server(
         uvicorn.Config(
             app,

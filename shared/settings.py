@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.addresses import Network, networks_of
@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     sms_price: Decimal = Field(Decimal(1390), ge=0, le=10**6, description="Rial that account pays for one Persian part")
     sms_lent_daily: int | None = Field(
         None, ge=0, description="messages a day that one cafe may send by that account; 0 lends it to nobody"
+    )
+    unsigned_events_until: AwareDatetime | None = Field(
+        None, description="until then events are taken in that the version before signatures published"
     )
     batch_size: int = Field(1000, ge=1, le=5000)
     session_seconds: float = Field(8, ge=6, le=300, description="after this silence the broker gives up a worker")

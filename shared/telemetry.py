@@ -33,6 +33,9 @@ PARKED = Counter("crm_parked_total", "Records parked", ["service", "topic", "rea
 FAILING_CAFES = Gauge(
     "crm_failing_cafes", "Cafes whose records failed one after another with none good between", ["service"]
 )
+FORGED = Counter(
+    "crm_forged_total", "Records nobody vouches for: not signed, or wrongly", ["service", "topic", "reason"]
+)
 PARKED_WAITING = Gauge("crm_parked_waiting", "Parked records nobody has settled", ["service"])
 PUBLISHED = Counter("crm_published_total", "Outbox rows confirmed by the broker", ["service"])
 OUTBOX_AGE = Gauge("crm_outbox_oldest_seconds", "Age of the oldest unpublished event", ["service"])

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.settings import Settings
@@ -11,6 +12,10 @@ from shared.settings import Settings
 DAY_MS = 86_400_000
 FORGET_MS = 7 * DAY_MS
 LEADERS_WITHIN_SECONDS = 30
+# On our own topics the moment of a record is when the broker got it, whatever the producer says.
+BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
+# The source of a setting that was made for this topic, in Kafka's protocol.
+SET_ON_TOPIC = 1
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,33 @@ def _new(topic: Topic, config: Settings) -> NewTopic:
 
 
 def _configs(topic: Topic) -> dict[str, str]:
-    unpack = {"compression.type": "uncompressed"} if topic.open_to_others else {}
+    own = {"compression.type": "uncompressed"} if topic.open_to_others else BROKERS_TIME
     # The broker deletes and compacts whole segments, never the one it writes to: that one must not last for weeks.
     short = {"segment.ms": str(DAY_MS)}
     if topic.compacted:
         forgets = {"max.compaction.lag.ms": str(FORGET_MS), "delete.retention.ms": str(DAY_MS)}
-        return {"cleanup.policy": "compact"} | forgets | short
+        return {"cleanup.policy": "compact"} | forgets | short | own
     if topic.keep_ms is None:
-        return {"retention.ms": "-1"} | unpack
-    return {"retention.ms": str(topic.keep_ms)} | short | unpack
+        return {"retention.ms": "-1"} | own
+    return {"retention.ms": str(topic.keep_ms)} | short | own
+
+
+async def _keep_brokers_time(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Topics made before records were signed: whoever writes there must not choose when a record was."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    for answer in await admin.describe_configs(resources):
+        for error, message, _, name, entries in answer.resources:
+            if error:
+                raise for_code(error)(f"{name}: {message}")
+            # Written anew altogether, so what an operator has set goes along.
+            given = {key: value for key, value, _, source, *_ in entries if source == SET_ON_TOPIC}
+            if BROKERS_TIME.items() <= given.items():
+                continue
+            resource = ConfigResource(ConfigResourceType.TOPIC, name, given | BROKERS_TIME)
+            for changed in await admin.alter_configs([resource]):
+                for code, why, *_ in changed.resources:
+                    if code:
+                        raise for_code(code)(f"{name}: {why}")
 
 
 async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
@@ -69,7 +92,7 @@ async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
 
 
 async def create(config: Settings) -> list[str]:
-    """Creates the missing topics and returns their full names. Safe to repeat.
+    """Creates the missing topics, brings those from before up to date, and returns their full names. Safe to repeat.
 
     Raises the broker's own error when a topic can't be made, `TimeoutError` when its partitions find no leader.
     """
@@ -78,6 +101,7 @@ async def create(config: Settings) -> list[str]:
     try:
         answer = await admin.create_topics([_new(topic, config) for topic in TOPICS])
         await _await_leaders(admin, [config.topic_prefix + topic.name for topic in TOPICS])
+        await _keep_brokers_time(admin, [config.topic_prefix + each.name for each in TOPICS if not each.open_to_others])
     finally:
         await admin.close()
     made = []

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import uvicorn
 import uvloop
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from faststream import AckPolicy
@@ -20,7 +20,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.kafka import KafkaBroker
 from prometheus_client import make_asgi_app
 
-from shared import db, forgiving, inbox, parked, telemetry
+from shared import db, facts, forgiving, inbox, parked, standing, telemetry
 from shared.consumer import Consumer, Reactions, TooManyParked
 from shared.crashpoints import crashpoint
 from shared.db import OUTAGES, Pool, heed_cancellation
@@ -29,10 +29,13 @@ from shared.discreet import bare
 from shared.memory import rarely_collect
 from shared.merging import FETCH_WAIT_MS, take
 from shared.niceness import give_way, niceness_of
+from shared.positions import PutBack
+from shared.rebalances import Rebalances
 from shared.relay import Relay
 from shared.settings import Settings, settings
 
 POLL_MS = 500
+DATABASE_WITHIN_SECONDS = 60
 PUT_OFF_SECONDS = 0.5
 JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
 STANDBY_SECONDS = 2.0
@@ -54,24 +57,6 @@ PARTITION_BYTES = 2 * 1024 * 1024
 POOL_SIZE = 8
 # Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
-
-
-class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Logs which partitions this process takes over and gives up, and tells `taken_over`."""
-
-    def __init__(self, taken_over: Callable[[], None] = lambda: None) -> None:
-        self.taken_over = taken_over
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Called before a new assignment, with the old one; empty in a process that just joined."""
-        if revoked:
-            crashpoint("worker.in_rebalance")
-            telemetry.logger().info("partitions.revoked", partitions=len(revoked))
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Called with the new assignment."""
-        telemetry.logger().info("partitions.assigned", partitions=len(assigned))
-        self.taken_over()
 
 
 class Broker(KafkaBroker):
@@ -130,6 +115,9 @@ class Worker:
     stirred: dict[str, asyncio.Event] = field(default_factory=dict)
     reviving: bool = False
 
+    def __post_init__(self) -> None:
+        self.rebalances = Rebalances(self._forget_seen)
+
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
         config = self.config
@@ -172,7 +160,7 @@ class Worker:
             max_partition_fetch_bytes=PARTITION_BYTES,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
-            listener=Rebalances(self._forget_seen),
+            listener=self.rebalances,
             parser=_whole_batch,
             decoder=_as_it_is,
         )
@@ -200,10 +188,11 @@ class Worker:
             self.config.keys,
             self.config.topic_prefix,
             self._wake,
+            self.config.unsigned_events_until,
         )
         housekeeping = Job("housekeeping", HOUSEKEEPING_SECONDS, self._housekeep)
         reviving = Job("reviving", REVIVING_SECONDS, self._revive)
-        loops = [self.relay.run(), self._lead_jobs(), self._repeat(housekeeping), self._repeat(reviving)]
+        loops = [self._relaying(), self._lead_jobs(), self._repeat(housekeeping), self._repeat(reviving)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
@@ -222,8 +211,13 @@ class Worker:
         try:
             if self.deferring:
                 await self.deferring.before_poll(client)
+            await self._require_positions(client)
             records = await take(client, self.config.batch_size, POLL_MS)
-        except (KafkaError, asyncio.CancelledError) as error:
+            # Partitions may have been given to us meanwhile.
+            await self._require_positions(client)
+        except PutBack as error:
+            await self._end(f"{error}; `crm recover {self.service}` puts it right")
+        except (KafkaError, asyncio.CancelledError, *OUTAGES) as error:
             # The client cancels futures of its own when it loses the broker, which is not our end.
             heed_cancellation()
             telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
@@ -243,10 +237,35 @@ class Worker:
         try:
             await self.consumer.handle(records)
         except TooManyParked as error:
-            # Readiness goes red and the process ends: parking a whole topic helps nobody.
-            self.failed = str(error)
-            telemetry.logger().critical("worker.stopped", reason=str(error))
-            asyncio.get_running_loop().call_later(1.0, sys.exit, 1)
+            # Parking a whole topic helps nobody.
+            await self._end(str(error))
+        except PutBack as error:
+            await self._end(f"{error}; `crm recover {self.service}` puts it right")
+
+    async def _require_positions(self, client: Any) -> None:
+        """Raises `PutBack` when the broker and the database differ about the partitions that were given to us."""
+        if not self.rebalances.unknown:
+            return
+        assert self.pool is not None
+        assert self.consumer is not None
+        assigned = set(self.rebalances.unknown)
+        known = await standing.require(client, self.pool, assigned, self.config)
+        self.consumer.noted |= known
+        self.rebalances.unknown -= assigned
+
+    async def _relaying(self) -> None:
+        assert self.relay is not None
+        try:
+            await self.relay.run()
+        except PutBack as error:
+            await self._end(f"{error}; `crm recover {self.service}` tells what follows")
+
+    async def _end(self, reason: str) -> NoReturn:
+        """Readiness goes red, the alarm is given, and the process ends; until then nothing more is done."""
+        self.failed = reason
+        telemetry.logger().critical("worker.stopped", reason=reason)
+        asyncio.get_running_loop().call_later(1.0, sys.exit, 1)
+        while True:
             await asyncio.Event().wait()
 
     async def _lead_jobs(self) -> None:
@@ -383,7 +402,7 @@ async def _pool_when_there(dsn: str, name: str) -> Pool:
         try:
             return await db.open_pool(dsn, max_size=POOL_SIZE, name=name)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-            if time.monotonic() - started > 60:
+            if time.monotonic() - started > DATABASE_WITHIN_SECONDS:
                 raise
             telemetry.logger().warning("database.awaited", error=type(error).__name__)
             await asyncio.sleep(wait := min(2.0, wait * 2))
@@ -397,12 +416,14 @@ def run(
     gather_seconds: float = 0.0,
     at_once: Collection[str] = (),
 ) -> None:
-    """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself.
+    """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself, or must not start.
 
     `gather_seconds` and `at_once`: see `Worker`; without either events are taken as they come. Raises `ValueError` for
     a topic in `at_once` that the service does not read.
     """
     config = settings()
+    telemetry.configure_logging(f"{service}-worker", config.log_level)
+    facts.require_secret_or_exit(config, service, wait_seconds=DATABASE_WITHIN_SECONDS)
     give_way(niceness_of(takes_in=bool(reactions.ingress), gathers=bool(gather_seconds)))
     app = Worker(service, config, reactions, jobs, gather_seconds, frozenset(at_once)).build()
     uvloop.install()

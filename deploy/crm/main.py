@@ -7,30 +7,44 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from deploy.crm import audit_commands, engines, identity_commands, parked_commands, processes, rebuild_commands, views
+from deploy.crm import (
+    audit_commands,
+    engines,
+    identity_commands,
+    parked_commands,
+    processes,
+    rebuild_commands,
+    recover_commands,
+    views,
+)
 from deploy.crm.migrate import MigrationFailed
 from deploy.crm.migrate import migrate as migrate_all
 from deploy.crm.output import AsJson, show_json
 from deploy.demo import commands as demo_commands
 from deploy.engines import kafka_jars, local_postgres
 from deploy.engines.engine import EngineError
+from shared import facts
 from shared import topics as topic_list
-from shared.settings import settings
+from shared.settings import SERVICES, Settings, settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
 app.command("rebuild")(rebuild_commands.rebuild_service)
+app.command("recover")(recover_commands.recover_service)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.replay)
 app.command()(demo_commands.sample)
 out = Console()
 # These look at `.crm/` themselves; every other command wants the addresses of the system that runs.
 ABOUT_THE_SYSTEM_ITSELF = {"up", "down", "status", "logs", "engines", "demo"}
+
+BEFORE_ALL_DATABASES = {"migrate", "topics"}
 
 
 def say(text: str) -> None:
@@ -44,6 +58,25 @@ def main(context: typer.Context) -> None:
     folder = processes.home()
     if context.invoked_subcommand not in ABOUT_THE_SYSTEM_ITSELF and (folder / "state.json").exists():
         os.environ.update(processes.environment_of(folder, processes.read_state(folder)))
+    if context.invoked_subcommand not in ABOUT_THE_SYSTEM_ITSELF | BEFORE_ALL_DATABASES:
+        refuse_wrong_secret()
+
+
+def refuse_wrong_secret() -> None:
+    """Ends the command when a database was made with another secret. What can't be reached the command itself finds."""
+    try:
+        config = settings()
+    except ValidationError:
+        return
+    for wrong in asyncio.run(_wrong_secrets(config)):
+        say(f"crm: {wrong}")
+        raise typer.Exit(1)
+
+
+async def _wrong_secrets(config: Settings) -> list[facts.WrongSecret]:
+    asked = [facts.require_secret(config, service) for service in SERVICES]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    return [answer for answer in answers if isinstance(answer, facts.WrongSecret)]
 
 
 @app.command()

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from shared import facts
 from shared.crashpoints import crashpoint
 from shared.crypto import derive_password
 from shared.db import Connection
@@ -26,6 +27,15 @@ OLDEST = 15
 # Any fixed number: concurrent runs take turns on it. Roles belong to the server, so one lock serves all databases.
 LOCK = 7_268_526_826
 
+COMMON_DATABASES = ("postgres", "template1")
+OURS_ALONE = """
+SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname <> ALL ($1::text[]))
+   AND NOT EXISTS (
+       SELECT FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname !~ 'crm_[a-z]+')
+"""
+ENTER_COMMON = "SELECT has_database_privilege($1, 'template1', 'CONNECT')"
+
 
 class MigrationFailed(Exception):
     """A migration was refused; the message is the tool's own, which names the file and the statement."""
@@ -36,18 +46,25 @@ async def migrate(config: Settings, services: Iterable[str] = SERVICES) -> None:
 
     Uses the administrator's login of `config.postgres_url` for roles, databases and extensions, and the owner's for
     the migrations. Concurrent runs wait for each other.
-    Raises MigrationFailed when a migration is refused, or the server is older than `OLDEST`.
+    Raises MigrationFailed when a migration is refused, the server is older than `OLDEST`, or a database was made with
+    another secret.
     """
+    services = tuple(services)
     admin = await asyncpg.connect(config.postgres_url)
     try:
         _refuse_old(admin.get_server_version())
         await admin.execute("SELECT pg_advisory_lock($1)", LOCK)
+        # Before the logins get passwords that follow from the secret.
+        for service in services:
+            await _refuse_wrong_secret(admin, config, config.database_name(service))
         await _make_roles(admin, config)
+        await _close_common_databases(admin)
         for service in services:
             database = config.database_name(service)
             await _make_database(admin, database, service)
             await _make_extensions(config, database)
             applied = await _apply(config, service)
+            await _settle_secret(config, database)
             print(f"migrated {database}: {applied} new", file=sys.stderr, flush=True)
             crashpoint("migration.between_databases")
     finally:
@@ -86,6 +103,49 @@ async def _make_roles(admin: Connection, config: Settings) -> None:
         await admin.execute(f"{verb} ROLE {role} LOGIN {inherits} NOSUPERUSER NOBYPASSRLS PASSWORD '{password}'")
     service_logins = ", ".join(f"crm_{service}" for service in SERVICES)
     await admin.execute(f"GRANT {', '.join(GROUPS)} TO {service_logins}")
+
+
+async def _refuse_wrong_secret(admin: Connection, config: Settings, database: str) -> None:
+    if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
+        return
+    connection = await asyncpg.connect(admin_dsn(config, database))
+    try:
+        known = await facts.read(connection)
+    finally:
+        await connection.close()
+    # A key that is gone may be one of which nothing is left: that is looked up later.
+    known.pop(facts.SEALING_KEYS, None)
+    if fault := facts.fault_of(known, config.keys, database):
+        raise MigrationFailed(f"{fault}; nothing was changed")
+
+
+async def _settle_secret(config: Settings, database: str) -> None:
+    connection = await asyncpg.connect(owner_dsn(config, database))
+    try:
+        async with connection.transaction():
+            await facts.settle_secret(connection, config.keys, database)
+    except facts.WrongSecret as error:
+        raise MigrationFailed(str(error)) from error
+    finally:
+        await connection.close()
+
+
+async def _close_common_databases(admin: Connection) -> None:
+    """Keeps the services' logins out of the databases that every server has.
+
+    They are open to everybody, and can be closed only to everybody: so only where nobody else has a login or a database
+    on the server, and where we may.
+    """
+    logins = [OWNER, *(f"crm_{service}" for service in SERVICES)]
+    if await admin.fetchval(OURS_ALONE, logins):
+        await admin.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {', '.join(COMMON_DATABASES)} FROM PUBLIC")
+    elif await admin.fetchval(ENTER_COMMON, f"crm_{SERVICES[0]}"):
+        print(
+            "others use this server too, so the services' logins may still enter its databases "
+            f'{" and ".join(COMMON_DATABASES)}: README, "Run it", says how to keep them out',
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def _make_database(admin: Connection, database: str, service: str) -> None:

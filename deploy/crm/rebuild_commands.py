@@ -8,6 +8,7 @@ import uvloop
 
 from deploy.crm.migrate import owner_dsn
 from deploy.crm.output import AsJson, show_json
+from shared.consumer import Reactions
 from shared.rebuild import Projection, Rebuilt, rebuild
 from shared.replay import CannotReplay
 from shared.settings import Settings, settings
@@ -34,7 +35,11 @@ def rebuild_service(
     `crm audit` compares them.
     """
     if service not in REBUILT:
-        raise typer.BadParameter(f"one of {', '.join(REBUILT)}", param_hint="SERVICE")
+        raise typer.BadParameter(
+            f"one of {', '.join(REBUILT)}: what the others hold is what events come from. When a database was put back"
+            " in time, `crm recover SERVICE` lets the service take in again what it lacks",
+            param_hint="SERVICE",
+        )
     try:
         done = uvloop.run(_run(service, settings(), check=check))
     except CannotReplay as error:
@@ -68,6 +73,12 @@ def lines_of(done: Rebuilt) -> list[str]:
 def projection_of(service: str) -> Projection:
     """What the service's worker declares."""
     found: Projection = importlib.import_module(f"services.{service}.worker").PROJECTION
+    return found
+
+
+def reactions_of(service: str) -> Reactions:
+    """What the service's worker reads."""
+    found: Reactions = importlib.import_module(f"services.{service}.worker").REACTIONS
     return found
 
 

@@ -31,12 +31,11 @@ from shared.events.base import Event, Item
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsEarned, TierChanged
-from shared.events.registry import encode
 from shared.events.visit import VisitRecorded
-from shared.outbox import headers_of
 from shared.rebuild import Rebuilt, rebuild
 from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
+from tests.shared.records import record_of
 from tests.support import SECRET, admin_connection, delete_topics
 
 EVENTS, QUICK_EVENTS = 1_000_000, 100_000
@@ -210,8 +209,8 @@ async def publish(config: Settings, events: Any) -> None:
             key = event.key
             place = config.topic_prefix + event.topic, key.int % config.partitions
             batch = batches.get(place) or batches.setdefault(place, producer.create_batch())
-            headers = [(name, str(value).encode()) for name, value in headers_of(event)]
-            batch.append(key=str(key).encode(), value=encode(event), timestamp=None, headers=headers)
+            record = record_of(event)
+            batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
             counts[place] = counts.get(place, 0) + 1
             if counts[place] == RECORDS_OF_A_BATCH:
                 await send(place)

@@ -2,25 +2,14 @@
 
 from typing import Any
 
-from aiokafka import ConsumerRecord
-
 from services.campaign.worker import JOBS, REACTIONS
 from shared.clock import now
 from shared.consumer import Consumer
-from shared.events.base import Event
 from shared.events.customer import CustomerProfiled
-from shared.events.registry import encode
 from shared.events.visit import VisitRecorded
-from shared.outbox import headers_of
 from shared.telemetry import RECORDS
 from tests.campaign.conftest import Simulator, World
-
-
-def record(event: Event, offset: int) -> Any:
-    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
-    return ConsumerRecord(
-        event.topic, 0, offset, 0, 0, str(event.key).encode(), encode(event), None, 0, 0, headers
-    )  # fmt: skip
+from tests.shared.records import FakeRecord, record_of, signed
 
 
 def consumer(world: World) -> Consumer:
@@ -30,7 +19,7 @@ def consumer(world: World) -> Consumer:
 async def test_repeated_and_shuffled_visits_are_thanked_once_each(world: World, simulator: Simulator) -> None:
     guests = [await world.add_guest(f"+98912000000{number}") for number in range(5)]
     visits = [world.visit(guest) for guest in guests]
-    records = [record(visit, offset) for offset, visit in enumerate([*visits, *reversed(visits)])]
+    records = [record_of(visit) for visit in ([*visits, *reversed(visits)])]
     for batch in (records[:4], records[4:], records):
         await consumer(world).handle(batch)
     await world.run_jobs()
@@ -43,7 +32,7 @@ async def test_profile_that_nobody_can_open_is_parked_alone(world: World, simula
         cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest, version=9, phone_sealed="s1.unknown.key",
         registered_at=now(),
     )  # fmt: skip
-    await consumer(world).handle([record(world.visit(guest), 0), record(broken, 1), record(world.visit(guest), 2)])
+    await consumer(world).handle([record_of(event) for event in (world.visit(guest), broken, world.visit(guest))])
     parked = await world.pool.fetch("SELECT event_type, reason FROM crm.parked")
     assert [tuple(row) for row in parked] == [("customer.profiled", "failed")]
     await world.run_jobs()
@@ -53,7 +42,7 @@ async def test_profile_that_nobody_can_open_is_parked_alone(world: World, simula
 async def test_tombstone_of_a_profile_is_passed_over(world: World) -> None:
     await world.add_guest()
     before = RECORDS.labels("campaign", "customer.profiles", "applied")._value.get()
-    tombstone = ConsumerRecord("customer.profiles", 0, 0, 0, 0, b"key", None, None, 0, 0, ())
+    tombstone = signed(FakeRecord("customer.profiles", None))
     await consumer(world).handle([tombstone])
     assert RECORDS.labels("campaign", "customer.profiles", "applied")._value.get() == before
     assert await world.pool.fetchval("SELECT count(*) FROM crm.parked") == 0

@@ -20,7 +20,20 @@ from pathlib import Path
 import msgspec
 
 from deploy.crm import engines
-from tests.chaos import arrival, disk, kills, life, network, poison, poisoned_key, provider, rebalances, rolling, tenant
+from tests.chaos import (
+    arrival,
+    disk,
+    kills,
+    life,
+    network,
+    poison,
+    poisoned_key,
+    provider,
+    rebalances,
+    restored,
+    rolling,
+    tenant,
+)
 from tests.chaos import engines as engine_faults
 from tests.chaos.scenario import Scenario, Skipped, World
 from tests.chaos.system import Systems
@@ -33,6 +46,7 @@ MODULES = (
     kills,
     rebalances,
     rolling,
+    restored,
     poison,
     poisoned_key,
     tenant,

@@ -22,7 +22,7 @@ from shared import db
 from shared.clock import new_id
 from shared.consumer import Consumer, Reactions
 from shared.settings import SERVICES, Settings
-from tests.shared.records import FakeRecord
+from tests.shared.records import FakeRecord, signed
 from tests.support import Databases
 
 PARTITIONS = 3
@@ -93,7 +93,7 @@ class House:
         rows = sorted(await self.pools[service].fetch(TAKE_OUTBOX), key=lambda row: int(row["id"]))
         for row in rows:
             headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
-            record = FakeRecord(row["topic"], row["payload"], headers, row["key"].encode())
+            record = signed(FakeRecord(row["topic"], row["payload"], headers, row["key"].encode()))
             self.publish(row["topic"], record, row["key"])
         return len(rows)
 

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from shared.clock import new_id
-from tests.shared.records import FakeRecord
+from shared.signing import HEADER
+from tests.shared.records import FakeRecord, signed
 
 TEN_MEGABYTES: Final = 10 * 1024 * 1024
 LARGE: Final = 100 * 1024
@@ -124,17 +125,33 @@ def _strange_headers(topic: str, kind: str, fresh: Callable[[], Body]) -> list[P
     ):
         body = fresh()
         record = _record(topic, kind, written(body))
-        found.append(Payload(name, replace(record, headers=headers, key=key), fate, _id_of(body)))  # type: ignore[arg-type]
+        found.append(Payload(name, signed(replace(record, headers=headers, key=key)), fate, _id_of(body)))
     body = fresh()
-    tombstone = replace(_record(topic, kind, written(body)), value=None)
+    tombstone = signed(replace(_record(topic, kind, written(body)), headers=(), value=None))
     found.append(Payload("tombstone", tombstone, "passed_over", _id_of(body)))
     body = fresh()
     doubled = written(body)[:-1] + b', "cafe_id": "' + SAMPLE_ID.encode() + b'"}'
-    return [*found, Payload("a field twice", _record(topic, kind, doubled), "taken", _id_of(body))]
+    found.append(Payload("a field twice", _record(topic, kind, doubled), "taken", _id_of(body)))
+    return found + _of_strangers(topic, kind, fresh)
+
+
+def _of_strangers(topic: str, kind: str, fresh: Callable[[], Body]) -> list[Payload]:
+    good = _record(topic, kind, written(fresh()))
+    elsewhere = signed(replace(good, topic=f"{'visit' if topic.startswith('loyalty') else 'loyalty'}.events"))
+    return [
+        Payload("unsigned", replace(good, headers=good.headers[:-1]), "parked"),
+        Payload("unsigned tombstone", replace(good, headers=(), value=None), "parked"),
+        Payload("changed after signing", replace(good, value=(good.value or b"") + b" "), "parked"),
+        Payload("moved to another key", replace(good, key=str(new_id()).encode()), "parked"),
+        Payload("moved from another topic", replace(elsewhere, topic=topic), "parked"),
+        Payload("type changed after signing", replace(good, headers=[*good.headers, ("ce_type", b"")]), "parked"),
+        Payload("an empty signature", replace(good, headers=[*good.headers[:-1], (HEADER, b"")]), "parked"),
+        Payload("a signature that is no text", replace(good, headers=[*good.headers, (HEADER, b"\xff.1.")]), "parked"),
+    ]
 
 
 def _record(topic: str, kind: str, body: bytes) -> FakeRecord:
-    return FakeRecord(topic, body, [("ce_type", kind.encode()), ("ce_id", str(new_id()).encode())])
+    return signed(FakeRecord(topic, body, [("ce_type", kind.encode()), ("ce_id", str(new_id()).encode())]))
 
 
 def _id_of(body: Body) -> UUID | None:

@@ -27,7 +27,7 @@ from tests.chaos import fuzz, payloads
 from tests.chaos.payloads import SAMPLE_ID, Body, Payload, written
 from tests.chaos.scenario import Scenario, World
 from tests.contract.pos.write import VISIT
-from tests.shared.records import CAFE, FakeRecord
+from tests.shared.records import CAFE, FakeRecord, signed
 
 SAMPLES: Final = Path(__file__).parents[1] / "contract" / "samples"
 TILL_KEY: Final = ids.ApiKey("PPPPPPPPPPPP", "p" * 43)
@@ -75,7 +75,7 @@ def reactions_of(service: str) -> Reactions:
 def fresh_event(kind: str) -> Body:
     """The first released sample of an event type, with ids of its own and with words in it that its readers take."""
     sample: Body = json.loads((SAMPLES / kind / "1.json").read_text())
-    body = {name: MEANT.get(name, value) for name, value in sample.items()}
+    body = {name: MEANT.get(name, value) for name, value in sample.items()} | {"recorded_at": now().isoformat()}
     body |= {name: str(new_id()) for name, value in body.items() if value == SAMPLE_ID and name != "cafe_id"}
     if "phone_sealed" in body:
         phone = f"+9891{random.randrange(10**8):08}"
@@ -91,14 +91,14 @@ def fresh_event(kind: str) -> Body:
     return body
 
 
-def signed(body: bytes, kind: str = "pos.visit_recorded") -> FakeRecord:
+def bill_of_till(body: bytes, kind: str = "pos.visit_recorded") -> FakeRecord:
     """A record on pos.visits as a till signs it."""
     headers = till.signed_headers(f"crm_{TILL_KEY.key_id}_{TILL_KEY.secret}", str(new_id()), kind, body)
     return FakeRecord(TILL, body, headers, b"till-1")
 
 
 async def know_the_till(conn: Connection, cafe_id: UUID = CAFE) -> None:
-    """Lets the visit service know the key that `signed` signs with."""
+    """Lets the visit service know the key that `bill_of_till` signs with."""
     signing = ids.signing_key(TILL_KEY.secret).hex()
     created = ApiKeyCreated(
         cafe_id=cafe_id, occurred_at=now(), key_id=TILL_KEY.key_id, key_hash=ids.hash_api_key(TILL_KEY).hex(),
@@ -127,7 +127,7 @@ async def feed(service: str, pool: Pool, dice: random.Random, *, share: float = 
     if TILL in consumer.reactions.ingress:
         async with db.transaction(pool) as conn:
             await know_the_till(conn)
-        bad = chosen(payloads.of_till(BILL, signed), dice, share)
+        bad = chosen(payloads.of_till(BILL, bill_of_till), dice, share)
         await _one_meal(consumer, bad, _good_bills(), RECORDED, dice, eaten)
     return eaten
 
@@ -140,13 +140,13 @@ def chosen(found: Sequence[Payload], dice: random.Random, share: float) -> list[
 def _good_events(kind: str) -> Iterator[Payload]:
     while True:
         body = fresh_event(kind)
-        record = FakeRecord(BY_TYPE[kind].topic, written(body), [("ce_type", kind.encode())])
+        record = signed(FakeRecord(BY_TYPE[kind].topic, written(body), [("ce_type", kind.encode())]))
         yield Payload("good", record, "taken", UUID(body["event_id"]))
 
 
 def _good_bills() -> Iterator[Payload]:
     while True:
-        yield Payload("good", signed(written(BILL | {"receipt_number": str(new_id())})), "taken")
+        yield Payload("good", bill_of_till(written(BILL | {"receipt_number": str(new_id())})), "taken")
 
 
 async def _one_meal(

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord
 
 from services.customer import worker
 from services.customer.handlers import judging
@@ -20,8 +19,6 @@ from shared.consumer import Consumer
 from shared.db import Connection, Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, AccessRevoked
-from shared.events.registry import encode
-from shared.outbox import headers_of
 from tests.customer.given import (
     CAFE,
     DAY,
@@ -37,16 +34,11 @@ from tests.customer.given import (
     voided,
 )
 from tests.customer.test_segments import add_segment
-
-
-def record(event: Event, offset: int) -> ConsumerRecord:
-    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
-    key, value = str(event.key).encode(), encode(event)
-    return ConsumerRecord(event.topic, 0, offset, 0, 0, key, value, None, len(key), len(value), headers)
+from tests.shared.records import record_of
 
 
 async def consume(pool: Pool, *events: Event) -> None:
-    await Consumer("customer", pool, REACTIONS, KEYS).handle([record(event, i) for i, event in enumerate(events)])
+    await Consumer("customer", pool, REACTIONS, KEYS).handle([record_of(event) for event in events])
 
 
 def test_worker_reads_everything_a_guest_is_judged_by() -> None:

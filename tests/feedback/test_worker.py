@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from aiokafka import ConsumerRecord
-
 from services.feedback.worker import JOBS, REACTIONS
 from shared.consumer import Consumer
-from shared.events.registry import encode
-from shared.outbox import headers_of
 from tests.feedback.given import KEYS, recorded, voided
+from tests.shared.records import record_of
 
 
 def test_worker_reads_visits_customers_and_identity() -> None:
@@ -16,17 +13,11 @@ def test_worker_reads_visits_customers_and_identity() -> None:
     assert {job.name for job in JOBS} == {"feedback.trim_senders", "feedback.prune_links"}
 
 
-def record(event: Any, offset: int) -> ConsumerRecord:
-    headers = tuple((name, str(value).encode()) for name, value in headers_of(event))
-    key, value = str(event.key).encode(), encode(event)
-    return ConsumerRecord(event.topic, 0, offset, 0, 0, key, value, None, len(key), len(value), headers)
-
-
 async def test_visits_and_their_voids_of_one_batch_end_as_closed_links(database: Any) -> None:
     pool = await database("feedback")
     visits = [recorded() for _ in range(20)]
     events = [*visits, *(voided(visit) for visit in visits[:5]), *visits]
-    await Consumer("feedback", pool, REACTIONS, KEYS).handle([record(event, i) for i, event in enumerate(events)])
+    await Consumer("feedback", pool, REACTIONS, KEYS).handle([record_of(event) for event in events])
     assert await pool.fetchval("SELECT count(*) FROM feedback_links WHERE closed_at IS NULL") == 15
     assert await pool.fetchval("SELECT count(*) FROM feedback_links WHERE closed_at IS NOT NULL") == 5
     assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0

@@ -21,6 +21,17 @@ async def test_nothing_escapes_the_walls(service: str, database: Databases) -> N
         await conn.close()
 
 
+@pytest.mark.parametrize("service", SERVICES)
+async def test_service_may_not_enter_the_databases_that_every_server_has(service: str, database: Databases) -> None:
+    pool = await database(service)
+    may = "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege(datname, 'CONNECT')"
+    entered = {row["datname"] for row in await pool.fetch(may)}
+    assert not entered & {"postgres", "template1"}
+    for common in ("postgres", "template1"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await asyncpg.connect(database.config.dsn(service).rpartition("/")[0] + f"/{common}")
+
+
 @pytest.mark.parametrize(
     ("ddl", "word"),
     [

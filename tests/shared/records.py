@@ -1,8 +1,9 @@
 """Records as a topic gives them, for tests that need no broker."""
 
 import itertools
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from shared.events.base import Event
 from shared.events.registry import encode
 from shared.events.visit import VisitRecorded
 from shared.outbox import headers_of
+from shared.settings import settings
+from shared.signing import HEADER, signature
 
 CAFE = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 _offsets = itertools.count()
@@ -27,13 +30,21 @@ class FakeRecord:
     headers: Sequence[tuple[str, bytes]] = ()
     key: bytes | None = b"key"
     partition: int = 0
+    timestamp: int = field(default_factory=lambda: round(time.time() * 1000))
     offset: int = field(default_factory=lambda: next(_offsets))
 
 
 def record_of(event: Event, prefix: str = "") -> FakeRecord:
     """The record that the relay would publish for this event."""
     headers = [(name, str(value).encode()) for name, value in headers_of(event)]
-    return FakeRecord(prefix + event.topic, encode(event), headers, str(event.key).encode())
+    return signed(FakeRecord(prefix + event.topic, encode(event), headers, str(event.key).encode()), prefix)
+
+
+def signed(record: FakeRecord, prefix: str = "", number: int = 1) -> FakeRecord:
+    """The same with the signature of its topic's publisher."""
+    topic, headers = record.topic.removeprefix(prefix), list(record.headers)
+    value = signature(settings().keys, topic, record.key or b"", headers, record.value, number)
+    return replace(record, headers=(*headers, (HEADER, value)))
 
 
 def visit(**changes: Any) -> VisitRecorded:

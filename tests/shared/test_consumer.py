@@ -21,7 +21,7 @@ from shared.events.visit import VisitRecorded, VisitVoided
 from shared.records import Record, Refusal
 from shared.settings import Settings
 from shared.telemetry import FAILING_CAFES
-from tests.shared.records import CAFE, FakeRecord, record_of, visit
+from tests.shared.records import CAFE, FakeRecord, record_of, signed, visit
 
 # The test's own effect, in a table that every service has: a row per event applied.
 APPLY = "INSERT INTO crm.outbox (cafe_id, topic, key, type, headers) VALUES ($1, 'effect', $2, 'effect', '[]')"
@@ -121,7 +121,7 @@ async def test_undecodable_record_is_parked_beside_a_good_one(
     pool: Pool, config: Settings, value: bytes, headers: list[tuple[str, bytes]], reason: str
 ) -> None:
     reaction = Applied()
-    records = [FakeRecord("visit.events", value, headers), record_of(visit(receipt_number="good"))]
+    records = [signed(FakeRecord("visit.events", value, headers)), record_of(visit(receipt_number="good"))]
     await consumer_of(pool, config, reaction).handle(records)
     assert await effects(pool) == ["good"]
     assert reaction.calls == [1]
@@ -131,7 +131,7 @@ async def test_undecodable_record_is_parked_beside_a_good_one(
 async def test_unknown_type_and_tombstone_are_passed_over(pool: Pool, config: Settings) -> None:
     records = [
         FakeRecord("visit.events", b"{}", [("ce_type", b"visit.celebrated")]),
-        FakeRecord("visit.events", None, [("ce_type", b"visit.recorded")]),
+        signed(FakeRecord("visit.events", None, [("ce_type", b"visit.recorded")])),
     ]
     await consumer_of(pool, config, Applied()).handle(records)
     assert await pool.fetchval("SELECT count(*) FROM crm.parked") == 0

@@ -106,10 +106,10 @@ async def test_batch_told_to_end_while_its_connection_goes_does_end(
     config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.asynccontextmanager
-    async def untouched(_: Any) -> AsyncIterator[None]:
+    async def untouched(*_: Any, **__: Any) -> AsyncIterator[None]:
         yield
 
-    monkeypatch.setattr("shared.consumer.transaction", untouched)
+    monkeypatch.setattr("shared.positions.noting_transaction", untouched)
     work = GoneInTheMiddle()
     consumer = Consumer("visit", cast(Any, object()), Reactions({}), config.keys)
     await assert_ends(asyncio.create_task(consumer._when_database_is_there(work)), work)  # type: ignore[arg-type]

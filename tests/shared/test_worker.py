@@ -329,7 +329,7 @@ async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: P
     for event in (visit(), visit()):
         await producer.send(topic, b"{}", partition=0, headers=[("ce_type", b"\xff\xfe")])
         record = record_of(event)
-        await producer.send(topic, record.value, partition=0, headers=list(record.headers))
+        await producer.send(topic, record.value, key=record.key, partition=0, headers=list(record.headers))
     await producer.flush()
     await producer.stop()
     async with working(kafka):
