@@ -30,7 +30,8 @@ COMMON = {
     CAFE: "cafes.approval_when cafes.name cafes.time_zone cafes.calendar cafes.currency_unit till_keys.device_name",
     STAFF: "user_cafe_access.role till_keys.key_id till_keys.key_hash till_keys.signing_key_sealed till_keys.scopes",
     PASSING: "outbox.topic outbox.key outbox.type outbox.headers outbox.payload",
-    OURS: "parked.topic parked.event_type parked.trace parked.reason parked.detail parked.resolution",
+    OURS: "facts.name facts.value positions.topic"
+    " parked.topic parked.event_type parked.trace parked.reason parked.detail parked.resolution",
     EMPTIED: "parked.key parked.event_id parked.headers_sealed parked.body_sealed",
 }
 OF_SERVICE: dict[str, dict[str, str]] = {
@@ -82,7 +83,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         GONE: "consents.source segment_members.segment_key",
         MACHINE: "campaign_deliveries.provider_message_id",
         OURS: "campaign_trail.what campaign_trail.detail journey_versions.state"
-        " contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
+        " sms_providers.last_error contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
         " campaign_deliveries.provider_name send_decisions.reason send_decisions.checks journey_runs.reason"
         " campaigns.currency_unit sms_providers.currency_unit messaging_settings.currency_unit",
         # `message_content` is the template, before any name is put in.
