@@ -17,7 +17,7 @@ from shared.settings import SERVICES, Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import CAFES, History, Size, Statements, open_history, phone_of
 from tests.chaos.house import TAKE_OUTBOX, House
-from tests.shared.records import FakeRecord, signed
+from tests.shared.records import FakeRecord, relayed
 
 MOST: Final = 1.2
 BATCH: Final = 1000
@@ -89,8 +89,7 @@ class Driver:
         for service in SERVICES:
             rows = await self.history.house.pools[service].fetch(TAKE_OUTBOX)
             for row in sorted(rows, key=lambda row: int(row["id"])):
-                headers = [(name, value.encode()) for name, value in json.loads(row["headers"])]
-                found.append(signed(FakeRecord(row["topic"], row["payload"], headers, row["key"].encode())))
+                found.append(relayed(row))
         return found
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from deploy.demo import till
 from services.identity.handlers import cafes, tills
 from services.identity.models.http import CreateApiKey, CreateCafe
@@ -22,7 +20,7 @@ from shared import db
 from shared.clock import new_id
 from shared.consumer import Consumer, Reactions
 from shared.settings import SERVICES, Settings
-from tests.shared.records import FakeRecord, signed
+from tests.shared.records import FakeRecord, relayed
 from tests.support import Databases
 
 PARTITIONS = 3
@@ -92,9 +90,7 @@ class House:
         """Moves what is in one service's outbox; returns how much."""
         rows = sorted(await self.pools[service].fetch(TAKE_OUTBOX), key=lambda row: int(row["id"]))
         for row in rows:
-            headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
-            record = signed(FakeRecord(row["topic"], row["payload"], headers, row["key"].encode()))
-            self.publish(row["topic"], record, row["key"])
+            self.publish(row["topic"], relayed(row), row["key"])
         return len(rows)
 
 

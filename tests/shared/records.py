@@ -2,12 +2,14 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from shared.clock import new_id
 from shared.events.base import Event
@@ -38,6 +40,12 @@ def record_of(event: Event, prefix: str = "") -> FakeRecord:
     """The record that the relay would publish for this event."""
     headers = [(name, str(value).encode()) for name, value in headers_of(event)]
     return signed(FakeRecord(prefix + event.topic, encode(event), headers, str(event.key).encode()), prefix)
+
+
+def relayed(row: Mapping[str, Any]) -> FakeRecord:
+    """The record that the relay would publish for a row of the outbox."""
+    headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
+    return signed(FakeRecord(row["topic"], row["payload"], headers, row["key"].encode()), number=row["id"])
 
 
 def signed(record: FakeRecord, prefix: str = "", number: int = 1) -> FakeRecord:

@@ -1,7 +1,6 @@
 """The largest bills there may be, and larger ones that were let in before there was a bound, through every service."""
 
 import importlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from shared.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import CafeChanged
 from shared.records import Record
-from tests.shared.records import FakeRecord, record_of, visit
+from tests.shared.records import record_of, relayed, visit
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, record, take
 
@@ -54,15 +53,7 @@ class House:
 
     async def _published(self, pool: Pool) -> list[Record]:
         rows = await pool.fetch("WITH gone AS (DELETE FROM crm.outbox RETURNING *) SELECT * FROM gone ORDER BY id")
-        return [
-            FakeRecord(
-                row["topic"],
-                row["payload"],
-                [(name, value.encode()) for name, value in json.loads(row["headers"])],
-                row["key"].encode(),
-            )
-            for row in rows
-        ]
+        return [relayed(row) for row in rows]
 
 
 @pytest.fixture
