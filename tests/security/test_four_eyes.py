@@ -15,7 +15,7 @@ ANSWER = "the second person's answer: never the author's own while somebody else
 OWNER = "four eyes: owners only, leaves a trace, and what weakens waits for the other owner where there is one"
 # What needs no second person, and why.
 WAITS = "prepares what another route lets pass"
-TILL = "a till's own: signed with its key, which managers make and the list of keys shows"
+TILL = "a till's own: signed with its key, which owners alone make and the list of keys shows"
 SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
 COST = "owners only: what messages cost and how many go out at most"
 GUEST = "the guest's own word"

@@ -94,9 +94,10 @@ async def list_api_keys(request: Request, caller: Caller, cafe_id: UUID) -> list
 
 @router.post("/{cafe_id}/api-keys", status_code=201)
 async def create_api_key(request: Request, caller: Caller, cafe_id: UUID, body: CreateApiKey) -> NewApiKey:
-    """Makes a key for a till (managers). The answer is the only place that ever shows it whole."""
+    """Makes a key for a till (owners: bills signed with it are believed). The answer is the only place that ever shows
+    it whole."""
     async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+        await require_role(conn, cafe_id, caller.user_id, "owner")
         created = await tills.create_api_key(conn, keys_of(request), cafe_id, body, by=caller.user_id)
     wake(request)
     return created
