@@ -185,7 +185,7 @@ async def test_seed_no_phone_in_clear_in_any_table(pool: Pool) -> None:
 
 
 async def test_seed_money_holds_rial_and_names_its_unit(pool: Pool) -> None:
-    assert (await columns(pool, "customer_activity"))["lifetime_spent"] == "numeric(18,2)"
+    assert (await columns(pool, "customer_activity"))["lifetime_spent"] == "numeric(30,2)"
     await guests(pool)
     await visits(pool, [recorded(amount="9999999999999", currency_unit="IRR") for _ in range(3)])
     row = await pool.fetchrow("SELECT lifetime_spent, currency_unit FROM customer_activity")
