@@ -111,17 +111,12 @@ def _mac(begun: Any, said: bytes, key: bytes, headers: Mapping[str, bytes | None
     mac = begun.copy()
     mac.update(b"".join((lengths, said, key, kind, event_id, cafe_id, text)))
     digits: bytes = mac.hexdigest().encode()
-    return digits[:_MAC_DIGITS]
+    return digits
 
 
 @lru_cache(maxsize=256)
 def _begun(signing_key: bytes, topic: str) -> Any:
-    """SHA-256 that has read one whole block made of the key of publisher and topic.
-
-    HMAC hashes twice for the sake of messages of which one may begin like another, and costs twice as much. Here the
-    lengths come first, so none can be another's beginning, and half of the digest is kept back: a MAC as it is
-    (Bellare, Canetti and Krawczyk, "Pseudorandom functions revisited"; Bellare, Bernstein and Tessaro, "AMAC").
-    """
+    """BLAKE2b (RFC 7693) that has read the key of publisher and topic: a MAC by itself, in one pass, where HMAC hashes
+    twice and costs half as much again."""
     service = hmac.digest(signing_key, publisher_of(topic).encode(), "sha256")
-    halves = (hmac.digest(service, half + topic.encode(), "sha256") for half in (b"1", b"2"))
-    return hashlib.sha256(b"".join(halves))
+    return hashlib.blake2b(key=hmac.digest(service, topic.encode(), "sha256"), digest_size=_MAC_DIGITS // 2)

@@ -131,7 +131,7 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
 
 def down(folder: Path, *, wipe: bool, say: Callable[[str], None]) -> None:
     """Stop what `up` started: the parts first, each with a deadline, then the engines. `wipe` removes all data too."""
-    if not (folder / "lock").exists():
+    if not any((folder / name).exists() for name in ("lock", "state.json")):
         return
     with _alone(folder):
         state = read_state(folder)
