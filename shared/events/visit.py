@@ -42,13 +42,16 @@ class VisitRecorded(VisitEvent, frozen=True, kw_only=True):
 
 
 class VisitCorrected(VisitEvent, frozen=True, kw_only=True):
-    """The new state whole, and what it replaced. The moment of the visit itself may have moved."""
+    """The new state whole, and what it replaced. The moment of the visit itself may have moved.
+    `points_to_redeem` is null in events from before it was said; they change no redemption."""
 
     type: ClassVar[str] = "visit.corrected"
     total_amount: Decimal
     discount_amount: Decimal
     payment_method: Code | None = None
     items: list[Item] = []
+    points_to_redeem: int | None = None
+    redemption_id: UUID | None = None
     previous_final_amount: Decimal
     previous_currency_unit: CurrencyUnit
     previous_occurred_at: datetime

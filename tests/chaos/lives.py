@@ -1,6 +1,7 @@
 """The steps of a life, each done by loyalty and told to the model, and what must hold after every one."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -19,7 +20,7 @@ from shared.clock import new_id
 from shared.errors import Rejected
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 from tests.chaos.desk import START, Desk
-from tests.chaos.model import Bill, Model, Rules, Tiers
+from tests.chaos.model import Bill, Model, Redeemed, Rules, Tiers
 
 TEHRAN = ZoneInfo("Asia/Tehran")
 EVER = datetime(1970, 1, 1, tzinfo=START.tzinfo)
@@ -53,8 +54,6 @@ class Life(RuleBasedStateMachine):
         self.model = Model([Rules(EVER)])
         self.events: dict[UUID, VisitEvent] = {}
         self.voided: set[UUID] = set()
-        self.redemptions: dict[UUID, str] = {}
-        self.spent_at: dict[UUID, list[UUID]] = {}
         self.pending: list[Adjustment] = []
         # Points that the author gave and took on a day, without anybody else's word.
         self.given: dict[date, int] = defaultdict(int)
@@ -89,16 +88,22 @@ class Life(RuleBasedStateMachine):
         self.take_bills([event], [event])
 
     @precondition(lambda self: self.events)
-    @rule(pick=PICK, money=MONEY, moved=st.sampled_from([0, 0, 0, -300, -20, 20]), stale=st.booleans())
-    def correct(self, pick: int, money: int, moved: int, stale: bool) -> None:
-        """Another sum, perhaps another day; an older correction than the one that stands changes nothing."""
+    @rule(
+        pick=PICK,
+        money=MONEY,
+        moved=st.sampled_from([0, 0, 0, -300, -20, 20]),
+        stale=st.booleans(),
+        redeem=st.sampled_from([None, 0, 0, 1, 50, 700]),
+    )
+    def correct(self, pick: int, money: int, moved: int, stale: bool, redeem: int | None = None) -> None:
+        """Another sum, perhaps another day, perhaps other points to spend; an older correction than the one that stands changes nothing."""
         now = self.begin("corrections")
         old = self.pick_event(pick)
         at = min(old.occurred_at + timedelta(days=moved), now.replace(microsecond=old.occurred_at.microsecond))
         newest = old.corrected_at if isinstance(old, VisitCorrected) else None
         is_old = stale and newest is not None
         corrected_at = newest - timedelta(seconds=1) if is_old and newest else now
-        event = self.corrected(old, at, Decimal(money), corrected_at)
+        event = self.corrected(old, at, Decimal(money), corrected_at, redeem)
         self.take_bills([] if is_old or old.visit_id in self.voided else [event], [event])
 
     @precondition(lambda self: self.events)
@@ -114,8 +119,9 @@ class Life(RuleBasedStateMachine):
         now = self.begin("voids")
         old = self.pick_event(pick)
         event = VisitVoided(**about(old), final_amount=old.final_amount, currency_unit=old.currency_unit, voided_at=now)
+        if old.visit_id not in self.voided:
+            self.model.bills[old.visit_id] = replace(bill_of(old), is_void=True, voided_at=now)
         self.voided.add(old.visit_id)
-        self.model.bills[old.visit_id] = Bill(old.occurred_at, (old.device_id, old.receipt_number), Fraction(0), True)
         self.take_bills([], [event])
 
     @precondition(lambda self: self.events)
@@ -133,26 +139,28 @@ class Life(RuleBasedStateMachine):
         now = self.begin("redemptions")
         wanted = Redemption(
             redemption_id=self.new_name(), cafe_id=self.cafe_id, customer_id=self.guest, kind="discount",
-            points=points, state="completed", created_at=now,
+            points=points, state="completed", created_at=now, till_key_id="till",
         )  # fmt: skip
         expected = self.model.balance >= points
         for _ in range(2 if again else 1):
             self.ask(self.as_service(redemptions.redeem, wanted, new_id()), is_done=expected)
         if expected:
             self.model.spend(wanted.redemption_id, points)
-            self.redemptions[wanted.redemption_id] = "completed"
+            self.model.redeemed_as[wanted.redemption_id] = Redeemed(points, "completed", now)
             self.model.tier = self.model.tier_at(now)
 
-    @precondition(lambda self: self.redemptions)
+    @precondition(lambda self: self.model.redeemed_as)
     @rule(pick=PICK)
     def reverse(self, pick: int) -> None:
         """Gives points back, once."""
         now = self.begin("reversals")
-        name = list(self.redemptions)[pick % len(self.redemptions)]
-        possible = self.redemptions[name] != "refused"
+        name = list(self.model.redeemed_as)[pick % len(self.model.redeemed_as)]
+        known = self.model.redeemed_as[name]
+        possible = known.state != "refused"
         self.ask(self.as_service(redemptions.reverse, self.cafe_id, name, new_id()), is_done=possible)
-        if self.redemptions[name] == "completed":
-            self.give_back(name, now)
+        if known.state == "completed":
+            self.model.give_back(name, now)
+            known.state, known.by_hand = "reversed", True
             self.model.tier = self.model.tier_at(now)
 
     @rule(way=WAYS, points=st.sampled_from([1, 99, 101, 1_001]))
@@ -279,7 +287,9 @@ class Life(RuleBasedStateMachine):
         visit_id = self.new_name()
         # No two visits at one moment: which of two lots of one moment is spent first is nobody's business.
         at = (now - timedelta(days=days_ago)).replace(microsecond=self.numbers)
-        open_ones = [name for name, state in self.redemptions.items() if state == "completed" and self.is_free(name)]
+        open_ones = [
+            name for name, each in self.model.redeemed_as.items() if each.state == "completed" and each.bill is None
+        ]
         named = open_ones[0] if link and redeem and open_ones else None
         return VisitRecorded(
             cafe_id=self.cafe_id, customer_id=self.guest, visit_id=visit_id, occurred_at=min(at, now), device_id="till",
@@ -288,11 +298,14 @@ class Life(RuleBasedStateMachine):
             redemption_id=named,
         )  # fmt: skip
 
-    def corrected(self, old: VisitEvent, at: datetime, money: Decimal, corrected_at: datetime) -> VisitCorrected:
+    def corrected(
+        self, old: VisitEvent, at: datetime, money: Decimal, corrected_at: datetime, redeem: int | None
+    ) -> VisitCorrected:
         return VisitCorrected(
             **(about(old) | {"occurred_at": at}), final_amount=money, total_amount=money, discount_amount=Decimal(0),
             currency_unit="IRT", previous_final_amount=old.final_amount, previous_currency_unit=old.currency_unit,
             previous_occurred_at=old.occurred_at, first_visit_at=at, last_visit_at=at, corrected_at=corrected_at,
+            points_to_redeem=redeem, redemption_id=self.model.bills[old.visit_id].names if redeem else None,
         )  # fmt: skip
 
     def take_bills(self, fresh: list[Any], batch: list[Any]) -> None:
@@ -300,42 +313,21 @@ class Life(RuleBasedStateMachine):
         self.desk.do(self.desk.take_in(batch))
         now = self.desk.clock()
         self.events |= {event.visit_id: event for event in fresh}
-        changes = self.model.take_bills({event.visit_id: bill_of(event) for event in fresh}, now)
+        news: dict[Any, Bill] = {}
         for event in fresh:
-            if isinstance(event, VisitRecorded) and event.points_to_redeem:
-                self.redeem_at_visit(event, changes[event.visit_id])
-        for event in batch:
-            if isinstance(event, VisitVoided):
-                for name in self.spent_at.pop(event.visit_id, []):
-                    if self.redemptions[name] == "completed":
-                        self.give_back(name, now)
+            known = self.model.bills.get(event.visit_id)
+            bill = bill_of(event)
+            says_nothing = isinstance(event, VisitCorrected) and event.points_to_redeem is None
+            news[event.visit_id] = replace(bill, asks=known.asks, names=known.names) if known and says_nothing else bill
+        self.model.take_bills(news, now)
         self.model.forgive(self.new_name(), now)
-
-    def redeem_at_visit(self, event: VisitRecorded, own: int) -> None:
-        name = event.redemption_id or event.visit_id
-        if event.redemption_id and not self.is_free(name):
-            return
-        if not event.redemption_id:
-            enough = self.model.balance - own >= event.points_to_redeem
-            self.redemptions[name] = "completed" if enough else "refused"
-            if not enough:
-                return
-            self.model.spend(name, event.points_to_redeem)
-        self.spent_at.setdefault(event.visit_id, []).append(name)
-
-    def is_free(self, name: UUID) -> bool:
-        return all(name not in names for names in self.spent_at.values())
-
-    def give_back(self, name: UUID, now: datetime) -> None:
-        self.model.give_back(name, now)
-        self.redemptions[name] = "reversed"
 
     def is_possible(self, wanted: Adjustment) -> bool:
         return wanted.type != "adjustment_subtract" or self.model.balance >= wanted.points
 
     def post(self, wanted: Adjustment, now: datetime) -> None:
         if wanted.type == "adjustment_subtract":
-            self.model.take(wanted.points)
+            self.model.take(wanted.points, now)
         else:
             self.model.give(wanted.adjustment_id, wanted.points, now)
         self.model.tier = self.model.tier_at(now)
@@ -373,7 +365,8 @@ def about(event: VisitEvent) -> dict[str, Any]:
 def bill_of(event: VisitEvent) -> Bill:
     """A visit for the model."""
     toman = Fraction(event.final_amount) / (1 if event.currency_unit == "IRT" else 10)
-    return Bill(event.occurred_at, (event.device_id, event.receipt_number), toman)
+    asks, names = getattr(event, "points_to_redeem", None) or 0, getattr(event, "redemption_id", None)
+    return Bill(event.occurred_at, (event.device_id, event.receipt_number), toman, asks=asks, names=names)
 
 
 def cents(toman: Fraction) -> Decimal:

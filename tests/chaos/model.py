@@ -4,6 +4,10 @@ Points and tiers: README, "Connect a till". Points lapse so many days after the 
 moment. Spending takes first what lapses first. Points taken back come out of the visit's own, then out of the others,
 then become a debt, which whatever comes in pays first. Points given back return to where they came from if they still
 count there, and never lapse otherwise.
+
+A bill spends the points it asks for if the guest had them just before it: counted from earlier bills, from what was
+given and taken until then and from what earlier bills spent, and as long as everything that was spent over HTTP, taken
+or lapsed since stays covered. A bill that was voided only afterwards had its points until then.
 """
 
 from collections import defaultdict
@@ -45,6 +49,20 @@ class Bill:
     order: tuple[str, str]
     toman: Fraction
     is_void: bool = False
+    asks: int = 0
+    names: Hashable = None
+    voided_at: datetime | None = None
+
+
+@dataclass
+class Redeemed:
+    """Points that a bill asks for, or that were asked for over HTTP (`at`). By hand it is given back for good."""
+
+    points: int
+    state: str
+    at: datetime | None = None
+    bill: Hashable = None
+    by_hand: bool = False
 
 
 @dataclass
@@ -66,6 +84,8 @@ class Model:
     points: dict[Hashable, int] = field(default_factory=dict)
     lots: dict[Hashable, Lot] = field(default_factory=dict)
     spent: dict[Hashable, list[tuple[Hashable, int]]] = field(default_factory=dict)
+    redeemed_as: dict[Hashable, Redeemed] = field(default_factory=dict)
+    facts: list[tuple[datetime, int]] = field(default_factory=list)
     debt: int = 0
     earned: int = 0
     redeemed: int = 0
@@ -103,12 +123,104 @@ class Model:
             elif changes[name] < 0:
                 self._take_back(name, -changes[name])
         self.points = counted
+        self._redeem_again(now)
         self.tier = self.tier_at(now)
         return changes
+
+    def _redeem_again(self, now: datetime) -> None:
+        wanted = self._wanted()
+        known = self.redeemed_as
+        old = {name: each.points for name, each in known.items() if each.state == "completed"}
+        gone = [name for name, each in known.items() if each.bill in self.bills and name not in wanted]
+        new = {name: each.points for name, each in wanted.items() if each.state == "completed"}
+        for name in [*wanted, *sorted(gone, key=str)]:
+            if name in old and old[name] != new.get(name) and (name in wanted or not known[name].by_hand):
+                self.give_back(name, now)
+        for name in gone:
+            if known[name].state != "reversed":
+                known[name].state = "reversed"
+        for name, each in wanted.items():
+            if each.state == "completed" and old.get(name) != each.points:
+                self.spend(name, each.points)
+            known[name] = each
+
+    def _wanted(self) -> dict[Hashable, Redeemed]:
+        wanted: dict[Hashable, Redeemed] = {}
+        asks: list[tuple[Hashable, Hashable, int]] = []
+        for bill_id, bill in self._ordered():
+            if bill.is_void or not bill.asks:
+                continue
+            name, rest = bill.names or bill_id, bill.asks
+            known = self.redeemed_as.get(name)
+            if name in wanted or name in {ask[0] for ask in asks}:
+                wanted[bill_id] = Redeemed(rest, "refused", bill=bill_id)
+                continue
+            if known and known.at is not None and known.state == "completed":
+                used = min(rest, known.points)
+                wanted[name] = Redeemed(used, "completed", known.at, bill_id)
+                rest -= used
+                name = bill_id
+            elif known and known.by_hand and known.bill == bill_id:
+                continue
+            elif known and known.state == "reversed" and known.at is not None:
+                name = bill_id
+            own = self.redeemed_as.get(name)
+            if rest and not (own and own.by_hand):
+                asks.append((name, bill_id, rest))
+        granted = 0
+        spent = {name: each for name, each in {**self.redeemed_as, **wanted}.items() if each.state == "completed"}
+        http = [(each.at, -each.points) for each in spent.values() if each.at is not None]
+        for name, bill_id, points in asks:
+            is_covered = self._least_since(bill_id, [*self.facts, *http]) - granted >= points
+            granted += points if is_covered else 0
+            wanted[name] = Redeemed(points, "completed" if is_covered else "refused", bill=bill_id)
+        return wanted
+
+    def _least_since(self, bill_id: Hashable, facts: list[tuple[datetime, int]]) -> int:
+        """The least that the guest had, but for what bills spent, from just before a bill on."""
+        at, order = self.bills[bill_id].at, self.bills[bill_id].order
+        lost = sum(
+            points
+            for name, points in self._lost().items()
+            if (self.bills[name].at, self.bills[name].order) < (at, order) and self.bills[name].voided_at > at
+        )
+        counted = self._count()[0]
+
+        def had(until: datetime, until_order: tuple[str, str] | None) -> int:
+            bills = [
+                counted[name]
+                for name, bill in self.bills.items()
+                if name in counted
+                and (bill.at < until or (until_order is not None and bill.at == until and bill.order < until_order))
+            ]
+            return sum(bills) + sum(change for moment, change in facts if moment <= until)
+
+        return lost + min(
+            [had(at, order), *(had(moment, None) for moment, change in facts if moment > at and change < 0)]
+        )
+
+    def _lost(self) -> dict[Hashable, int]:
+        lost: dict[Hashable, int] = {}
+        by_year: dict[int, int] = defaultdict(int)
+        factor = None
+        for name, bill in self._ordered():
+            rules, year = self.in_force(bill.at), jalali_year(bill.at)
+            if bill.is_void:
+                by = rules.tiers[0][2] if factor is None else factor
+                if bill.voided_at:
+                    lost[name] = floor(bill.toman * by / rules.earn_per_toman)
+                continue
+            factor = self._held(rules, by_year, year)[2]
+            by_year[year] += floor(bill.toman * factor / rules.earn_per_toman)
+        return lost
+
+    def _ordered(self) -> list[tuple[Hashable, Bill]]:
+        return sorted(self.bills.items(), key=lambda each: (each[1].at, each[1].order))
 
     def forgive(self, name: Hashable, now: datetime) -> None:
         """Lets a debt go where the rules say so."""
         if self.balance < 0 and self.in_force(now).forgives:
+            self.facts.append((now, -self.balance))
             self.gain(name, -self.balance, now, NEVER)
 
     def gain(self, name: Hashable, points: int, at: datetime, lapses: datetime) -> None:
@@ -118,23 +230,32 @@ class Model:
 
     def give(self, name: Hashable, points: int, now: datetime) -> None:
         """A gift."""
+        self.facts.append((now, points))
         self.gain(name, points, now, self._lapses(now))
 
-    def take(self, points: int) -> None:
+    def take(self, points: int, now: datetime) -> None:
         """Taken by hand."""
+        self.facts.append((now, -points))
         self.earned -= points
         self._draw(points, self._first_to_lapse())
 
     def spend(self, name: Hashable, points: int) -> None:
-        """Redeems points that are there."""
+        """Redeems points; what is not there is owed."""
         self.redeemed += points
         self.spent[name] = self._draw(points, self._first_to_lapse())
+        owed = points - sum(taken for _, taken in self.spent[name])
+        self.debt += owed
+        if owed:
+            self.spent[name].append((None, owed))
 
     def give_back(self, name: Hashable, now: datetime) -> None:
         """Undoes a redemption."""
         over = 0
         for source, points in self.spent.pop(name):
             self.redeemed -= points
+            if source is None:
+                over += points
+                continue
             fits = min(points, self.lots[source].room)
             self.lots[source].room -= fits
             self._put(source, fits, self.lots[source].at, self.lots[source].lapses)
@@ -146,6 +267,7 @@ class Model:
         """Takes what is over."""
         for lot in self.lots.values():
             if lot.lapses <= now:
+                self.facts += [(lot.lapses, -lot.left)] if lot.left else []
                 self.lapsed += lot.left
                 lot.left, lot.room = 0, lot.room + lot.left
 

@@ -121,7 +121,12 @@ async def test_of_visits_that_name_one_redemption_the_first_of_its_guest_has_it(
     ]
     for batch in [visits] if in_one_batch else [[visit] for visit in visits]:
         await books.take_in(pool, *batch)
-    assert await pool.fetchval("SELECT visit_id FROM redemptions") == visit_number(3)
+    of_it = "SELECT visit_id FROM redemptions WHERE id = $1"
+    assert await pool.fetchval(of_it, redemption.redemption_id) == visit_number(3)
+    refused = {
+        row["id"]: row["refusal"] for row in await pool.fetch("SELECT * FROM redemptions WHERE state = 'refused'")
+    }
+    assert refused == {visit_number(2): "redemption_taken", visit_number(4): "redemption_taken"}
 
 
 async def test_visit_can_not_link_the_redemption_of_another_guest(pool) -> None:
@@ -129,7 +134,8 @@ async def test_visit_can_not_link_the_redemption_of_another_guest(pool) -> None:
     redemption, _ = await ask(pool, wanted(60))
     theirs = recorded(2, 50_000, guest=guest_number(1), points_to_redeem=60, redemption_id=redemption.redemption_id)
     await books.take_in(pool, theirs)
-    assert await pool.fetchval("SELECT visit_id FROM redemptions") is None
+    of_it = "SELECT visit_id FROM redemptions WHERE id = $1"
+    assert await pool.fetchval(of_it, redemption.redemption_id) is None
 
 
 async def test_reversal_restores_the_lots_once(pool) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.loyalty.handlers import guests as common
 from services.loyalty.handlers.guests import DESCRIPTIONS
 from services.loyalty.handlers.settling import NO_SPENDING, settle, tally
-from services.loyalty.handlers.visits import load_lots
+from services.loyalty.handlers.visits import find_turns, load_lots
 from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.store import accounts, ledger, programs, visits
@@ -96,8 +96,12 @@ async def _recount(conn: Connection, guests: list[Guest], moment: datetime) -> N
     plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in guests})
     histories = await visits.load_histories(conn, guests)
     tallies = [tally(plans[guest[0]], account, histories[guest], {}) for guest, account in locked.items()]
-    held = await load_lots(conn, tallies, {})
-    outcomes = [settle(each, held.get(each.account.guest, {}), NO_SPENDING, {}, moment) for each in tallies]
+    turns = await find_turns(conn, tallies, moment)
+    held = await load_lots(conn, tallies, turns)
+    outcomes = [
+        settle(each, held.get(each.account.guest, {}), turns.get(each.account.guest, NO_SPENDING), {}, moment)
+        for each in tallies
+    ]
     await common.save(conn, outcomes)
 
 

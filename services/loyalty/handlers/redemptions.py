@@ -29,7 +29,7 @@ async def redeem(conn: Connection, wanted: Redemption, correlation_id: UUID) -> 
     if account is None or balance < wanted.points:
         raise insufficient(balance)
     held = (await ledger.load_lots(conn, [guest], []))[guest]
-    after, redemption, draft = spending.take(held, wanted)
+    after, redemption, draft = spending.take(held, wanted, wanted.created_at)
     changed = await _save(conn, account, held, after, redemption, draft, correlation_id)
     return redemption, changed.balance
 

@@ -18,6 +18,7 @@ from services.loyalty.models.accounts import (
     Counted,
     Draft,
     Entry,
+    Fact,
     Lot,
     Outcome,
     Plan,
@@ -25,11 +26,12 @@ from services.loyalty.models.accounts import (
     Standing,
     Visit,
     VisitState,
+    Wish,
 )
-from services.loyalty.rules import ledger, lots, tiers
+from services.loyalty.rules import ledger, lots, redeeming, tiers
 from shared.events.base import Event, caused_by
 from shared.events.loyalty import LedgerType, PointsEarned
-from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded
+from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 
 Lots = Mapping[UUID, Lot]
 Causes = Mapping[UUID, Event]
@@ -50,64 +52,67 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What counting a guest came to."""
+    """What counting a guest came to; counted anew, with all visits in their order, and what voided ones would have
+    earned."""
 
     account: Account
     plan: Plan
     standing: Standing
     changes: Sequence[Change]
+    bills: Sequence[Counted] = ()
+    lost: Mapping[UUID, int] = {}
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """A visit that spends points; `known` is the redemption that already has the id it names."""
+class Turn(msgspec.Struct, frozen=True):
+    """A redemption as it was, None when there was none, and as the bills say now, not drawn from lots yet."""
 
-    event: VisitRecorded
-    redemption_id: UUID
-    known: Redemption | None
-    is_voided: bool
+    before: Redemption | None
+    after: Redemption
 
+    @property
+    def gives_back(self) -> bool:
+        """Whether what was spent comes back, all of it: of another amount the rest is spent again."""
+        return _spent(self.before) > 0 and _spent(self.before) != _spent(self.after)
 
-class Spending(msgspec.Struct, frozen=True):
-    """Redemptions that visits ask for, and those that voided visits return."""
-
-    asked: Sequence[Ask] = ()
-    returned: Sequence[Redemption] = ()
-
-
-NO_SPENDING = Spending()
+    @property
+    def takes(self) -> bool:
+        """Whether points are to be drawn from lots."""
+        return _spent(self.after) > 0 and _spent(self.before) != _spent(self.after)
 
 
-def lots_needed(counted: Tally, wishes: Spending) -> set[UUID] | None:
+Spending = Sequence[Turn]
+NO_SPENDING: Spending = ()
+
+
+def lots_needed(counted: Tally, turns: Spending) -> set[UUID] | None:
     """Which lots to load beside those that hold something; None when none at all, as for a purchase and no debt."""
     lots = {change.after.visit.visit_id for change in counted.changes if change.before}
-    redeemed = [ask.known for ask in wishes.asked if ask.known] + list(wishes.returned)
-    lots |= {lot_id for redemption in redeemed for lot_id, _ in redemption.drawn}
-    return lots if lots or wishes.asked or wishes.returned or counted.account.balance < 0 else None
+    lots |= {lot_id for turn in turns if turn.before for lot_id, _ in turn.before.drawn}
+    return lots if lots or turns or counted.account.balance < 0 else None
 
 
 def news_of(events: Sequence[VisitEvent], state: VisitState, known: Mapping[UUID, Counted]) -> News:
     """The events that say something newer about their visit than what is known of it."""
     news: News = {}
     for event in events:
-        corrected_at = event.corrected_at if isinstance(event, VisitCorrected) else None
-        visit = Visit(
-            event.visit_id, state, event.occurred_at, event.device_id, event.receipt_number, event.final_amount,
-            event.currency_unit, corrected_at,
-        )  # fmt: skip
         earlier = news[event.visit_id][0] if event.visit_id in news else None
         if earlier is None and event.visit_id in known:
             earlier = known[event.visit_id].visit
+        visit = _visit(event, state, earlier)
         if earlier is None or _is_newer(visit, earlier):
             news[event.visit_id] = visit, event
     return news
 
 
 def is_late(account: Account, known: Mapping[UUID, Counted], news: News) -> bool:
-    """Whether the guest is to be counted anew from all visits, because the news do not simply go on from the account.
+    """Whether the guest is to be counted anew from all visits, because the news do not simply go on from the account,
+    or ask for points.
 
     `known` are those of the visits that we have heard of before.
     """
-    return bool(known) or any(not tiers.goes_on(account.standing, visit) for visit, _ in news.values())
+    return bool(known) or any(
+        visit.points_to_redeem or not tiers.goes_on(account.standing, visit) for visit, _ in news.values()
+    )
 
 
 def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, news: Mapping[UUID, Visit]) -> Tally:
@@ -121,20 +126,65 @@ def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, 
         for visit in visits
         if before.get(visit.visit_id) != (after := Counted(visit, earnings.get(visit.visit_id)))
     ]
-    return Tally(account, plan, standing, changes)
+    if history is None:
+        return Tally(account, plan, standing, changes)
+    bills = [Counted(visit, earnings.get(visit.visit_id)) for visit in visits]
+    return Tally(account, plan, standing, changes, bills, tiers.lost(plan, visits, earnings))
 
 
-def settle(counted: Tally, held: Lots, wishes: Spending, causes: Causes, moment: datetime) -> Outcome:
+def turns_of(counted: Tally, known: Mapping[UUID, Redemption], facts: Sequence[Fact], moment: datetime) -> list[Turn]:
+    """The redemptions that the guest's bills change. `known` are the guest's, and those that the bills name."""
+    account = counted.account
+    wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id)
+    turns = [Turn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
+    asked = {wish.redemption_id for wish in wishes}
+    visits = {each.visit.visit_id for each in counted.bills}
+    turns += [
+        Turn(each, replace(each, state="reversed", refusal=None, reversed_at=moment, undone_by_bill=True))
+        for each in sorted(known.values(), key=lambda each: each.redemption_id)
+        if each.redemption_id not in asked
+        and each.visit_id in visits
+        and each.state != "reversed"
+        and each.customer_id == account.customer_id
+    ]
+    return [turn for turn in turns if turn.before != turn.after]
+
+
+def _wanted(account: Account, wish: Wish, known: Mapping[UUID, Redemption], moment: datetime) -> Redemption:
+    before, visit = known.get(wish.redemption_id), wish.visit
+    if before is None:
+        before = Redemption(
+            redemption_id=wish.redemption_id, cafe_id=account.cafe_id, customer_id=account.customer_id,
+            kind="discount", points=0, state="refused", created_at=moment,
+        )  # fmt: skip
+    is_spent = wish.refusal is None
+    return replace(
+        before,
+        points=wish.points,
+        state="completed" if is_spent else "refused",
+        refusal=wish.refusal,
+        visit_id=visit.visit_id,
+        order_reference=before.order_reference if wish.is_fact else visit.receipt_number,
+        drawn=before.drawn if is_spent and before.state == "completed" else (),
+        reversed_at=None,
+        undone_by_bill=False,
+        reserved_until=None,
+    )
+
+
+def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Outcome:
     """Everything to be written about a guest: `held` are the lots that may change, `causes` the events by visit id."""
     after_lots, drafts = _post_visits(counted, held, causes)
+    for turn in turns:
+        if turn.gives_back and turn.before:
+            after_lots, _, draft = spending.give_back(after_lots, turn.before, moment)
+            drafts.append(draft)
     redemptions: list[Redemption] = []
-    for ask in wishes.asked:
-        after_lots, redemption, draft = _redeem(counted, after_lots, ask, moment)
-        drafts += [draft] if draft else []
-        redemptions += [redemption] if redemption else []
-    for returned in wishes.returned:
-        after_lots, redemption, draft = spending.give_back(after_lots, returned, moment)
-        drafts.append(draft)
+    for turn in turns:
+        redemption = turn.after
+        if turn.takes:
+            after_lots, redemption, draft = spending.take(after_lots, redemption, moment)
+            drafts.append(draft)
         redemptions.append(redemption)
     after_lots, forgiven = _forgive(counted, after_lots, drafts, moment)
     account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
@@ -147,7 +197,31 @@ def settle(counted: Tally, held: Lots, wishes: Spending, causes: Causes, moment:
         lots=common.changed_lots(held, after_lots),
         counted=[change.after for change in counted.changes],
         redemptions=redemptions,
-        events=_events(counted, account, entries, redemptions, causes, moment),
+        events=_events(counted, account, entries, turns, causes, moment),
+    )
+
+
+def _spent(redemption: Redemption | None) -> int:
+    return redemption.points if redemption and redemption.state == "completed" else 0
+
+
+def _visit(event: VisitEvent, state: VisitState, earlier: Visit | None) -> Visit:
+    asked, redemption_id = (earlier.points_to_redeem, earlier.redemption_id) if earlier else (None, None)
+    # Corrections from before said nothing about points.
+    if isinstance(event, VisitRecorded) or (isinstance(event, VisitCorrected) and event.points_to_redeem is not None):
+        asked, redemption_id = event.points_to_redeem, event.redemption_id
+    return Visit(
+        visit_id=event.visit_id,
+        state=state,
+        occurred_at=event.occurred_at,
+        device_id=event.device_id,
+        receipt_number=event.receipt_number,
+        final_amount=event.final_amount,
+        currency_unit=event.currency_unit,
+        corrected_at=event.corrected_at if isinstance(event, VisitCorrected) else None,
+        points_to_redeem=asked,
+        redemption_id=redemption_id,
+        voided_at=event.voided_at if isinstance(event, VisitVoided) else None,
     )
 
 
@@ -202,34 +276,6 @@ def _expiry(plan: Plan, visit: Visit) -> datetime | None:
     return visit.occurred_at + timedelta(days=days) if days else None
 
 
-def _redeem(counted: Tally, held: Lots, ask: Ask, moment: datetime) -> tuple[Lots, Redemption | None, Draft | None]:
-    """What a visit that spends points comes to: linked when it was redeemed before, else redeemed or refused now."""
-    event, known = ask.event, ask.known
-    if known is not None:
-        if known.customer_id != event.customer_id or known.visit_id is not None or known.state != "completed":
-            return held, None, None
-        if ask.is_voided:
-            return spending.give_back(held, known, moment)
-        return held, replace(known, visit_id=event.visit_id), None
-    wanted = Redemption(
-        redemption_id=ask.redemption_id,
-        cafe_id=event.cafe_id,
-        customer_id=counted.account.customer_id,
-        kind="discount",
-        points=event.points_to_redeem,
-        state="completed",
-        visit_id=event.visit_id,
-        order_reference=event.receipt_number,
-        created_at=moment,
-    )
-    # The points of the visit itself come after its bill was paid.
-    own = sum(each.after.points for each in counted.changes if each.after.visit.visit_id == event.visit_id)
-    if ask.is_voided or lots.total(held) - own < wanted.points:
-        reason = spending.VISIT_VOIDED if ask.is_voided else spending.INSUFFICIENT
-        return held, replace(wanted, state="refused", refusal=reason), None
-    return spending.take(held, wanted)
-
-
 def _forgive(counted: Tally, held: Lots, drafts: Sequence[Draft], moment: datetime) -> tuple[Lots, list[Draft]]:
     owing = -(counted.account.balance + sum(draft.change for draft in drafts))
     if owing <= 0 or tiers.in_force(counted.plan, moment).negative_balance != "forgive_after_refund":
@@ -243,7 +289,7 @@ def _events(
     counted: Tally,
     account: Account,
     entries: Sequence[Entry],
-    redemptions: Sequence[Redemption],
+    turns: Spending,
     causes: Causes,
     moment: datetime,
 ) -> list[Event]:
@@ -260,10 +306,26 @@ def _events(
         else:
             events.append(common.points_change(account, entry, visit_at.get(visit_id) if visit_id else None, about))
     about = caused_by(first) if first else {}
-    for redemption in redemptions:
-        at = visit_at.get(redemption.visit_id) if redemption.visit_id else None
-        events.append(common.redemption_event(redemption, at, moment, about))
+    visit_at |= {each.visit.visit_id: each.visit.occurred_at for each in counted.bills}
+    for turn in turns:
+        for told in _told(turn, moment):
+            at = visit_at.get(told.visit_id) if told.visit_id else None
+            events.append(common.redemption_event(told, at, moment, about))
     return events + common.tier_change(counted.account, account, moment, about)
+
+
+def _told(turn: Turn, moment: datetime) -> list[Redemption]:
+    """What others hear of a redemption that changed: that it was given back, as it was, and what it is now."""
+    before, after = turn.before, turn.after
+    told: list[Redemption] = []
+    moved = before is not None and before.visit_id is not None and before.visit_id != after.visit_id
+    if before and before.state == "completed" and (turn.gives_back or moved):
+        told.append(replace(before, state="reversed", reversed_at=moment))
+    if after.state == "completed" and (turn.takes or (before and before.visit_id != after.visit_id)):
+        told.append(after)
+    if after.state == "refused" and (before is None or before.state != "refused" or before.points != after.points):
+        told.append(after)
+    return told
 
 
 def _points_earned(account: Account, entry: Entry, change: Change, about: Mapping[str, Any]) -> PointsEarned:

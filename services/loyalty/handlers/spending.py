@@ -13,21 +13,19 @@ from shared.clock import new_id
 from shared.events.loyalty import LedgerType
 
 Lots = Mapping[UUID, Lot]
-INSUFFICIENT = "insufficient_points"
-VISIT_VOIDED = "visit_voided"
 
 
-def take(lots: Lots, wanted: Redemption) -> tuple[Lots, Redemption, Draft]:
+def take(lots: Lots, wanted: Redemption, moment: datetime) -> tuple[Lots, Redemption, Draft]:
     """The lots after the redemption, the redemption with what it drew on, and its row of the ledger.
 
-    Raises ValueError when the lots hold less.
+    Where they hold less the guest owes the rest.
     """
-    after, drawn = lot_rules.spend(lots, wanted.points)
+    after, drawn = lot_rules.spend_or_owe(lots, wanted.points, wanted.customer_id, moment)
     kind: LedgerType = "redeemed_discount" if wanted.kind == "discount" else "redeemed_item"
     draft = Draft(
         type=kind,
         change=-wanted.points,
-        occurred_at=wanted.created_at,
+        occurred_at=moment,
         description=DESCRIPTIONS[kind],
         visit_id=wanted.visit_id,
         redemption_id=wanted.redemption_id,
@@ -39,8 +37,11 @@ def take(lots: Lots, wanted: Redemption) -> tuple[Lots, Redemption, Draft]:
 
 def give_back(lots: Lots, redemption: Redemption, moment: datetime) -> tuple[Lots, Redemption, Draft]:
     """The lots after a redemption was undone, the redemption, and the row that says so."""
+    entry_id = new_id()
+    owed = redemption.points - sum(points for _, points in redemption.drawn)
+    drawn = (*redemption.drawn, (entry_id, owed)) if owed else redemption.drawn
     draft = Draft(
-        entry_id=new_id(),
+        entry_id=entry_id,
         type="adjustment_add",
         change=redemption.points,
         occurred_at=moment,
@@ -49,5 +50,5 @@ def give_back(lots: Lots, redemption: Redemption, moment: datetime) -> tuple[Lot
         redemption_id=redemption.redemption_id,
         order_reference=redemption.order_reference,
     )
-    after = lot_rules.refill(lots, redemption.drawn, draft.entry_id, redemption.customer_id, moment)
+    after = lot_rules.refill(lots, drawn, draft.entry_id, redemption.customer_id, moment)
     return after, replace(redemption, state="reversed", reversed_at=moment), draft

@@ -6,22 +6,24 @@ posted as new rows. Both ways go through `settling`, so the end state is the sam
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.loyalty.handlers import guests as common
 from services.loyalty.handlers.settling import (
     NO_SPENDING,
-    Ask,
     News,
     Spending,
     Tally,
+    Turn,
     is_late,
     lots_needed,
     news_of,
     settle,
     tally,
+    turns_of,
 )
-from services.loyalty.models.accounts import Account, Counted, Guest, Lot, Plan, VisitState
+from services.loyalty.models.accounts import Account, Counted, Guest, Lot, Plan, Redemption, VisitState
 from services.loyalty.store import accounts, ledger, redemptions, visits
 from shared.clock import now
 from shared.db import Connection
@@ -58,18 +60,14 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
     known = await visits.find(conn, [(*guest, event.visit_id) for guest in guests for event in by_guest[guest]])
     news = {guest: news_of(by_guest[guest], state, known.get(guest, {})) for guest in guests}
     tallies = await _count(conn, plans, locked, known, news)
-    wishes: dict[Guest, Spending] = {}
-    if state == "recorded":
-        wishes = await _find_asked(conn, by_guest, known)
-    elif state == "voided":
-        wishes = await _find_returned(conn, news)
-    held = await load_lots(conn, tallies.values(), wishes)
     moment = now()
+    turns = await find_turns(conn, tallies.values(), moment)
+    held = await load_lots(conn, tallies.values(), turns)
     outcomes = [
         settle(
             counted,
             held.get(guest, {}),
-            wishes.get(guest, NO_SPENDING),
+            turns.get(guest, NO_SPENDING),
             {visit_id: cause for visit_id, (_, cause) in news[guest].items()},
             moment,
         )
@@ -96,50 +94,37 @@ async def _count(
 
 
 async def load_lots(
-    conn: Connection, tallies: Iterable[Tally], wishes: Mapping[Guest, Spending]
+    conn: Connection, tallies: Iterable[Tally], turns: Mapping[Guest, Spending]
 ) -> dict[Guest, dict[UUID, Lot]]:
     """The lots of the guests for whom they matter: not of those who only bought something."""
     needed = {
         counted.account.guest: lots
         for counted in tallies
-        if (lots := lots_needed(counted, wishes.get(counted.account.guest, NO_SPENDING))) is not None
+        if (lots := lots_needed(counted, turns.get(counted.account.guest, NO_SPENDING))) is not None
     }
     also = [lot_id for lots in needed.values() for lot_id in lots]
     return await ledger.load_lots(conn, list(needed), also) if needed else {}
 
 
-async def _find_asked(
-    conn: Connection, by_guest: Mapping[Guest, Sequence[VisitEvent]], known: Known
-) -> dict[Guest, Spending]:
-    asking = [
-        (guest, (guest[0], event.redemption_id or event.visit_id), event)
-        for guest, events in by_guest.items()
-        for event in events
-        if isinstance(event, VisitRecorded) and event.points_to_redeem > 0
-    ]
+async def find_turns(conn: Connection, tallies: Iterable[Tally], moment: datetime) -> dict[Guest, list[Turn]]:
+    """The redemptions that change, of guests who were counted anew from all their bills."""
+    anew = {counted.account.guest: counted for counted in tallies if counted.bills}
+    if not anew:
+        return {}
+    known: dict[Guest, dict[UUID, Redemption]] = {guest: {} for guest in anew}
+    for each in await redemptions.list_of_guests(conn, list(anew)):
+        known[each.cafe_id, each.customer_id][each.redemption_id] = each
+    asking = [guest for guest, counted in anew.items() if known[guest] or any(_named(counted))]
     if not asking:
         return {}
-    found = await redemptions.find(conn, list(dict.fromkeys(key for _, key, _ in asking)))
-    claimed: set[tuple[UUID, UUID]] = set()
-    wishes: dict[Guest, Spending] = {}
-    for guest, key, event in asking:
-        redemption = found.get(key)
-        # Of two visits that name one redemption the first of its guest's has it, in one batch as in two.
-        if key in claimed or (redemption is not None and redemption.customer_id != guest[1]):
-            continue
-        claimed.add(key)
-        visit = known.get(guest, {}).get(event.visit_id)
-        ask = Ask(event, key[1], redemption, is_voided=visit is not None and visit.visit.state == "voided")
-        wishes[guest] = Spending(asked=(*wishes.get(guest, NO_SPENDING).asked, ask))
-    return wishes
+    named = {(guest[0], name): guest for guest in asking for name in _named(anew[guest]) if name not in known[guest]}
+    others = await redemptions.find(conn, list(named)) if named else {}
+    for guest in asking:
+        known[guest] |= {name: others[guest[0], name] for name in _named(anew[guest]) if (guest[0], name) in others}
+    facts = await ledger.load_facts(conn, asking)
+    found = {guest: turns_of(anew[guest], known[guest], facts[guest], moment) for guest in asking}
+    return {guest: turns for guest, turns in found.items() if turns}
 
 
-async def _find_returned(conn: Connection, news: Mapping[Guest, News]) -> dict[Guest, Spending]:
-    wishes: dict[Guest, Spending] = {}
-    for redemption in await redemptions.list_of_visits(
-        conn, [(guest[0], key) for guest in news for key in news[guest]]
-    ):
-        guest = redemption.cafe_id, redemption.customer_id
-        if guest in news:
-            wishes[guest] = Spending(returned=(*wishes.get(guest, NO_SPENDING).returned, redemption))
-    return wishes
+def _named(counted: Tally) -> list[UUID]:
+    return [each.visit.redemption_id or each.visit.visit_id for each in counted.bills if each.visit.points_to_redeem]

@@ -56,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """A visit as far as points are concerned."""
+    """A visit as far as points are concerned. `points_to_redeem` is None where nothing is known of what it asks for."""
 
     visit_id: UUID
     state: VisitState
@@ -66,6 +66,9 @@ class Visit(msgspec.Struct, frozen=True):
     final_amount: Decimal
     currency_unit: CurrencyUnit
     corrected_at: datetime | None = None
+    points_to_redeem: int | None = None
+    redemption_id: UUID | None = None
+    voided_at: datetime | None = None
 
     @property
     def amount(self) -> int:
@@ -176,7 +179,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Redemption(msgspec.Struct, frozen=True, kw_only=True):
-    """Points spent or refused. `drawn` says which lots were drawn on and how far."""
+    """Points spent or refused. `drawn` says which lots were drawn on and how far; `undone_by_bill` that its bill asks
+    for it no more, and may again. It ends at `reserved_until` unless a bill names it before."""
 
     redemption_id: UUID
     cafe_id: UUID
@@ -192,6 +196,25 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     till_key_id: str | None = None
     created_at: datetime
     reversed_at: datetime | None = None
+    undone_by_bill: bool = False
+    reserved_until: datetime | None = None
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """Points that came or went at a moment, whatever bills say: gifts, what was taken by hand, what lapsed."""
+
+    at: datetime
+    change: int
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a bill comes to under one redemption id. `refusal` None: it is spent."""
+
+    redemption_id: UUID
+    visit: Visit
+    points: int
+    refusal: str | None = None
+    is_fact: bool = False
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,13 @@ def spend(lots: Lots, points: int) -> tuple[dict[UUID, Lot], Drawn]:
     return after, drawn
 
 
+def spend_or_owe(lots: Lots, points: int, debt_id: UUID, moment: datetime) -> tuple[dict[UUID, Lot], Drawn]:
+    """The same where the lots may hold less: what is missing is owed, and drawn from none."""
+    after, drawn = _draw(lots, points, _by_expiry(lots))
+    missing = points - sum(taken for _, taken in drawn)
+    return (_owe(after, debt_id, -missing, moment) if missing else after), drawn
+
+
 def refill(lots: Lots, drawn: Drawn, overflow_id: UUID, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
     """The lots after a spending was undone. What no longer fits, because its earning was taken back in between, comes
     as a lot of its own."""

@@ -7,7 +7,7 @@ period is a year of the program's calendar in the cafe's time zone. Visits count
 device_id, receipt_number), by the program in force at their own moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -63,6 +63,23 @@ def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Stand
         earnings[visit.visit_id] = Earning(points, step.multiplier, program.version)
         standing = _counted(plan, standing, program, visit, day, points)
     return standing, earnings
+
+
+def lost(plan: Plan, visits: Iterable[Visit], earnings: Mapping[UUID, Earning]) -> dict[UUID, int]:
+    """What each voided one of `visits`, which come in `order_of`, would have earned by a guest with the tier that the
+    earning before it had."""
+    points: dict[UUID, int] = {}
+    multiplier = None
+    for visit in visits:
+        if visit.state != "voided":
+            multiplier = earnings[visit.visit_id].multiplier
+            continue
+        program = in_force(plan, visit.occurred_at)
+        step = program.steps[0]
+        points[visit.visit_id] = points_for(
+            visit.amount, program, step if multiplier is None else replace(step, multiplier=multiplier)
+        )
+    return points
 
 
 def goes_on(standing: Standing, visit: Visit) -> bool:

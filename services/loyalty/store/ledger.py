@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.models.accounts import Entry, Guest, Lot, Outcome
+from services.loyalty.models.accounts import Entry, Fact, Guest, Lot, Outcome
 from shared.db import Connection
 from shared.writes import Write
 
@@ -36,9 +36,10 @@ WITH t AS (
             corrected_at, points, multiplier, program_version, expires_at, entry_id, account_version, balance_after)
 ), of_visits AS (
     INSERT INTO visit_earnings (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number,
-                                final_amount, currency_unit, corrected_at, points, multiplier, program_version)
+                                final_amount, currency_unit, corrected_at, points, multiplier, program_version,
+                                points_to_redeem)
     SELECT cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, hundredths * 0.01,
-           currency_unit, corrected_at, points, multiplier * 0.01, program_version
+           currency_unit, corrected_at, points, multiplier * 0.01, program_version, 0
     FROM t
 ), of_lots AS (
     INSERT INTO point_lots (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at)
@@ -68,6 +69,12 @@ SET points = excluded.points, remaining = excluded.remaining, earned_at = exclud
     expires_at = excluded.expires_at
 """
 FORGET = "SELECT forget_references($1, $2)"
+FACTS = """
+SELECT l.cafe_id, l.customer_id, l.occurred_at, l.points_change
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+JOIN loyalty_transactions AS l ON l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id
+WHERE l.visit_id IS NULL AND l.redemption_id IS NULL
+"""
 LAPSED = """
 SELECT cafe_id, customer_id FROM point_lots
 WHERE remaining > 0 AND expires_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY expires_at LIMIT $3
@@ -116,6 +123,14 @@ async def load_lots(conn: Connection, guests: Sequence[Guest], also: Sequence[UU
         cafe_id, customer_id, *values = row
         lots[cafe_id, customer_id][row["lot_id"]] = Lot(*values)
     return lots
+
+
+async def load_facts(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, list[Fact]]:
+    """What was given to each guest and taken by hand, and what lapsed."""
+    facts: dict[Guest, list[Fact]] = {guest: [] for guest in guests}
+    for row in await conn.fetch(FACTS, [cafe for cafe, _ in guests], [customer for _, customer in guests]):
+        facts[row["cafe_id"], row["customer_id"]].append(Fact(row["occurred_at"], row["points_change"]))
+    return facts
 
 
 def saving_lots(outcomes: Sequence[Outcome]) -> Write | None:

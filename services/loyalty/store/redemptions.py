@@ -14,16 +14,16 @@ Key = tuple[UUID, UUID]
 
 COLUMNS = """
     r.id, r.cafe_id, r.customer_id, r.kind::text, r.points, r.state::text, r.refusal, r.visit_id, r.order_reference,
-    r.lot_ids, r.lot_points, r.created_by, r.till_key_id, r.created_at, r.reversed_at
+    r.lot_ids, r.lot_points, r.created_by, r.till_key_id, r.created_at, r.reversed_at, r.undone_by_bill,
+    r.reserved_until
 """
 FIND = f"""
 SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id)
 JOIN redemptions AS r ON r.cafe_id = t.cafe_id AND r.id = t.id
 """  # noqa: S608
-OF_VISITS = f"""
-SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
-JOIN redemptions AS r ON r.cafe_id = t.cafe_id AND r.visit_id = t.visit_id
-WHERE r.state = 'completed'
+OF_GUESTS = f"""
+SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+JOIN redemptions AS r ON r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id
 """  # noqa: S608
 LIST_REFUSED = f"""
 SELECT {COLUMNS} FROM redemptions AS r
@@ -37,16 +37,21 @@ WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id AND r.order_refere
 # The lists of lots travel as text, because unnest would flatten a list of lists.
 SAVE = """
 INSERT INTO redemptions (cafe_id, id, customer_id, kind, points, state, refusal, visit_id, order_reference, lot_ids,
-                         lot_points, created_by, till_key_id, created_at, reversed_at)
+                         lot_points, created_by, till_key_id, created_at, reversed_at, undone_by_bill, reserved_until)
 SELECT cafe_id, id, customer_id, kind::redemption_kind_enum, points, state::redemption_state_enum, refusal, visit_id,
-       order_reference, lot_ids::uuid[], lot_points::bigint[], created_by, till_key_id, created_at, reversed_at
+       order_reference, lot_ids::uuid[], lot_points::bigint[], created_by, till_key_id, created_at, reversed_at,
+       undone_by_bill, reserved_until
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::uuid[], $9::text[],
-    $10::text[], $11::text[], $12::uuid[], $13::text[], $14::timestamptz[], $15::timestamptz[]
+    $10::text[], $11::text[], $12::uuid[], $13::text[], $14::timestamptz[], $15::timestamptz[],
+    $16::boolean[], $17::timestamptz[]
 ) AS t (cafe_id, id, customer_id, kind, points, state, refusal, visit_id, order_reference, lot_ids, lot_points,
-        created_by, till_key_id, created_at, reversed_at)
+        created_by, till_key_id, created_at, reversed_at, undone_by_bill, reserved_until)
 ON CONFLICT (cafe_id, id) DO UPDATE
-SET state = excluded.state, visit_id = excluded.visit_id, reversed_at = excluded.reversed_at
+SET points = excluded.points, state = excluded.state, refusal = excluded.refusal, visit_id = excluded.visit_id,
+    order_reference = excluded.order_reference, lot_ids = excluded.lot_ids, lot_points = excluded.lot_points,
+    reversed_at = excluded.reversed_at, undone_by_bill = excluded.undone_by_bill,
+    reserved_until = excluded.reserved_until
 WHERE redemptions.customer_id = excluded.customer_id
 RETURNING id
 """
@@ -63,9 +68,9 @@ async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Redemption]:
     return {(row["cafe_id"], row["id"]): _redemption(row) for row in rows}
 
 
-async def list_of_visits(conn: Connection, keys: Sequence[Key]) -> list[Redemption]:
-    """What was spent at the visits (cafe_id, visit_id) and not given back."""
-    return [_redemption(row) for row in await conn.fetch(OF_VISITS, *zip(*keys, strict=True))] if keys else []
+async def list_of_guests(conn: Connection, guests: Sequence[Guest]) -> list[Redemption]:
+    """All redemptions of these guests, refused ones and those given back too."""
+    return [_redemption(row) for row in await conn.fetch(OF_GUESTS, *zip(*guests, strict=True))] if guests else []
 
 
 async def list_refused(conn: Connection, cafe_id: UUID, limit: int) -> list[Redemption]:
@@ -104,6 +109,8 @@ def _redemption(row: asyncpg.Record) -> Redemption:
         till_key_id=row["till_key_id"],
         created_at=row["created_at"],
         reversed_at=row["reversed_at"],
+        undone_by_bill=row["undone_by_bill"],
+        reserved_until=row["reserved_until"],
     )
 
 
@@ -113,6 +120,7 @@ def _row(redemption: Redemption) -> tuple[Any, ...]:
         redemption.state, redemption.refusal, redemption.visit_id, redemption.order_reference,
         _array(lot_id for lot_id, _ in redemption.drawn), _array(points for _, points in redemption.drawn),
         redemption.created_by, redemption.till_key_id, redemption.created_at, redemption.reversed_at,
+        redemption.undone_by_bill, redemption.reserved_until,
     )  # fmt: skip
 
 

@@ -61,6 +61,8 @@ def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datet
         discount_amount=body.discount,
         payment_method=body.payment_method,
         items=_coded(draft, keys),
+        points_to_redeem=body.points_to_redeem,
+        redemption_id=body.redemption_id,
         previous_final_amount=stored.final_amount,
         previous_currency_unit=stored.currency_unit,
         previous_occurred_at=stored.visit_date,

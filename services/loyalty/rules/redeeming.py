@@ -1,0 +1,151 @@
+"""Which points that bills ask for are spent: folded from the guest's bills, like points.
+
+The published rule: a bill spends the points it asks for if the guest had them just before it, whenever it arrives.
+The guest had what earlier bills earned and what was given, less what earlier bills spent; and what was spent over HTTP,
+taken by hand or lapsed is gone: where it came later, the bill may not take from it. A bill voided later than another
+one paid with its points leaves these spent, and the guest owing. All or nothing: what is not covered is refused.
+
+A redemption over HTTP that a bill names is the bill's: as much of it as the bill asks for, the rest goes back; what the
+bill asks beyond it is a redemption under the visit's own id.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from services.loyalty.models.accounts import Counted, Fact, Redemption, Visit, Wish
+from services.loyalty.rules.tiers import order_of
+
+INSUFFICIENT = "insufficient_points"
+TAKEN = "redemption_taken"
+# Above any sum of points.
+_PLENTY = 2**62
+
+Place = tuple[datetime, int, str, str, UUID]
+_NOBODY = UUID(int=0)
+
+
+def is_of_bill(redemption: Redemption) -> bool:
+    """Whether a bill asked for it, and not a till or a person over HTTP."""
+    return redemption.created_by is None and redemption.till_key_id is None
+
+
+def wishes_of(
+    bills: Sequence[Counted],
+    lost: Mapping[UUID, int],
+    redemptions: Mapping[UUID, Redemption],
+    facts: Iterable[Fact],
+    customer_id: UUID,
+) -> list[Wish]:
+    """What each bill that stands spends or is refused, in the order of the bills.
+
+    Args:
+        bills: all of the guest's, in `order_of`, with what they earned.
+        lost: what each voided bill would have earned.
+        redemptions: all of the guest's, and those of others that the bills name, by id.
+        facts: all that came and went apart from bills and redemptions.
+    """
+    asked = _claims(bills, redemptions, customer_id)
+    gone = [Fact(at, -points) for at, points in _spent_anyway(asked, redemptions, customer_id)]
+    room = _room(bills, lost, [*facts, *gone])
+    wishes, granted = [], 0
+    for wish in asked:
+        is_open = not wish.is_fact and wish.refusal is None
+        covered = is_open and room[wish.visit.visit_id] - granted >= wish.points
+        granted += wish.points if covered else 0
+        wishes.append(wish if covered or not is_open else msgspec.structs.replace(wish, refusal=INSUFFICIENT))
+    return wishes
+
+
+def _claims(bills: Sequence[Counted], redemptions: Mapping[UUID, Redemption], customer_id: UUID) -> list[Wish]:
+    """What bills ask for under which id: of two that name one redemption the first has it."""
+    by_visit = {each.visit_id: each for each in redemptions.values() if each.visit_id and not each.undone_by_bill}
+    claimed: set[UUID] = set()
+    wishes: list[Wish] = []
+    for counted in bills:
+        visit = counted.visit
+        if visit.state == "voided":
+            continue
+        if visit.points_to_redeem is None:
+            wishes += _of_before(visit, by_visit.get(visit.visit_id))
+        elif visit.points_to_redeem:
+            wishes += _claim(visit, visit.points_to_redeem, redemptions, claimed, customer_id)
+    return wishes
+
+
+def _of_before(visit: Visit, known: Redemption | None) -> list[Wish]:
+    """Of a bill from before bills kept what they ask for: what was spent is settled, what was refused is tried again."""
+    if known is None or known.state == "reversed":
+        return []
+    return [Wish(known.redemption_id, visit, known.points, is_fact=known.state == "completed")]
+
+
+def _claim(
+    visit: Visit, points: int, redemptions: Mapping[UUID, Redemption], claimed: set[UUID], customer_id: UUID
+) -> list[Wish]:
+    own_id = visit.visit_id
+    named = visit.redemption_id or own_id
+    known = redemptions.get(named)
+    if named in claimed or (known is not None and known.customer_id != customer_id):
+        return _own(visit, points, redemptions, TAKEN)
+    if known is None or (is_of_bill(known) and (known.state != "reversed" or known.undone_by_bill)):
+        claimed.add(named)
+        return [Wish(named, visit, points)]
+    if known.state == "reversed":
+        # Given back by hand it is settled; released before the bill came, the bill asks anew.
+        is_settled = is_of_bill(known) or known.visit_id == own_id
+        return [] if is_settled and not known.undone_by_bill else _own(visit, points, redemptions)
+    claimed.add(named)
+    used = min(points, known.points)
+    rest = _own(visit, points - used, redemptions) if points > used else []
+    return [Wish(named, visit, used, is_fact=True), *rest]
+
+
+def _own(visit: Visit, points: int, redemptions: Mapping[UUID, Redemption], refusal: str | None = None) -> list[Wish]:
+    known = redemptions.get(visit.visit_id)
+    is_settled = known is not None and known.state == "reversed" and not known.undone_by_bill
+    return [] if is_settled else [Wish(visit.visit_id, visit, points, refusal)]
+
+
+def _spent_anyway(
+    asked: Iterable[Wish], redemptions: Mapping[UUID, Redemption], customer_id: UUID
+) -> Iterable[tuple[datetime, int]]:
+    used = {wish.redemption_id: wish.points for wish in asked if wish.is_fact}
+    for each in redemptions.values():
+        if each.customer_id == customer_id and each.state == "completed" and not is_of_bill(each):
+            yield each.created_at, used.pop(each.redemption_id, each.points)
+    for wish in asked:
+        if wish.redemption_id in used:
+            yield wish.visit.occurred_at, used.pop(wish.redemption_id)
+
+
+def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact]) -> dict[UUID, int]:
+    """How many points each bill could spend if no bill before it had spent any."""
+    # place, what changes, whether for good or only until a void, and whose bill it is
+    steps: list[tuple[Place, int, int, UUID | None]] = [
+        ((fact.at, 0, "", "", _NOBODY), fact.change, 0, None) for fact in facts
+    ]
+    for counted in bills:
+        at, device, receipt, visit_id = order_of(counted.visit)
+        place = (at, 1, device, receipt, visit_id)
+        if counted.visit.state != "voided":
+            steps.append((place, counted.points, 0, visit_id))
+        elif counted.visit.voided_at and counted.visit.voided_at > at and lost.get(visit_id):
+            steps.append((place, 0, lost[visit_id], None))
+            steps.append(((counted.visit.voided_at, 0, "", "", visit_id), 0, -lost[visit_id], None))
+    steps.sort(key=lambda step: step[0])
+    before: list[tuple[int, int]] = []
+    held = until_void = 0
+    for _, change, passing, _ in steps:
+        before.append((held, until_void))
+        held, until_void = held + change, until_void + passing
+    room: dict[UUID, int] = {}
+    least = _PLENTY
+    for (had, passing), (_, change, _, whose) in zip(reversed(before), reversed(steps), strict=True):
+        if whose is not None:
+            room[whose] = min(had, least) + passing
+        elif change < 0:
+            least = min(least, had + change)
+    return room
