@@ -55,6 +55,19 @@ WHERE {OF_CAFE} AND coalesce(r.visit_date, v.visit_date) >= ({ARCHIVED_BEFORE})
 GROUP BY cafe_id, device_id, receipt_number
 HAVING count(v.id) <> count(DISTINCT r.visit_id) OR count(v.id) > 1 OR bool_or(v.id <> r.visit_id)
 """  # noqa: S608
+# Numbers are missing only between those that came, and each once.
+GAPS = """
+SELECT g.cafe_id, g.device_id AS id,
+       'misses ' || g.missing_from || ' to ' || g.missing_to || ', sent ' || coalesce(d.lowest_sequence::text, '?')
+           || ' to ' || coalesce(d.highest_sequence::text, '?') AS found
+FROM (
+    SELECT *, lag(missing_to) OVER (PARTITION BY cafe_id, device_id ORDER BY missing_from) AS before FROM device_gaps
+) g
+LEFT JOIN till_devices d ON d.cafe_id = g.cafe_id AND d.device_id = g.device_id
+WHERE ($1::uuid IS NULL OR g.cafe_id = $1)
+  AND (g.missing_to >= coalesce(d.highest_sequence, 0) OR g.missing_from <= d.lowest_sequence
+       OR g.before >= g.missing_from - 1)
+"""
 # Days that have ended and that nobody has noted since. `place`: the branch, or the cafe itself for the whole of it.
 DAYS = f"""
 WITH zones AS (
@@ -112,6 +125,29 @@ LEFT JOIN (
 WHERE {OF_CAFE} AND s.deleted_at IS NULL AND s.customer_count <> coalesce(m.members, 0)
 """  # noqa: S608
 
+# Whom a till made known begins with the first bill that stands.
+BEGINNINGS = f"""
+SELECT cafe_id, id::text AS id,
+       'created ' || c.created_at || ', judged by ' || coalesce(a.registered_at::text, 'nothing') || ', first bill '
+           || a.first_visit_at AS found
+FROM customers c JOIN (SELECT cafe_id, customer_id AS id, registered_at, first_visit_at FROM customer_activity) a
+    USING (cafe_id, id)
+WHERE {OF_CAFE} AND c.is_active AND (
+    a.registered_at IS DISTINCT FROM c.created_at
+    OR (c.known_since IS NOT NULL AND a.first_visit_at IS NOT NULL AND c.created_at <> a.first_visit_at)
+)
+"""  # noqa: S608
+FIRST_BILLS = f"""
+SELECT cafe_id, customer_id AS id, min(visit_date) AS first, max(visit_date) AS last FROM customer_visits
+WHERE {OF_CAFE} AND customer_id IS NOT NULL AND voided_at IS NULL
+  AND cafe_id NOT IN (SELECT r.cafe_id FROM visit_receipts r WHERE r.visit_date < ({ARCHIVED_BEFORE}))
+GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+FIRST_VISITS = f"""
+SELECT cafe_id, customer_id AS id, first_visit_at AS first, last_visit_at AS last FROM customer_activity
+WHERE {OF_CAFE} AND total_visits > 0 ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+
 _TOMAN = "CASE currency_unit WHEN 'IRT' THEN final_amount ELSE final_amount / 10 END"
 # A month that was detached leaves its receipts; of its visits nothing more is known here.
 VISITS = f"""
@@ -149,10 +185,12 @@ SELECT cafe_id, visit_id AS id, customer_id FROM feedback_links WHERE {OF_CAFE} 
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
     Rule("days_are_counted", "visit", DAYS),
+    Rule("numbers_are_missing_between_others", "visit", GAPS),
     Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
     Rule("nothing_is_overspent", "loyalty", OVERSPENT),
     Rule("nobody_is_messaged_twice", "campaign", SENT_TWICE),
     Rule("segments_are_counted", "customer", SEGMENT_COUNTS),
+    Rule("guests_begin_with_their_bills", "customer", BEGINNINGS),
     *(
         Rule("events_leave", service, OUTBOX)
         for service in ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
@@ -166,6 +204,10 @@ PAIRS = (
     Pair(
         "guests_are_as_active_as_their_visits", ("loyalty", ACCOUNTS), ("customer", ACTIVITIES),
         ("visits", "Toman", "points", "tier"),
+    ),
+    Pair(
+        "guests_came_when_their_bills_say", ("visit", FIRST_BILLS), ("customer", FIRST_VISITS), ("first", "last"),
+        left_only=True,
     ),
     Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
 )  # fmt: skip

@@ -23,6 +23,8 @@ GuestKey = tuple[UUID, UUID]
 VisitKey = tuple[UUID, UUID]
 # first and last missing number of a device
 Gap = tuple[int, int]
+# lowest and highest number that a device has sent; a device that was followed upwards only has no lowest
+Span = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from services.visit.models import Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey
+from services.visit.models import Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey, Span
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
@@ -218,20 +219,23 @@ def number_visits(
     return numbers
 
 
-def follow_sequence(highest: int | None, numbers: Iterable[int]) -> tuple[int | None, list[Gap], list[int]]:
-    """A device's numbering after these numbers: the highest, the ranges it skipped, and numbers from before.
+def follow_sequence(known: Span, numbers: Iterable[int]) -> tuple[Span, list[Gap], list[int]]:
+    """A device's numbering after these numbers: the lowest and the highest, the ranges it skipped, and numbers between
+    those known before.
 
-    A device is followed from the first number it sends.
+    A device is followed between the lowest and the highest number it has sent, in whatever order. One whose lowest was
+    never kept is followed upwards only.
     """
-    skipped, late = [], []
-    for number in sorted(set(numbers)):
-        if highest is not None and number <= highest:
-            late.append(number)
-            continue
-        if highest is not None and number > highest + 1:
-            skipped.append((highest + 1, number - 1))
-        highest = number
-    return highest, skipped, late
+    lowest, highest = known
+    sent = sorted(set(numbers))
+    if highest is None:
+        lowest, highest, sent = sent[0], sent[0], sent[1:]
+    below = [number for number in sent if lowest is not None and number < lowest]
+    above = [number for number in sent if number > highest]
+    late = [number for number in sent if number <= highest and (lowest is None or number >= lowest)]
+    ends = [*below, *([lowest] if lowest is not None else [])]
+    skipped = [(one + 1, other - 1) for line in (ends, [highest, *above]) for one, other in pairwise(line)]
+    return (ends[0] if ends else None, max([highest, *above])), [gap for gap in skipped if gap[0] <= gap[1]], late
 
 
 def without(gaps: Iterable[Gap], numbers: Iterable[int]) -> list[Gap]:

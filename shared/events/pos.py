@@ -321,7 +321,8 @@ class PosVisit(VisitBody):
 
     `receipt_number` is unique per device for ever: a till that starts its numbering again every day puts the business
     date before the number (`20261124-17`). `device_sequence` counts everything the device sends and never restarts;
-    numbers that are missing are noticed.
+    numbers missing between the lowest and the highest one that came are noticed, in whatever order they come. Numbers
+    below the lowest one that ever came are not missed: a device may begin anywhere.
     """
 
     device_id: Device

@@ -96,7 +96,7 @@ class Life(RuleBasedStateMachine):
         redeem=st.sampled_from([None, 0, 0, 1, 50, 700]),
     )
     def correct(self, pick: int, money: int, moved: int, stale: bool, redeem: int | None = None) -> None:
-        """Another sum, perhaps another day, perhaps other points to spend; an older correction than the one that stands changes nothing."""
+        """Another sum, perhaps another day or other points to spend; one older than what stands changes nothing."""
         now = self.begin("corrections")
         old = self.pick_event(pick)
         at = min(old.occurred_at + timedelta(days=moved), now.replace(microsecond=old.occurred_at.microsecond))

@@ -133,7 +133,9 @@ class Model:
         old = {name: each.points for name, each in known.items() if each.state == "completed"}
         gone = [name for name, each in known.items() if each.bill in self.bills and name not in wanted]
         new = {name: each.points for name, each in wanted.items() if each.state == "completed"}
-        for name in [*wanted, *sorted(gone, key=str)]:
+        places = {name: place for place, (name, _) in enumerate(self._ordered())}
+        gone.sort(key=lambda name: (places[known[name].bill], name == known[name].bill))
+        for name in [*wanted, *gone]:
             if name in old and old[name] != new.get(name) and (name in wanted or not known[name].by_hand):
                 self.give_back(name, now)
         for name in gone:

@@ -115,7 +115,8 @@ STORIES: dict[str, list[list[VisitEvent]]] = {
     ],
     "voided after it was spent": [[recorded(1, 100_000), voided(1, 100_000)], [paid_with_points(2, 0, 80)]],
     "voided before it could be spent": [
-        [recorded(1, 100_000), voided(1, 100_000)], [paid_with_points(2, 0, 80, day=3)], [recorded(3, 50_000, NOON - DAY)]
+        [recorded(1, 100_000), voided(1, 100_000)], [paid_with_points(2, 0, 80, day=3)],
+        [recorded(3, 50_000, NOON - DAY)],
     ],
     "the bill that spends is voided": [
         [recorded(1, 100_000)], [paid_with_points(2, 0, 80), voided(2, at=NOON + DAY)],

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -347,3 +348,28 @@ async def test_refused_message_leaves_its_number_missing(pool: Pool) -> None:
     await take(pool, record(receipt_number="2", device_sequence=2, branch="V9"))
     await take(pool, record(receipt_number="3", device_sequence=3))
     assert await gaps(pool) == [(2, 2)]
+
+
+@pytest.mark.parametrize("order", list(permutations([5, 1, 2, 4])), ids=str)
+async def test_number_that_never_came_is_missing_in_whatever_order_the_others_come(
+    pool: Pool, order: tuple[int, ...]
+) -> None:
+    for number in order:
+        await take(pool, record(receipt_number=str(number), device_sequence=number))
+    assert await gaps(pool) == [(3, 3)]
+    told = await emitted(pool, DeviceGapDetected)
+    assert any(event.missing_from <= 3 <= event.missing_to for event in told)
+
+
+async def test_numbers_that_come_together_leave_the_same_gaps(pool: Pool) -> None:
+    await take(pool, *(record(receipt_number=str(number), device_sequence=number) for number in (9, 5)))
+    await take(pool, *(record(receipt_number=str(number), device_sequence=number) for number in (1, 12, 2, 4, 7)))
+    assert await gaps(pool) == [(3, 3), (6, 6), (8, 8), (10, 11)]
+
+
+async def test_device_whose_lowest_number_was_never_kept_is_followed_upwards_only(pool: Pool) -> None:
+    await take(pool, record(receipt_number="10", device_sequence=10))
+    await pool.execute("UPDATE till_devices SET lowest_sequence = NULL")
+    await take(pool, record(receipt_number="5", device_sequence=5))
+    await take(pool, record(receipt_number="12", device_sequence=12))
+    assert await gaps(pool) == [(11, 11)]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.visit import rules
+from services.visit.models import Span
 from shared.clock import new_id
 from shared.errors import Rejected
 from tests.visit.given import CAFE, OTHER_CAFE, record
@@ -71,22 +72,22 @@ numbers = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 @given(st.lists(numbers, min_size=1, max_size=6))
 @settings(deadline=None)
 def test_gaps_are_exactly_what_was_never_sent(batches: list[list[int]]) -> None:
-    highest: int | None = None
+    span: Span = (None, None)
     gaps: list[tuple[int, int]] = []
     sent: set[int] = set()
-    first = min(batches[0])
     for batch in batches:
-        highest, skipped, late = rules.follow_sequence(highest, batch)
+        span, skipped, late = rules.follow_sequence(span, batch)
         gaps = rules.without(gaps, late) + skipped
         sent |= set(batch)
     missing = {number for start, end in gaps for number in range(start, end + 1)}
-    assert highest == max(sent)
-    assert missing == set(range(first, highest)) - sent
+    assert span == (min(sent), max(sent))
+    assert missing == set(range(min(sent), max(sent))) - sent
     assert len(missing) == sum(end - start + 1 for start, end in gaps)
 
 
 def test_a_huge_jump_is_one_gap() -> None:
-    assert rules.follow_sequence(1, [2**62]) == (2**62, [(2, 2**62 - 1)], [])
+    assert rules.follow_sequence((1, 1), [2**62]) == ((1, 2**62), [(2, 2**62 - 1)], [])
+    assert rules.follow_sequence((2**62, 2**62), [1]) == ((1, 2**62), [(2, 2**62 - 1)], [])
 
 
 def test_event_id_belongs_to_the_first_receipt_of_its_cafe() -> None:

@@ -1,12 +1,12 @@
 """Reactions to what other services say about a guest: visits, points, tier, ratings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from services.customer.handlers.judging import reassess
 from services.customer.models.shapes import Guest, Revision, Sums
-from services.customer.store import activity
+from services.customer.store import activity, customers
 from shared import clock
 from shared.db import Connection
 from shared.events.base import CurrencyUnit, Event
@@ -19,20 +19,24 @@ from shared.persian.money import in_unit, rounded
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, now: datetime | None = None) -> None:
     """Adds the visits to their guests' sums and judges the guests again."""
     now = now or clock.now()
-    await reassess(conn, await keep_recorded(conn, events, now), reason="visit", now=now)
+    known, begin_otherwise = await _add(conn, events, now)
+    await _begin_with_bills(conn, begin_otherwise)
+    await reassess(conn, known, reason="visit", now=now)
 
 
 async def keep_recorded(
     conn: Connection, events: Sequence[VisitRecorded], now: datetime | None = None
 ) -> dict[Guest, Event]:
     """Adds the visits to their guests' sums. Returns the guests to judge, as all the others here do."""
+    return (await _add(conn, events, now or clock.now()))[0]
+
+
+async def _add(
+    conn: Connection, events: Sequence[VisitRecorded], now: datetime
+) -> tuple[dict[Guest, Event], list[Guest]]:
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
-    if known:
-        visits = [
-            Sums(guest, event.occurred_at, _toman(event.final_amount, event.currency_unit)) for guest, event in known
-        ]
-        await activity.add_visits(conn, visits, now or clock.now())
-    return dict(known)
+    visits = [Sums(guest, event.occurred_at, _toman(event.final_amount, event.currency_unit)) for guest, event in known]
+    return dict(known), await activity.add_visits(conn, visits, now) if visits else []
 
 
 async def on_visit_corrected(
@@ -40,7 +44,9 @@ async def on_visit_corrected(
 ) -> None:
     """Replaces what the visits added before by what they are now."""
     now = now or clock.now()
-    await reassess(conn, await keep_corrected(conn, events, now), reason="visit_corrected", now=now)
+    touched = await keep_corrected(conn, events, now)
+    await _begin_with_bills(conn, touched)
+    await reassess(conn, touched, reason="visit_corrected", now=now)
 
 
 async def keep_corrected(
@@ -70,7 +76,9 @@ async def keep_corrected(
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, now: datetime | None = None) -> None:
     """Takes the visits out of their guests' sums."""
     now = now or clock.now()
-    await reassess(conn, await keep_voided(conn, events, now), reason="visit_voided", now=now)
+    touched = await keep_voided(conn, events, now)
+    await _begin_with_bills(conn, touched)
+    await reassess(conn, touched, reason="visit_voided", now=now)
 
 
 async def keep_voided(
@@ -140,6 +148,11 @@ async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> 
     if known:
         await activity.add_ratings(conn, [guest for guest, _ in known], [event.overall_rating for _, event in known])
     return dict(known)
+
+
+async def _begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:
+    if guests:
+        await customers.begin_with_bills(conn, guests)
 
 
 def _toman(amount: Decimal, unit: CurrencyUnit) -> Decimal:

@@ -88,7 +88,9 @@ async def register(
     rows = [_row(new, keys, now) for new in newcomers]
     versions = await customers.register(conn, rows)
     added = [new for new in newcomers if new.guest in versions]
-    await activity.set_registered(conn, [new.guest for new in added], [new.registered_at for new in added])
+    begun = await activity.set_registered(conn, [new.guest for new in added], [new.registered_at for new in added])
+    if begun:
+        await customers.begin_with_bills(conn, begun)
     registered, events = {}, list[Event]()
     for new, row in zip(newcomers, rows, strict=True):
         if new.guest in versions:
@@ -180,6 +182,7 @@ def _row(new: Newcomer, keys: Keys, now: datetime) -> dict[str, Any]:
         "created_at": new.registered_at,
         "updated_at": now,
         "created_by": new.author,
+        "known_since": now if new.source == "visit" else None,
     }
 
 

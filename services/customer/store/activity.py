@@ -18,17 +18,22 @@ INSERT INTO customer_activity AS kept (cafe_id, customer_id)
 SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) ORDER BY 1, 2
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET total_visits = kept.total_visits
 """
+# Returns whose first visit is another one than before.
 ADD_VISITS = """
+WITH t AS MATERIALIZED (
+    SELECT
+        cafe_id, customer_id, count(*) AS visits, sum(spent) AS spent, min(visited_at) AS first_at,
+        max(visited_at) AS last_at,
+        (coalesce(
+            array_agg(visited_at ORDER BY visited_at DESC) FILTER (WHERE visited_at > $5), ARRAY[]::timestamptz[]
+        ))[:$6::int] AS recent
+    FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::numeric[]) AS t (cafe_id, customer_id, visited_at, spent)
+    GROUP BY cafe_id, customer_id
+), added AS (
 INSERT INTO customer_activity AS kept (
     cafe_id, customer_id, total_visits, lifetime_spent, first_visit_at, last_visit_at, recent_visits
 )
-SELECT
-    cafe_id, customer_id, count(*), sum(spent), min(visited_at), max(visited_at),
-    (coalesce(
-        array_agg(visited_at ORDER BY visited_at DESC) FILTER (WHERE visited_at > $5), ARRAY[]::timestamptz[]
-    ))[:$6::int]
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::numeric[]) AS t (cafe_id, customer_id, visited_at, spent)
-GROUP BY cafe_id, customer_id
+SELECT cafe_id, customer_id, visits, spent, first_at, last_at, recent FROM t
 ORDER BY cafe_id, customer_id
 ON CONFLICT (cafe_id, customer_id) DO UPDATE
 SET total_visits = kept.total_visits + excluded.total_visits,
@@ -39,6 +44,10 @@ SET total_visits = kept.total_visits + excluded.total_visits,
         SELECT moment FROM unnest(excluded.recent_visits || kept.recent_visits) AS moment
         WHERE moment > $5 ORDER BY moment DESC LIMIT $6::int
     )
+RETURNING cafe_id, customer_id, total_visits, first_visit_at, registered_at
+)
+SELECT cafe_id, customer_id FROM added JOIN t USING (cafe_id, customer_id)
+WHERE registered_at > first_visit_at OR (registered_at < first_visit_at AND total_visits = visits)
 """
 REVISE_VISITS = """
 WITH revised AS (
@@ -102,6 +111,7 @@ SET_REGISTERED = """
 UPDATE customer_activity AS kept SET registered_at = t.registered_at
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, registered_at)
 WHERE kept.cafe_id = t.cafe_id AND kept.customer_id = t.customer_id
+RETURNING kept.cafe_id, kept.customer_id, kept.first_visit_at <> kept.registered_at AS differs
 """
 FORGET = """
 UPDATE customer_activity AS kept SET registered_at = NULL, segment_mask = NULL, next_check_at = NULL
@@ -172,9 +182,9 @@ async def lock(conn: Connection, guests: Sequence[Guest]) -> None:
     await conn.execute(LOCK, *_keys(guests))
 
 
-async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> None:
-    """Adds new visits to their guests' sums."""
-    await conn.execute(
+async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> list[Guest]:
+    """Adds new visits to their guests' sums. Returns those whose first visit moved away from where they began."""
+    rows = await conn.fetch(
         ADD_VISITS,
         *_keys([visit.guest for visit in visits]),
         [visit.visited_at for visit in visits],
@@ -182,6 +192,7 @@ async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) ->
         now - RECENT,
         NEWEST_KEPT,
     )
+    return [Guest(*row) for row in rows]
 
 
 async def revise_visits(conn: Connection, revisions: Sequence[Revision], now: datetime) -> None:
@@ -215,9 +226,11 @@ async def add_ratings(conn: Connection, guests: Sequence[Guest], ratings: Sequen
     await conn.execute(ADD_RATINGS, *_keys(guests), ratings)
 
 
-async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> None:
-    """From now on these guests are judged. The rows must exist: `lock` first."""
-    await conn.execute(SET_REGISTERED, *_keys(guests), moments)
+async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> list[Guest]:
+    """From now on these guests are judged. The rows must exist: `lock` first. Returns those whose first visit is known
+    and was at another moment."""
+    rows = await conn.fetch(SET_REGISTERED, *_keys(guests), moments)
+    return [Guest(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
 
 
 async def forget(conn: Connection, guest: Guest) -> int:

@@ -15,7 +15,7 @@ from shared.persian.text import name_key
 NEW = (
     "cafe_id", "id", "phone_sealed", "phone_hash", "phone_last4", "name", "name_english", "email_sealed", "birthday",
     "anniversary", "notes_sealed", "preferences", "address_sealed", "city", "postal_code", "created_at", "updated_at",
-    "created_by",
+    "created_by", "known_since",
 )  # fmt: skip
 # What staff may change, in the order of CHANGE's parameters.
 CHANGEABLE = (
@@ -27,16 +27,18 @@ CHANGEABLE = (
 REGISTER = """
 INSERT INTO customers AS kept (
     cafe_id, id, phone_sealed, phone_hash, phone_last4, name, name_english, email_sealed, birthday, anniversary,
-    notes_sealed, preferences, address_sealed, city, postal_code, created_at, updated_at, created_by, updated_by
+    notes_sealed, preferences, address_sealed, city, postal_code, created_at, updated_at, created_by, known_since,
+    updated_by
 )
 SELECT *, created_by
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[], $9::date[],
     $10::date[], $11::text[], $12::jsonb[], $13::text[], $14::text[], $15::text[], $16::timestamptz[],
-    $17::timestamptz[], $18::uuid[]
+    $17::timestamptz[], $18::uuid[], $19::timestamptz[]
 ) AS t (
     cafe_id, id, phone_sealed, phone_hash, phone_last4, name, name_english, email_sealed, birthday, anniversary,
-    notes_sealed, preferences, address_sealed, city, postal_code, created_at, updated_at, created_by
+    notes_sealed, preferences, address_sealed, city, postal_code, created_at, updated_at, created_by,
+    known_since
 )
 ORDER BY cafe_id, id
 ON CONFLICT (cafe_id, id) DO UPDATE
@@ -45,10 +47,23 @@ SET phone_sealed = excluded.phone_sealed, phone_hash = excluded.phone_hash, phon
     birthday = excluded.birthday, anniversary = excluded.anniversary, notes_sealed = excluded.notes_sealed,
     preferences = excluded.preferences, address_sealed = excluded.address_sealed, city = excluded.city,
     postal_code = excluded.postal_code, created_at = excluded.created_at, updated_at = excluded.updated_at,
-    created_by = excluded.created_by, updated_by = excluded.updated_by, deleted_at = NULL, status = 'active',
-    segment = 'new', version = kept.version + 1
+    created_by = excluded.created_by, known_since = NULL, updated_by = excluded.updated_by, deleted_at = NULL,
+    status = 'active', segment = 'new', version = kept.version + 1
 WHERE kept.deleted_at < excluded.created_at
 RETURNING cafe_id, id, version
+"""
+# The guest begins with the first bill that stands; with none, when we first heard of the guest.
+BEGIN_WITH_BILLS = """
+WITH moved AS (
+    UPDATE customers AS c SET created_at = coalesce(a.first_visit_at, c.known_since)
+    FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id)
+    JOIN customer_activity AS a ON a.cafe_id = t.cafe_id AND a.customer_id = t.id
+    WHERE c.cafe_id = t.cafe_id AND c.id = t.id AND c.known_since IS NOT NULL AND c.is_active
+        AND c.created_at <> coalesce(a.first_visit_at, c.known_since)
+    RETURNING c.cafe_id, c.id, c.created_at
+)
+UPDATE customer_activity AS a SET registered_at = moved.created_at
+FROM moved WHERE a.cafe_id = moved.cafe_id AND a.customer_id = moved.id
 """
 FILL_NAMES = """
 UPDATE customers AS c SET name = t.name, updated_at = $4, version = c.version + 1
@@ -120,6 +135,12 @@ async def register(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[
     """
     added = await conn.fetch(REGISTER, *([row[column] for row in rows] for column in NEW))
     return {Guest(row["cafe_id"], row["id"]): row["version"] for row in added}
+
+
+async def begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:
+    """Sets since when guests whom a till made known are guests, by their bills. Lock their activity rows first."""
+    keys = sorted({(guest.cafe_id, guest.customer_id) for guest in guests})
+    await conn.execute(BEGIN_WITH_BILLS, [cafe_id for cafe_id, _ in keys], [customer_id for _, customer_id in keys])
 
 
 async def fill_names(conn: Connection, names: Mapping[Guest, str], now: datetime) -> list[dict[str, Any]]:

@@ -138,14 +138,12 @@ def turns_of(counted: Tally, known: Mapping[UUID, Redemption], facts: Sequence[F
     wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id)
     turns = [Turn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
     asked = {wish.redemption_id for wish in wishes}
-    visits = {each.visit.visit_id for each in counted.bills}
+    places = {each.visit.visit_id: place for place, each in enumerate(counted.bills)}
+    gone = [each for each in known.values() if each.redemption_id not in asked and each.visit_id in places]
     turns += [
         Turn(each, replace(each, state="reversed", refusal=None, reversed_at=moment, undone_by_bill=True))
-        for each in sorted(known.values(), key=lambda each: each.redemption_id)
-        if each.redemption_id not in asked
-        and each.visit_id in visits
-        and each.state != "reversed"
-        and each.customer_id == account.customer_id
+        for each in sorted(gone, key=lambda each: (places[each.visit_id or each.redemption_id], each.created_at))
+        if each.state != "reversed" and each.customer_id == account.customer_id
     ]
     return [turn for turn in turns if turn.before != turn.after]
 

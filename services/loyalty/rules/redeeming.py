@@ -76,7 +76,7 @@ def _claims(bills: Sequence[Counted], redemptions: Mapping[UUID, Redemption], cu
 
 
 def _of_before(visit: Visit, known: Redemption | None) -> list[Wish]:
-    """Of a bill from before bills kept what they ask for: what was spent is settled, what was refused is tried again."""
+    """Of a bill from before bills kept what they ask for: spent is settled, refused is tried again."""
     if known is None or known.state == "reversed":
         return []
     return [Wish(known.redemption_id, visit, known.points, is_fact=known.state == "completed")]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from services.visit import rules
 from services.visit.handlers import announce, changes, records
-from services.visit.models import Command, CorrectVisit, DeviceKey, Outcome, RecordVisit, VoidVisit
+from services.visit.models import Command, CorrectVisit, DeviceKey, Gap, Outcome, RecordVisit, Span, VoidVisit
 from services.visit.store import devices
 from shared.crypto import Keys
 from shared.db import Connection
@@ -20,7 +20,7 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     What they end in depends neither on their order nor on how often each comes.
     Returns how each command ended, in their order; a refused one changed nothing.
     """
-    highest = await devices.lock(conn, {command.device for command in commands})
+    spans = await devices.lock(conn, {command.device for command in commands})
     recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
     corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
     voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
@@ -32,29 +32,32 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     if voided:
         outcomes |= zip(voided, await changes.void(conn, list(voided.values())), strict=True)
     taken = [command for place, command in enumerate(commands) if outcomes[place].status != "refused"]
-    await _follow_sequences(conn, taken, highest)
+    await _follow_sequences(conn, taken, spans)
     return [outcomes[place] for place in range(len(commands))]
 
 
-async def _follow_sequences(
-    conn: Connection, commands: Sequence[Command], highest: Mapping[DeviceKey, int | None]
-) -> None:
+async def _follow_sequences(conn: Connection, commands: Sequence[Command], spans: Mapping[DeviceKey, Span]) -> None:
     numbers: dict[DeviceKey, dict[int, Command]] = {}
     for command in commands:
         if command.device_sequence is not None:
             numbers.setdefault(command.device, {})[command.device_sequence] = command
     if not numbers:
         return
-    followed = {device: rules.follow_sequence(highest[device], sent) for device, sent in numbers.items()}
-    await devices.advance(conn, {device: top for device, (top, _, _) in followed.items()})
+    followed = {device: rules.follow_sequence(spans[device], sent) for device, sent in numbers.items()}
+    await devices.advance(conn, {device: span for device, (span, _, _) in followed.items()})
     late = [(device, number) for device, (_, _, before) in followed.items() for number in before]
     if late:
         await _close_gaps(conn, late)
     gaps = [(device, gap) for device, (_, skipped, _) in followed.items() for gap in skipped]
     if gaps:
         await devices.open_gaps(conn, gaps)
-        # The number after the gap is what showed it.
-        await emit(conn, [announce.gap(device, gap, numbers[device][gap[1] + 1]) for device, gap in gaps])
+        await emit(conn, [announce.gap(device, gap, _shown_by(numbers[device], gap)) for device, gap in gaps])
+
+
+def _shown_by(numbers: Mapping[int, Command], gap: Gap) -> Command:
+    """The record with the number next to the gap: after it, or before it when the later one was there already."""
+    after = numbers.get(gap[1] + 1)
+    return numbers[gap[0] - 1] if after is None else after
 
 
 async def _close_gaps(conn: Connection, late: Sequence[tuple[DeviceKey, int]]) -> None:

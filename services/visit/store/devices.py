@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.visit.models import DeviceKey, Gap
+from services.visit.models import DeviceKey, Gap, Span
 from shared.db import Connection
 from shared.events.identity import BranchChanged
 
@@ -12,11 +12,11 @@ LOCK = """
 INSERT INTO till_devices AS kept (cafe_id, device_id)
 SELECT * FROM unnest($1::uuid[], $2::text[])
 ON CONFLICT (cafe_id, device_id) DO UPDATE SET last_seen_at = now()
-RETURNING cafe_id, device_id, highest_sequence
+RETURNING cafe_id, device_id, lowest_sequence, highest_sequence
 """
 ADVANCE = """
-UPDATE till_devices d SET highest_sequence = t.highest
-FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS t (cafe_id, device_id, highest)
+UPDATE till_devices d SET lowest_sequence = t.lowest, highest_sequence = t.highest
+FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS t (cafe_id, device_id, lowest, highest)
 WHERE d.cafe_id = t.cafe_id AND d.device_id = t.device_id
 """
 OPEN_GAPS = """
@@ -55,20 +55,21 @@ WHERE kept.version < excluded.version
 """
 
 
-async def lock(conn: Connection, devices: set[DeviceKey]) -> dict[DeviceKey, int | None]:
-    """Holds the devices' rows until the end of the transaction; returns the highest number each has sent."""
+async def lock(conn: Connection, devices: set[DeviceKey]) -> dict[DeviceKey, Span]:
+    """Holds the devices' rows until the end of the transaction; returns the lowest and highest number each has sent."""
     keys = sorted(devices)
     rows = await conn.fetch(LOCK, [cafe_id for cafe_id, _ in keys], [device_id for _, device_id in keys])
-    return {(row["cafe_id"], row["device_id"]): row["highest_sequence"] for row in rows}
+    return {(row["cafe_id"], row["device_id"]): (row["lowest_sequence"], row["highest_sequence"]) for row in rows}
 
 
-async def advance(conn: Connection, highest: Mapping[DeviceKey, int | None]) -> None:
-    """Writes the highest number of each device."""
+async def advance(conn: Connection, spans: Mapping[DeviceKey, Span]) -> None:
+    """Writes the lowest and highest number of each device."""
     await conn.execute(
         ADVANCE,
-        [cafe_id for cafe_id, _ in highest],
-        [device_id for _, device_id in highest],
-        list(highest.values()),
+        [cafe_id for cafe_id, _ in spans],
+        [device_id for _, device_id in spans],
+        [lowest for lowest, _ in spans.values()],
+        [highest for _, highest in spans.values()],
     )
 
 
