@@ -137,14 +137,15 @@ WHERE {OF_CAFE} AND c.is_active AND (
     OR (c.known_since IS NOT NULL AND a.first_visit_at IS NOT NULL AND c.created_at <> a.first_visit_at)
 )
 """  # noqa: S608
+# Whom only one of them knows, others compare (guests_are_as_active_as_their_visits).
 FIRST_BILLS = f"""
-SELECT cafe_id, customer_id AS id, min(visit_date) AS first, max(visit_date) AS last FROM customer_visits
+SELECT cafe_id, customer_id AS id, min(visit_date) AS first, max(visit_date) AS last, true AS new FROM customer_visits
 WHERE {OF_CAFE} AND customer_id IS NOT NULL AND voided_at IS NULL
   AND cafe_id NOT IN (SELECT r.cafe_id FROM visit_receipts r WHERE r.visit_date < ({ARCHIVED_BEFORE}))
 GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
 """  # noqa: S608
 FIRST_VISITS = f"""
-SELECT cafe_id, customer_id AS id, first_visit_at AS first, last_visit_at AS last FROM customer_activity
+SELECT cafe_id, customer_id AS id, first_visit_at AS first, last_visit_at AS last, true AS new FROM customer_activity
 WHERE {OF_CAFE} AND total_visits > 0 ORDER BY cafe_id, customer_id
 """  # noqa: S608
 
@@ -163,6 +164,14 @@ EARNINGS = f"""
 SELECT cafe_id, visit_id AS id, customer_id, CASE WHEN state <> 'voided' THEN trim_scale({_TOMAN}) END AS toman,
        points, state = 'voided' AS voided
 FROM visit_earnings WHERE {OF_CAFE} ORDER BY cafe_id, visit_id
+"""  # noqa: S608
+SHOWN_AS_REDEEMED = f"""
+SELECT cafe_id, id, points_redeemed::bigint AS points FROM customer_visits
+WHERE {OF_CAFE} AND points_redeemed <> 0 ORDER BY cafe_id, id
+"""  # noqa: S608
+REDEEMED = f"""
+SELECT cafe_id, visit_id AS id, sum(points)::bigint AS points FROM redemptions
+WHERE {OF_CAFE} AND state = 'completed' AND visit_id IS NOT NULL GROUP BY cafe_id, visit_id ORDER BY cafe_id, visit_id
 """  # noqa: S608
 # A guest who is registered and did nothing yet need not be known everywhere.
 ACCOUNTS = f"""
@@ -206,8 +215,11 @@ PAIRS = (
         ("visits", "Toman", "points", "tier"),
     ),
     Pair(
-        "guests_came_when_their_bills_say", ("visit", FIRST_BILLS), ("customer", FIRST_VISITS), ("first", "last"),
-        left_only=True,
+        "visits_show_what_they_redeem", ("visit", SHOWN_AS_REDEEMED), ("loyalty", REDEEMED), ("points",), left_only=True
+    ),
+    Pair(
+        "guests_came_when_their_bills_say", ("visit", FIRST_BILLS), ("customer", FIRST_VISITS),
+        ("first", "last", "new"), unless="new",
     ),
     Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
 )  # fmt: skip

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from msgspec.structs import replace
 
 from services.loyalty.handlers import accounts, adjustments, proposals, redemptions
 from services.loyalty.models.accounts import Adjustment, Redemption
@@ -177,6 +179,17 @@ async def reverse_redemption(
     return _shown(redemption, balance)
 
 
+@staff.post("/redemptions/{redemption_id}/cancel")
+async def cancel_redemption(
+    request: Request, caller: StaffCaller, cafe_id: UUID, redemption_id: UUID
+) -> ShownRedemption:
+    """Gives back what a till has reserved and no bill has named, once. The guest loses and gains nothing by it."""
+    async with _as_staff(request, caller, cafe_id) as conn:
+        redemption, balance = await redemptions.cancel(conn, cafe_id, redemption_id, request.state.correlation_id)
+    request.app.state.waker.wake()
+    return _shown(redemption, balance)
+
+
 @till.post("/loyalty/lookup")
 async def look_up(request: Request, caller: TillCaller, body: LookUp) -> TillAccount:
     """What the guest with that number has; nothing personal comes back (scope `loyalty_lookup`)."""
@@ -187,11 +200,33 @@ async def look_up(request: Request, caller: TillCaller, body: LookUp) -> TillAcc
 
 @till.post("/redemptions", status_code=201)
 async def redeem_at_till(request: Request, caller: TillCaller, body: RedeemAtTill) -> ShownRedemption:
-    """Spends a guest's points (scope `ingest`). Send it again whenever in doubt: a repeat has no effect."""
+    """Reserves a guest's points for a bill (scope `ingest`). Send it again whenever in doubt: once is all it does."""
     require_scope(caller, REDEEM_SCOPE)
     wanted = _redemption(caller.cafe_id, _customer_id(request, caller, body.phone), body, till_key_id=caller.key_id)
+    wanted = replace(wanted, reserved_until=wanted.created_at + timedelta(minutes=body.reserve_minutes))
     async with _as_till(request, caller) as conn:
         redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id)
+    request.app.state.waker.wake()
+    return _shown(redemption, balance)
+
+
+@till.get("/redemptions/{redemption_id}")
+async def show_redemption(request: Request, caller: TillCaller, redemption_id: UUID) -> ShownRedemption:
+    """What became of a redemption, or of the points that a bill asks for: by the `redemption_id` that the bill names,
+    else by the `visit_id` that it was answered with (scope `ingest`)."""
+    require_scope(caller, REDEEM_SCOPE)
+    async with _as_till(request, caller) as conn:
+        return _shown(await redemptions.show(conn, caller.cafe_id, redemption_id), None)
+
+
+@till.post("/redemptions/{redemption_id}/cancel")
+async def cancel_at_till(request: Request, caller: TillCaller, redemption_id: UUID) -> ShownRedemption:
+    """Gives back what this till has reserved and no bill has named, once (scope `ingest`)."""
+    require_scope(caller, REDEEM_SCOPE)
+    async with _as_till(request, caller) as conn:
+        redemption, balance = await redemptions.cancel(
+            conn, caller.cafe_id, redemption_id, request.state.correlation_id, till_key_id=caller.key_id
+        )
     request.app.state.waker.wake()
     return _shown(redemption, balance)
 
@@ -253,6 +288,7 @@ def _shown(redemption: Redemption, balance: int | None) -> ShownRedemption:
         visit_id=redemption.visit_id,
         order_reference=redemption.order_reference,
         created_at=redemption.created_at,
+        reserved_until=redemption.reserved_until,
         reversed_at=redemption.reversed_at,
         current_points=balance,
     )

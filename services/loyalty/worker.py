@@ -25,6 +25,7 @@ REACTIONS = Reactions(
 
 JOBS = [
     Job("loyalty.expire_points", 60.0, periodic.expire_points),
+    Job("loyalty.release_reservations", 30.0, periodic.release),
     Job("loyalty.end_tiers", 60.0, periodic.end_tiers),
     Job("loyalty.recount", 15.0, periodic.recount),
 ]

@@ -254,6 +254,15 @@ def without(gaps: Iterable[Gap], numbers: Iterable[int]) -> list[Gap]:
     return remaining
 
 
+def redemption_of(asked: int, redeemed: int, refusal: str | None) -> Literal["none", "pending", "completed", "refused"]:
+    """What became of the points that a bill asks to spend; loyalty's answer comes a moment after the bill."""
+    if not asked:
+        return "none"
+    if refusal is not None:
+        return "refused"
+    return "completed" if redeemed >= asked else "pending"
+
+
 def newest_corrections(drafts: Sequence[Draft]) -> dict[ReceiptKey, int]:
     """Receipt -> position of its correction that stands, when a batch corrects one receipt more than once."""
     best: dict[ReceiptKey, int] = {}

@@ -9,7 +9,7 @@ from shared.consumer import Reactions
 from shared.events.customer import CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
-from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
+from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
 from shared.settings import settings
 from shared.worker import Job, run
 
@@ -21,6 +21,7 @@ REACTIONS = Reactions(
         CustomerErased: partial(reactions.on_customer_erased, keys=settings().keys),
         PointsEarned: reactions.on_points_earned,
         RedemptionCompleted: reactions.on_redemption_completed,
+        RedemptionRefused: reactions.on_redemption_refused,
         RedemptionReversed: reactions.on_redemption_reversed,
         FeedbackReceived: reactions.on_feedback_received,
     },

@@ -37,6 +37,12 @@ WORK: Final[Mapping[str, str]] = {
     "loyalty.expire_points": """
         UPDATE point_lots SET expires_at = now() - interval '1 day' WHERE (cafe_id, customer_id, lot_id) IN (
             SELECT cafe_id, customer_id, lot_id FROM point_lots WHERE remaining > 0 AND expires_at IS NULL LIMIT $1)""",
+    "loyalty.release_reservations": """
+        WITH chosen AS (SELECT cafe_id, customer_id FROM customer_loyalty LIMIT $1), spent AS (
+            UPDATE customer_loyalty AS a SET points_earned = points_earned + 1, points_redeemed = points_redeemed + 1
+            FROM chosen AS c WHERE a.cafe_id = c.cafe_id AND a.customer_id = c.customer_id)
+        INSERT INTO redemptions (cafe_id, id, customer_id, kind, points, state, till_key_id, created_at, reserved_until)
+        SELECT cafe_id, gen_random_uuid(), customer_id, 'discount', 1, 'completed', 'till', now(), now() FROM chosen""",
     "loyalty.end_tiers": """
         UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE (cafe_id, customer_id) IN (
             SELECT cafe_id, customer_id FROM customer_loyalty LIMIT $1)""",

@@ -4,7 +4,7 @@ Left out is what the contract itself makes depend on who comes first:
 - two different names of one guest, or voids of one receipt with different words: the first one heard stays;
 - a correction of another guest, another record under a used number: refused, so that what came first stays;
 - consent that differs between a record and its correction: a till's answer is heard with the bill that came first;
-- points to redeem that a guest does not have in every order: at the till it was, or was not, enough.
+- a void of a corrected bill whose guest spends points: what it was worth until then is known only as it came.
 """
 
 import random
@@ -24,8 +24,8 @@ TWIN = GUESTS
 VISITS_EACH = 9
 ANONYMOUS = 5
 TWINS = 4
-# The guest who spends points, and was given so many that they suffice in every order.
-SPENDER = 0
+# Guests who spend points, whether or not they have them; the first was given some.
+SPENDER, SPENDERS = 0, (0, 1, 2)
 GIFT = 5_000
 DAYS = 430
 DAY = timedelta(days=1)
@@ -78,7 +78,8 @@ def history(dice: random.Random, moment: datetime) -> list[Sent]:
     counters: dict[str, int] = {}
     for place, (at, sent) in enumerate(told):
         device = sent.body["device_id"]
-        counters[device] = counters.get(device, 0) + 1
+        # Some numbers never come.
+        counters[device] = counters.get(device, 0) + dice.choice([1, 1, 1, 1, 2, 3])
         told[place] = at, replace(sent, body={**sent.body, "device_sequence": counters[device]})
     return [sent for _, sent in told]
 
@@ -103,7 +104,7 @@ def _life_of_receipt(
         life.append((corrected_at, Sent("pos.visit_corrected", _corrected(dice, body, corrected_at), guest, new_id())))
     if corrections == 0 and guest is not None and dice.random() < 0.4:
         body |= {"marketing_consent": dice.random() < 0.5}
-    if dice.random() < 0.2:
+    if dice.random() < 0.2 and not (corrections and guest in SPENDERS):
         voided_at = corrected_at + timedelta(hours=2)
         void = {key: body[key] for key in ("device_id", "receipt_number")} | {
             "voided_at": voided_at.isoformat(),
@@ -144,8 +145,8 @@ def _bill(dice: random.Random, number: int, at: datetime, guest: int | None) -> 
     }
     if guest is not None:
         body |= {"phone": dice.choice(spellings(guest)), "guest_name": dice.choice([None, f"مهمان {guest}"])}
-        if guest == SPENDER and dice.random() < 0.4:
-            body |= {"points_to_redeem": dice.randint(1, 100)}
+        if guest in SPENDERS and dice.random() < 0.4:
+            body |= {"points_to_redeem": dice.randint(1, 600)}
     return body
 
 
@@ -154,8 +155,10 @@ def _corrected(dice: random.Random, body: Mapping[str, Any], corrected_at: datet
     is_old = corrected_at - datetime.fromisoformat(body["occurred_at"]) > 22 * DAY
     moved = timedelta(days=dice.choice([0, 0, -20, 20]) if is_old else 0)
     at = datetime.fromisoformat(body["occurred_at"]) + moved
+    redeems = "points_to_redeem" in body and dice.random() < 0.5
     return {
         **body,
+        **({"points_to_redeem": dice.choice([0, 50, 400])} if redeems else {}),
         "occurred_at": at.isoformat(),
         "total": str(dice.randint(20, 900) * 1_000),
         "currency_unit": dice.choice(["IRT", "IRR"]),

@@ -160,7 +160,7 @@ class Life(RuleBasedStateMachine):
         self.ask(self.as_service(redemptions.reverse, self.cafe_id, name, new_id()), is_done=possible)
         if known.state == "completed":
             self.model.give_back(name, now)
-            known.state, known.by_hand = "reversed", True
+            known.state, known.by_hand, known.back_at = "reversed", True, now
             self.model.tier = self.model.tier_at(now)
 
     @rule(way=WAYS, points=st.sampled_from([1, 99, 101, 1_001]))

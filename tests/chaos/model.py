@@ -3,7 +3,7 @@
 Points and tiers: README, "Connect a till". Points lapse so many days after the visit or the gift, by the rules of that
 moment. Spending takes first what lapses first. Points taken back come out of the visit's own, then out of the others,
 then become a debt, which whatever comes in pays first. Points given back return to where they came from if they still
-count there, and never lapse otherwise.
+count there; else they pay a debt, return to others that have room, and never lapse otherwise.
 
 A bill spends the points it asks for if the guest had them just before it: counted from earlier bills, from what was
 given and taken until then and from what earlier bills spent, and as long as everything that was spent over HTTP, taken
@@ -63,6 +63,7 @@ class Redeemed:
     at: datetime | None = None
     bill: Hashable = None
     by_hand: bool = False
+    back_at: datetime | None = None
 
 
 @dataclass
@@ -149,34 +150,51 @@ class Model:
     def _wanted(self) -> dict[Hashable, Redeemed]:
         wanted: dict[Hashable, Redeemed] = {}
         asks: list[tuple[Hashable, Hashable, int]] = []
+        claimed: set[Hashable] = set()
         for bill_id, bill in self._ordered():
-            if bill.is_void or not bill.asks:
-                continue
-            name, rest = bill.names or bill_id, bill.asks
-            known = self.redeemed_as.get(name)
-            if name in wanted or name in {ask[0] for ask in asks}:
-                wanted[bill_id] = Redeemed(rest, "refused", bill=bill_id)
-                continue
-            if known and known.at is not None and known.state == "completed":
-                used = min(rest, known.points)
-                wanted[name] = Redeemed(used, "completed", known.at, bill_id)
-                rest -= used
-                name = bill_id
-            elif known and known.by_hand and known.bill == bill_id:
-                continue
-            elif known and known.state == "reversed" and known.at is not None:
-                name = bill_id
-            own = self.redeemed_as.get(name)
-            if rest and not (own and own.by_hand):
-                asks.append((name, bill_id, rest))
+            if bill.asks and not bill.is_void:
+                asks += self._claim(bill_id, bill, wanted, claimed)
         granted = 0
-        spent = {name: each for name, each in {**self.redeemed_as, **wanted}.items() if each.state == "completed"}
-        http = [(each.at, -each.points) for each in spent.values() if each.at is not None]
+        facts = [*self.facts, *self._spent_anyway(wanted, claimed)]
         for name, bill_id, points in asks:
-            is_covered = self._least_since(bill_id, [*self.facts, *http]) - granted >= points
+            is_covered = self._least_since(bill_id, facts) - granted >= points
             granted += points if is_covered else 0
             wanted[name] = Redeemed(points, "completed" if is_covered else "refused", bill=bill_id)
         return wanted
+
+    def _claim(
+        self, bill_id: Hashable, bill: Bill, wanted: dict[Hashable, Redeemed], claimed: set[Hashable]
+    ) -> list[tuple[Hashable, Hashable, int]]:
+        """What is to be asked for: name, bill, how much. What is known already goes to `wanted`."""
+        name, rest = bill.names or bill_id, bill.asks
+        known, is_taken = self.redeemed_as.get(name), name in claimed
+        claimed.add(name)
+        if known and not is_taken and known.by_hand and known.bill == bill_id:
+            return []
+        if not is_taken and known and known.at is not None:
+            if known.state == "completed":
+                used = min(rest, known.points)
+                wanted[name] = Redeemed(used, "completed", known.at, bill_id)
+                rest -= used
+            name = bill_id
+        own = self.redeemed_as.get(bill_id if is_taken else name)
+        if not rest or (own and own.by_hand):
+            return []
+        if is_taken:
+            wanted[bill_id] = Redeemed(rest, "refused", bill=bill_id)
+            return []
+        return [(name, bill_id, rest)]
+
+    def _spent_anyway(self, wanted: dict[Hashable, Redeemed], claimed: set[Hashable]) -> list[tuple[datetime, int]]:
+        """What was spent over HTTP, and what was spent until it was given back by hand."""
+        spent = [each for each in {**self.redeemed_as, **wanted}.values() if each.state == "completed"]
+        facts = [(each.at, -each.points) for each in spent if each.at is not None]
+        for name, each in self.redeemed_as.items():
+            bill = self.bills.get(each.bill)
+            at = each.at or (bill.at if bill and not bill.is_void else None)
+            if each.back_at and at and (each.bill is not None or name not in claimed):
+                facts += [(at, -each.points), (each.back_at, each.points)]
+        return facts
 
     def _least_since(self, bill_id: Hashable, facts: list[tuple[datetime, int]]) -> int:
         """The least that the guest had, but for what bills spent, from just before a bill on."""
@@ -252,18 +270,28 @@ class Model:
 
     def give_back(self, name: Hashable, now: datetime) -> None:
         """Undoes a redemption."""
-        over = 0
-        for source, points in self.spent.pop(name):
-            self.redeemed -= points
-            if source is None:
-                over += points
-                continue
-            fits = min(points, self.lots[source].room)
-            self.lots[source].room -= fits
-            self._put(source, fits, self.lots[source].at, self.lots[source].lapses)
-            over += points - fits
+        spent = self.spent.pop(name)
+        fits = {source: min(points, self.lots[source].room) for source, points in spent if source is not None}
+        over = sum(points for _, points in spent) - sum(fits.values())
+        self.redeemed -= sum(points for _, points in spent)
+        paid = min(over, self.debt)
+        if paid:
+            self._put((name, "over"), paid, now, NEVER)
+        over -= paid
+        for source, points in fits.items():
+            self._return(source, points)
+        # What others paid for since returns to them, as if it had been so from the beginning.
+        for source in self._first_to_lapse():
+            if source != (name, "over") and self.lots[source].lapses > now:
+                points = min(over, self.lots[source].room)
+                self._return(source, points)
+                over -= points
         if over:
             self._put((name, "over"), over, now, NEVER)
+
+    def _return(self, source: Hashable, points: int) -> None:
+        self.lots[source].room -= points
+        self._put(source, points, self.lots[source].at, self.lots[source].lapses)
 
     def lapse(self, now: datetime) -> None:
         """Takes what is over."""

@@ -18,7 +18,8 @@ STATEMENTS = (
     (
         "visit", "visits", """
         SELECT id AS visit, customer_id, visit_date, total_amount, discount_amount, currency_unit, payment_method::text,
-               items_ordered::text, item_count, attributes::text, corrected_at, points_earned, points_redeemed
+               items_ordered::text, item_count, attributes::text, corrected_at, points_earned, points_redeemed,
+               points_to_redeem, redemption_refusal
         FROM customer_visits WHERE cafe_id = $1 AND voided_at IS NULL
         """,
     ),
@@ -38,7 +39,7 @@ STATEMENTS = (
     ),
     ("visit", "counters", "SELECT customer_id, last_number FROM visit_counters WHERE cafe_id = $1"),
     ("visit", "guests", "SELECT customer_id, name_known, marketing_consent FROM guests WHERE cafe_id = $1"),
-    ("visit", "devices", "SELECT device_id, highest_sequence FROM till_devices WHERE cafe_id = $1"),
+    ("visit", "devices", "SELECT device_id, lowest_sequence, highest_sequence FROM till_devices WHERE cafe_id = $1"),
     ("visit", "gaps", "SELECT device_id, missing_from, missing_to FROM device_gaps WHERE cafe_id = $1"),
     (
         "loyalty", "accounts", """
@@ -73,7 +74,8 @@ STATEMENTS = (
     ),
     (
         "loyalty", "redemptions", """
-        SELECT customer_id, visit_id, points, kind::text FROM redemptions WHERE cafe_id = $1 AND state = 'completed'
+        SELECT customer_id, visit_id, points, kind::text, state::text, refusal
+        FROM redemptions WHERE cafe_id = $1 AND state <> 'reversed'
         """,
     ),
     (
@@ -85,7 +87,11 @@ STATEMENTS = (
     ),
     (
         "customer", "customers", """
-        SELECT id AS customer_id, phone_last4, name, status::text, segment::text FROM customers WHERE cafe_id = $1
+        SELECT id AS customer_id, phone_last4, name, status::text, segment::text,
+               CASE WHEN a.first_visit_at IS NOT NULL THEN c.created_at END AS begins, a.registered_at = c.created_at
+        FROM customers c
+        LEFT JOIN customer_activity a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
+        WHERE c.cafe_id = $1
         """,
     ),
     (

@@ -78,7 +78,7 @@ async def columns(pool: Pool, table: str) -> dict[str, str]:
 async def test_seed_customers_has_every_column_or_its_sealed_counterpart(pool: Pool) -> None:
     assert set(await columns(pool, "customers")) == {
         "cafe_id", "id", "phone_sealed", "phone_hash", "phone_last4", "name", "name_english", "name_key",
-        "email_sealed", "city_key",
+        "email_sealed", "city_key", "known_since",
         "birthday", "anniversary", "status", "segment", "notes_sealed", "preferences", "address_sealed", "city",
         "postal_code", "created_at", "updated_at", "created_by", "updated_by", "version", "deleted_at", "is_active",
     }  # fmt: skip

@@ -43,6 +43,19 @@ DAMAGES = [
         """ALTER TABLE customer_loyalty DROP CONSTRAINT balance_only_negative_when_owed;
            UPDATE customer_loyalty SET points_redeemed = points_earned + 1""",
     ),
+    ("bill_asks_for_others", "loyalty", "UPDATE visit_earnings SET points_to_redeem = points_to_redeem + 1"),
+    ("lot_is_not_of_its_visit", "loyalty", "UPDATE point_lots SET earned_at = earned_at + interval '1 day'"),
+    ("visits_show_what_they_redeem", "visit", "UPDATE customer_visits SET points_redeemed = points_redeemed + 1"),
+    ("guests_begin_with_their_bills", "customer", "UPDATE customers SET created_at = created_at - interval '9 days'"),
+    (
+        "guests_came_when_their_bills_say", "customer",
+        "UPDATE customer_activity SET first_visit_at = first_visit_at - interval '1 hour'",
+    ),
+    (
+        "numbers_are_missing_between_others", "visit",
+        """INSERT INTO device_gaps (cafe_id, device_id, missing_from, missing_to)
+           SELECT cafe_id, device_id, 9, 9 FROM till_devices""",
+    ),
     ("each_receipt_is_one_visit", "visit", "DELETE FROM customer_visits"),
     (
         "each_receipt_is_one_visit", "visit",
@@ -94,11 +107,12 @@ def visit(number: int, **changes: Any) -> dict[str, Any]:
 
 
 async def lived_in(house: House) -> UUID:
-    """A cafe in which guests came, bills were corrected and voided, and a stranger left no number."""
+    """A cafe in which guests came and spent points, bills were corrected and voided, and a stranger left no number."""
     cafe_id, api_key = await house.make_cafe()
     for number in range(VISITS):
         house.hand_in(api_key, "pos.visit_recorded", visit(number))
     house.hand_in(api_key, "pos.visit_recorded", visit(VISITS, phone=None))
+    house.hand_in(api_key, "pos.visit_recorded", visit(VISITS + 1, points_to_redeem=100))
     moment = datetime.now(UTC).isoformat()
     house.hand_in(api_key, "pos.visit_corrected", visit(4, total="95000", corrected_at=moment))
     void = {"device_id": "till-1", "receipt_number": "5", "voided_at": moment}
@@ -117,7 +131,7 @@ async def house(config: Settings, database: Databases) -> House:
 
 async def test_books_of_a_cafe_in_order_have_no_breach(house: House) -> None:
     await lived_in(house)
-    assert await house.pools["loyalty"].fetchval("SELECT count(*) FROM visit_earnings") == VISITS
+    assert await house.pools["loyalty"].fetchval("SELECT count(*) FROM visit_earnings") == VISITS + 1
     async with audit.opened(house.config) as connections:
         assert await audit.look(connections) == []
         assert await audit.count_parked(connections) == dict.fromkeys(SERVICES, 0)

@@ -244,6 +244,35 @@ def test_giving_back_restores_the_lots_it_drew_on() -> None:
     assert lots.refill(after, drawn, uuid4(), DEBT, NOON) == purse
 
 
+def test_points_given_back_after_a_correction_lie_as_if_less_had_been_earned_from_the_beginning() -> None:
+    purse = held(lot(1, 100, expires_in=9), lot(2, 10, expires_in=20))
+    spent, drawn = lots.spend(purse, 80)
+    corrected = lots.shrink(spent, visit_number(1), 30, DEBT, NOON)
+    assert lots.total(corrected) == 0
+    again = lots.refill(corrected, drawn, uuid4(), DEBT, NOON)
+    assert again == held(lot(1, 70, expires_in=9), lot(2, 10, expires_in=20))
+
+
+def test_points_given_back_pay_the_debt_of_a_correction_before_they_return_to_their_lot() -> None:
+    spent, drawn = lots.spend(held(lot(1, 100, expires_in=9)), 80)
+    owing = lots.shrink(spent, visit_number(1), 30, DEBT, NOON)
+    assert owing[DEBT].remaining == -10
+    overflow = uuid4()
+    again = lots.refill(owing, drawn, overflow, DEBT, NOON)
+    assert (again[visit_number(1)], again[DEBT].remaining) == (lot(1, 70, expires_in=9), 0)
+    assert again[overflow].remaining == 0
+
+
+def test_points_given_back_do_not_return_to_a_lot_that_has_lapsed() -> None:
+    lapsed = Lot(visit_number(2), 50, 0, NOON, NOON)
+    spent, drawn = lots.spend(held(lot(1, 100)), 80)
+    corrected = lots.shrink(spent, visit_number(1), 100, DEBT, NOON) | {lapsed.lot_id: lapsed}
+    overflow = uuid4()
+    again = lots.refill(lots.add(corrected, lot(3, 80), DEBT, NOON), drawn, overflow, DEBT, NOON)
+    assert again[lapsed.lot_id] == lapsed
+    assert lots.total(again) == 80
+
+
 @st.composite
 def purses(draw):
     """A guest's lots after any sequence of doings, and the balance that bookkeeping without lots arrives at."""

@@ -17,6 +17,7 @@ OWNER = "four eyes: owners only, leaves a trace, and what weakens waits for the 
 WAITS = "prepares what another route lets pass"
 TILL = "a till's own: signed with its key, which owners alone make and the list of keys shows"
 SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
+RESERVED = "releases what is only reserved, and what time releases anyway; a guest gains nothing by it"
 COST = "owners only: what messages cost and how many go out at most"
 GUEST = "the guest's own word"
 STOPS = "only stops or takes away"
@@ -76,7 +77,9 @@ RULES = {
         "POST /cafes/{cafe_id}/programs": SECOND,
         "POST /cafes/{cafe_id}/programs/proposals/{proposal_id}/decision": ANSWER,
         "POST /cafes/{cafe_id}/redemptions": SPENDS,
+        "POST /cafes/{cafe_id}/redemptions/{redemption_id}/cancel": RESERVED,
         "POST /redemptions": SPENDS,
+        "POST /redemptions/{redemption_id}/cancel": RESERVED,
         "POST /loyalty/lookup": NONE,
     },
     "campaign": {

@@ -48,7 +48,7 @@ async def api(request: pytest.FixtureRequest, database: Databases) -> AsyncItera
     await cafe_with_owner(pool, request.param)
     app: FastAPI = import_module(f"services.{request.param}.api").make_app()
     app.dependency_overrides[current_staff] = lambda: Staff(PERSON)
-    app.dependency_overrides[current_till] = lambda: Till("A" * 12, CAFE, frozenset({"ingest", "loyalty_lookup"}))
+    app.dependency_overrides[current_till] = lambda: Till(CAFE, "A" * 12, frozenset({"ingest", "loyalty_lookup"}))
     # What slows people down would answer everything after the first minute's worth.
     app.state.tries = Tries(10**9)
     async with app.router.lifespan_context(app):

@@ -62,7 +62,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         MACHINE: "customer_visits.device_id customer_visits.receipt_number visit_receipts.device_id"
         " visit_receipts.receipt_number till_devices.device_id device_gaps.device_id",
         OURS: "hand_entries.kind hand_entries.state"
-        " customer_visits.currency_unit customer_visits.feedback_categories visit_receipts.fingerprint"
+        " customer_visits.currency_unit customer_visits.feedback_categories customer_visits.redemption_refusal"
+        " visit_receipts.fingerprint"
         " visit_receipts.corrected_fingerprint",
         CAFE: "branches.code branches.name",
     },

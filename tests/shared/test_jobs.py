@@ -19,8 +19,10 @@ from services.customer.handlers import segments
 from services.customer.handlers.registration import on_contact_learned
 from services.feedback import handlers as feedback
 from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.handlers.visits import on_visits_recorded
-from shared.clock import now
+from services.loyalty.models.accounts import Redemption
+from shared.clock import new_id, now
 from shared.db import Pool, transaction
 from shared.events.identity import CafeChanged
 from shared.settings import SERVICES
@@ -128,6 +130,19 @@ async def _link(pool: Pool, cafe_id: UUID) -> None:
         await conn.execute("UPDATE feedback_links SET expires_at = now() - interval '10 years'")
 
 
+async def _reserve(pool: Pool, cafe_id: UUID) -> None:
+    await _lapse(pool, cafe_id)
+    await pool.execute("UPDATE point_lots SET expires_at = NULL WHERE cafe_id = $1", cafe_id)
+    guest = await pool.fetchval("SELECT customer_id FROM customer_loyalty WHERE cafe_id = $1", cafe_id)
+    moment = now()
+    reserved = Redemption(
+        redemption_id=new_id(), cafe_id=cafe_id, customer_id=guest, kind="discount", points=1, state="completed",
+        till_key_id="till-key", created_at=moment, reserved_until=moment - timedelta(minutes=1),
+    )  # fmt: skip
+    async with transaction(pool) as conn:
+        await redeem(conn, reserved, new_id())
+
+
 async def _note_day(pool: Pool, cafe_id: UUID) -> None:
     await pool.execute(
         """
@@ -162,6 +177,9 @@ CASES = {
     ),
     "visit.forget_late": Case(_erase_late, "SELECT FROM erased_guests WHERE checked_at IS NULL AND cafe_id = $1"),
     "loyalty.expire_points": Case(_lapse, "SELECT FROM point_lots WHERE remaining > 0 AND cafe_id = $1"),
+    "loyalty.release_reservations": Case(
+        _reserve, "SELECT FROM redemptions WHERE reserved_until IS NOT NULL AND cafe_id = $1"
+    ),
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),

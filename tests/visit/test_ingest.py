@@ -79,6 +79,8 @@ async def test_new_visit_is_written_whole(pool: Pool) -> None:
         "points_earned": 0,
         "points_redeemed": 0,
         "points_version": None,
+        "points_to_redeem": 0,
+        "redemption_refusal": None,
         "created_by": None,
         "visit_notes": "کنار پنجره",
         "attributes": {"channel": "dine-in"},

@@ -15,7 +15,7 @@ from shared.crypto import seal
 from shared.db import Pool
 from shared.events.customer import CustomerProfiled
 from shared.events.feedback import FeedbackReceived
-from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
+from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
 from shared.events.visit import ContactLearned
 from tests.shared.records import record_of
 from tests.support import Databases
@@ -79,6 +79,19 @@ async def test_redemptions_add_up_and_are_taken_back(pool: Pool, visit: dict[str
     back = RedemptionReversed(redemption_id=two[0].redemption_id, points=50, **common)
     await react(pool, reactions.on_redemption_reversed, back)
     assert (await visit_row(pool))["points_redeemed"] == 30
+
+
+async def test_refusal_is_noted_until_the_points_are_spent_after_all(pool: Pool, visit: dict[str, Any]) -> None:
+    about: dict[str, Any] = {
+        "cafe_id": CAFE, "occurred_at": NOON, "customer_id": visit["customer_id"], "visit_id": visit["id"],
+        "visit_at": NOON, "redemption_id": visit["id"], "points": 80,
+    }  # fmt: skip
+    await react(pool, reactions.on_redemption_refused, RedemptionRefused(reason="insufficient_points", **about))
+    row = await visit_row(pool)
+    assert (row["points_redeemed"], row["redemption_refusal"]) == (0, "insufficient_points")
+    await react(pool, reactions.on_redemption_completed, RedemptionCompleted(**about))
+    row = await visit_row(pool)
+    assert (row["points_redeemed"], row["redemption_refusal"]) == (80, None)
 
 
 async def test_redemption_without_a_visit_changes_nothing(pool: Pool, visit: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ async def test_whole_story_of_a_visit_fills_every_column(pool: Pool) -> None:
     await react(pool, reactions.on_branch_changed, place)
     full: dict[str, Any] = {
         "branch": "V1", "discount": "1000", "table_number": "3", "server_name": "سارا", "service_duration": 40,
-        "notes": "یادداشت", "attributes": {"a": 1},
+        "notes": "یادداشت", "attributes": {"a": 1}, "points_to_redeem": 20,
     }  # fmt: skip
     [outcome] = await take(pool, record(**full))
     await take(pool, correction(total="200000", **full))
@@ -113,8 +113,10 @@ async def test_whole_story_of_a_visit_fills_every_column(pool: Pool) -> None:
     await react(pool, reactions.on_feedback_received, rating)
     await take(pool, void())
     row = words.in_clear(KEYS, await visit_row(pool))
-    # A till's visit has no author; tests/visit/test_api.py shows one that a person entered.
-    assert [name for name, value in row.items() if value in (None, 0, [], {})] == ["created_by", "forgotten_at"]
+    # A till's visit has no author; tests/visit/test_api.py shows one of a person. Its points were not refused.
+    assert [name for name, value in row.items() if value in (None, 0, [], {})] == [
+        "created_by", "forgotten_at", "redemption_refusal",
+    ]  # fmt: skip
     assert row["updated_at"] > row["created_at"]
 
 

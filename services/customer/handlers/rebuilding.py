@@ -35,7 +35,7 @@ TABLES = (
     ),
     Table("segment_members", ("cafe_id", "segment_id", "customer_id"), ("entered_at",)),
     Table("customer_segments", ("cafe_id", "id"), ("customer_count",), part=True),
-    Table("customers", ("cafe_id", "id"), ("segment",), part=True),
+    Table("customers", ("cafe_id", "id"), ("segment", "created_at"), part=True),
 )  # fmt: skip
 
 

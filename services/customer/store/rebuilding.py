@@ -28,14 +28,16 @@ INSERT INTO segment_members (cafe_id, segment_id, customer_id, entered_at)
 SELECT cafe_id, segment_id, customer_id, moved_at FROM moves WHERE entered
 ON CONFLICT (cafe_id, segment_id, customer_id) DO UPDATE SET entered_at = excluded.entered_at
 """
+# Whom a till made known begins with the first bill that stands; else the row itself says when.
+BEGINS = "CASE WHEN c.known_since IS NULL THEN c.created_at ELSE coalesce(a.first_visit_at, c.created_at) END"
 # Everybody who was ever registered has a row; only the living are judged.
-ADD_REGISTERED = """
+ADD_REGISTERED = f"""
 INSERT INTO customer_activity (cafe_id, customer_id, registered_at)
-SELECT c.cafe_id, c.id, CASE WHEN c.is_active THEN c.created_at END
+SELECT c.cafe_id, c.id, CASE WHEN c.is_active THEN {BEGINS} END
 FROM public.customers AS c LEFT JOIN customer_activity AS a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
-WHERE a.customer_id IS NULL OR a.registered_at IS DISTINCT FROM CASE WHEN c.is_active THEN c.created_at END
+WHERE a.customer_id IS NULL OR a.registered_at IS DISTINCT FROM CASE WHEN c.is_active THEN {BEGINS} END
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET registered_at = excluded.registered_at
-"""
+"""  # noqa: S608
 ADD_MASKS = """
 UPDATE customer_activity AS a SET segment_mask = held.mask
 FROM (
@@ -54,12 +56,12 @@ LEFT JOIN public.customer_activity AS live ON live.cafe_id = c.cafe_id AND live.
 WHERE a.cafe_id = c.cafe_id AND a.customer_id = c.id AND c.is_active AND a.segment_mask IS NULL
     AND (live.segment_mask IS NOT NULL OR c.segment <> 'new')
 """
-ADD_SHOWN = """
-INSERT INTO customers (cafe_id, id, segment)
-SELECT a.cafe_id, a.customer_id, coalesce(($1::text[])[(a.segment_mask & $2) + 1], $3)::customer_segment_enum
+ADD_SHOWN = f"""
+INSERT INTO customers (cafe_id, id, segment, created_at)
+SELECT a.cafe_id, a.customer_id, coalesce(($1::text[])[(a.segment_mask & $2) + 1], $3)::customer_segment_enum, {BEGINS}
 FROM customer_activity AS a
 JOIN public.customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id AND c.is_active
-"""
+"""  # noqa: S608
 ADD_COUNTS = """
 INSERT INTO customer_segments (cafe_id, id, customer_count)
 SELECT s.cafe_id, s.id, count(m.customer_id)

@@ -1,19 +1,21 @@
 """What happens by the passing of time. Each run does one step and says how much it did; a cafe that
 fails is put aside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
+from uuid import UUID
 
 from msgspec.structs import replace
 
 from services.loyalty.handlers import guests as common
+from services.loyalty.handlers import spending
 from services.loyalty.handlers.guests import DESCRIPTIONS
 from services.loyalty.handlers.settling import NO_SPENDING, settle, tally
 from services.loyalty.handlers.visits import find_turns, load_lots
-from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan
+from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan, Redemption
 from services.loyalty.rules import ledger as ledger_rules
-from services.loyalty.store import accounts, ledger, programs, visits
+from services.loyalty.store import accounts, ledger, programs, redemptions, visits
 from shared.by_cafe import ByCafe
 from shared.clock import now
 from shared.db import Connection, Pool
@@ -24,6 +26,7 @@ RECOUNTS_AT_ONCE = 200
 _EASTERNMOST = timedelta(hours=14)
 
 _expiring = ByCafe("loyalty", "loyalty.expire_points")
+_releasing = ByCafe("loyalty", "loyalty.release_reservations")
 _ending = ByCafe("loyalty", "loyalty.end_tiers")
 _recounting = ByCafe("loyalty", "loyalty.recount")
 
@@ -35,6 +38,16 @@ async def expire_points(pool: Pool) -> int:
         pool,
         lambda conn, aside: ledger.list_with_lapsed_lots(conn, moment, aside, GUESTS_AT_ONCE),
         lambda conn, guests: _expire(conn, guests, moment),
+    )
+
+
+async def release(pool: Pool) -> int:
+    """Gives back what was reserved and no bill has named in time, of at most `GUESTS_AT_ONCE` guests; how many."""
+    moment = now()
+    return await _releasing.run(
+        pool,
+        lambda conn, aside: redemptions.list_with_overdue(conn, moment, aside, GUESTS_AT_ONCE),
+        lambda conn, guests: _release(conn, guests, moment),
     )
 
 
@@ -69,6 +82,46 @@ async def _expire(conn: Connection, guests: Sequence[Guest], moment: datetime) -
     ]
     await common.save(conn, outcomes)
     return sum(len(outcome.entries) for outcome in outcomes)
+
+
+async def _release(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
+    locked = await accounts.lock_existing(conn, guests)
+    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
+    overdue: dict[Guest, list[Redemption]] = {guest: [] for guest in locked}
+    for each in await redemptions.list_of_guests(conn, list(locked)):
+        if each.state == "completed" and each.reserved_until and each.reserved_until <= moment:
+            overdue[each.cafe_id, each.customer_id].append(each)
+    drawn = [lot_id for own in overdue.values() for each in own for lot_id, _ in each.drawn]
+    held = await ledger.load_lots(conn, list(locked), drawn, list(locked))
+    outcomes = [
+        _released(plans[guest[0]], account, held[guest], overdue[guest], moment) for guest, account in locked.items()
+    ]
+    await common.save(conn, outcomes)
+    return sum(len(outcome.redemptions) for outcome in outcomes)
+
+
+def _released(
+    plan: Plan, account: Account, held: Mapping[UUID, Lot], overdue: Sequence[Redemption], moment: datetime
+) -> Outcome:
+    lots, drafts, released = held, list[Draft](), list[Redemption]()
+    for each in overdue:
+        lots, redemption, draft = spending.give_back(lots, each, moment)
+        drafts.append(draft)
+        released.append(redemption)
+    posted, entries = ledger_rules.post(account, drafts)
+    after = common.ranked(plan, posted, account.standing, moment)
+    return Outcome(
+        before=account,
+        after=after,
+        entries=entries,
+        lots=common.changed_lots(held, lots),
+        redemptions=released,
+        events=[
+            *(common.points_change(after, entry, None, {}) for entry in entries),
+            *(common.redemption_event(each, None, moment, {}) for each in released),
+            *common.tier_change(account, after, moment, {}),
+        ],
+    )
 
 
 async def _end(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:

@@ -49,12 +49,48 @@ async def show(conn: Connection, cafe_id: UUID, redemption_id: UUID) -> Redempti
 async def reverse(conn: Connection, cafe_id: UUID, redemption_id: UUID, correlation_id: UUID) -> tuple[Redemption, int]:
     """Gives the points of a redemption back, once; the redemption and the balance after it. Whether somebody may has
     been decided before."""
-    key = (cafe_id, redemption_id)
+    account, known = await _hold(conn, cafe_id, redemption_id)
+    if known.state == "reversed":
+        return known, account.balance
+    return await _give_back(conn, account, known, correlation_id)
+
+
+async def cancel(
+    conn: Connection, cafe_id: UUID, redemption_id: UUID, correlation_id: UUID, *, till_key_id: str | None = None
+) -> tuple[Redemption, int]:
+    """Gives back what is reserved, once; the redemption and the balance after it. With `till_key_id` only what that
+    till has reserved.
+
+    Raises NotFound, and Rejected when it is no reservation, or not of that till.
+    """
+    account, known = await _hold(conn, cafe_id, redemption_id)
+    if till_key_id is not None and known.till_key_id != till_key_id:
+        raise Rejected(
+            "reserved_by_another",
+            "Another till has reserved these points: cancel it there, or let the staff do it.",
+            "این امتیاز را صندوق دیگری نگه داشته است: همان‌جا یا به دست کارکنان لغو کنید.",
+            status=403,
+        )
+    if known.state == "reversed":
+        return known, account.balance
+    if known.reserved_until is None:
+        raise Rejected(
+            "redemption_used",
+            "These points are spent: a bill has named them, or staff spent them. Correct or void the bill, or let a"
+            " manager give them back.",
+            "این امتیاز خرج شده است: صورت‌حساب را اصلاح یا باطل کنید، یا مدیر آن را برگرداند.",
+            status=409,
+        )
+    return await _give_back(conn, account, known, correlation_id)
+
+
+async def _hold(conn: Connection, cafe_id: UUID, redemption_id: UUID) -> tuple[Account, Redemption]:
+    """The redemption and its guest's account, which is locked."""
     known = await show(conn, cafe_id, redemption_id)
     guest = (cafe_id, known.customer_id)
     account = (await accounts.lock(conn, [guest]))[guest]
     # Somebody else may have given it back while we waited for the account.
-    known = (await redemptions.find(conn, [key]))[key]
+    known = (await redemptions.find(conn, [(cafe_id, redemption_id)]))[cafe_id, redemption_id]
     if known.state == "refused":
         raise Rejected(
             "redemption_refused",
@@ -62,9 +98,14 @@ async def reverse(conn: Connection, cafe_id: UUID, redemption_id: UUID, correlat
             "آن استفاده پذیرفته نشده بود و چیزی برای بازگرداندن نیست.",
             status=409,
         )
-    if known.state == "reversed":
-        return known, account.balance
-    held = (await ledger.load_lots(conn, [guest], [lot_id for lot_id, _ in known.drawn]))[guest]
+    return account, known
+
+
+async def _give_back(
+    conn: Connection, account: Account, known: Redemption, correlation_id: UUID
+) -> tuple[Redemption, int]:
+    guest = account.guest
+    held = (await ledger.load_lots(conn, [guest], [lot_id for lot_id, _ in known.drawn], [guest]))[guest]
     after, redemption, draft = spending.give_back(held, known, now())
     changed = await _save(conn, account, held, after, redemption, draft, correlation_id)
     return redemption, changed.balance

@@ -51,4 +51,4 @@ def give_back(lots: Lots, redemption: Redemption, moment: datetime) -> tuple[Lot
         order_reference=redemption.order_reference,
     )
     after = lot_rules.refill(lots, drawn, draft.entry_id, redemption.customer_id, moment)
-    return after, replace(redemption, state="reversed", reversed_at=moment), draft
+    return after, replace(redemption, state="reversed", reversed_at=moment, reserved_until=None), draft

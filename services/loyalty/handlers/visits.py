@@ -103,7 +103,8 @@ async def load_lots(
         if (lots := lots_needed(counted, turns.get(counted.account.guest, NO_SPENDING))) is not None
     }
     also = [lot_id for lots in needed.values() for lot_id in lots]
-    return await ledger.load_lots(conn, list(needed), also) if needed else {}
+    given_back = {guest for guest, own in turns.items() if any(turn.gives_back for turn in own)}
+    return await ledger.load_lots(conn, list(needed), also, given_back) if needed else {}
 
 
 async def find_turns(conn: Connection, tallies: Iterable[Tally], moment: datetime) -> dict[Guest, list[Turn]]:

@@ -188,13 +188,16 @@ class RedeemForCustomer(Redeem):
 
 
 class RedeemAtTill(Redeem):
-    """A redemption by a till, which knows the guest's phone number in any spelling."""
+    """A redemption by a till, which knows the guest's phone number in any spelling. The points are reserved: the
+    bill that names `redemption_id` has them; without one they go back after `reserve_minutes`."""
 
     phone: Phone
+    reserve_minutes: Annotated[int, Whole(5, 10_080)] = 1440
 
 
 class ShownRedemption(BaseModel):
-    """A redemption, and the balance that the guest has after it; in lists no balance."""
+    """A redemption, and the balance that the guest has after it; in lists no balance. It has `reserved_until` as
+    long as no bill has named it."""
 
     redemption_id: UUID
     points: int
@@ -204,6 +207,7 @@ class ShownRedemption(BaseModel):
     visit_id: UUID | None
     order_reference: str | None
     created_at: datetime
+    reserved_until: datetime | None
     reversed_at: datetime | None
     current_points: int | None
 

@@ -69,17 +69,33 @@ def spend_or_owe(lots: Lots, points: int, debt_id: UUID, moment: datetime) -> tu
 
 
 def refill(lots: Lots, drawn: Drawn, overflow_id: UUID, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
-    """The lots after a spending was undone. What no longer fits, because its earning was taken back in between, comes
-    as a lot of its own."""
-    after = dict(lots)
-    overflow = 0
-    for lot_id, points in drawn:
-        lot = after.get(lot_id)
-        fits = min(points, lot.points - lot.remaining) if lot else 0
-        if lot and fits:
-            after = add(_without(after, lot_id, fits), replace(lot, points=fits), debt_id, moment)
-        overflow += points - fits
+    """The lots after a spending was undone.
+
+    What no longer fits, because its earning was taken back in between, was paid for by a debt or by other lots since:
+    it pays the debt first, returns to those that have room and have not lapsed, and comes else as a lot of its own.
+    """
+    fitting = [(lot_id, min(points, _room(lots.get(lot_id)))) for lot_id, points in drawn]
+    overflow = sum(points for _, points in drawn) - sum(points for _, points in fitting)
+    paid = min(overflow, -lots[debt_id].remaining if debt_id in lots else 0)
+    after = add(lots, Lot(overflow_id, paid, paid, moment), debt_id, moment) if paid else dict(lots)
+    for lot_id, points in fitting:
+        after = _put_back(after, lot_id, points, debt_id, moment)
+    overflow -= paid
+    for lot_id in _by_expiry(after, held=False):
+        if overflow and lot_id != overflow_id and (after[lot_id].expires_at or _NEVER) > moment:
+            points = min(overflow, _room(after[lot_id]))
+            after, overflow = _put_back(after, lot_id, points, debt_id, moment), overflow - points
     return add(after, Lot(overflow_id, overflow, overflow, moment), debt_id, moment) if overflow else after
+
+
+def _room(lot: Lot | None) -> int:
+    return lot.points - lot.remaining if lot and lot.points else 0
+
+
+def _put_back(lots: dict[UUID, Lot], lot_id: UUID, points: int, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
+    if not points:
+        return lots
+    return add(_without(lots, lot_id, points), replace(lots[lot_id], points=points), debt_id, moment)
 
 
 def _without(lots: dict[UUID, Lot], lot_id: UUID, points: int) -> dict[UUID, Lot]:
@@ -104,6 +120,7 @@ def _owe(lots: dict[UUID, Lot], debt_id: UUID, change: int, moment: datetime) ->
     return lots | {debt_id: replace(debt, remaining=debt.remaining + change)}
 
 
-def _by_expiry(lots: Lots) -> list[UUID]:
+def _by_expiry(lots: Lots, *, held: bool = True) -> list[UUID]:
+    """Ids of the lots that hold something, or of all."""
     ordered = sorted(lots.values(), key=lambda lot: (lot.expires_at or _NEVER, lot.earned_at, lot.lot_id))
-    return [lot.lot_id for lot in ordered if lot.remaining > 0]
+    return [lot.lot_id for lot in ordered if lot.remaining > 0 or not held]

@@ -9,7 +9,7 @@ A redemption over HTTP that a bill names is the bill's: as much of it as the bil
 bill asks beyond it is a redemption under the visit's own id.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -47,8 +47,9 @@ def wishes_of(
         redemptions: all of the guest's, and those of others that the bills name, by id.
         facts: all that came and went apart from bills and redemptions.
     """
-    asked = _claims(bills, redemptions, customer_id)
-    gone = [Fact(at, -points) for at, points in _spent_anyway(asked, redemptions, customer_id)]
+    claimed: set[UUID] = set()
+    asked = _claims(bills, redemptions, claimed, customer_id)
+    gone = _spent_anyway(bills, asked, claimed, redemptions, customer_id)
     room = _room(bills, lost, [*facts, *gone])
     wishes, granted = [], 0
     for wish in asked:
@@ -59,10 +60,12 @@ def wishes_of(
     return wishes
 
 
-def _claims(bills: Sequence[Counted], redemptions: Mapping[UUID, Redemption], customer_id: UUID) -> list[Wish]:
-    """What bills ask for under which id: of two that name one redemption the first has it."""
+def _claims(
+    bills: Sequence[Counted], redemptions: Mapping[UUID, Redemption], claimed: set[UUID], customer_id: UUID
+) -> list[Wish]:
+    """What bills ask for under which id: of two that name one redemption the first has it. Adds what they name to
+    `claimed`."""
     by_visit = {each.visit_id: each for each in redemptions.values() if each.visit_id and not each.undone_by_bill}
-    claimed: set[UUID] = set()
     wishes: list[Wish] = []
     for counted in bills:
         visit = counted.visit
@@ -90,14 +93,13 @@ def _claim(
     known = redemptions.get(named)
     if named in claimed or (known is not None and known.customer_id != customer_id):
         return _own(visit, points, redemptions, TAKEN)
+    claimed.add(named)
     if known is None or (is_of_bill(known) and (known.state != "reversed" or known.undone_by_bill)):
-        claimed.add(named)
         return [Wish(named, visit, points)]
     if known.state == "reversed":
         # Given back by hand it is settled; released before the bill came, the bill asks anew.
         is_settled = is_of_bill(known) or known.visit_id == own_id
         return [] if is_settled and not known.undone_by_bill else _own(visit, points, redemptions)
-    claimed.add(named)
     used = min(points, known.points)
     rest = _own(visit, points - used, redemptions) if points > used else []
     return [Wish(named, visit, used, is_fact=True), *rest]
@@ -110,15 +112,27 @@ def _own(visit: Visit, points: int, redemptions: Mapping[UUID, Redemption], refu
 
 
 def _spent_anyway(
-    asked: Iterable[Wish], redemptions: Mapping[UUID, Redemption], customer_id: UUID
-) -> Iterable[tuple[datetime, int]]:
-    used = {wish.redemption_id: wish.points for wish in asked if wish.is_fact}
+    bills: Sequence[Counted],
+    asked: Iterable[Wish],
+    claimed: Collection[UUID],
+    redemptions: Mapping[UUID, Redemption],
+    customer_id: UUID,
+) -> list[Fact]:
+    """What was spent whatever bills ask now: over HTTP, by bills from before, and until it was given back by hand or by
+    time, unless the bill that names it asks for it anew."""
+    used = {wish.redemption_id: wish for wish in asked if wish.is_fact}
+    came = {each.visit.visit_id: each.visit.occurred_at for each in bills if each.visit.state != "voided"}
+    facts: list[Fact] = []
     for each in redemptions.values():
-        if each.customer_id == customer_id and each.state == "completed" and not is_of_bill(each):
-            yield each.created_at, used.pop(each.redemption_id, each.points)
-    for wish in asked:
-        if wish.redemption_id in used:
-            yield wish.visit.occurred_at, used.pop(wish.redemption_id)
+        wish = used.get(each.redemption_id)
+        at = came.get(each.visit_id) if is_of_bill(each) and each.visit_id else each.created_at
+        if each.customer_id != customer_id or at is None:
+            continue
+        if wish or (each.state == "completed" and not is_of_bill(each)):
+            facts.append(Fact(at, -(wish.points if wish else each.points)))
+        elif each.reversed_at and not each.undone_by_bill and (each.visit_id or each.redemption_id not in claimed):
+            facts += [Fact(at, -each.points), Fact(each.reversed_at, each.points)]
+    return facts
 
 
 def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact]) -> dict[UUID, int]:

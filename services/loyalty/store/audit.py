@@ -34,6 +34,15 @@ WITH ledger AS (
 ), redeemed AS (
     SELECT cafe_id, redemption_id, -sum(points_change)::bigint AS points
     FROM loyalty_transactions WHERE redemption_id IS NOT NULL GROUP BY cafe_id, redemption_id
+), asked AS (
+    SELECT e.cafe_id, e.customer_id, CASE e.state WHEN 'voided' THEN 0 ELSE e.points_to_redeem END AS points,
+           coalesce(sum(r.points) FILTER (WHERE r.state <> 'reversed'), 0)::bigint AS answered
+    FROM visit_earnings AS e
+    LEFT JOIN redemptions AS r ON r.cafe_id = e.cafe_id AND r.visit_id = e.visit_id
+    WHERE e.points_to_redeem IS NOT NULL
+    GROUP BY e.cafe_id, e.customer_id, e.visit_id
+    -- What was given back by hand stays so, whatever the bill asks for.
+    HAVING bool_and(r.state IS DISTINCT FROM 'reversed' OR r.undone_by_bill)
 ), found AS (
     SELECT 'account_missing' AS breach, cafe_id, customer_id, 0::bigint AS expected, ledger_balance AS actual
     FROM books WHERE current_points IS NULL
@@ -64,6 +73,14 @@ WITH ledger AS (
         FULL JOIN redeemed ON redeemed.cafe_id = r.cafe_id AND redeemed.redemption_id = r.id
     ) AS both_sides
     WHERE kept <> spent
+    UNION ALL
+    SELECT 'bill_asks_for_others', cafe_id, customer_id, points, answered FROM asked WHERE points <> answered
+    UNION ALL
+    SELECT 'lot_is_not_of_its_visit', l.cafe_id, l.customer_id, extract(epoch FROM e.occurred_at)::bigint,
+           extract(epoch FROM l.earned_at)::bigint
+    FROM point_lots AS l
+    JOIN visit_earnings AS e ON e.cafe_id = l.cafe_id AND e.customer_id = l.customer_id AND e.visit_id = l.lot_id
+    WHERE e.state <> 'voided' AND l.earned_at <> e.occurred_at
 )
 SELECT breach, cafe_id, customer_id, expected, actual FROM found ORDER BY breach, cafe_id, customer_id LIMIT $1
 """
@@ -73,6 +90,7 @@ async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
     """At most `limit` breaches, each with `breach` (its name), `cafe_id`, `customer_id`, `expected` and `actual`.
 
     None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
-    before, and visits, spending and redemptions are what the rows behind them add up to.
+    before, visits, spending and redemptions are what the rows behind them add up to, each bill that asks for points has
+    an answer for as many, and each visit's lot is of its moment.
     """
     return [dict(row) for row in await conn.fetch(AUDIT, limit)]

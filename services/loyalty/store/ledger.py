@@ -1,6 +1,6 @@
 """The ledger, which only grows, and the lots of points behind each balance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -55,9 +55,9 @@ FROM t
 """
 LOAD_LOTS = """
 SELECT l.cafe_id, l.customer_id, l.lot_id, l.points, l.remaining, l.earned_at, l.expires_at
-FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+FROM unnest($1::uuid[], $2::uuid[], $4::boolean[]) AS t (cafe_id, customer_id, with_spent)
 JOIN point_lots AS l ON l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id
-WHERE l.remaining <> 0 OR l.lot_id = ANY($3::uuid[])
+WHERE l.remaining <> 0 OR l.lot_id = ANY($3::uuid[]) OR (t.with_spent AND l.remaining < l.points)
 """
 SAVE_LOTS = """
 INSERT INTO point_lots (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at)
@@ -116,10 +116,14 @@ def appending(outcomes: Sequence[Outcome]) -> Write | None:
     return Write(APPEND, list(zip(*rows, strict=True))) if rows else None
 
 
-async def load_lots(conn: Connection, guests: Sequence[Guest], also: Sequence[UUID]) -> dict[Guest, Lots]:
-    """The lots of each of `guests` that hold something, or a debt, and those with an id among `also`."""
+async def load_lots(
+    conn: Connection, guests: Sequence[Guest], also: Sequence[UUID], given_back: Collection[Guest] = ()
+) -> dict[Guest, Lots]:
+    """The lots of each of `guests` that hold something, or a debt, and those with an id among `also`; of whom something
+    is `given_back` also those that were spent from."""
     lots: dict[Guest, Lots] = {guest: {} for guest in guests}
-    for row in await conn.fetch(LOAD_LOTS, [cafe for cafe, _ in guests], [customer for _, customer in guests], also):
+    cafes, customers = [cafe for cafe, _ in guests], [customer for _, customer in guests]
+    for row in await conn.fetch(LOAD_LOTS, cafes, customers, also, [guest in given_back for guest in guests]):
         cafe_id, customer_id, *values = row
         lots[cafe_id, customer_id][row["lot_id"]] = Lot(*values)
     return lots

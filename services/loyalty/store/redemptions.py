@@ -1,6 +1,7 @@
 """Redemptions, by whomever they were asked for."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,12 @@ FORGET = """
 UPDATE redemptions AS r SET order_reference = NULL
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
 WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id AND r.order_reference IS NOT NULL
+"""
+OVERDUE = """
+SELECT DISTINCT cafe_id, customer_id FROM (
+    SELECT cafe_id, customer_id FROM redemptions
+    WHERE reserved_until <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY reserved_until LIMIT $3
+) AS due
 """
 # The lists of lots travel as text, because unnest would flatten a list of lists.
 SAVE = """
@@ -71,6 +78,11 @@ async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Redemption]:
 async def list_of_guests(conn: Connection, guests: Sequence[Guest]) -> list[Redemption]:
     """All redemptions of these guests, refused ones and those given back too."""
     return [_redemption(row) for row in await conn.fetch(OF_GUESTS, *zip(*guests, strict=True))] if guests else []
+
+
+async def list_with_overdue(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
+    """Guests of whom something is reserved whose time is over, but for those of the cafes `aside`."""
+    return sorted((row["cafe_id"], row["customer_id"]) for row in await conn.fetch(OVERDUE, moment, aside, limit))
 
 
 async def list_refused(conn: Connection, cafe_id: UUID, limit: int) -> list[Redemption]:

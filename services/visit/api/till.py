@@ -9,18 +9,20 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.datastructures import State
 
+from services.visit import rules
 from services.visit.api import bodies
 from services.visit.handlers import tills
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import Command, Outcome
+from services.visit.store import receipts
 from shared import db
 from shared.auth import Till, require_scope
 from shared.callers import TillCaller
-from shared.errors import Rejected
+from shared.errors import NotFound, Rejected
 from shared.events import pos
 from shared.gathering import Gathering
 from shared.http import problem_body
-from shared.inputs import Opaque
+from shared.inputs import Identifier, Opaque
 
 router = APIRouter(prefix="/visits", tags=["tills"])
 
@@ -37,6 +39,33 @@ class Taken(BaseModel):
     visit_id: UUID
     customer_id: UUID | None
     visit_number: int | None
+
+
+class Asked(Taken):
+    """The same of a bill that asks to spend points: whether the guest has them is known a moment later, and told by
+    `GET /visits/{device_id}/{receipt_number}`."""
+
+    redemption: Literal["asked"]
+
+
+class RedemptionState(BaseModel):
+    """What became of the points that a bill asks to spend. `pending` lasts a moment: loyalty answers after the bill was
+    taken in. A refused one may be `completed` later, when an earlier bill of the guest arrives. `reason`:
+    `insufficient_points`, or `redemption_taken` when the `redemption_id` is another bill's or guest's."""
+
+    state: Literal["none", "pending", "completed", "refused"]
+    points_asked: int
+    points_redeemed: int
+    reason: str | None
+
+
+class VisitState(BaseModel):
+    """What became of a bill, as far as a till may know."""
+
+    visit_id: UUID | None
+    status: Literal["recorded", "corrected", "voided"]
+    points_earned: int
+    redemption: RedemptionState
 
 
 class Changed(BaseModel):
@@ -67,16 +96,22 @@ class Results(BaseModel):
     "",
     status_code=201,
     openapi_extra=bodies.documented(pos.PosVisit),
-    responses={200: {"model": Taken, "description": "it was there already"}},
+    responses={200: {"model": Asked | Taken, "description": "it was there already"}},
 )
 async def record(
     request: Request, response: Response, caller: TillCaller, idempotency_key: IdempotencyKey = None
-) -> Taken:
+) -> Asked | Taken:
     """Records one bill. Send it again whenever in doubt: a repeat has no effect and gets the same answer."""
-    outcome = await _take_one(request, caller, pos.PosVisit, idempotency_key)
+    outcome, body = await _take_one(request, caller, pos.PosVisit, idempotency_key)
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
-    return Taken(visit_id=outcome.visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+    about = {
+        "visit_id": outcome.visit_id,
+        "customer_id": outcome.customer_id,
+        "visit_number": outcome.visit_number,
+    }
+    is_asking = isinstance(body, pos.PosVisit) and body.points_to_redeem > 0
+    return Asked(**about, redemption="asked") if is_asking else Taken(**about)
 
 
 @router.post("/batch", status_code=207, openapi_extra=bodies.documented_batch(), response_model=Results)
@@ -102,15 +137,39 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
 @router.post("/corrections", openapi_extra=bodies.documented(pos.PosCorrection))
 async def correct(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
     """Replaces a bill by the whole bill as it should have been. The latest `corrected_at` wins, in any order."""
-    outcome = await _take_one(request, caller, pos.PosCorrection, idempotency_key)
+    outcome, _ = await _take_one(request, caller, pos.PosCorrection, idempotency_key)
     return _changed(outcome)
 
 
 @router.post("/voids", openapi_extra=bodies.documented(pos.PosVoid))
 async def void(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
     """Voids a bill for good, also one that has not come yet."""
-    outcome = await _take_one(request, caller, pos.PosVoid, idempotency_key)
+    outcome, _ = await _take_one(request, caller, pos.PosVoid, idempotency_key)
     return _changed(outcome)
+
+
+@router.get("/{device_id}/{receipt_number}")
+async def show(request: Request, caller: TillCaller, device_id: Identifier, receipt_number: Identifier) -> VisitState:
+    """What became of a bill that the cafe's tills sent, over HTTP or Kafka, and of the points that it asks to spend."""
+    require_scope(caller, tills.SCOPE)
+    async with db.till_transaction(request.app.state.pool, caller.cafe_id) as conn:
+        found = await receipts.show(conn, caller.cafe_id, device_id, receipt_number)
+    if found is None:
+        raise NotFound("visit", "چنین رسیدی")
+    asked = 0 if found["voided_at"] else found["points_to_redeem"] or 0
+    redeemed = found["points_redeemed"] or 0
+    state = rules.redemption_of(asked, redeemed, found["redemption_refusal"])
+    return VisitState(
+        visit_id=found["visit_id"],
+        status="voided" if found["voided_at"] else "corrected" if found["corrected_at"] else "recorded",
+        points_earned=found["points_earned"] or 0,
+        redemption=RedemptionState(
+            state=state,
+            points_asked=asked,
+            points_redeemed=redeemed,
+            reason=found["redemption_refusal"] if state == "refused" else None,
+        ),
+    )
 
 
 async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> list[Outcome]:
@@ -123,14 +182,14 @@ async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> lis
 
 async def _take_one(
     request: Request, caller: Till, model: type[pos.PosVisit] | type[pos.PosVoid], idempotency_key: str | None
-) -> Outcome:
+) -> tuple[Outcome, pos.PosVisit | pos.PosVoid]:
     require_scope(caller, tills.SCOPE)
     body: pos.PosVisit | pos.PosVoid = await bodies.read_one(request, model)
     bills: Gathering[UUID, Command, Outcome] = request.app.state.bills
     outcome = await bills.ask(caller.cafe_id, _command(request, caller, body, idempotency_key))
     if outcome.refusal:
         raise outcome.refusal
-    return outcome
+    return outcome, body
 
 
 def _command(request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, idempotency_key: str | None) -> Command:

@@ -4,11 +4,12 @@ The devices' rows are held first, then the guests'; everybody takes them in the 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from services.visit import rules
 from services.visit.handlers import announce, changes, records
 from services.visit.models import Command, CorrectVisit, DeviceKey, Gap, Outcome, RecordVisit, Span, VoidVisit
-from services.visit.store import devices
+from services.visit.store import devices, receipts
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.outbox import emit
@@ -20,7 +21,10 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     What they end in depends neither on their order nor on how often each comes.
     Returns how each command ended, in their order; a refused one changed nothing.
     """
-    spans = await devices.lock(conn, {command.device for command in commands})
+    spans, with_old_spellings = await devices.lock(conn, {command.device for command in commands})
+    sent = commands
+    if with_old_spellings:
+        commands = await _as_kept(conn, commands, with_old_spellings)
     recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
     corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
     voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
@@ -31,9 +35,21 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
         outcomes |= zip(corrected, await changes.correct(conn, list(corrected.values()), keys), strict=True)
     if voided:
         outcomes |= zip(voided, await changes.void(conn, list(voided.values())), strict=True)
-    taken = [command for place, command in enumerate(commands) if outcomes[place].status != "refused"]
+    taken = [command for place, command in enumerate(sent) if outcomes[place].status != "refused"]
     await _follow_sequences(conn, taken, spans)
     return [outcomes[place] for place in range(len(commands))]
+
+
+async def _as_kept(conn: Connection, commands: Sequence[Command], devices_of: set[DeviceKey]) -> list[Command]:
+    """The commands, under the spelling that their receipts were kept with."""
+    asked = {place: command for place, command in enumerate(commands) if command.device in devices_of}
+    found = await receipts.old_spellings(conn, list(asked.values()))
+    places = list(asked)
+    kept = {places[place]: spelling for place, spelling in found.items()}
+    return [
+        replace(command, device_id=kept[place][0], receipt_number=kept[place][1]) if place in kept else command
+        for place, command in enumerate(commands)
+    ]
 
 
 async def _follow_sequences(conn: Connection, commands: Sequence[Command], spans: Mapping[DeviceKey, Span]) -> None:

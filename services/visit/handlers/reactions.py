@@ -13,7 +13,7 @@ from shared.errors import Poison
 from shared.events.customer import CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
-from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionReversed
+from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
 
 
 async def on_points_earned(conn: Connection, events: Sequence[PointsEarned]) -> None:
@@ -36,6 +36,13 @@ async def on_redemption_completed(conn: Connection, events: Sequence[RedemptionC
 async def on_redemption_reversed(conn: Connection, events: Sequence[RedemptionReversed]) -> None:
     """Takes back what was redeemed at each visit."""
     await _add_redeemed(conn, events, -1)
+
+
+async def on_redemption_refused(conn: Connection, events: Sequence[RedemptionRefused]) -> None:
+    """Notes at each visit that what it asks for was refused, and why, for the till to see."""
+    refused = {(event.cafe_id, event.visit_id): event for event in events if event.visit_id}
+    dates = {key: event.visit_at for key, event in refused.items()}
+    await visits.set_refusal(conn, dates, {key: (event.reason,) for key, event in refused.items()})
 
 
 async def _add_redeemed(

@@ -5,15 +5,20 @@ from typing import Any
 from uuid import UUID
 
 from services.visit.models import DeviceKey, Gap, Span
+from services.visit.store.receipts import IS_OLD_SPELLING, OLD_DEVICE
 from shared.db import Connection
 from shared.events.identity import BranchChanged
 
-LOCK = """
+# Whether receipts of the device were kept as they had been typed: few have any, so it is asked with the row.
+LOCK = f"""
 INSERT INTO till_devices AS kept (cafe_id, device_id)
 SELECT * FROM unnest($1::uuid[], $2::text[])
 ON CONFLICT (cafe_id, device_id) DO UPDATE SET last_seen_at = now()
-RETURNING cafe_id, device_id, lowest_sequence, highest_sequence
-"""
+RETURNING cafe_id, device_id, lowest_sequence, highest_sequence, EXISTS (
+    SELECT FROM visit_receipts AS r
+    WHERE r.cafe_id = kept.cafe_id AND {OLD_DEVICE} = kept.device_id AND {IS_OLD_SPELLING}
+) AS has_old_spellings
+"""  # noqa: S608
 ADVANCE = """
 UPDATE till_devices d SET lowest_sequence = t.lowest, highest_sequence = t.highest
 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS t (cafe_id, device_id, lowest, highest)
@@ -55,11 +60,15 @@ WHERE kept.version < excluded.version
 """
 
 
-async def lock(conn: Connection, devices: set[DeviceKey]) -> dict[DeviceKey, Span]:
-    """Holds the devices' rows until the end of the transaction; returns the lowest and highest number each has sent."""
+async def lock(conn: Connection, devices: set[DeviceKey]) -> tuple[dict[DeviceKey, Span], set[DeviceKey]]:
+    """Holds the devices' rows until the end of the transaction.
+
+    Returns the lowest and highest number each has sent, and those of whose receipts some have an old spelling.
+    """
     keys = sorted(devices)
     rows = await conn.fetch(LOCK, [cafe_id for cafe_id, _ in keys], [device_id for _, device_id in keys])
-    return {(row["cafe_id"], row["device_id"]): (row["lowest_sequence"], row["highest_sequence"]) for row in rows}
+    spans = {(row["cafe_id"], row["device_id"]): (row["lowest_sequence"], row["highest_sequence"]) for row in rows}
+    return spans, {(row["cafe_id"], row["device_id"]) for row in rows if row["has_old_spellings"]}
 
 
 async def advance(conn: Connection, spans: Mapping[DeviceKey, Span]) -> None:

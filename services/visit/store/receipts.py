@@ -1,15 +1,32 @@
 """Receipts: what is known of a bill before it is taken in, and the bill's way into the tables."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from services.visit.models import Bill, Draft, Found, Guest, Known, NewVisit, Receipt, VoidVisit
+from services.visit.models import Draft, Found, Guest, Known, NewVisit, Receipt, VoidVisit
 from shared.db import Connection
 from shared.writes import Write
 
+# As the index visit_receipts_old_spellings has them (sql/visit/0113).
+_DIGITS = "'۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９', '012345678901234567890123456789'"
+IS_OLD_SPELLING = "r.device_id || r.receipt_number ~ '[۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９]'"
+OLD_DEVICE = f"translate(r.device_id, {_DIGITS})"
+FIND_OLD_SPELLINGS = f"""
+SELECT t.place, r.device_id, r.receipt_number
+FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS t (cafe_id, device_id, receipt_number, place)
+JOIN visit_receipts AS r
+ON r.cafe_id = t.cafe_id AND {OLD_DEVICE} = t.device_id
+    AND translate(r.receipt_number, {_DIGITS}) = t.receipt_number AND {IS_OLD_SPELLING}
+WHERE NOT EXISTS (
+    SELECT FROM visit_receipts AS e
+    WHERE e.cafe_id = t.cafe_id AND e.device_id = t.device_id AND e.receipt_number = t.receipt_number
+)
+ORDER BY r.device_id, r.receipt_number
+"""  # noqa: S608
 FIND = """
 SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
        r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason,
@@ -35,12 +52,12 @@ WITH t AS MATERIALIZED (
         $1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int[], $6::uuid[], $7::text[], $8::text[],
         $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::text[], $14::int[], $15::text[], $16::text[],
         $17::int[], $18::uuid[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::timestamptz[], $23::text[],
-        $24::uuid[], $25::bytea[], $26::bytea[]
+        $24::uuid[], $25::bytea[], $26::bytea[], $27::int[]
     ) AS t (
         id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number,
         total_amount, discount_amount, currency_unit, payment_method, items, item_count, table_number, server_name,
         service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason,
-        event_id, fingerprint, corrected_fingerprint
+        event_id, fingerprint, corrected_fingerprint, points_to_redeem
     )
 ), receipts AS (
     INSERT INTO visit_receipts AS kept (cafe_id, device_id, receipt_number, event_id, fingerprint, visit_id, visit_date,
@@ -58,11 +75,13 @@ WITH t AS MATERIALIZED (
 INSERT INTO customer_visits (
     id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
     discount_amount, currency_unit, payment_method, items_ordered, item_count, table_number, server_name,
-    service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason
+    service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason,
+    points_to_redeem
 )
 SELECT id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id, receipt_number, total_amount,
        discount_amount, currency_unit, payment_method::payment_method_enum, items::jsonb, item_count, table_number,
-       server_name, service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason
+       server_name, service_duration, created_by, words_sealed, forgotten_at, corrected_at, voided_at, void_reason,
+       points_to_redeem
 FROM t
 """
 NOTE_RECORDS = """
@@ -86,9 +105,22 @@ ON CONFLICT (cafe_id, device_id, receipt_number) DO UPDATE
 SET voided_at = excluded.voided_at
 WHERE kept.voided_at IS NULL
 """
+SHOW = """
+SELECT r.visit_id, r.customer_id, v.corrected_at, r.voided_at, v.points_earned, v.points_redeemed, v.points_to_redeem,
+       v.redemption_refusal
+FROM visit_receipts r
+LEFT JOIN customer_visits v ON v.cafe_id = r.cafe_id AND v.visit_date = r.visit_date AND v.id = r.visit_id
+WHERE r.cafe_id = $1 AND r.device_id = $2 AND r.receipt_number = $3
+"""
 RECEIPT_OF = """
 SELECT device_id, receipt_number FROM visit_receipts WHERE cafe_id = $1 AND visit_id = $2
 """
+
+
+async def old_spellings(conn: Connection, receipts: Sequence[Receipt]) -> dict[int, tuple[str, str]]:
+    """Place -> device and receipt as they are kept, of receipts that were kept as they had been typed."""
+    rows = await conn.fetch(FIND_OLD_SPELLINGS, *_keys(receipts))
+    return {row["place"] - 1: (row["device_id"], row["receipt_number"]) for row in reversed(rows)}
 
 
 async def find(
@@ -168,6 +200,7 @@ def inserting(visits: Sequence[NewVisit]) -> Write:
         [bill.event_id for bill in bills],
         [None if draft.corrected_at else draft.fingerprint for draft in drafts],
         [draft.fingerprint if draft.corrected_at else None for draft in drafts],
+        [body.points_to_redeem for body in bodies],
     )
     return Write(INSERT, columns)
 
@@ -202,12 +235,21 @@ async def note_voids(conn: Connection, voids: Sequence[VoidVisit]) -> None:
     await conn.execute(NOTE_VOIDS, *_keys(voids), [void.voided_at for void in voids], [void.reason for void in voids])
 
 
-def _keys(receipts: Sequence[Bill] | Sequence[VoidVisit]) -> tuple[list[UUID], list[str], list[str]]:
+def _keys(receipts: Sequence[Receipt]) -> tuple[list[UUID], list[str], list[str]]:
     return (
         [receipt.cafe_id for receipt in receipts],
         [receipt.device_id for receipt in receipts],
         [receipt.receipt_number for receipt in receipts],
     )
+
+
+async def show(conn: Connection, cafe_id: UUID, device_id: str, receipt_number: str) -> dict[str, Any] | None:
+    """What became of a receipt, also one that was kept as it had been typed; None when it never came."""
+    row = await conn.fetchrow(SHOW, cafe_id, device_id, receipt_number)
+    if row is None:
+        old = await conn.fetch(FIND_OLD_SPELLINGS, [cafe_id], [device_id], [receipt_number])
+        row = await conn.fetchrow(SHOW, cafe_id, old[0]["device_id"], old[0]["receipt_number"]) if old else None
+    return dict(row) if row else None
 
 
 async def receipt_of(conn: Connection, cafe_id: UUID, visit_id: UUID) -> tuple[str, str] | None:

@@ -27,15 +27,17 @@ SET visit_date = t.new_date, branch_id = t.branch_id, total_amount = t.total, di
     currency_unit = t.unit, payment_method = t.payment_method::payment_method_enum, items_ordered = t.items::jsonb,
     item_count = t.item_count, table_number = t.table_number, server_name = t.server_name,
     service_duration = t.service_duration, visit_notes = NULL, attributes = '{}', words_sealed = t.words,
-    corrected_at = t.corrected_at, updated_at = now()
+    corrected_at = t.corrected_at, updated_at = now(), points_to_redeem = t.points_to_redeem,
+    redemption_refusal = CASE WHEN v.points_to_redeem = t.points_to_redeem THEN v.redemption_refusal END
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::numeric[], $7::numeric[], $8::text[],
-    $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::text[], $16::timestamptz[]
+    $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::text[], $16::timestamptz[],
+    $17::int[]
 ) AS t (
     cafe_id, id, visit_date, new_date, branch_id, total, discount, unit, payment_method, items, item_count,
-    table_number, server_name, service_duration, words, corrected_at
+    table_number, server_name, service_duration, words, corrected_at, points_to_redeem
 )
-WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $17 AND $18
+WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $18 AND $19
 """
 VOID = """
 UPDATE customer_visits v SET voided_at = t.voided_at, void_reason = t.reason, updated_at = now()
@@ -58,11 +60,17 @@ RETURNING v.cafe_id, v.id
 ADD_REDEEMED = f"""
 UPDATE customer_visits v
 SET points_redeemed = greatest(-{MOST_POINTS}, least(v.points_redeemed::bigint + t.points, {MOST_POINTS})),
-    updated_at = now()
+    redemption_refusal = CASE WHEN t.points > 0 THEN NULL ELSE v.redemption_refusal END, updated_at = now()
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::int[]) AS t (cafe_id, id, visit_date, points)
 WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
 RETURNING v.cafe_id, v.id
 """  # noqa: S608
+SET_REFUSAL = """
+UPDATE customer_visits v SET redemption_refusal = t.reason, updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::text[]) AS t (cafe_id, id, visit_date, reason)
+WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
+RETURNING v.cafe_id, v.id
+"""
 SET_RATING = f"""
 WITH rated AS (
     UPDATE customer_visits v
@@ -125,6 +133,7 @@ async def correct(
         [body.service_duration for body in bodies],
         words_sealed,
         [draft.corrected_at for draft in drafts],
+        [body.points_to_redeem for body in bodies],
         min(dates),
         max(dates),
     )
@@ -153,6 +162,11 @@ async def set_points(conn: Connection, dates: Mapping[VisitKey, datetime | None]
 async def add_redeemed(conn: Connection, dates: Mapping[VisitKey, datetime | None], points: Values) -> None:
     """Adds to what was redeemed at each visit: (points,), negative when a redemption was reversed."""
     await _apply(conn, ADD_REDEEMED, dates, points)
+
+
+async def set_refusal(conn: Connection, dates: Mapping[VisitKey, datetime | None], reasons: Values) -> None:
+    """Sets why the points that a visit asks for were refused: (reason,)."""
+    await _apply(conn, SET_REFUSAL, dates, reasons)
 
 
 async def set_rating(conn: Connection, dates: Mapping[VisitKey, datetime | None], ratings: Values) -> None:
