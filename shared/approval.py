@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StrictBool
 
 from shared.errors import Rejected
 from shared.inputs import Command
@@ -150,7 +150,7 @@ def require_pass(verdict: Verdict) -> None:
 class Decide(Command):
     """The second person's answer."""
 
-    approve: bool
+    approve: StrictBool
 
 
 class Waiting(BaseModel):

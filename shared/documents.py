@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
+from shared.inputs import LARGEST_INTEGER
+
 PROBLEM = "application/problem+json"
 METHODS = ("get", "put", "post", "delete", "patch")
 REASONS = {
@@ -84,8 +86,17 @@ def document(app: FastAPI) -> dict[str, Any]:
         for path, method, operation in operations(made):
             _name_body(operation, schemas)
             _add_problems(operation, path, method)
-        app.openapi_schema = made
+        app.openapi_schema = _whole_numbers(made)
     return app.openapi_schema
+
+
+def _whole_numbers(made: Any) -> Any:
+    # The framework writes bounds as floats, and the largest integer would be one more than it is.
+    if isinstance(made, dict):
+        return {key: _whole_numbers(value) for key, value in made.items()}
+    if isinstance(made, list):
+        return [_whole_numbers(value) for value in made]
+    return min(int(made), LARGEST_INTEGER) if isinstance(made, float) and made.is_integer() else made
 
 
 def operations(made: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

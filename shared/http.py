@@ -13,6 +13,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Query
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.datastructures import State
@@ -152,6 +153,8 @@ async def refuse_unknown_query(request: Request) -> None:
         return
     known = _known_query(request)
     strange = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if strange and not _is_meant(request):
+        raise HTTPException(405)
     if strange:
         en = f"There is no such parameter here; there are: {', '.join(sorted(known)) or 'none'}."
         fa = f"چنین پارامتری اینجا نیست؛ این‌ها هست: {'، '.join(sorted(known)) or 'هیچ'}."
@@ -197,6 +200,8 @@ async def _rejected(_: Request, error: Rejected) -> JSONResponse:
 
 async def _invalid_input(request: Request, error: RequestValidationError | ValidationError) -> JSONResponse:
     errors = error.errors()
+    if any(each["loc"][0] == "path" for each in errors) and not _is_meant(request):
+        return await _http_error(request, HTTPException(405))
     no_object = any(each["loc"] == ("body",) and each["type"] in _NO_OBJECT for each in errors)
     if no_object and request.headers.get("content-length") != "0" and not _is_json(request):
         return problem_response(415, "unsupported_media_type", *SENTENCES[415])
@@ -211,9 +216,10 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         return await _rejected(
             request, invalid([{"loc": ("body",), "type": "json_invalid", "msg": "This is not valid JSON."}])
         )
+    headers = {"Allow": _methods(request)} if error.status_code == 405 else error.headers
     en, fa = SENTENCES.get(error.status_code, ("The request was refused.", "درخواست پذیرفته نشد."))
     code = CODES.get(error.status_code, "http_error")
-    return problem_response(error.status_code, code, en, fa, headers=error.headers)
+    return problem_response(error.status_code, code, en, fa, headers=headers)
 
 
 async def _our_fault(_: Request, error: Exception) -> JSONResponse:
@@ -248,6 +254,24 @@ def _add_errors(app: FastAPI) -> None:
     }
     for kind, answer in handlers.items():
         app.add_exception_handler(kind, answer)
+
+
+def _methods(request: Request) -> str:
+    """The methods that the request's path takes. Where words and ids both fit in its place, the word is meant."""
+    routes = [route for route in _routes(request.app) if route.path_regex.match(request.scope["path"])]
+    fewest = min((len(route.param_convertors) for route in routes), default=0)
+    chosen = [route for route in routes if len(route.param_convertors) == fewest]
+    return ", ".join(sorted({method for route in chosen for method in route.methods or ()}))
+
+
+def _is_meant(request: Request) -> bool:
+    """False when the path is that of another route, which does not take this method."""
+    return request.method in _methods(request).split(", ")
+
+
+def _routes(app: FastAPI) -> list[APIRoute]:
+    routers = [app.router, *(each.original_router for each in app.routes if hasattr(each, "original_router"))]
+    return [each for router in routers for each in router.routes if isinstance(each, APIRoute)]
 
 
 def _is_json(request: Request) -> bool:

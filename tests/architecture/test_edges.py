@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le
 from fastapi import FastAPI
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, PlainValidator, SecretStr, StrictBool
+from pydantic import BaseModel, PlainValidator, SecretStr, Strict
 from pydantic.fields import FieldInfo
 
 from services.visit.models import EnteredVisit
@@ -29,7 +29,7 @@ from shared.settings import SERVICES
 
 # Bodies that routes read themselves, digit by digit.
 READ_BY_HAND = {model.__name__: model for model in (*pos.BODIES.values(), EnteredVisit)}
-PLAIN = (UUID, bool, StrictBool, NoneType, Ellipsis)
+PLAIN = (UUID, NoneType, Ellipsis)
 JSON_SCHEMA_WORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
     *("title", "description", "default", "examples", "deprecated", "writeOnly", "contentMediaType"),
 }
@@ -52,7 +52,7 @@ def routes_of(app: FastAPI) -> list[APIRoute]:
 def unbounded(kind: Any, where: str, marks: tuple[Any, ...] = ()) -> Iterator[str]:
     """Which parts of a type take anything that may come."""
     marks = tuple(inner for mark in marks for inner in (mark.metadata if isinstance(mark, FieldInfo) else (mark,)))
-    if is_bounded(kind, marks):
+    if is_bounded(kind, marks, where):
         return
     if get_origin(kind) is Annotated:
         kind, *own = get_args(kind)
@@ -68,7 +68,7 @@ def unbounded(kind: Any, where: str, marks: tuple[Any, ...] = ()) -> Iterator[st
         yield f"{where}: {getattr(kind, '__name__', kind)}"
 
 
-def is_bounded(kind: Any, marks: tuple[Any, ...]) -> bool:
+def is_bounded(kind: Any, marks: tuple[Any, ...], where: str) -> bool:
     """Whether what may come is known."""
     # Amounts of a bill are read digit by digit, by validators of their own.
     if any(isinstance(mark, Reader | PlainValidator) for mark in marks):
@@ -76,6 +76,9 @@ def is_bounded(kind: Any, marks: tuple[Any, ...]) -> bool:
     named = {type(mark) for mark in marks}
     if Le in named and {Ge, Gt} & named:
         return True
+    # In JSON true is true and nothing else; in an address everything is text.
+    if kind is bool:
+        return any(type(mark) is Strict for mark in marks) or where.startswith("?")
     return get_origin(kind) is Literal or kind in PLAIN or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
@@ -85,7 +88,7 @@ def test_every_field_and_parameter_is_bounded_by_a_shared_type(app: FastAPI) -> 
         for field in get_flat_params(route.dependant):
             if field.field_info.alias not in ("Authorization", "X-API-Key"):
                 marks = tuple(field.field_info.metadata)
-                found += unbounded(field.field_info.annotation, f"{route.name}: {field.name}", marks)
+                found += unbounded(field.field_info.annotation, f"?{route.name}: {field.name}", marks)
         if route.body_field is not None:
             info = route.body_field.field_info
             found += unbounded(info.annotation, f"{route.name}: body", tuple(info.metadata))

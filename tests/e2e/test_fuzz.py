@@ -17,13 +17,18 @@ from shared.settings import SERVICES
 from tests.e2e.conftest import System
 
 HERE = Path(__file__).parent
-EXAMPLES = os.environ.get("FUZZ", "2")
+EXAMPLES = os.environ.get("FUZZ")
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_the_document_says_is_what_is_answered(
-    service: str, system: System, cafe: demo.Cafe, pools: dict[str, Pool], owner: httpx2.AsyncClient
+    service: str,
+    system: System,
+    cafe: demo.Cafe,
+    pools: dict[str, Pool],
+    owner: httpx2.AsyncClient,
+    tmp_path: Path,
 ) -> None:
     headers = {"Authorization": owner.headers["authorization"], "X-API-Key": cafe.api_key}
     command = [
@@ -32,8 +37,9 @@ def test_what_the_document_says_is_what_is_answered(
         "run",
         f"{system.api(service)}/openapi.json",
         "--checks=all",
-        f"--max-examples={EXAMPLES}",
-        "--phases=examples,coverage,fuzzing",
+        "--exclude-checks=positive_data_acceptance",
+        f"--max-examples={EXAMPLES or 2}",
+        f"--phases=examples,{'coverage,' if EXAMPLES else ''}fuzzing",
         "--continue-on-failure",
         "--seed=1",
         "--generation-database=none",
@@ -42,6 +48,7 @@ def test_what_the_document_says_is_what_is_answered(
         "--no-color",
         *(f"--header={name}: {value}" for name, value in headers.items()),
     ]
-    environment = os.environ | {"FUZZ_CAFE": str(cafe.cafe_id)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {"FUZZ_CAFE": str(cafe.cafe_id), "PYTHONPATH": str(HERE.parents[1])}
+    # It keeps what it finds where it runs.
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]

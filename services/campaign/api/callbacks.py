@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse
 
 from services.campaign.handlers import callbacks
 from shared import db
+from shared.documents import problems
 from shared.inputs import Opaque
 
 router = APIRouter(prefix="/providers/kavenegar", tags=["provider callbacks"], default_response_class=PlainTextResponse)
@@ -25,8 +26,8 @@ async def _given(request: Request, *names: str) -> list[str]:
     return [value if isinstance(value, str) else "" for value in values]
 
 
-@router.get("/receipts", name="receipts")
-@router.post("/receipts", name="post_receipts")
+@router.get("/receipts", name="receipts", responses=problems(404))
+@router.post("/receipts", name="post_receipts", responses=problems(404))
 async def receipts(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
     """How a message fared: `messageid` and `status`, in the query or in a form."""
     callbacks.check_token(request.app.state.settings.keys, cafe, provider, token)
@@ -38,8 +39,8 @@ async def receipts(request: Request, cafe: UUID, provider: UUID, token: Token) -
     return "ok"
 
 
-@router.get("/replies", name="replies")
-@router.post("/replies", name="post_replies")
+@router.get("/replies", name="replies", responses=problems(404))
+@router.post("/replies", name="post_replies", responses=problems(404))
 async def replies(request: Request, cafe: UUID, provider: UUID, token: Token) -> str:
     """What a guest answered: `from` and `message`, in the query or in a form."""
     keys = request.app.state.settings.keys

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose
@@ -23,12 +23,12 @@ Endpoint = Annotated[str, Matching("[!-~]{1,255}", 255, "نشانی درست ن�
 class ChangeJourney(Command):
     """What is not given stays. `budget` null takes the limit away."""
 
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
     delay_minutes: Annotated[int, Whole(0, 10_080)] | None = None
     max_age_minutes: Annotated[int, Whole(1, 43_200)] | None = None
     template: Template | None = None
     fallbacks: Fallbacks | None = None
-    ignores_quiet_hours: bool | None = None
+    ignores_quiet_hours: StrictBool | None = None
     budget: Rial | None = None
 
 
@@ -36,7 +36,7 @@ class Target(Command):
     """Guests of any of the segments, or everyone."""
 
     segments: Annotated[list[SegmentKey], Field(max_length=50)] = []
-    everyone: bool = False
+    everyone: StrictBool = False
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Target":
@@ -56,7 +56,7 @@ class WriteCampaign(Command):
     description: Description = None
     campaign_type: CampaignType = "sms"
     purpose: Purpose = "marketing"
-    ignores_quiet_hours: bool = False
+    ignores_quiet_hours: StrictBool = False
     target: Target
     template: Template
     fallbacks: Fallbacks = {}
@@ -98,7 +98,7 @@ class WriteProvider(Command):
     api_key: Credential | None = None
     sender_line: SenderLine | None = None
     cost_per_sms: Annotated[Rial, Field(le=DEAREST_SMS)] | None = None
-    is_active: bool = True
+    is_active: StrictBool = True
     priority_order: Annotated[int, Whole(0, 10_000)] = 0
     daily_limit: Annotated[int, Whole(0, 10_000_000)] | None = None
     monthly_limit: Annotated[int, Whole(0, 100_000_000)] | None = None

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, StrictBool
 
 from services.customer.models.shapes import Channel, Purpose, Status
 from shared.events.base import Segment, Tier
@@ -41,7 +41,7 @@ class RegisterCustomer(_Details):
 
     phone: Phone
     name: Name
-    marketing_consent: bool | None = None
+    marketing_consent: StrictBool | None = None
 
 
 class ChangeCustomer(_Details):
@@ -65,7 +65,7 @@ class RecordConsent(Command):
 
     channel: Channel
     purpose: Purpose
-    granted: bool
+    granted: StrictBool
     source: AnswerSource = "staff"
 
 
@@ -91,7 +91,7 @@ class CreateSegment(Command):
     segment_key: Key
     criteria: Json
     description: Note | None = None
-    is_active: bool = True
+    is_active: StrictBool = True
     color_hex: Color = "#6B7280"
     icon_name: Word | None = None
     display_order: Order = 0
@@ -103,7 +103,7 @@ class ChangeSegment(Command):
     name: Name | None = None
     criteria: Json | None = None
     description: Note | None = None
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
     color_hex: Color | None = None
     icon_name: Word | None = None
     display_order: Order | None = None

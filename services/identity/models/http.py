@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from shared.approval import DEFAULT, Policy, When
 from shared.bounds import MOST_TOMAN, PointsOrNone
@@ -41,7 +41,7 @@ class ChangeCafe(Command):
     currency_unit: CurrencyUnit | None = None
     quiet_from: TimeOfDay | None = None
     quiet_until: TimeOfDay | None = None
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
 
 
 class SetPolicy(Command):
@@ -65,7 +65,7 @@ class ChangeBranch(Command):
     """What is given changes, the rest stays."""
 
     name: Name | None = None
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
 
 
 class SetRole(Command):
