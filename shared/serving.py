@@ -98,6 +98,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     clock: asyncio.TimerHandle | None = None
+    # What is waited for, in seconds from when it began; nothing while a request is answered.
+    waits: float | None = None
     in_head = True
     refused = False
     head_bytes = 0
@@ -124,15 +126,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_bytes += len(data)
         self.frame_bytes += len(data)
         super().data_received(data)
+        if self.refused:
+            return
         if (self.in_head and self.head_bytes > HEAD_BYTES) or self.frame_bytes > HEAD_BYTES:
             self._refuse(431, "header_too_large", "The headers are too large.", "سرآیندها بیش از اندازه بزرگ‌اند.")
-        elif self.in_head and self.clock is None and not self._is_answering():
-            self._wait(HEAD_SECONDS)
-
-    def on_message_begin(self) -> None:
-        """A new head begins."""
-        super().on_message_begin()
-        self._wait(HEAD_SECONDS)
+        elif not self.in_head:
+            self._wait(BODY_SECONDS)
+        else:
+            self._wait(None if self._is_answering() else HEAD_SECONDS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps a header; those after the body are of no use to anybody."""
@@ -148,7 +149,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(431, "header_too_large", "The headers are too large.", "سرآیندها بیش از اندازه بزرگ‌اند.")
             return
         self.in_head, self.frame_bytes = False, 0
-        self._wait(BODY_SECONDS)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -161,7 +161,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nothing is awaited from the client until the answer is out."""
         if not self.refused:
             self.in_head, self.head_bytes, self.frame_bytes = True, 0, 0
-            self._wait(None)
             super().on_message_complete()
 
     def _is_answering(self) -> bool:
@@ -169,8 +168,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _wait(self, seconds: float | None) -> None:
+        # Most requests come whole: they touch no clock.
+        if seconds == self.waits:
+            return
         if self.clock is not None:
             self.clock.cancel()
+        self.waits = seconds
         self.clock = None if seconds is None else self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
