@@ -96,6 +96,31 @@ async def test_till_spends_points_once_and_never_more_than_there_are(app: FastAP
     assert looked.json()["current_points"] == 40
 
 
+async def test_till_cancels_what_it_reserved_and_sees_what_became_of_it(app: FastAPI) -> None:
+    wanted = {"redemption_id": str(uuid4()), "points": 60, "phone": PHONE, "reserve_minutes": 30}
+    url = f"/redemptions/{wanted['redemption_id']}"
+    async with acting(app, HELPER) as client:
+        assert (await client.get(url)).status_code == 404
+        reserved = (await client.post("/redemptions", json=wanted)).json()
+        assert (reserved["state"], reserved["reserved_until"] is not None) == ("completed", True)
+        cancelled, again = [await client.post(f"{url}/cancel") for _ in range(2)]
+        assert (cancelled.status_code, cancelled.json()["current_points"]) == (200, 100)
+        assert again.json() == cancelled.json()
+        seen = (await client.get(url)).json()
+        assert (seen["state"], seen["reserved_until"]) == ("reversed", None)
+        assert (await client.post(f"/redemptions/{uuid4()}/cancel")).status_code == 404
+
+
+async def test_staff_cancel_what_a_till_reserved(app: FastAPI) -> None:
+    wanted = {"redemption_id": str(uuid4()), "points": 60, "phone": PHONE}
+    async with acting(app, HELPER) as client:
+        await client.post("/redemptions", json=wanted)
+        url = f"/cafes/{{}}/redemptions/{wanted['redemption_id']}/cancel"
+        assert (await client.post(url.format(OTHER_CAFE))).status_code == 404
+        cancelled = await client.post(url.format(CAFE))
+    assert (cancelled.status_code, cancelled.json()["current_points"]) == (200, 100)
+
+
 async def test_unknown_number_has_nothing_and_says_nothing(app: FastAPI) -> None:
     async with acting(app, HELPER) as client:
         looked = await client.post("/loyalty/lookup", json={"phone": "09120000000"})

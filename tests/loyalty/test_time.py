@@ -94,6 +94,38 @@ async def test_points_of_a_visit_moved_by_a_correction_lapse_by_its_true_day(poo
 # --- tiers
 
 
+async def lapses(pool) -> dict[str, int | None]:
+    """Receipt -> after how many days the visit's points lapse."""
+    rows = await pool.fetch(
+        "SELECT e.receipt_number, l.expires_at - e.occurred_at AS after FROM point_lots l"
+        " JOIN visit_earnings e ON e.visit_id = l.lot_id ORDER BY 1"
+    )
+    return {row["receipt_number"]: row["after"] and row["after"].days for row in rows}
+
+
+async def test_points_lapse_by_the_rules_of_their_visit_whatever_rules_come_later(pool, clock) -> None:
+    await publish(pool, LAPSING)
+    await books.take_in(pool, recorded(1, 10_000), recorded(3, 30_000, NOON + DAY))
+    clock.moment = NOON + 2 * DAY
+    await publish(pool, ProgramRules(tier_period="jalali_year", points_expire_days=3, earn_per_toman=500))
+    clock.moment = NOON + 3 * DAY
+    await books.take_in(pool, recorded(4, 10_000, NOON + 3 * DAY), recorded(2, 10_000, NOON + timedelta(hours=1)))
+    await until_done(periodic.recount, pool)
+    await books.take_in(pool, corrected(3, 10_000, NOON + DAY))
+    assert await lapses(pool) == {"00001": 10, "00002": 10, "00003": 10, "00004": 3}
+
+
+async def test_points_that_were_spent_taken_back_and_given_back_lapse_on_the_day_of_their_visit(pool, clock) -> None:
+    await publish(pool, LAPSING)
+    await books.take_in(pool, recorded(1, 100_000), recorded(2, 0, NOON + DAY, points_to_redeem=80))
+    await books.take_in(pool, corrected(1, 70_000))
+    await books.take_in(pool, voided(2, at=NOON + DAY))
+    assert (await books.ending(pool)).balance == 70
+    clock.moment = NOON + 10 * DAY
+    await until_done(periodic.expire_points, pool)
+    assert (await books.ending(pool)).balance == 0
+
+
 async def test_tier_ends_with_its_last_day_on_the_cafe_s_wall(pool, clock) -> None:
     await books.take_in(pool, recorded(1, 600_000))
     # The tier's last day is 2028-03-19; in Tehran it is over at 20:30 UTC.

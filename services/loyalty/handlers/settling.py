@@ -190,7 +190,8 @@ def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: 
     return Outcome(
         before=counted.account,
         after=account,
-        only_purchases=not (held or redemptions) and all(change.before is None for change in counted.changes),
+        only_purchases=not (held or redemptions)
+        and all(change.before is None and not change.after.visit.points_to_redeem for change in counted.changes),
         entries=entries,
         lots=common.changed_lots(held, after_lots),
         counted=[change.after for change in counted.changes],
