@@ -19,7 +19,7 @@ STATEMENTS = (
         "visit", "visits", """
         SELECT id AS visit, customer_id, visit_date, total_amount, discount_amount, currency_unit, payment_method::text,
                items_ordered::text, item_count, attributes::text, corrected_at, points_earned, points_redeemed,
-               points_to_redeem, redemption_refusal
+               points_to_redeem, CASE WHEN points_to_redeem > 0 THEN redemption_refusal END AS refusal
         FROM customer_visits WHERE cafe_id = $1 AND voided_at IS NULL
         """,
     ),

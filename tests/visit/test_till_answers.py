@@ -67,15 +67,17 @@ async def test_till_hears_at_once_that_points_were_asked_for_and_later_what_beca
     assert await asked(till) == pending | {"state": "completed", "points_redeemed": 80}
 
 
-async def test_correction_starts_the_answer_anew(till: httpx2.AsyncClient, pool: Pool) -> None:
+async def test_answer_to_a_correction_follows_what_is_said_of_it(till: httpx2.AsyncClient, pool: Pool) -> None:
     await till.post("/visits", json=bill(points_to_redeem=80))
     visit = await visit_row(pool)
     await react(pool, reactions.on_redemption_refused, told(RedemptionRefused, visit, reason="insufficient_points"))
     await take(pool, correction(1, points_to_redeem=50))
-    assert (await asked(till))["state"] == "pending"
+    assert (await asked(till))["state"] == "refused"
+    await react(pool, reactions.on_redemption_completed, told(RedemptionCompleted, visit, points=50))
+    assert (await asked(till))["state"] == "completed"
+    await react(pool, reactions.on_redemption_reversed, told(RedemptionReversed, visit, points=50))
     await take(pool, correction(2))
     assert await asked(till) == {"state": "none", "points_asked": 0, "points_redeemed": 0, "reason": None}
-    await react(pool, reactions.on_redemption_reversed, told(RedemptionReversed, visit, points=0))
 
 
 async def test_receipt_that_never_came_and_one_of_another_spelling(till: httpx2.AsyncClient) -> None:

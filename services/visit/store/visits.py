@@ -21,14 +21,14 @@ FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, id, visit_
 JOIN customer_visits v ON v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id
 WHERE v.visit_date BETWEEN $4 AND $5
 """
+# A refusal stays until loyalty says otherwise: of what is asked for again it says nothing new.
 CORRECT = """
 UPDATE customer_visits v
 SET visit_date = t.new_date, branch_id = t.branch_id, total_amount = t.total, discount_amount = t.discount,
     currency_unit = t.unit, payment_method = t.payment_method::payment_method_enum, items_ordered = t.items::jsonb,
     item_count = t.item_count, table_number = t.table_number, server_name = t.server_name,
     service_duration = t.service_duration, visit_notes = NULL, attributes = '{}', words_sealed = t.words,
-    corrected_at = t.corrected_at, updated_at = now(), points_to_redeem = t.points_to_redeem,
-    redemption_refusal = CASE WHEN v.points_to_redeem = t.points_to_redeem THEN v.redemption_refusal END
+    corrected_at = t.corrected_at, updated_at = now(), points_to_redeem = t.points_to_redeem
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::numeric[], $7::numeric[], $8::text[],
     $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::text[], $16::timestamptz[],
