@@ -20,7 +20,7 @@ from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
-from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import ConsentRefused, ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import GATHER_SECONDS, Job, run
@@ -46,6 +46,7 @@ REACTIONS = Reactions(
         TierChanged: activity.on_tier_changed,
         FeedbackReceived: activity.on_feedback_received,
         ReplyReceived: consents.on_reply_received,
+        ConsentRefused: consents.on_consent_refused,
     }
 )
 

@@ -1,11 +1,13 @@
 """What the visit service talks about: commands of tills and people, what is known of them, and how each one ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+from shared.answers import Answer, counts_at
 from shared.errors import Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
@@ -105,18 +107,18 @@ Bill = RecordVisit | CorrectVisit
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """What is known of the guest of a number. `consent` is their last answer at a till, given at `consent_at`."""
+    """What is known of the guest of a number. `answer` is the one about advertising that counts, as far as is known."""
 
     customer_id: UUID
     name_known: bool = False
-    consent: bool | None = None
-    consent_at: datetime | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """The row of a receipt. Without a `visit_id` it is a void that waits for its record; without a `fingerprint` only
-    a correction or a void has come so far."""
+    a correction or a void has come so far. `dated_ahead` says when corrections were first heard that bore a later date.
+    """
 
     visit_id: UUID | None
     visit_date: datetime | None
@@ -127,6 +129,7 @@ class Known:
     corrected_fingerprint: bytes | None
     voided_at: datetime | None
     void_reason: str | None
+    dated_ahead: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ class Found:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A bill with everything derived from its body; `fingerprint` is the keyed digest of the body, `own_id` the id that
-    follows from its number alone."""
+    follows from its number alone, `heard_at` when the bill first came."""
 
     command: Bill
     lines: list[Item]
@@ -151,12 +154,15 @@ class Draft:
     phone_hash: bytes | None
     own_id: UUID | None
     found: Found
+    heard_at: datetime
     branch_id: UUID | None = None
 
     @property
     def corrected_at(self) -> datetime | None:
-        """When the bill was corrected, if this is a correction."""
-        return self.command.corrected_at if isinstance(self.command, CorrectVisit) else None
+        """When the bill was corrected, if this is a correction, as far as the till's clock can be believed."""
+        if not isinstance(self.command, CorrectVisit):
+            return None
+        return counts_at(self.command.corrected_at, self.heard_at)
 
     def is_same(self, other: "Draft") -> bool:
         """Whether both say the same, and were said at the same moment if they are corrections."""

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.visit.models import Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey, Span
+from services.visit.models import CorrectVisit, Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey, Span
+from shared.answers import ASKED, TICK, Answer, counts_at
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
@@ -38,8 +39,8 @@ def lines_of(body: VisitBody) -> list[Item]:
 def without_words(draft: Draft) -> Draft:
     """The bill without anything that somebody wrote; its amounts, and that it is the same bill, stay."""
     emptied: dict[str, Any] = {
-        "guest_name": None, "marketing_consent": None, "table_number": None, "server_name": None, "notes": None,
-        "attributes": {},
+        "guest_name": None, "marketing_consent": None, "consent_asked_at": None, "table_number": None,
+        "server_name": None, "notes": None, "attributes": {},
     }  # fmt: skip
     return replace(
         draft,
@@ -93,12 +94,14 @@ def item_count(body: VisitBody) -> int:
 
 def content_of(body: VisitBody, lines: Sequence[Item]) -> bytes:
     """All that makes two bills the same bill, whatever the spelling of the phone or the order of keys."""
+    # What came later to the contract stands only where a bill has it: bills of before keep their fingerprints.
+    later = (body.consent_asked_at,) if body.consent_asked_at else ()
     return _encode(
         (
             body.branch, body.phone, body.guest_name, body.marketing_consent, body.occurred_at, lines, body.total_items,
             body.total, body.discount, body.currency_unit, body.payment_method, body.points_to_redeem,
             body.redemption_id, body.table_number, body.server_name, body.service_duration, body.notes,
-            body.attributes,
+            body.attributes, *later,
         )
     )  # fmt: skip
 
@@ -171,30 +174,65 @@ class Told:
 
     draft: Draft
     name: str | None
-    consent: bool | None
+    answer: Answer | None
 
 
 def learn(guest: Guest, drafts: Iterable[Draft], *, is_new: bool) -> tuple[Guest, list[Told]]:
     """What a guest's visits tell, in the order of the visits themselves.
 
-    The same answer on marketing at each visit is no new answer: it must not undo what the guest said elsewhere since.
+    A no that is known is not told again: should a yes from before it come into force, it is told then (reactions).
     """
     told = []
     for draft in sorted(drafts, key=lambda each: each.command.body.occurred_at):
         body = draft.command.body
         name = body.guest_name if body.guest_name and not guest.name_known else None
-        is_answer = body.marketing_consent is not None and (
-            guest.consent_at is None or body.occurred_at > guest.consent_at
-        )
-        consent = body.marketing_consent if is_answer and body.marketing_consent != guest.consent else None
-        if name or consent is not None or is_new:
-            told.append(Told(draft, name, consent))
-        if is_answer:
-            guest = replace(guest, consent=body.marketing_consent, consent_at=body.occurred_at)
+        answer, known = answer_of(draft), guest.answer
+        if answer and known and answer.rank <= known.rank:
+            answer = None
+        is_told = answer is not None and (known is None or known.granted or answer.granted)
+        if name or is_told or is_new:
+            told.append(Told(draft, name, answer if is_told else None))
+        if answer:
+            guest = replace(guest, answer=answer)
         if name:
             guest = replace(guest, name_known=True)
         is_new = False
     return guest, told
+
+
+def answer_of(draft: Draft) -> Answer | None:
+    """What the bill says its guest answered on marketing, if it counts: not from before the guest's erasure.
+
+    A correction can take a yes back and give none: it comes later than the question, and may come again.
+    """
+    body = draft.command.body
+    if body.marketing_consent is None or (body.marketing_consent and isinstance(draft.command, CorrectVisit)):
+        return None
+    at = counts_at(body.consent_asked_at or body.occurred_at, draft.heard_at)
+    if draft.found.erased_at is not None and at <= draft.found.erased_at:
+        return None
+    return Answer(body.marketing_consent, ASKED if body.consent_asked_at else TICK, at)
+
+
+def heard_before(known: Known | None, command: Receipt, fingerprint: bytes) -> datetime | None:
+    """When a correction first came whose date lay ahead then; a repeat must not make it younger."""
+    if known is None or not isinstance(command, CorrectVisit):
+        return None
+    return known.dated_ahead.get(mark_of(command, fingerprint))
+
+
+def mark_of(command: CorrectVisit, fingerprint: bytes) -> str:
+    """What a correction dated ahead is recognised by."""
+    return f"{fingerprint.hex()} {command.corrected_at.isoformat()}"
+
+
+def is_dated_ahead(draft: Draft) -> bool:
+    """Whether a correction bears any date that has not come yet."""
+    if not isinstance(draft.command, CorrectVisit):
+        return False
+    body = draft.command.body
+    dates = (draft.command.corrected_at, body.occurred_at, body.consent_asked_at or body.occurred_at)
+    return max(dates) > draft.heard_at
 
 
 def number_visits(

@@ -6,7 +6,7 @@ from services.visit.handlers import erasure, reactions, upkeep, words
 from services.visit.handlers.tills import on_pos_records
 from shared import access
 from shared.consumer import Reactions
-from shared.events.customer import CustomerErased, CustomerProfiled
+from shared.events.customer import ConsentChanged, CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
@@ -18,6 +18,7 @@ REACTIONS = Reactions(
         **access.REACTIONS,
         BranchChanged: reactions.on_branch_changed,
         CustomerProfiled: partial(reactions.on_customer_profiled, keys=settings().keys),
+        ConsentChanged: reactions.on_consent_changed,
         CustomerErased: partial(reactions.on_customer_erased, keys=settings().keys),
         PointsEarned: reactions.on_points_earned,
         RedemptionCompleted: reactions.on_redemption_completed,

@@ -40,12 +40,14 @@ class MessageSkipped(MessageEvent, frozen=True, kw_only=True):
 
 
 class ReplyReceived(Event, frozen=True, kw_only=True):
-    """A guest answered; `opted_out` when the answer was the line's stop word (11)."""
+    """A guest answered at `occurred_at`; `opted_out` when the answer was the line's stop word (11), by itself or as a
+    person read it, `rejoined` when it was the word that undoes it (12)."""
 
     type: ClassVar[str] = "message.reply_received"
     topic: ClassVar[str] = "campaign.events"
     customer_id: UUID
     opted_out: bool
+    rejoined: bool = False
 
 
 EVENTS = (MessageSent, MessageDelivered, MessageFailed, MessageSkipped, ReplyReceived)

@@ -29,7 +29,7 @@ class CustomerErased(CustomerEvent, frozen=True, kw_only=True):
 
 
 class ConsentChanged(CustomerEvent, frozen=True, kw_only=True):
-    """The latest `occurred_at` wins."""
+    """An answer that counts from now on; shared.answers says which of two does."""
 
     type: ClassVar[str] = "consent.changed"
     channel: Literal["sms", "email", "push", "instagram"]

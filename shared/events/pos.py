@@ -243,6 +243,11 @@ class VisitBody(_Contract):
     `phone` may be written in any way. `items` may also be the object `{"total_items": n, "items": [...]}`. Amounts are
     in `currency_unit`, IRT (Toman) or IRR (Rial). `attributes` stay with the visit, sealed like the notes, and go when
     its guest is erased.
+
+    `marketing_consent` false is a no, on whichever bill. True alone is a tick that stands on each bill: it counts only
+    while the guest has answered nothing else, and never brings back who said no. When the guest was asked for this very
+    answer, send the moment as `consent_asked_at`: then it counts like any answer, the latest one. A moment that lies
+    ahead counts as the moment at which the bill came.
     """
 
     model_config = ConfigDict(json_schema_extra=_with_both_shapes)
@@ -251,6 +256,7 @@ class VisitBody(_Contract):
     phone: Phone = None
     guest_name: Annotated[str | None, Words(100)] = None
     marketing_consent: StrictBool | None = None
+    consent_asked_at: Moment | None = None
     occurred_at: Moment
     items: Annotated[list[PosItem], Field(max_length=MOST_ITEMS)] = []
     total_items: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] | None = None
@@ -287,6 +293,18 @@ class VisitBody(_Contract):
         if "total" in info.data and discount > info.data["total"]:
             raise fault("discount_above_total", "The discount is above the total.", "تخفیف از جمع کل بیشتر است.")
         return discount
+
+    @model_validator(mode="after")
+    def _asked_for_an_answer(self) -> Self:
+        if self.consent_asked_at and self.marketing_consent is None:
+            why = fault(
+                "asked_without_answer",
+                "Say what the guest answered: send marketing_consent as well, or leave this field out.",
+                "پاسخ مهمان را هم در marketing_consent بفرستید، یا این فیلد را نفرستید.",
+            )
+            found = InitErrorDetails(type=why, loc=("consent_asked_at",), input=None)
+            raise ValidationError.from_exception_data(type(self).__name__, [found], hide_input=True)
+        return self
 
     @model_validator(mode="after")
     def _within_the_bound_of_its_unit(self) -> Self:

@@ -82,7 +82,11 @@ class DeviceGapDetected(Event, frozen=True, kw_only=True):
 
 
 class ContactLearned(Event, frozen=True, kw_only=True):
-    """A guest seen for the first time, or a new answer to the consent question. Kept 7 days; the phone is sealed."""
+    """A guest seen for the first time, or a new answer to the consent question. Kept 7 days; the phone is sealed.
+
+    The answer was given at `consent_at` (at `occurred_at` when missing). A yes without `consent_asked` is a tick that
+    stands on each bill.
+    """
 
     type: ClassVar[str] = "contact.learned"
     topic: ClassVar[str] = "visit.contacts"
@@ -90,6 +94,16 @@ class ContactLearned(Event, frozen=True, kw_only=True):
     phone_sealed: Sealed
     name_sealed: Sealed | None = None
     marketing_consent: bool | None = None
+    consent_at: datetime | None = None
+    consent_asked: bool = False
 
 
-EVENTS = (VisitRecorded, VisitCorrected, VisitVoided, DeviceGapDetected, ContactLearned)
+class ConsentRefused(Event, frozen=True, kw_only=True):
+    """A no that a till said at `occurred_at`, nothing new then; a yes from before it has come into force since."""
+
+    type: ClassVar[str] = "contact.refused"
+    topic: ClassVar[str] = "visit.contacts"
+    customer_id: UUID
+
+
+EVENTS = (VisitRecorded, VisitCorrected, VisitVoided, DeviceGapDetected, ContactLearned, ConsentRefused)

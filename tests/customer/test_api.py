@@ -270,7 +270,7 @@ async def test_an_erased_guest_leaves_only_sums(client: httpx2.AsyncClient, pool
     filled = {name for name, value in row.items() if value not in (None, {}, False)}
     assert filled == {
         "cafe_id", "id", "status", "segment", "created_at", "updated_at", "created_by", "updated_by", "version",
-        "deleted_at",
+        "deleted_at", "erased_at",
     }  # fmt: skip
     kept = await pool.fetchrow("SELECT total_visits, next_check_at FROM customer_activity")
     assert tuple(kept) == (1, None)

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.customer.handlers import customers
+from services.customer.handlers import consents, customers
 from services.customer.models.http import RecordConsent
 from services.customer.models.shapes import Act
 from services.customer.store import customers as store
 from shared.clock import new_id, now
 from shared.db import Pool, staff_transaction, transaction
+from shared.events.campaign import ReplyReceived
 from shared.events.customer import ConsentChanged
-from tests.customer.given import STAFF, cafe, emitted, guest_of, guests, learned, staff
+from tests.customer.given import CAFE, DAY, STAFF, cafe, emitted, guest_of, guests, learned, staff
 
 
 @pytest.fixture
@@ -70,3 +71,13 @@ async def test_words_that_a_version_before_took_for_a_source_go(pool: Pool) -> N
         await conn.execute("UPDATE consent_history SET source = 'برای آقای احمدی' WHERE source = 'phone'")
     await erase(pool)
     assert {row["source"] for row in await pool.fetch("SELECT source FROM consent_history")} == {"staff", "till"}
+
+
+async def test_answer_from_before_the_erasure_does_not_bind_who_came_back(pool: Pool) -> None:
+    await guests(pool, learned(marketing_consent=True), now=now())
+    await erase(pool)
+    await guests(pool, learned(marketing_consent=True, occurred_at=now()), now=now())
+    stop = ReplyReceived(cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=now() - DAY, opted_out=True)
+    async with transaction(pool) as conn:
+        await consents.on_reply_received(conn, [stop])
+    assert await pool.fetchval("SELECT granted FROM consents") is True

@@ -20,6 +20,7 @@ from shared.events.campaign import ReplyReceived
 from shared.events.customer import ConsentChanged, CustomerProfiled, CustomerRegistered
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
+from shared.events.visit import ConsentRefused
 from tests.customer.given import (
     CAFE,
     DAY,
@@ -285,8 +286,8 @@ async def test_an_envelope_that_does_not_open_is_poison(pool: Pool) -> None:
 async def test_the_latest_answer_counts_whatever_order_they_arrive_in(pool: Pool) -> None:
     yes = learned(marketing_consent=True, occurred_at=NOON)
     no = learned(marketing_consent=False, occurred_at=NOON + DAY)
-    await guests(pool, no)
-    await guests(pool, yes)
+    await guests(pool, no, now=NOON + 2 * DAY)
+    await guests(pool, yes, now=NOON + 2 * DAY)
     kept = await pool.fetchrow("SELECT * FROM consents")
     assert (kept["granted"], kept["changed_at"], kept["source"]) == (False, NOON + DAY, "till")
     assert await pool.fetchval("SELECT count(*) FROM consent_history") == 2
@@ -314,6 +315,46 @@ async def test_the_stop_word_withdraws_marketing(pool: Pool) -> None:
     (told,) = await emitted(pool)
     assert isinstance(told, ConsentChanged)
     assert (told.granted, told.source, told.causation_id) == (False, "reply", stop.event_id)
+
+
+async def test_the_word_that_undoes_the_stop_brings_marketing_back(pool: Pool) -> None:
+    await guests(pool, learned(marketing_consent=True))
+    facts = {"cafe_id": CAFE, "customer_id": guest_of().customer_id}
+    stop = ReplyReceived(opted_out=True, occurred_at=NOON - DAY, **facts)
+    back = ReplyReceived(opted_out=False, rejoined=True, occurred_at=NOON, **facts)
+    await react(pool, consents.on_reply_received, back, stop)
+    assert await pool.fetchval("SELECT granted FROM consents") is True
+
+
+async def test_a_tick_never_brings_back_who_said_no_and_a_question_does(pool: Pool) -> None:
+    await guests(pool, learned(marketing_consent=True, occurred_at=NOON), now=NOON + 9 * DAY)
+    no = ReplyReceived(
+        cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON + DAY, opted_out=True
+    )  # fmt: skip
+    await react(pool, consents.on_reply_received, no)
+    await guests(pool, learned(marketing_consent=True, occurred_at=NOON + 2 * DAY), now=NOON + 9 * DAY)
+    assert await pool.fetchval("SELECT granted FROM consents") is False
+    asked = learned(marketing_consent=True, consent_asked=True, consent_at=NOON + 3 * DAY, occurred_at=NOON + 4 * DAY)
+    await guests(pool, asked, now=NOON + 9 * DAY)
+    kept = await pool.fetchrow("SELECT granted, source, changed_at FROM consents")
+    assert tuple(kept) == (True, "till_asked", NOON + 3 * DAY)
+
+
+async def test_answer_dated_ahead_counts_from_when_it_came(pool: Pool) -> None:
+    yes = learned(marketing_consent=True, consent_asked=True, occurred_at=NOON + timedelta(minutes=5))
+    await guests(pool, yes, now=NOON - timedelta(minutes=1))
+    no = ReplyReceived(
+        cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON, opted_out=True
+    )  # fmt: skip
+    await react(pool, consents.on_reply_received, no)
+    assert await pool.fetchval("SELECT granted FROM consents") is False
+
+
+async def test_no_that_a_till_told_late_counts(pool: Pool) -> None:
+    await guests(pool, learned(marketing_consent=True, consent_asked=True, occurred_at=NOON - DAY))
+    no = ConsentRefused(cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON)
+    await react(pool, consents.on_consent_refused, no)
+    assert await pool.fetchval("SELECT granted FROM consents") is False
 
 
 async def test_batches_that_share_guests_in_opposite_order_do_not_deadlock(pool: Pool) -> None:

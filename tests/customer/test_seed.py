@@ -81,6 +81,7 @@ async def test_seed_customers_has_every_column_or_its_sealed_counterpart(pool: P
         "email_sealed", "city_key", "known_since",
         "birthday", "anniversary", "status", "segment", "notes_sealed", "preferences", "address_sealed", "city",
         "postal_code", "created_at", "updated_at", "created_by", "updated_by", "version", "deleted_at", "is_active",
+        "erased_at",
     }  # fmt: skip
     assert {
         "id", "name", "description", "segment_key", "criteria", "customer_count", "last_calculated_at",

@@ -134,19 +134,6 @@ async def test_known_guest_is_not_learned_again(pool: Pool) -> None:
     assert len(await emitted(pool, ContactLearned)) == 1
 
 
-async def test_new_answer_on_marketing_is_told_and_an_older_one_is_not(pool: Pool) -> None:
-    def answer(number: str, day: int, consent: bool) -> Any:
-        at = (NOON + timedelta(days=day)).isoformat()
-        return record(receipt_number=number, occurred_at=at, marketing_consent=consent)
-
-    await take(pool, answer("1", 1, True))
-    await take(pool, answer("2", 5, True))
-    await take(pool, answer("3", 3, False))
-    await take(pool, answer("4", 6, False), answer("5", 7, True))
-    told = [(event.occurred_at - NOON, event.marketing_consent) for event in await emitted(pool, ContactLearned)]
-    assert told == [(timedelta(days=1), True), (timedelta(days=6), False), (timedelta(days=7), True)]
-
-
 async def test_name_is_told_when_it_is_first_heard(pool: Pool) -> None:
     for number, name in (("1", None), ("2", "مریم"), ("3", "مریم جان")):
         await take(pool, record(receipt_number=number, guest_name=name))

@@ -41,8 +41,8 @@ TABLES = (
 
 async def keep_replied(conn: Connection, events: Sequence[ReplyReceived]) -> None:
     """A guest whose answer was kept has a row."""
-    if stops := [Guest(event.cafe_id, event.customer_id) for event in events if event.opted_out]:
-        await activity.lock(conn, stops)
+    if kept := [Guest(event.cafe_id, event.customer_id) for event in events if event.opted_out or event.rejoined]:
+        await activity.lock(conn, kept)
 
 
 async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | SegmentLeft]) -> None:

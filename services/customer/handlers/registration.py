@@ -11,6 +11,7 @@ from services.customer.handlers.judging import reassess
 from services.customer.models.shapes import Answer, Guest, Profile, Source
 from services.customer.store import activity, customers
 from shared import clock, crypto, outbox
+from shared.answers import ASKED, TICK
 from shared.crypto import CannotUnseal, Keys
 from shared.db import Connection
 from shared.errors import Poison
@@ -54,10 +55,13 @@ async def on_contact_learned(
         registered |= await register(conn, back, keys=keys, now=now)
     await _fill_names(conn, [new for new in there if new.guest not in erased], keys=keys, now=now)
     answers = [
-        Answer(_guest(event), "sms", "marketing", agreed, "till", event.occurred_at)
+        Answer(
+            _guest(event), "sms", "marketing", agreed, ASKED if event.consent_asked else TICK,
+            event.consent_at or event.occurred_at,
+        )
         for event in events
         if (agreed := event.marketing_consent) is not None
-    ]
+    ]  # fmt: skip
     await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
     await reassess(conn, registered, reason="registered", now=now)
 

@@ -118,7 +118,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A guest's answer to the consent question. Of two answers the later in the world counts."""
+    """A guest's answer to the consent question. Which of two counts says shared.answers."""
 
     guest: Guest
     channel: Channel

@@ -5,25 +5,29 @@ from datetime import datetime
 from typing import Any
 
 from services.customer.models.shapes import Answer, Guest
+from shared.answers import rank_sql
 from shared.clock import new_id
 from shared.db import Connection
 
-# Of two answers at the same moment the refusal counts.
-KEEP = """
+# What was said before the guest's erasure is forgotten, however late it comes.
+KEEP = f"""
 INSERT INTO consents AS kept (cafe_id, customer_id, channel, purpose, granted, source, changed_at, changed_by)
 SELECT DISTINCT ON (cafe_id, customer_id, channel, purpose)
     cafe_id, customer_id, channel::consent_channel_enum, purpose::consent_purpose_enum, granted, source, occurred_at,
     recorded_by
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::timestamptz[], $8::uuid[])
     AS t (cafe_id, customer_id, channel, purpose, granted, source, occurred_at, recorded_by)
-ORDER BY cafe_id, customer_id, channel, purpose, occurred_at DESC, granted
+WHERE NOT EXISTS (
+    SELECT FROM customers AS c
+    WHERE c.cafe_id = t.cafe_id AND c.id = t.customer_id AND greatest(c.erased_at, c.deleted_at) >= t.occurred_at
+)
+ORDER BY cafe_id, customer_id, channel, purpose, {rank_sql("t", "occurred_at")} DESC, occurred_at
 ON CONFLICT (cafe_id, customer_id, channel, purpose) DO UPDATE
 SET granted = excluded.granted, source = excluded.source, changed_at = excluded.changed_at,
     changed_by = excluded.changed_by
-WHERE kept.changed_at < excluded.changed_at
-    OR kept.changed_at = excluded.changed_at AND kept.granted AND NOT excluded.granted
+WHERE {rank_sql("kept")} < {rank_sql("excluded")}
 RETURNING cafe_id, customer_id, channel::text, purpose::text, granted, source, changed_at, changed_by
-"""
+"""  # noqa: S608
 REMEMBER = """
 INSERT INTO consent_history
     (cafe_id, customer_id, id, channel, purpose, granted, source, occurred_at, recorded_by, recorded_at)

@@ -97,7 +97,7 @@ ERASE = """
 UPDATE customers
 SET phone_sealed = NULL, phone_hash = NULL, phone_last4 = NULL, name = NULL, name_english = NULL, email_sealed = NULL,
     birthday = NULL, anniversary = NULL, notes_sealed = NULL, preferences = DEFAULT, address_sealed = NULL, city = NULL,
-    postal_code = NULL, deleted_at = $3, updated_at = $3, updated_by = $4, version = version + 1
+    postal_code = NULL, deleted_at = $3, erased_at = $3, updated_at = $3, updated_by = $4, version = version + 1
 WHERE cafe_id = $1 AND id = $2
 """
 FIND = """

@@ -5,12 +5,20 @@ from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID
 
-from services.visit.models import DeviceKey, Draft, Gap, Known, NewVisit, Receipt, StoredVisit, VoidVisit
+from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
 from services.visit.rules import Told, table_code
+from shared.answers import ASKED, counts_at
 from shared.clock import now
 from shared.crypto import Keys, seal
 from shared.events.base import Item
-from shared.events.visit import ContactLearned, DeviceGapDetected, VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import (
+    ConsentRefused,
+    ContactLearned,
+    DeviceGapDetected,
+    VisitCorrected,
+    VisitRecorded,
+    VisitVoided,
+)
 from shared.ids import menu_code
 
 Span = tuple[datetime | None, datetime | None]
@@ -145,7 +153,8 @@ def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
     assert body.phone is not None
     return ContactLearned(
         cafe_id=command.cafe_id,
-        occurred_at=body.occurred_at,
+        # Whether the guest was erased before or after rests on it: never on a clock that is ahead.
+        occurred_at=counts_at(body.occurred_at, told.draft.heard_at),
         correlation_id=command.correlation_id,
         causation_id=command.event_id,
         customer_id=customer_id,
@@ -153,8 +162,15 @@ def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
         name_sealed=seal(keys, told.name, table="visit.contacts", column="name", row=customer_id)
         if told.name
         else None,
-        marketing_consent=told.consent,
+        marketing_consent=told.answer.granted if told.answer else None,
+        consent_at=told.answer.at if told.answer else None,
+        consent_asked=told.answer is not None and told.answer.source == ASKED,
     )
+
+
+def refused(guest: GuestKey, at: datetime) -> ConsentRefused:
+    """The no of that moment stands against a yes from before it."""
+    return ConsentRefused(cafe_id=guest[0], customer_id=guest[1], occurred_at=at)
 
 
 def gap(device: DeviceKey, missing: Gap, cause: Receipt) -> DeviceGapDetected:

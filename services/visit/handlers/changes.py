@@ -7,14 +7,16 @@ from typing import TypeVar
 
 from services.visit import rules
 from services.visit.handlers import announce, words
-from services.visit.handlers.guests import customer_of
+from services.visit.handlers.guests import customer_of, learn_again
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
 from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
 from services.visit.store import guests, receipts, statistics, visits
+from shared.answers import counts_at
+from shared.clock import now
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.outbox import emitting
+from shared.outbox import emit, emitting
 from shared.writes import Write, write
 
 P = TypeVar("P", bound=Hashable)
@@ -39,6 +41,8 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
             outcomes[place] = as_before(drafts[place], "repeated" if verdict == "repeated" else "superseded")
     outcomes |= await take_in(conn, fresh, keys)
     outcomes |= await _overwrite(conn, changed, keys)
+    heard = [drafts[place] for place in range(len(drafts)) if _is_heard(drafts[place], drafts, newest, outcomes)]
+    await _remember(conn, heard, keys)
     # A correction that was refused leaves the field to the next best.
     free = [
         place
@@ -52,6 +56,24 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
         outcomes.get(place) or _outdone(draft, drafts[newest[draft.command.key]], outcomes[newest[draft.command.key]])
         for place, draft in enumerate(drafts)
     ]
+
+
+def _is_heard(
+    draft: Draft, drafts: Sequence[Draft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, Outcome]
+) -> bool:
+    place = newest[draft.command.key]
+    return outcomes[place].status != "refused" and customer_of(draft) == customer_of(drafts[place])
+
+
+async def _remember(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> None:
+    """What corrections say beside the bill, whether or not they stand: a guest's no, and that they were dated ahead."""
+    ahead: dict[ReceiptKey, dict[str, datetime]] = {}
+    for draft in drafts:
+        if rules.is_dated_ahead(draft) and isinstance(draft.command, CorrectVisit):
+            ahead.setdefault(draft.command.key, {})[rules.mark_of(draft.command, draft.fingerprint)] = draft.heard_at
+    if ahead:
+        await receipts.note_ahead(conn, ahead)
+    await emit(conn, await learn_again(conn, drafts, keys))
 
 
 def _outdone(draft: Draft, winner: Draft, outcome: Outcome) -> Outcome:
@@ -92,11 +114,12 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     """Takes in voids whose devices are held. One that comes before its record waits for it."""
     found = await receipts.find(conn, commands, [None] * len(commands), [None] * len(commands))
     known = {command.key: each.receipt for command, each in zip(commands, found, strict=True)}
+    moment = now()
     first: dict[ReceiptKey, VoidVisit] = {}
     places: dict[ReceiptKey, int] = {}
     for place, command in enumerate(commands):
         if rules.judge_void(known[command.key]) == "void":
-            first.setdefault(command.key, command)
+            first.setdefault(command.key, replace(command, voided_at=counts_at(command.voided_at, moment)))
             places.setdefault(command.key, place)
     stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
     for key, visit in stored.items():

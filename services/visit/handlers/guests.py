@@ -57,10 +57,39 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
             place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key
         },
         counters=counters,
-        news=[
-            announce.contact(told, guest.customer_id, keys) for guest, all_told in learned.values() for told in all_told
-        ],
+        news=_news(learned, keys),
     )
+
+
+async def learn_again(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> list[ContactLearned]:
+    """What bills tell whose visits are counted already: corrections, and records that come after their correction.
+
+    Writes down what is new, and returns the events that tell the others.
+    """
+    by_phone: dict[PhoneKey, list[Draft]] = {}
+    for draft in drafts:
+        if draft.phone_key and _may_tell(draft):
+            by_phone.setdefault(draft.phone_key, []).append(draft)
+    if not by_phone:
+        return []
+    # They may have been written since, by this very batch.
+    known = await guests.find(conn, list(by_phone))
+    learned = {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in known.items()}
+    await _note(conn, learned, known, {})
+    return _news(learned, keys)
+
+
+def _may_tell(draft: Draft) -> bool:
+    guest = draft.found.guest
+    if guest is None:
+        return True
+    answer = rules.answer_of(draft)
+    is_newer = answer is not None and (guest.answer is None or answer.rank > guest.answer.rank)
+    return is_newer or bool(draft.command.body.guest_name and not guest.name_known)
+
+
+def _news(learned: Mapping[PhoneKey, tuple[Guest, list[rules.Told]]], keys: Keys) -> list[ContactLearned]:
+    return [announce.contact(told, guest.customer_id, keys) for guest, said in learned.values() for told in said]
 
 
 async def _note(
@@ -71,11 +100,13 @@ async def _note(
 ) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
     if not learned:
         return {}, set()
+    now = {phone: guest for phone, (guest, _) in learned.items()}
     return await guests.note_visits(
         conn,
-        {phone: (guest.customer_id, visits[phone]) for phone, (guest, _) in learned.items()},
-        told={phone: guest for phone, (guest, _) in learned.items() if known[phone] and known[phone] != guest},
-        strangers={phone: guest for phone, (guest, _) in learned.items() if known[phone] is None},
+        {phone: (learned[phone][0].customer_id, count) for phone, count in visits.items()},
+        named=[phone for phone, guest in now.items() if (was := known[phone]) and guest.name_known > was.name_known],
+        answered={phone: guest for phone, guest in now.items() if guest.answer != (was.answer if was else None)},
+        strangers={phone: guest for phone, guest in now.items() if known[phone] is None},
     )
 
 

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.visit.handlers import erasure
-from services.visit.models import VisitKey
+from services.visit.handlers import announce, erasure
+from services.visit.models import GuestKey, VisitKey
 from services.visit.store import devices, entries, guests, visits
+from shared.answers import Answer
 from shared.bounds import within
 from shared.crypto import CannotUnseal, Keys, phone_hash, unseal
 from shared.db import Connection
 from shared.errors import Poison
-from shared.events.customer import CustomerErased, CustomerProfiled
+from shared.events.customer import ConsentChanged, CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
+from shared.outbox import emit
 
 
 async def on_points_earned(conn: Connection, events: Sequence[PointsEarned]) -> None:
@@ -98,6 +100,19 @@ async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased],
     erasures = [(event.cafe_id, event.customer_id, event.occurred_at) for event in events]
     await erasure.forget(conn, erasures, keys=keys)
     await entries.forget(conn, [(event.cafe_id, event.customer_id) for event in events])
+
+
+async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged]) -> None:
+    """Keeps what guests said elsewhere. A till's no that was nothing new is told when such a yes stands against it."""
+    answers: dict[GuestKey, Answer] = {}
+    for event in events:
+        if (event.channel, event.purpose) == ("sms", "marketing"):
+            key, answer = (event.cafe_id, event.customer_id), Answer(event.granted, event.source, event.occurred_at)
+            if key not in answers or answers[key].rank < answer.rank:
+                answers[key] = answer
+    if answers:
+        refused = await guests.keep_answers(conn, answers)
+        await emit(conn, [announce.refused(guest, at) for guest, at in refused])
 
 
 async def on_branch_changed(conn: Connection, events: Sequence[BranchChanged]) -> None:

@@ -6,10 +6,10 @@ from typing import Literal
 
 from services.visit import rules
 from services.visit.handlers import announce, words
-from services.visit.handlers.guests import customer_of, learn_guests
+from services.visit.handlers.guests import customer_of, learn_again, learn_guests
 from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
 from services.visit.store import devices, guests, receipts, statistics
-from shared.clock import new_id
+from shared.clock import new_id, now
 from shared.crypto import Keys, keyed_digest, phone_hash
 from shared.db import Connection
 from shared.errors import Rejected
@@ -42,6 +42,7 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     outcomes |= await take_in(conn, fresh, keys)
     if late:
         await receipts.note_records(conn, late)
+        await emit(conn, await learn_again(conn, late, keys))
     # A bill that was refused leaves its number free for the next one under it.
     free = [
         place
@@ -61,20 +62,23 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
     """Each bill with what follows from its body and what the tables know of it."""
     hashes = [phone_hash(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
     own = [customer_id(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
-    found = await receipts.find(conn, commands, hashes, own)
+    found, moment = await receipts.find(conn, commands, hashes, own), now()
     lines = [rules.lines_of(command.body) for command in commands]
+    # Keyed: the body's other fields are in the tables, and from a plain digest the phone could be guessed.
+    fingerprints = [
+        keyed_digest(keys, "bill", command.cafe_id, rules.content_of(command.body, said))[:FINGERPRINT_BYTES]
+        for command, said in zip(commands, lines, strict=True)
+    ]
     drafts = [
         Draft(
             command=command,
             lines=lines[place],
             item_count=rules.item_count(command.body),
-            # Keyed: the body's other fields are in the tables, and from a plain digest the phone could be guessed.
-            fingerprint=keyed_digest(keys, "bill", command.cafe_id, rules.content_of(command.body, lines[place]))[
-                :FINGERPRINT_BYTES
-            ],
+            fingerprint=fingerprints[place],
             phone_hash=hashes[place],
             own_id=own[place],
             found=found[place],
+            heard_at=rules.heard_before(found[place].receipt, command, fingerprints[place]) or moment,
         )
         for place, command in enumerate(commands)
     ]

@@ -1,42 +1,63 @@
 """Guests: whose a number is, the counter of their visits, and what erasure leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from services.visit.models import Guest, GuestKey, PhoneKey
+from shared.answers import Answer, rank_sql
 from shared.db import Connection
 
 FIND = """
-SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, g.marketing_consent, g.consent_at
+SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, c.granted, c.source, c.changed_at
 FROM unnest($1::uuid[], $2::bytea[]) AS t (cafe_id, phone_hash) JOIN guests g USING (cafe_id, phone_hash)
+LEFT JOIN guest_consents c ON c.cafe_id = g.cafe_id AND c.customer_id = g.customer_id
 """
 RAISE_COUNTER = """
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET last_number = kept.last_number + excluded.last_number
 """
-# One round trip for all three: a till waits for each of them. Visits of a stranger count only if nobody else has just
+KEEP_ANSWERS = f"""
+INSERT INTO guest_consents AS kept (cafe_id, customer_id, granted, changed_at, source)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::timestamptz[], $5::text[])
+ON CONFLICT (cafe_id, customer_id) DO UPDATE
+SET granted = excluded.granted, changed_at = excluded.changed_at, source = excluded.source
+WHERE {rank_sql("kept")} < {rank_sql("excluded")}
+"""  # noqa: S608
+CONTRADICTING = """
+SELECT c.cafe_id, c.customer_id, c.changed_at
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) JOIN guest_consents c USING (cafe_id, customer_id)
+WHERE NOT c.granted
+"""
+# One round trip for all: a till waits for each of them. Visits of a stranger count only if nobody else has just
 # written the number, which may then be another guest's.
 NOTE_VISITS = f"""
 WITH added AS (
-    INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at)
-    SELECT * FROM unnest($10::uuid[], $11::bytea[], $12::uuid[], $13::boolean[], $14::boolean[], $15::timestamptz[])
+    INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known)
+    SELECT * FROM unnest($7::uuid[], $8::bytea[], $9::uuid[], $10::boolean[])
     ON CONFLICT DO NOTHING
     RETURNING cafe_id, phone_hash
 ), told AS (
     UPDATE guests g
-    SET name_known = g.name_known OR t.name_known,
-        marketing_consent = CASE WHEN t.is_newer THEN t.consent ELSE g.marketing_consent END,
-        consent_at = CASE WHEN t.is_newer THEN t.consent_at ELSE g.consent_at END
+    SET name_known = true
     FROM (
-        SELECT t.*, t.consent_at IS NOT NULL AND (k.consent_at IS NULL OR k.consent_at < t.consent_at) AS is_newer
-        FROM unnest($5::uuid[], $6::bytea[], $7::boolean[], $8::boolean[], $9::timestamptz[])
-            AS t (cafe_id, phone_hash, name_known, consent, consent_at)
-        JOIN guests k USING (cafe_id, phone_hash)
+        SELECT cafe_id, phone_hash
+        FROM unnest($5::uuid[], $6::bytea[]) AS t (cafe_id, phone_hash) JOIN guests k USING (cafe_id, phone_hash)
         ORDER BY cafe_id, phone_hash
         FOR UPDATE OF k
     ) t
     WHERE g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+), answered AS (
+    INSERT INTO guest_consents AS kept (cafe_id, customer_id, granted, changed_at, source)
+    SELECT t.cafe_id, t.customer_id, t.granted, t.changed_at, t.source
+    FROM unnest($11::uuid[], $12::bytea[], $13::uuid[], $14::boolean[], $15::timestamptz[], $16::text[])
+        AS t (cafe_id, stranger, customer_id, granted, changed_at, source)
+    WHERE t.stranger IS NULL OR (t.cafe_id, t.stranger) IN (SELECT * FROM added)
+    ORDER BY t.cafe_id, t.customer_id
+    ON CONFLICT (cafe_id, customer_id) DO UPDATE
+    SET granted = excluded.granted, changed_at = excluded.changed_at, source = excluded.source
+    WHERE {rank_sql("kept")} < {rank_sql("excluded")}
 ), counted AS (
     INSERT INTO visit_counters AS kept (cafe_id, customer_id, last_number)
     SELECT t.cafe_id, t.customer_id, sum(t.visits)
@@ -99,6 +120,11 @@ DELETE FROM guests g USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS 
 WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id
   AND g.created_at <= t.erased_at AND (g.profiled_at IS NULL OR g.profiled_at <= t.erased_at)
 """
+FORGET_ANSWERS = """
+DELETE FROM guest_consents c USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+    AS t (cafe_id, customer_id, erased_at)
+WHERE c.cafe_id = t.cafe_id AND c.customer_id = t.customer_id AND c.changed_at <= t.erased_at
+"""
 # Sums and numbers stay; whatever somebody typed goes, the names of dishes too.
 BLANK_VISITS = """
 UPDATE customer_visits v
@@ -146,47 +172,84 @@ async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Gue
     """The guests of these numbers."""
     rows = await conn.fetch(FIND, [cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys])
     return {
-        (row["cafe_id"], row["phone_hash"]): Guest(
-            row["customer_id"], row["name_known"], row["marketing_consent"], row["consent_at"]
-        )
+        (row["cafe_id"], row["phone_hash"]): Guest(row["customer_id"], row["name_known"], answer_in(row))
         for row in rows
     }
+
+
+def answer_in(row: asyncpg.Record) -> Answer | None:
+    """The guest's answer in a row that names its columns as the table does; None where there is none."""
+    return None if row["granted"] is None else Answer(row["granted"], row["source"], row["changed_at"])
 
 
 async def note_visits(
     conn: Connection,
     visits: Mapping[PhoneKey, tuple[UUID, int]],
-    told: Mapping[PhoneKey, Guest],
+    named: Collection[PhoneKey],
+    answered: Mapping[PhoneKey, Guest],
     strangers: Mapping[PhoneKey, Guest],
 ) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
     """Adds guests seen for the first time, and to each guest's counter the visits, holding its row.
 
-    Also writes what known guests have told: a name once known stays known, the latest answer on marketing wins.
+    Also writes what guests have told: a name once known stays known, and of answers the one that counts.
 
     Args:
         visits: whose a number is and how many visits it made.
+        named: known guests whose name is known from now on.
+        answered: guests with an answer that was not known.
 
     Returns the counters as they are now, and those of the strangers whom somebody else has just written: their visits
     are not counted.
     """
+    # In the order in which everybody takes the rows.
+    new = sorted(strangers)
+    answers = _one_each(answered)
     rows = await conn.fetch(
         NOTE_VISITS,
         [cafe_id for cafe_id, _ in visits],
         [phone[1] if phone in strangers else None for phone in visits],
         [customer_id for customer_id, _ in visits.values()],
         [count for _, count in visits.values()],
-        *_answers(told, "name_known", "consent", "consent_at"),
-        *_answers(strangers, "customer_id", "name_known", "consent", "consent_at"),
+        [cafe_id for cafe_id, _ in named],
+        [phone_hash for _, phone_hash in named],
+        [cafe_id for cafe_id, _ in new],
+        [phone_hash for _, phone_hash in new],
+        [strangers[phone].customer_id for phone in new],
+        [strangers[phone].name_known for phone in new],
+        [phone[0] for phone, _, _ in answers],
+        [phone[1] if phone in strangers else None for phone, _, _ in answers],
+        [customer_id for _, customer_id, _ in answers],
+        [answer.granted for _, _, answer in answers],
+        [answer.at for _, _, answer in answers],
+        [answer.source for _, _, answer in answers],
     )
     counters = {(row["cafe_id"], row["customer_id"]): row["last_number"] for row in rows if row["added"] is None}
     return counters, set(strangers) - {(row["cafe_id"], row["added"]) for row in rows}
 
 
-def _answers(guests: Mapping[PhoneKey, Guest], *fields: str) -> list[list[Any]]:
-    """Cafe, number and these fields of each, by columns, in the order in which everybody takes the rows."""
-    keys = sorted(guests)
-    columns = [[getattr(guests[key], name) for key in keys] for name in fields]
-    return [[cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys], *columns]
+def _one_each(answered: Mapping[PhoneKey, Guest]) -> list[tuple[PhoneKey, UUID, Answer]]:
+    """The answer that counts of each guest, who may have two numbers."""
+    best: dict[GuestKey, tuple[PhoneKey, UUID, Answer]] = {}
+    for phone, guest in answered.items():
+        key = phone[0], guest.customer_id
+        if guest.answer and (key not in best or best[key][2].rank < guest.answer.rank):
+            best[key] = phone, guest.customer_id, guest.answer
+    return list(best.values())
+
+
+async def keep_answers(conn: Connection, answers: Mapping[GuestKey, Answer]) -> list[tuple[GuestKey, datetime]]:
+    """Keeps answers that were given elsewhere. Returns guests whose later no at a till stands against such a yes."""
+    keys = sorted(answers)
+    columns = [cafe_id for cafe_id, _ in keys], [customer_id for _, customer_id in keys]
+    given = [answers[key] for key in keys]
+    await conn.execute(
+        KEEP_ANSWERS, *columns, [each.granted for each in given], [each.at for each in given],
+        [each.source for each in given],
+    )  # fmt: skip
+    refused = {
+        (row["cafe_id"], row["customer_id"]): row["changed_at"] for row in await conn.fetch(CONTRADICTING, *columns)
+    }
+    return [(key, refused[key]) for key in keys if answers[key].granted and key in refused]
 
 
 async def lock(conn: Connection, guests: set[GuestKey]) -> None:
@@ -221,5 +284,5 @@ async def erase(conn: Connection, guests: Sequence[Erasure]) -> None:
     """Empties what could name these guests. Amounts, days and numbers stay."""
     await lock(conn, {(cafe_id, customer_id) for cafe_id, customer_id, _ in guests})
     columns = [list(column) for column in zip(*sorted(guests), strict=True)]
-    for statement in (REMEMBER_ERASED, FORGET, BLANK_VISITS, BLANK_RECEIPTS):
+    for statement in (REMEMBER_ERASED, FORGET, FORGET_ANSWERS, BLANK_VISITS, BLANK_RECEIPTS):
         await conn.execute(statement, *columns)

@@ -1,13 +1,15 @@
 """Receipts: what is known of a bill before it is taken in, and the bill's way into the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from services.visit.models import Draft, Found, Guest, Known, NewVisit, Receipt, VoidVisit
+from services.visit.models import Draft, Found, Guest, Known, NewVisit, Receipt, ReceiptKey, VoidVisit
+from services.visit.store.guests import answer_in
 from shared.db import Connection
 from shared.writes import Write
 
@@ -29,8 +31,8 @@ ORDER BY r.device_id, r.receipt_number
 """  # noqa: S608
 FIND = """
 SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
-       r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason,
-       g.customer_id AS guest_id, g.name_known, g.marketing_consent, g.consent_at, e.erased_at,
+       r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason, r.dated_ahead,
+       g.customer_id AS guest_id, g.name_known, c.granted, c.source, c.changed_at, e.erased_at,
        t.event_id IS NOT NULL AND r.visit_id IS NULL AND EXISTS (
            SELECT FROM visit_receipts e
            WHERE e.cafe_id = t.cafe_id AND e.event_id = t.event_id
@@ -41,6 +43,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::uui
 LEFT JOIN visit_receipts r
     ON r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
 LEFT JOIN guests g ON g.cafe_id = t.cafe_id AND g.phone_hash = t.phone_hash
+LEFT JOIN guest_consents c ON c.cafe_id = g.cafe_id AND c.customer_id = g.customer_id
 LEFT JOIN erased_guests e
     ON e.cafe_id = t.cafe_id AND e.customer_id = coalesce(g.customer_id, t.own_id, r.customer_id)
 ORDER BY t.place
@@ -96,6 +99,13 @@ SET visit_date = t.visit_date, corrected_at = t.corrected_at, corrected_fingerpr
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[])
     AS t (cafe_id, device_id, receipt_number, visit_date, corrected_at, fingerprint)
 WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+"""
+# So many of one receipt are remembered: a till whose clock is ahead does not correct a bill more often.
+NOTE_AHEAD = """
+UPDATE visit_receipts r SET dated_ahead = t.heard || r.dated_ahead
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS t (cafe_id, device_id, receipt_number, heard)
+WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+  AND (SELECT count(*) FROM jsonb_object_keys(r.dated_ahead)) < 50
 """
 # The reason waits here for a visit that is not there yet.
 NOTE_VOIDS = """
@@ -161,11 +171,12 @@ def _known(row: asyncpg.Record) -> Known:
         corrected_fingerprint=row["corrected_fingerprint"],
         voided_at=row["voided_at"],
         void_reason=row["void_reason"],
+        dated_ahead={mark: datetime.fromisoformat(heard) for mark, heard in row["dated_ahead"].items()},
     )
 
 
 def _guest(row: asyncpg.Record) -> Guest:
-    return Guest(row["guest_id"], row["name_known"], row["marketing_consent"], row["consent_at"])
+    return Guest(row["guest_id"], row["name_known"], answer_in(row))
 
 
 def inserting(visits: Sequence[NewVisit]) -> Write:
@@ -227,6 +238,17 @@ async def note_corrections(conn: Connection, drafts: Sequence[Draft]) -> None:
         [draft.command.body.occurred_at for draft in drafts],
         [draft.corrected_at for draft in drafts],
         [draft.fingerprint for draft in drafts],
+    )
+
+
+async def note_ahead(conn: Connection, heard: Mapping[ReceiptKey, Mapping[str, datetime]]) -> None:
+    """Remembers when corrections came that bear a later date, by their marks."""
+    await conn.execute(
+        NOTE_AHEAD,
+        [cafe_id for cafe_id, _, _ in heard],
+        [device_id for _, device_id, _ in heard],
+        [receipt_number for _, _, receipt_number in heard],
+        [{mark: at.isoformat() for mark, at in marks.items()} for marks in heard.values()],
     )
 
 

@@ -144,6 +144,14 @@ def test_fault_is_named_with_its_field(field: str, value: Any, code: str) -> Non
     assert problems(visit(**{field.partition(".")[0] if field != "body" else "items": value})) == {field: code}
 
 
+def test_who_was_asked_has_answered() -> None:
+    asked = "2026-03-21T18:29:00+03:30"
+    assert problems(visit(consent_asked_at=asked, marketing_consent=...)) == {
+        "consent_asked_at": "asked_without_answer"
+    }
+    assert problems(visit(consent_asked_at="soon")) == {"consent_asked_at": "moment"}
+
+
 def test_points_need_a_guest() -> None:
     assert problems(visit(points_to_redeem=5, phone=...)) == {"points_to_redeem": "points_without_guest"}
 

@@ -72,6 +72,19 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         "pos.visit_voided",
         RECEIPT | {"device_sequence": 4713, "voided_at": "2026-03-21T18:50:00+03:30", "reason": "سفارش پس گرفته شد"},
     ),
+    "visit_whose_guest_was_asked": (
+        "pos.visit_recorded",
+        {
+            "device_id": "till-1",
+            "receipt_number": "20260321-20",
+            "phone": "09123456789",
+            "marketing_consent": True,
+            "consent_asked_at": "2026-03-21T19:10:00+03:30",
+            "occurred_at": "2026-03-21T19:11:00+03:30",
+            "total": "90000",
+            "currency_unit": "IRT",
+        },
+    ),
 }
 
 
