@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.campaign.handlers import asking, queueing, reactions, sending
+from services.campaign.handlers import asking, queueing, reactions, replies, sending
 from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import (
@@ -75,6 +75,7 @@ JOBS = [
     Job(sending.SEND_DUE, 0.5, SENDER.send_due, eager=True, stirred=SENDER.lanes.stirred),
     Job(asking.JOB_OF["sending"], 5.0, UNKNOWN.ask, stirred=UNKNOWN.lanes.stirred),
     Job(asking.JOB_OF["sent"], 5.0, SENT.ask, stirred=SENT.lanes.stirred),
+    Job("forget-replies", 3600.0, replies.forget_old),
 ]
 
 if __name__ == "__main__":

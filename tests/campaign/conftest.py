@@ -11,13 +11,17 @@ from uuid import UUID
 import httpx2
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from deploy.simulators.kavenegar import make_app
 from deploy.simulators.network import Fault, Network
+from services.campaign.api import make_app as make_api
 from services.campaign.handlers import asking, queueing, reactions, sending
 from services.campaign.handlers.lanes import Lanes
 from services.campaign.handlers.providers import kavenegar
+from shared.auth import Staff
+from shared.callers import current_staff
 from shared.clock import new_id, now
 from shared.crypto import seal
 from shared.db import Pool, transaction
@@ -31,6 +35,7 @@ from shared.settings import Settings
 
 API_KEY = "the-installation-s-key"
 PHONE = "+989121112233"
+OWNER, MANAGER, SECOND, CLERK, STRANGER = (new_id() for _ in range(5))
 
 
 @dataclass
@@ -245,3 +250,23 @@ async def add_provider(world: World, *, priority: int) -> None:
         """,
         new_id(), world.cafe_id, Decimal(1000), priority,
     )  # fmt: skip
+
+
+@pytest.fixture
+async def app(world: World) -> AsyncIterator[FastAPI]:
+    for user, role in ((OWNER, "owner"), (MANAGER, "manager"), (SECOND, "manager"), (CLERK, "staff")):
+        await world.grant(user, role)
+    app = make_api()
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://crm.test") as client:
+        yield client
+
+
+def sign_in(app: FastAPI, user: Any) -> None:
+    app.dependency_overrides[current_staff] = lambda: Staff(user)

@@ -1,7 +1,6 @@
 """Staff's routes and providers' callbacks."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,36 +9,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.api import make_app
 from services.campaign.handlers import reactions
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
 from shared.events.campaign import MessageDelivered, ReplyReceived
 from shared.events.feedback import FeedbackReceived
-from tests.campaign.conftest import PHONE, Simulator, World
-
-OWNER, MANAGER, SECOND, CLERK, STRANGER = (new_id() for _ in range(5))
-
-
-@pytest.fixture
-async def app(world: World) -> AsyncIterator[FastAPI]:
-    for user, role in ((OWNER, "owner"), (MANAGER, "manager"), (SECOND, "manager"), (CLERK, "staff")):
-        await world.grant(user, role)
-    app = make_app()
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://crm.test") as client:
-        yield client
-
-
-def sign_in(app: FastAPI, user: Any) -> None:
-    app.dependency_overrides[current_staff] = lambda: Staff(user)
+from tests.campaign.conftest import CLERK, MANAGER, OWNER, PHONE, SECOND, STRANGER, Simulator, World, sign_in
 
 
 async def journey(client: httpx2.AsyncClient, world: World, key: str = "thanks") -> dict[str, Any]:

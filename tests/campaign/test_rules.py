@@ -106,16 +106,6 @@ def test_names_that_could_carry_a_link_are_not_presentable(name: str | None) -> 
     assert template.presentable(name) is None
 
 
-@pytest.mark.parametrize("answer", ["11", "۱۱", " ١١ ", "لغو۱۱", "لغو 11", "لغو"])
-def test_stop_word_is_known_in_any_spelling(answer: str) -> None:
-    assert template.is_stop(answer)
-
-
-@pytest.mark.parametrize("answer", ["", "12", "111", "ممنون", "ساعت 11"])
-def test_other_answers_are_no_stop_word(answer: str) -> None:
-    assert not template.is_stop(answer)
-
-
 # --- parts ---
 
 

@@ -58,13 +58,12 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         EMPTIED: "customer_visits.items_ordered customer_visits.table_number customer_visits.server_name"
         " customer_visits.visit_notes customer_visits.attributes customer_visits.words_sealed"
         " customer_visits.void_reason visit_receipts.void_reason hand_entries.body_sealed",
-        GONE: "guests.phone_hash",
+        GONE: "guests.phone_hash guest_consents.source",
         MACHINE: "customer_visits.device_id customer_visits.receipt_number visit_receipts.device_id"
         " visit_receipts.receipt_number till_devices.device_id device_gaps.device_id",
         OURS: "hand_entries.kind hand_entries.state"
         " customer_visits.currency_unit customer_visits.feedback_categories customer_visits.redemption_refusal"
-        " visit_receipts.fingerprint"
-        " visit_receipts.corrected_fingerprint",
+        " visit_receipts.fingerprint visit_receipts.corrected_fingerprint visit_receipts.dated_ahead",
         CAFE: "branches.code branches.name",
     },
     "loyalty": {
@@ -81,9 +80,9 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " campaign_deliveries.recipient_phone_sealed campaign_deliveries.recipient_phone_hash"
         " campaign_deliveries.recipient_name_sealed campaign_deliveries.personalized_content_sealed"
         " campaign_deliveries.error_message",
-        GONE: "consents.source segment_members.segment_key",
+        GONE: "consents.source segment_members.segment_key unclear_replies.words_sealed",
         MACHINE: "campaign_deliveries.provider_message_id",
-        OURS: "campaign_trail.what campaign_trail.detail journey_versions.state"
+        OURS: "unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
         " sms_providers.last_error contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
         " campaign_deliveries.provider_name send_decisions.reason send_decisions.checks journey_runs.reason"
         " campaigns.currency_unit sms_providers.currency_unit messaging_settings.currency_unit",

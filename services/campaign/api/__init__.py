@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.campaign.api import callbacks, campaigns, journeys, providers
+from services.campaign.api import callbacks, campaigns, journeys, providers, replies
 from shared.http import make_api
 
 
@@ -13,6 +13,7 @@ def make_app() -> FastAPI:
         journeys.router,
         campaigns.router,
         providers.router,
+        replies.router,
         callbacks.router,
         max_body=64 * 1024,
         any_query=callbacks.ADDRESSES,

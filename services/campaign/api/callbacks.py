@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from services.campaign.handlers import callbacks
+from services.campaign.handlers.replies import take_reply
 from shared import db
 from shared.documents import problems
 from shared.inputs import Opaque
@@ -47,6 +48,6 @@ async def replies(request: Request, cafe: UUID, provider: UUID, token: Token) ->
     callbacks.check_token(keys, cafe, provider, token)
     sender, message = await _given(request, "from", "message")
     async with db.transaction(request.app.state.pool) as conn:
-        await callbacks.take_reply(conn, keys, cafe, sender, message)
+        await take_reply(conn, keys, cafe, sender, message)
     request.app.state.waker.wake()
     return "ok"

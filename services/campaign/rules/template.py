@@ -11,7 +11,7 @@ from typing import Final
 
 from services.campaign.models import LONGEST_MESSAGE, Purpose, Trigger
 from shared.errors import Problem, Rejected
-from shared.persian.text import latin_digits, normalize, search_key
+from shared.persian.text import normalize
 
 STOP_LINE: Final = "لغو۱۱"
 # What a text may ask for, by the trigger it is sent on; None is a one-off campaign.
@@ -107,8 +107,3 @@ def _wrong_length() -> Problem:
         f"The text needs 1 to {LONGEST_MESSAGE} characters.",
         f"متن باید میان ۱ و {LONGEST_MESSAGE} نویسه باشد.",
     )
-
-
-def is_stop(text: str) -> bool:
-    """Whether a guest's answer asks us to stop: the operators' word, in any spelling."""
-    return latin_digits(search_key(text)).replace(" ", "") in ("11", "لغو11", "لغو")

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import CampaignType, ContactStatus, Purpose
+from shared.answers import TICK, rank_sql
 from shared.db import Connection
 
 KEEP_CONTACTS = """
@@ -45,17 +46,17 @@ SELECT DISTINCT cafe_id, customer_id FROM unnest($1::uuid[], $2::uuid[]) AS t (c
 ORDER BY cafe_id, customer_id
 ON CONFLICT (cafe_id, customer_id) DO UPDATE SET version = kept.version
 """
-KEEP_CONSENTS = """
+KEEP_CONSENTS = f"""
 INSERT INTO consents AS kept (cafe_id, customer_id, channel, purpose, granted, changed_at, source)
 SELECT DISTINCT ON (cafe_id, customer_id, channel, purpose) cafe_id, customer_id, channel::campaign_type_enum,
        purpose::message_purpose_enum, granted, at, source
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::text[])
     AS t (cafe_id, customer_id, channel, purpose, granted, at, source)
-ORDER BY cafe_id, customer_id, channel, purpose, at DESC
+ORDER BY cafe_id, customer_id, channel, purpose, {rank_sql("t", "at")} DESC, at
 ON CONFLICT (cafe_id, customer_id, channel, purpose) DO UPDATE
 SET granted = excluded.granted, changed_at = excluded.changed_at, source = excluded.source
-WHERE kept.changed_at <= excluded.changed_at
-"""
+WHERE {rank_sql("kept")} < {rank_sql("excluded")}
+"""  # noqa: S608
 # A guest who says yes again after blocking the line has had it opened.
 UNBLOCK_LINES = """
 UPDATE contacts c SET line_blocked_at = NULL
@@ -103,8 +104,12 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
 WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id AND r.state = 'waiting'
 """
 DROP_CONSENTS = """
-DELETE FROM consents c USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
-WHERE c.cafe_id = t.cafe_id AND c.customer_id = t.customer_id
+DELETE FROM consents c USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, at)
+WHERE c.cafe_id = t.cafe_id AND c.customer_id = t.customer_id AND c.changed_at <= t.at
+"""
+DROP_REPLIES = """
+DELETE FROM unclear_replies r USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
+WHERE r.cafe_id = t.cafe_id AND r.customer_id = t.customer_id
 """
 DROP_MEMBERSHIPS = """
 DELETE FROM segment_members m USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
@@ -216,7 +221,8 @@ async def keep_consents(conn: Connection, consents: Sequence[Consent]) -> None:
         [c.at for c in consents],
         [c.source for c in consents],
     )
-    yes = [c for c in consents if c.granted and c.channel == "sms"]
+    # A tick that stands on a bill opens no line.
+    yes = [c for c in consents if c.granted and c.channel == "sms" and c.source != TICK]
     if yes:
         await conn.execute(UNBLOCK_LINES, [c.cafe_id for c in yes], [c.customer_id for c in yes], [c.at for c in yes])
 
@@ -234,13 +240,14 @@ async def erase(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]
     await conn.execute(EMPTY_DELIVERIES, cafes, guests)
     await conn.execute(CANCEL_RUNS, cafes, guests)
     await forget(conn, erasures)
+    await conn.execute(DROP_REPLIES, cafes, guests)
 
 
 async def forget(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> None:
     """Empties what is kept of (cafe, guest, when) as somebody who can be reached."""
     cafes, guests, _ = _columns(erasures, 3)
     await conn.execute(EMPTY_CONTACTS, *_columns(erasures, 3))
-    await conn.execute(DROP_CONSENTS, cafes, guests)
+    await conn.execute(DROP_CONSENTS, *_columns(erasures, 3))
     await conn.execute(DROP_MEMBERSHIPS, cafes, guests)
 
 
