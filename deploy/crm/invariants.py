@@ -191,6 +191,15 @@ LINKS = f"""
 SELECT cafe_id, visit_id AS id, customer_id FROM feedback_links WHERE {OF_CAFE} ORDER BY cafe_id, visit_id
 """  # noqa: S608
 
+# What a guest answered about advertising by SMS, as each service keeps it.
+TILL_ANSWERS = f"""
+SELECT cafe_id, customer_id AS id, granted FROM guest_consents WHERE {OF_CAFE} ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+ANSWERS = f"""
+SELECT cafe_id, customer_id AS id, granted FROM consents
+WHERE {OF_CAFE} AND channel = 'sms' AND purpose = 'marketing' ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
     Rule("days_are_counted", "visit", DAYS),
@@ -221,6 +230,8 @@ PAIRS = (
         "guests_came_when_their_bills_say", ("visit", FIRST_BILLS), ("customer", FIRST_VISITS),
         ("first", "last", "new"), unless="new",
     ),
+    Pair("answers_are_the_same_where_messages_leave", ("customer", ANSWERS), ("campaign", ANSWERS), ("agreed",)),
+    Pair("answers_are_the_same_at_the_tills", ("customer", ANSWERS), ("visit", TILL_ANSWERS), ("agreed",)),
     Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
 )  # fmt: skip
 # What loyalty's own audit calls its findings, in the words of this one.

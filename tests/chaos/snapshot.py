@@ -38,7 +38,8 @@ STATEMENTS = (
         """,
     ),
     ("visit", "counters", "SELECT customer_id, last_number FROM visit_counters WHERE cafe_id = $1"),
-    ("visit", "guests", "SELECT customer_id, name_known, marketing_consent FROM guests WHERE cafe_id = $1"),
+    ("visit", "guests", "SELECT customer_id, name_known FROM guests WHERE cafe_id = $1"),
+    ("visit", "consents", "SELECT customer_id, granted FROM guest_consents WHERE cafe_id = $1"),
     ("visit", "devices", "SELECT device_id, lowest_sequence, highest_sequence FROM till_devices WHERE cafe_id = $1"),
     ("visit", "gaps", "SELECT device_id, missing_from, missing_to FROM device_gaps WHERE cafe_id = $1"),
     (

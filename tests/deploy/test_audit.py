@@ -76,6 +76,10 @@ DAMAGES = [
     ("visits_earn_what_they_show", "loyalty", "DELETE FROM visit_earnings"),
     ("guests_are_as_active_as_their_visits", "customer", "UPDATE customer_activity SET total_visits = 77"),
     ("guests_are_as_active_as_their_visits", "customer", "UPDATE customer_activity SET tier_level = 'platinum'"),
+    ("answers_are_the_same_where_messages_leave", "campaign", "UPDATE consents SET granted = NOT granted"),
+    ("answers_are_the_same_where_messages_leave", "campaign", "DELETE FROM consents"),
+    ("answers_are_the_same_at_the_tills", "visit", "UPDATE guest_consents SET granted = NOT granted"),
+    ("answers_are_the_same_at_the_tills", "customer", "DELETE FROM consents"),
     ("segments_are_counted", "customer", "UPDATE customer_segments SET customer_count = customer_count + 1"),
     ("each_visit_has_a_link", "feedback", "DELETE FROM feedback_links"),
     (
@@ -103,6 +107,7 @@ def visit(number: int, **changes: Any) -> dict[str, Any]:
     return {
         "device_id": "till-1", "receipt_number": str(number), "phone": till.phone_of(number % 3),
         "occurred_at": at.isoformat(), "total": "185000", "currency_unit": "IRT",
+        "marketing_consent": number % 2 == 0,
     } | changes  # fmt: skip
 
 
@@ -175,6 +180,7 @@ async def test_difference_that_is_gone_at_the_second_look_is_no_breach(
         assert {breach.invariant for breach in await audit.look(connections)} == {
             "visits_earn_what_they_show",
             "each_visit_has_a_link",
+            "answers_are_the_same_at_the_tills",
         }
     monkeypatch.setattr(audit, "asyncio", SimpleNamespace(sleep=lambda _: house.settle()))
     assert await audit.audit(house.config) == []
