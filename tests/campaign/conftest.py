@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -55,8 +56,9 @@ class Simulator:
         self.network.faults.extend([Fault(kind, code, seconds)] * times)
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
+@asynccontextmanager
+async def running_simulator() -> AsyncIterator[Simulator]:
+    """A provider that answers while the block lasts."""
     network = Network(step_seconds=None)
     server = uvicorn.Server(
         uvicorn.Config(make_app(network, API_KEY), port=0, log_level="critical", timeout_graceful_shutdown=0)
@@ -68,6 +70,12 @@ async def simulator() -> AsyncIterator[Simulator]:
     yield Simulator(f"http://127.0.0.1:{port}", network)
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with running_simulator() as running:
+        yield running
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import msgspec
 
 from deploy.crm import engines
 from tests.chaos import (
+    answers,
     arrival,
     disk,
     kills,
@@ -42,6 +43,7 @@ from tests.support import SECRET, throwaway_folder
 # What plays, in this order. A module of scenarios has them in SCENARIOS.
 MODULES = (
     arrival,
+    answers,
     life,
     kills,
     rebalances,
