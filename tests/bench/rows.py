@@ -88,9 +88,11 @@ FROM bench_guests g WHERE {AT} > timestamptz '{{now}}' - interval '44 days' ORDE
 PER_GUEST = {
     "visit": {
         "guests": f"""
-INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, marketing_consent, consent_at, profiled_at,
-    created_at)
-SELECT g.cafe_id, g.phone_hash, g.customer_id, true, true, {FIRST_AT}, {FIRST_AT}, {FIRST_AT} {OF_ROUND}""",
+INSERT INTO guests (cafe_id, phone_hash, customer_id, name_known, profiled_at, created_at)
+SELECT g.cafe_id, g.phone_hash, g.customer_id, true, {FIRST_AT}, {FIRST_AT} {OF_ROUND}""",
+        "guest_consents": f"""
+INSERT INTO guest_consents (cafe_id, customer_id, granted, changed_at, source)
+SELECT g.cafe_id, g.customer_id, true, {FIRST_AT}, 'till' {OF_ROUND}""",
         "visit_counters": f"""
 INSERT INTO visit_counters (cafe_id, customer_id, last_number)
 SELECT g.cafe_id, g.customer_id, {{rounds}} {OF_ROUND}""",
