@@ -135,7 +135,8 @@ async def _post(
     draft = Draft(
         type=adjustment.type,
         change=-adjustment.points if takes else adjustment.points,
-        occurred_at=adjustment.created_at,
+        # From when the guest has them: of what waited, since it was approved.
+        occurred_at=moment,
         description=DESCRIPTIONS[adjustment.type],
         notes=f"adjustment {adjustment.adjustment_id}",
         campaign_id=adjustment.campaign_id,
