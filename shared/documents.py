@@ -86,16 +86,19 @@ def document(app: FastAPI) -> dict[str, Any]:
         for path, method, operation in operations(made):
             _name_body(operation, schemas)
             _add_problems(operation, path, method)
-        app.openapi_schema = _whole_numbers(made)
+        app.openapi_schema = _exactly(made)
     return app.openapi_schema
 
 
-def _whole_numbers(made: Any) -> Any:
-    # The framework writes bounds as floats, and the largest integer would be one more than it is.
+def _exactly(made: Any) -> Any:
+    # A key of a wrong form is refused, which the framework does not say. And it writes bounds as floats: the
+    # largest integer would be one more than it is.
     if isinstance(made, dict):
-        return {key: _whole_numbers(value) for key, value in made.items()}
+        if "patternProperties" in made:
+            made.setdefault("additionalProperties", False)
+        return {key: _exactly(value) for key, value in made.items()}
     if isinstance(made, list):
-        return [_whole_numbers(value) for value in made]
+        return [_exactly(value) for value in made]
     return min(int(made), LARGEST_INTEGER) if isinstance(made, float) and made.is_integer() else made
 
 

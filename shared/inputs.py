@@ -185,7 +185,7 @@ class Folded(Reader):
 
 @dataclass(frozen=True)
 class Whole(Reader):
-    """A whole number from `least` to `most`, also as text in any digits. 4.5, 4.0 and true are none."""
+    """A whole number from `least` to `most`, also as text in any digits. 4.5 and true are none."""
 
     least: int
     most: int
@@ -194,6 +194,9 @@ class Whole(Reader):
         """The number."""
         if isinstance(value, str) and _NUMBER.fullmatch(digits := latin_digits(value[:64]).strip()):
             value = int(digits)
+        if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+            # To JSON 4.0 and 4 are one number.
+            value = int(value)
         if type(value) is not int:
             raise fault("int_type", "Must be a whole number.", "باید عدد صحیح باشد.")
         if value < self.least:
@@ -217,6 +220,9 @@ class Whole(Reader):
         # Narrower than what is taken: as many digits as surely fit.
         if self.most < 10:
             return f"^[{max(self.least, 0)}-{self.most}]$"
+        if self.least > 1:
+            digits = len(str(self.least - 1))
+            return f"^(?:{self.least}|[1-9][0-9]{{{digits},{max(digits, len(str(self.most)) - 2)}}}|{self.most})$"
         lead = "0|" if self.least <= 0 else ""
         return f"^(?:{lead}[1-9][0-9]{{0,{len(str(self.most)) - 2}}})$"
 

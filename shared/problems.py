@@ -1,11 +1,14 @@
 """What pydantic finds wrong, in words that a person can act on, in both languages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from shared.errors import Problem
 from shared.persian.money import format_count
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,60}|\[key\]")
 
 # pydantic's error types in words a person can act on; anything else keeps pydantic's own sentence.
 PERSIAN_REASONS = {
@@ -73,10 +76,15 @@ def problems_of(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """pydantic's errors as problems that name the field and the fix in both languages, without the offending value."""
     return [
         Problem(
-            field=".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
+            field=".".join(_named(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
             code=str(error["type"]),
             en=str(error["msg"]).removeprefix("Value error, "),
             fa=_persian(error["type"], error.get("ctx") or {}),
         )
         for error in errors
     ]
+
+
+def _named(part: int | str) -> str:
+    # Keys that a sender made up are values too.
+    return str(part) if isinstance(part, int) or _PLAIN.fullmatch(part) else "?"

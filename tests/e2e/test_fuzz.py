@@ -37,7 +37,7 @@ def test_what_the_document_says_is_what_is_answered(
         "run",
         f"{system.api(service)}/openapi.json",
         "--checks=all",
-        "--exclude-checks=positive_data_acceptance",
+        "--exclude-checks=positive_data_acceptance,negative_data_rejection",
         f"--max-examples={EXAMPLES or 2}",
         f"--phases=examples,{'coverage,' if EXAMPLES else ''}fuzzing",
         "--continue-on-failure",
@@ -51,4 +51,4 @@ def test_what_the_document_says_is_what_is_answered(
     environment = os.environ | {"FUZZ_CAFE": str(cafe.cafe_id), "PYTHONPATH": str(HERE.parents[1])}
     # It keeps what it finds where it runs.
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-20_000:]
+    assert done.returncode == 0, done.stdout[:20_000]

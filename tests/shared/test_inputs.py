@@ -83,7 +83,7 @@ def test_what_people_type_is_taken(kind: Any, typed: Any, kept: Any) -> None:
         (STARS, 10**400, "less_than_equal"),
         (STARS, -1, "greater_than_equal"),
         (STARS, True, "int_type"),
-        (STARS, 4.0, "int_type"),
+        (STARS, 4.5, "int_type"),
         (STARS, "4.5", "int_type"),
         (STARS, "9" * 5000, "int_type"),
         (Identifier, " ", "string_too_short"),

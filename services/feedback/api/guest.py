@@ -23,8 +23,8 @@ from shared.tries import Tries
 router = APIRouter(tags=["guests"])
 
 # Judged by looking for it: a token of a wrong form is a link that nobody knows.
-Token = Annotated[str, Opaque(32 * 1024)]
-Marker = Annotated[str, Opaque(1)]
+Token = Annotated[str, Opaque(1024)]
+Marker = Annotated[str, Opaque(100)]
 
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import (
@@ -26,13 +26,22 @@ LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 Reason = Annotated[str, Text(500, least=3)]
 Reference = Annotated[str, Text(100, line=True)]
 
+MULTIPLIER = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        {"type": "string", "pattern": r"^[1-9][0-9]?(?:\.[0-9]{1,2})?$"},
+    ]
+}
+
 
 class TierRule(Command):
     """A tier: from how many points of a tier period on, and what it multiplies a visit's points by."""
 
     tier: Tier
     threshold: PointsOrNone
-    multiplier: Annotated[Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2)]
+    multiplier: Annotated[
+        Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2), WithJsonSchema(MULTIPLIER, mode="validation")
+    ]
 
 
 class ProgramRules(Command):
