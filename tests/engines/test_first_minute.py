@@ -17,9 +17,12 @@ from deploy.engines.engine import free_port
 from tests.support import throwaway_folder
 
 COMMAND = [sys.executable, "-m", "tests.engines.small_system"]
-UP_WITHIN_SECONDS = 100
+UP_WITHIN_SECONDS = 180
 # While the engines start, while databases are made, while parts start; longer on a machine that is busy.
 KILLED_AFTER = ((0.4, signal.SIGKILL), (1.5, signal.SIGTERM), (3.0, signal.SIGKILL), (5.0, signal.SIGTERM))
+
+# Each test starts servers several times.
+pytestmark = pytest.mark.timeout(500)
 
 
 @pytest.fixture
