@@ -75,7 +75,7 @@ JOBS = [
     Job(sending.SEND_DUE, 0.5, SENDER.send_due, eager=True, stirred=SENDER.lanes.stirred),
     Job(asking.JOB_OF["sending"], 5.0, UNKNOWN.ask, stirred=UNKNOWN.lanes.stirred),
     Job(asking.JOB_OF["sent"], 5.0, SENT.ask, stirred=SENT.lanes.stirred),
-    Job("forget-replies", 3600.0, replies.forget_old),
+    Job("campaign.forget_replies", 3600.0, replies.forget_old),
 ]
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ async def test_every_column_is_filled_by_something(world: World, simulator: Simu
 async def everything_happens(world: World, simulator: Simulator) -> None:
     from pydantic import SecretStr
 
-    from services.campaign.handlers import callbacks, campaigns, reactions, staff
+    from services.campaign.handlers import campaigns, reactions, replies, staff
     from services.campaign.models.bodies import Target, WriteCampaign, WriteProvider, WriteTemplate
     from shared.db import transaction
 
@@ -159,7 +159,7 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
     await world.ask("sent")
     await world.poll()
     async with transaction(world.pool) as conn:
-        await callbacks.take_reply(conn, world.config.keys, world.cafe_id, "09120000000", "ممنون")
+        await replies.take_reply(conn, world.config.keys, world.cafe_id, "09120000000", "ممنون")
     answer = FeedbackReceived(
         cafe_id=world.cafe_id, occurred_at=now(), customer_id=guests[3], visit_id=visits[3].visit_id,
         feedback_id=new_id(), visit_at=None, source="sms_link", overall_rating=5,

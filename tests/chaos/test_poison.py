@@ -1,7 +1,6 @@
 """The scenarios of poison in seconds: a share of the list, mutated bodies, and one guest whose every record fails."""
 
 import random
-import statistics
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -60,9 +59,9 @@ def test_fuzzer_finds_a_number_that_only_one_exponent_in_a_thousand_breaks(monke
 
 async def test_one_poisoned_key_holds_up_nobody_else(kafka: Kafka, database: Databases, tmp_path: Path) -> None:
     pool = await database(poisoned_key.SERVICE)
-    clean, spoiled = await poisoned_key.measure(tmp_path, kafka.config, pool, 3.0)
+    clean, spoiled = await poisoned_key.measure(tmp_path, kafka.config, pool, 3.0, tries=4)
     words = poisoned_key.told(clean, spoiled)
     # Against the same worker without poison, and in the middle: the slowest of both only tell what else runs here. The
     # goal itself is held by the scenario.
-    assert statistics.median(spoiled.lags) - statistics.median(clean.lags) < poisoned_key.LAG_GOAL_SECONDS, words
+    assert spoiled.median - clean.median < poisoned_key.LAG_GOAL_SECONDS, words
     assert spoiled.cpu - clean.cpu < poisoned_key.CPU_GOAL, words

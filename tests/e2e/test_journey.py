@@ -45,11 +45,16 @@ def guest(system: System, cafe: demo.Cafe, phone: str = PHONE) -> object:
 
 
 async def messages(system: System, wanted: str) -> list[str]:
-    """Waits for a message that holds `wanted` and returns all such."""
+    """Waits for a message to our guest that holds `wanted` and returns all such."""
+    receptor = canonical(PHONE).replace("+98", "0")
     async with httpx2.AsyncClient(timeout=10) as client, asyncio.timeout(30):
         while True:
             sent = (await client.get(f"{system.config.sms_endpoint}/control/messages")).raise_for_status().json()
-            found = [message["message"] for message in sent if wanted in message["message"]]
+            found = [
+                message["message"]
+                for message in sent
+                if wanted in message["message"] and message["receptor"] == receptor
+            ]
             if found:
                 return found
             await asyncio.sleep(0.1)

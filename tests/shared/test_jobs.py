@@ -63,6 +63,14 @@ class Case:
     is_left: str
 
 
+async def _reply(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        "INSERT INTO unclear_replies (cafe_id, id, customer_id, words_sealed, received_at)"
+        " VALUES ($1, $2, $3, 'sealed', now() - interval '91 days')",
+        cafe_id, new_id(), new_id(),
+    )  # fmt: skip
+
+
 def _cafe(cafe_id: UUID) -> CafeChanged:
     return CafeChanged(
         cafe_id=cafe_id, occurred_at=now(), version=1, name="کافه", time_zone="Asia/Tehran", calendar="jalali",
@@ -189,6 +197,7 @@ CASES = {
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
     ),
+    "campaign.forget_replies": Case(_reply, "SELECT FROM unclear_replies WHERE cafe_id = $1"),
     "feedback.prune_links": Case(_link, "SELECT FROM feedback_links WHERE cafe_id = $1"),
 }
 NOT_BY_CAFE = {

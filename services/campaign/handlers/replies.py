@@ -24,7 +24,7 @@ LONGEST: Final = 1000
 # As the customer service says it: both keep the same row.
 SOURCE: Final = "reply"
 
-_forgetting = ByCafe("campaign", "forget-replies")
+_forgetting = ByCafe("campaign", "campaign.forget_replies")
 
 
 @dataclass(frozen=True)
