@@ -214,8 +214,8 @@ class Relay:
             max_batch_size=262_144,
             request_timeout_ms=10_000,
         )
-        await producer.start()
         try:
+            await producer.start()
             yield producer
         finally:
             with contextlib.suppress(KafkaError, OSError, asyncio.TimeoutError):

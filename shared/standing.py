@@ -125,8 +125,8 @@ async def reader(servers: str, group: str | None = None) -> AsyncIterator[Any]:
         bootstrap_servers=servers, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
     )  # fmt: skip
-    await client.start()
     try:
+        await client.start()
         yield client
     finally:
         await client.stop()
@@ -135,8 +135,8 @@ async def reader(servers: str, group: str | None = None) -> AsyncIterator[Any]:
 async def partitions_of(servers: str, names: Collection[str]) -> list[TopicPartition]:
     """The partitions of those of the topics (full names) that the broker has."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
     try:
+        await admin.start()
         described = await admin.describe_topics(list(names)) if names else []
     finally:
         await admin.close()
