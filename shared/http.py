@@ -43,6 +43,9 @@ DOCS_MAY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none
 # What requests under way hold together, so that many large bodies at once don't take all memory.
 MOST_HELD = 48 * 1024 * KIB
 _NO_OBJECT = ("model_attributes_type", "model_type", "dict_type", "missing")
+# Asked every few seconds by machines.
+PROBES = ("/healthz", "/readyz", "/metrics")
+_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PLAIN_NAME = re.compile("[A-Za-z0-9_.-]{1,60}")
 
 
@@ -339,7 +342,7 @@ class GuestsOnly:
 
 
 class Measured:
-    """Time of each request by route, and an id for the caller to quote: the trace id, theirs or a new one."""
+    """Time and one log line of each request by route, under an id for the caller to quote: theirs or a new one."""
 
     def __init__(self, app: ASGIApp, service: str, state: State) -> None:
         self.app, self.service, self.state = app, service, state
@@ -349,7 +352,7 @@ class Measured:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        trace = trace_of(dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1"))
+        trace = correlation_of(dict(scope["headers"]))
         scope.setdefault("state", {})["correlation_id"] = trace
 
         async def noted(message: Message) -> None:
@@ -368,15 +371,23 @@ class Measured:
             await self.app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            telemetry.REQUESTS.labels(self.service, scope["method"], route, status).observe(
-                time.perf_counter() - started
-            )
+            seconds = time.perf_counter() - started
+            telemetry.REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
+            if route not in PROBES:
+                telemetry.logger().info(
+                    "request.answered", method=scope["method"], route=route, status=status, seconds=round(seconds, 4),
+                    correlation_id=str(trace),
+                )  # fmt: skip
 
 
-def trace_of(traceparent: str | None) -> UUID:
-    """The trace id of a W3C traceparent as a UUID; a new one when it is missing or malformed."""
-    parts = (traceparent or "").split("-")
-    if len(parts) == 4 and len(parts[1]) == 32:
+def correlation_of(headers: Mapping[bytes, bytes]) -> UUID:
+    """What a request and all that follows from it is found by, from its headers (names in small letters).
+
+    The trace id of a W3C `traceparent`, or a UUID in `x-correlation-id`, which answers bear too. Anything else could
+    hold a name: such a request gets a new id.
+    """
+    trace = _TRACE.fullmatch(headers.get(b"traceparent", b""))
+    for given in (trace[1] if trace else b"", headers.get(b"x-correlation-id", b"")):
         with contextlib.suppress(ValueError):
-            return UUID(hex=parts[1])
+            return UUID(given.decode("latin-1"))
     return new_id()

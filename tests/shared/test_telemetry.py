@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from typing import Any
+from uuid import UUID
 
 
 def lines_of(*statements: str) -> list[dict[str, Any]]:
@@ -68,3 +69,50 @@ def test_no_line_holds_the_words_of_an_error_whoever_logs_it() -> None:
         assert "RuntimeError" in line["exception"]
         assert "in fail" in line["exception"]
         assert "09121112233" not in json.dumps(line)
+
+
+REQUESTS = """
+import asyncio, httpx2
+from fastapi import APIRouter, Request
+from shared import http, telemetry
+
+router = APIRouter()
+
+@router.get("/guests/{name}")
+async def guest(name: str) -> str:
+    return "ok"
+
+app = http.make_api("visit", router, any_query=["/guests/{name}"])
+telemetry.configure_logging("visit-api")
+
+async def ask() -> None:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://cafe") as client:
+        for path, headers in ASKED:
+            answer = await client.get(path, headers=headers)
+            print("answered", answer.headers["x-correlation-id"])
+
+asyncio.run(ask())
+"""
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_each_request_is_one_line_under_the_id_that_its_caller_knows() -> None:
+    asked = [
+        ("/guests/maryam?phone=09121112233", {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}),
+        ("/guests/maryam", {"X-Correlation-Id": str(UUID(TRACE))}),
+        ("/guests/maryam", {"X-Correlation-Id": "09121112233", "traceparent": "09121112233"}),
+        ("/maryam/09121112233", {}),
+        ("/healthz", {}),
+    ]
+    program = REQUESTS.replace("ASKED", repr(asked))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answered = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("answered")]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [(line["event"], line["method"], line["route"], line["status"]) for line in lines] == [
+        *[("request.answered", "GET", "/guests/{name}", 200)] * 3, ("request.answered", "GET", "unmatched", 404),
+    ]  # fmt: skip
+    assert answered[:2] == [str(UUID(TRACE))] * 2
+    assert [line["correlation_id"] for line in lines] == answered[:4]
+    assert "maryam" not in str(lines)
+    assert "0912" not in str(lines)
