@@ -6,6 +6,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -44,6 +45,8 @@ def customer_id(keys: Keys, cafe_id: UUID, e164: str) -> UUID:
     return _uuid8(keyed_digest(keys, "customer", cafe_id, e164.encode()))
 
 
+# A menu has few words, and they come with every visit.
+@lru_cache(maxsize=16_384)
 def menu_code(keys: Keys, cafe_id: UUID, word: str) -> str:
     """What stands for a word of a cafe's menu (a dish, a category, a SKU) where the word itself may not be: 16 hex
     digits, the same for all spellings, unrelated in another cafe."""

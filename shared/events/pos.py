@@ -21,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PlainValidator,
     StrictBool,
     ValidationError,
@@ -29,7 +30,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from shared.bounds import MOST_OF_UNIT, MOST_POINTS, MOST_RIAL, exact, too_much
 from shared.clock import now
@@ -67,16 +68,10 @@ def _device(text: str) -> str:
 # Stripped, not refused: a control character in a dish's name is the till's noise, and no reason to lose a visit.
 @dataclass(frozen=True)
 class _Shown(Words):
-    """Words that come with every visit, such as dishes and waiters: they are remembered."""
+    """Words that come with every visit, such as dishes and waiters: each field remembers its own."""
 
-    def read(self, value: Any) -> Any:
-        return _remembered(self.most, value) if isinstance(value, str) else super().read(value)
-
-
-@lru_cache(maxsize=16384)
-def _remembered(most: int, text: str) -> str | None:
-    written: str | None = Words(most).read(text)
-    return written
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(lru_cache(maxsize=8192)(self.read), handler(source))
 
 
 @dataclass(frozen=True)
@@ -313,7 +308,7 @@ class VisitBody(_Contract):
         if self.total > most:
             raise _too_much_at("total", of=self)
         for place, line in enumerate(self.items):
-            if line.amount is not None and abs(line.amount) > most:
+            if line.amount is not None and not -most <= line.amount <= most:
                 raise _too_much_at("items", place, "amount", of=self)
         return self
 

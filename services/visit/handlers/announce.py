@@ -1,8 +1,7 @@
 """The events that say what became of a visit."""
 
 from datetime import datetime
-from decimal import Decimal
-from functools import lru_cache
+from functools import partial
 from uuid import UUID
 
 from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
@@ -124,27 +123,18 @@ def voided_before(visit: NewVisit, void: Known, span: Span) -> VisitVoided:
 
 def _coded(draft: Draft, keys: Keys) -> list[Item]:
     """The bill's lines as a topic that is kept for ever may hold them: a till calls a dish whatever somebody types."""
-    cafe_id = draft.command.cafe_id
+    code = partial(menu_code, keys, draft.command.cafe_id)
     return [
-        _line(keys, cafe_id, line.name, line.sku, line.category, line.quantity, line.amount) for line in draft.lines
+        Item(
+            name="",
+            quantity=line.quantity,
+            amount=line.amount,
+            name_code=code(line.name) if line.name else None,
+            sku_code=code(line.sku) if line.sku else None,
+            category_code=code(line.category) if line.category else None,
+        )
+        for line in draft.lines
     ]
-
-
-# A menu has few lines, and they come with every visit.
-@lru_cache(maxsize=16384)
-def _line(
-    keys: Keys,
-    cafe_id: UUID,
-    name: str,
-    sku: str | None,
-    category: str | None,
-    quantity: Decimal,
-    amount: Decimal | None,
-) -> Item:
-    codes = [menu_code(keys, cafe_id, word) if word else None for word in (name, sku, category)]
-    return Item(
-        name="", quantity=quantity, amount=amount, name_code=codes[0], sku_code=codes[1], category_code=codes[2]
-    )
 
 
 def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
