@@ -5,6 +5,7 @@ from datetime import time
 from typing import Any
 from uuid import UUID
 
+from shared.amounts import INSIDE
 from shared.approval import Oversight, Policy
 from shared.auth import session_ended
 from shared.db import Connection
@@ -19,6 +20,7 @@ from shared.events.identity import (
     Role,
     SessionsEnded,
 )
+from shared.persian.money import Unit
 
 _RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
 
@@ -66,6 +68,7 @@ SELECT c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_a
        coalesce(c.time_zone, 'Asia/Tehran') AS time_zone, ARRAY(SELECT crm.approvers($1)) AS managers
 FROM (SELECT $1::uuid AS cafe_id) AS asked LEFT JOIN cafes AS c USING (cafe_id)
 """
+UNIT = "SELECT currency_unit FROM cafes WHERE cafe_id = $1"
 # Any fixed number keeps these locks apart from others that are taken by a hash.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(744811, hashtext($1::uuid::text || $2::uuid::text))"
 # Of sessions that ended one by one only the last are kept: the tokens of earlier ones have expired.
@@ -198,6 +201,11 @@ async def oversight(conn: Connection, cafe_id: UUID) -> Oversight:
         limits = (row["approval_points"], row["approval_amount"], row["approval_staff_amount"])
         policy = Policy(row["approval_when"], *limits)
     return Oversight(policy, frozenset(row["managers"]), row["time_zone"])
+
+
+async def unit_of(conn: Connection, cafe_id: UUID) -> Unit:
+    """The unit of money in which the cafe reads and writes amounts; Toman until the cafe is known here."""
+    return await conn.fetchval(UNIT, cafe_id) or INSIDE
 
 
 async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, StrictBool
 
+from shared.amounts import Money
 from shared.errors import Rejected
 from shared.inputs import Command
 from shared.persian.calendar import day_bounds, local_date
+from shared.persian.money import Unit
 
 When = Literal["always", "when_two", "above"]
 Kind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "policy"]
@@ -162,8 +164,8 @@ class Waiting(BaseModel):
     version: int | None = None
     what: dict[str, Any]
     points: int | None = None
-    amount: Decimal | None = None
-    currency_unit: Literal["IRT", "IRR"] | None = None
+    amount: Money | None = None
+    currency_unit: Unit | None = None
     asked_by: UUID
     changed_by: UUID | None = None
     asked_at: datetime

@@ -30,7 +30,7 @@ from services.customer.models.http import (
 from services.customer.models.shapes import Act, Guest
 from services.customer.store import customers as store
 from shared import clock, db, http, parked
-from shared.access import require_role
+from shared.access import require_role, unit_of
 from shared.auth import Staff
 from shared.callers import StaffCaller
 from shared.crypto import Keys
@@ -171,8 +171,8 @@ async def create_segment(request: Request, caller: StaffCaller, cafe_id: UUID, b
 @definitions.get("/attributes")
 async def list_attributes(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[AttributeView]:
     """What criteria may ask about, and how to write it."""
-    async with _as_staff(request, caller, cafe_id):
-        return segments.list_attributes()
+    async with _as_staff(request, caller, cafe_id) as conn:
+        return segments.list_attributes(await unit_of(conn, cafe_id))
 
 
 @definitions.post("/preview")

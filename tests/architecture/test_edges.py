@@ -22,6 +22,7 @@ from pydantic import BaseModel, PlainValidator, SecretStr, Strict
 from pydantic.fields import FieldInfo
 
 from services.visit.models import EnteredVisit
+from shared.amounts import DESCRIPTION
 from shared.documents import METHODS, PROBLEM, operations
 from shared.events import pos
 from shared.inputs import Days, Moments, Reader
@@ -29,6 +30,9 @@ from shared.settings import SERVICES
 
 # Bodies that routes read themselves, digit by digit.
 READ_BY_HAND = {model.__name__: model for model in (*pos.BODIES.values(), EnteredVisit)}
+AMOUNT = re.compile(r"amount|spen[dt]|revenue|order_value|cost|price|budget|^total$|^discount$|^earn_per")
+# Their unit stands on the bill.
+OF_A_BILL = ("PosItem",)
 PLAIN = (UUID, NoneType, Ellipsis)
 JSON_SCHEMA_WORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
     *("title", "description", "default", "examples", "deprecated", "writeOnly", "contentMediaType"),
@@ -176,6 +180,25 @@ def strange_words(schema: Any) -> Iterator[str]:
             inner = value
         for each in inner:
             yield from strange_words(each)
+
+
+def test_every_amount_has_its_unit_beside_it(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    priced = {name: fields for name, each in schemas.items() if (fields := amounts_of(each)) and name not in OF_A_BILL}
+    assert not [name for name in priced if "currency_unit" not in schemas[name]["properties"]]
+    shown = {name for name in priced if schemas[name].get("additionalProperties", True)}
+    unmarked = [
+        (name, field)
+        for name in shown
+        for field in priced[name]
+        if DESCRIPTION not in (text := json.dumps(schemas[name]["properties"][field])) and '"integer"' not in text
+    ]
+    assert not unmarked
+
+
+def amounts_of(schema: dict[str, Any]) -> list[str]:
+    """Fields of a schema that are money by their names."""
+    return [name for name in schema.get("properties", ()) if AMOUNT.search(name) and not name.endswith("_toman")]
 
 
 def test_documents_show_without_the_internet(app: FastAPI) -> None:

@@ -393,3 +393,27 @@ async def test_answer_through_the_link_is_an_opening(world: World, simulator: Si
     assert (campaign["messages_opened"], campaign["messages_delivered"]) == (1, 1)
     await world.poll()
     assert (await world.campaign())["messages_delivered"] == 1
+
+
+async def test_budget_is_written_in_either_unit_and_shown_in_rial(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    sign_in(app, OWNER)
+    address = f"/cafes/{world.cafe_id}/messaging"
+    for sent, budget in (
+        ({}, "500000.00"),
+        ({"currency_unit": "IRT"}, "5000000.00"),
+        ({"currency_unit": "IRR"}, "500000.00"),
+    ):
+        body = {"guest_daily_cap": 1, "monthly_budget": "500000"} | sent
+        assert (await client.put(address, json=body)).status_code == 204
+        found = (await client.get(address)).json()
+        assert (found["monthly_budget"], found["currency_unit"]) == (budget, "IRR")
+    dear = {
+        "provider_name": "kavenegar",
+        "api_key": "abcdefgh12345678",
+        "cost_per_sms": "200000",
+        "currency_unit": "IRT",
+    }
+    refused = await client.post(f"/cafes/{world.cafe_id}/providers", json=dear)
+    assert [(each["field"], each["code"]) for each in refused.json()["errors"]] == [("cost_per_sms", "too_large")]

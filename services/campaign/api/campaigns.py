@@ -1,29 +1,27 @@
 """One-off campaigns."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
 from services.campaign.api.acting import acting
-from services.campaign.api.journeys import RemarkView
 from services.campaign.handlers import campaigns
 from services.campaign.models import CampaignStatus, CampaignType, Purpose, Step
 from services.campaign.models.bodies import Approve, Schedule, WriteCampaign
 from services.campaign.store import trail
 from services.campaign.store.campaigns import list_campaigns
+from shared.amounts import Money, Priced
 from shared.callers import StaffCaller
 from shared.inputs import PageSize
+from shared.persian.money import Unit
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 
 
-class CampaignView(BaseModel):
-    """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`; `failure` says
-    why it failed where no provider is the reason."""
+class CampaignView(Priced):
+    """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`."""
 
     id: UUID
     journey_id: UUID | None
@@ -39,11 +37,10 @@ class CampaignView(BaseModel):
     scheduled_date: datetime | None
     sent_date: datetime | None
     status: CampaignStatus
-    currency_unit: str
-    budget: Decimal | None
-    estimated_cost: Decimal | None
-    actual_cost: Decimal
-    cost_per_message: Decimal | None
+    budget: Money | None
+    estimated_cost: Money | None
+    actual_cost: Money
+    cost_per_message: Money | None
     messages_sent: int
     messages_delivered: int
     messages_failed: int
@@ -56,13 +53,12 @@ class CampaignView(BaseModel):
     version: int
     edited_by: UUID | None
     approved_alone: bool
-    failure: RemarkView | None
-    warnings: list[RemarkView]
 
 
-class StepView(BaseModel):
-    """Something that was done with a campaign, and what it then said (costs in Rial)."""
+class StepView(Priced):
+    """Something that was done with a campaign, and what it then said; a budget in `currency_unit`."""
 
+    currency_unit: Unit = "IRR"
     what: Step
     by_user: UUID
     at: datetime
@@ -71,15 +67,11 @@ class StepView(BaseModel):
     detail: dict[str, Any]
 
 
-def _view(row: dict[str, Any]) -> CampaignView:
-    return CampaignView.model_validate(campaigns.with_warnings(row))
-
-
 @router.get("")
 async def list_all(request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50) -> list[CampaignView]:
     """The newest campaigns."""
     async with acting(request, caller, cafe_id) as conn:
-        return [_view(row) for row in await list_campaigns(conn, cafe_id, limit)]
+        return [CampaignView(**row) for row in await list_campaigns(conn, cafe_id, limit)]
 
 
 @router.post("", status_code=201)
@@ -87,14 +79,14 @@ async def write(request: Request, caller: StaffCaller, cafe_id: UUID, body: Writ
     """Writes a draft. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         campaign_id = await campaigns.write_draft(conn, cafe_id, caller.user_id, body)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.get("/{campaign_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
     """One campaign."""
     async with acting(request, caller, cafe_id) as conn:
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.put("/{campaign_id}")
@@ -104,7 +96,7 @@ async def replace(
     """Rewrites a campaign that has not started. For managers; it is a draft again, and an approval ends."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.replace_draft(conn, cafe_id, campaign_id, caller.user_id, body)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/schedule")
@@ -115,7 +107,7 @@ async def schedule(
     asks for nobody else, it is approved with that."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.schedule(conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/approve")
@@ -125,7 +117,7 @@ async def approve(
     """Lets a scheduled campaign start. For a manager who neither wrote it nor changed it last."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id, body.version if body else None)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/cancel")
@@ -133,7 +125,7 @@ async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_
     """Stops a campaign. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.cancel(conn, cafe_id, campaign_id, caller.user_id)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.get("/{campaign_id}/trail")

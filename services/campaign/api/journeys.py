@@ -1,7 +1,6 @@
 """Journeys, what guests got and why, and the library of texts."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,48 +11,42 @@ from services.campaign.api.acting import acting
 from services.campaign.handlers import staff, texts
 from services.campaign.models import CampaignType, Purpose, TextState, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
+from services.campaign.store import campaigns
+from shared.amounts import Money, Priced
 from shared.approval import Decide, Waiting
 from shared.callers import StaffCaller
 from shared.inputs import PageSize, Version
+from shared.persian.money import Unit
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
 LISTED_AT_MOST = 200
 
 
-class RemarkView(BaseModel):
-    """Something that whoever wrote a text should look at."""
+class TextView(Priced):
+    """A version of what a journey says and may spend, in `currency_unit`."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    code: str
-    en: str
-    fa: str
-
-
-class TextView(BaseModel):
-    """A version of what a journey says and may spend (Rial)."""
-
-    model_config = ConfigDict(from_attributes=True)
-
+    currency_unit: Unit = "IRR"
     version: int
     state: TextState
     template_content: str
     template_variables: dict[str, str]
     ignores_quiet_hours: bool
-    budget: Decimal | None
+    budget: Money | None
     created_by: UUID
     created_at: datetime
     decided_by: UUID | None
     decided_at: datetime | None
 
 
-class JourneyView(BaseModel):
-    """A journey, its text, the one that waits for a second person, and what it has sent; costs in Rial. The warnings
-    are about the text that waits, or else the one in force."""
+class JourneyView(Priced):
+    """A journey, its text, the one that waits for a second person, and what it has sent; costs in `currency_unit`."""
 
     model_config = ConfigDict(from_attributes=True)
 
+    currency_unit: Unit = "IRR"
     id: UUID
     journey_key: str
     name: str
@@ -67,9 +60,9 @@ class JourneyView(BaseModel):
     ignores_quiet_hours: bool
     template_content: str
     template_variables: dict[str, str]
-    budget: Decimal | None
-    actual_cost: Decimal
-    cost_per_message: Decimal | None
+    budget: Money | None
+    actual_cost: Money
+    cost_per_message: Money | None
     messages_sent: int
     messages_delivered: int
     messages_failed: int
@@ -77,7 +70,6 @@ class JourneyView(BaseModel):
     sent_date: datetime | None
     version: int
     waiting: TextView | None
-    warnings: list[RemarkView]
 
 
 class CheckView(BaseModel):
@@ -98,8 +90,9 @@ class DecisionView(BaseModel):
     checks: list[CheckView]
 
 
-class MessageView(BaseModel):
-    """One message to the guest. Its words are not shown: they hold the guest's own link."""
+class MessageView(Priced):
+    """One message to the guest. Its words are not shown: they hold the guest's own link. Amounts, also those of its
+    checks, are in `currency_unit`."""
 
     id: UUID
     campaign_id: UUID
@@ -118,8 +111,7 @@ class MessageView(BaseModel):
     failed_at: datetime | None
     error_code: str | None
     error_message: str | None
-    message_cost: Decimal | None
-    currency_unit: str
+    message_cost: Money | None
     parts: int | None
     provider_name: str | None
     link_clicks: int
@@ -156,7 +148,6 @@ class TemplateView(BaseModel):
     category: str | None
     is_system_template: bool
     created_at: datetime
-    warnings: list[RemarkView]
 
 
 class Created(BaseModel):
@@ -169,7 +160,7 @@ class Created(BaseModel):
 async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[JourneyView]:
     """What is sent by itself."""
     async with acting(request, caller, cafe_id) as conn:
-        return [JourneyView.model_validate(row) for row in await texts.list_journeys(conn, cafe_id)]
+        return [JourneyView(**row) for row in await texts.list_journeys(conn, cafe_id)]
 
 
 @router.patch("/journeys/{journey_id}", responses={202: {"model": JourneyView}})
@@ -179,9 +170,7 @@ async def change_journey(
     """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers. 202: what it says
     or may spend waits for a second person (`waiting`), and the former text is sent until then."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        changed = JourneyView.model_validate(
-            await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change)
-        )
+        changed = JourneyView(**await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change))
     asks = change.model_fields_set & {"template", "fallbacks", "ignores_quiet_hours", "budget"}
     response.status_code = 202 if asks and changed.waiting else 200
     return changed
@@ -207,8 +196,8 @@ async def decide_version(
 ) -> JourneyView:
     """Approves or declines a version that waits. For managers other than its author."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        return JourneyView.model_validate(
-            await texts.decide(conn, cafe_id, journey_id, version, caller.user_id, approve=body.approve)
+        return JourneyView(
+            **await texts.decide(conn, cafe_id, journey_id, version, caller.user_id, approve=body.approve)
         )
 
 
@@ -236,16 +225,14 @@ async def explain_guest(
 async def list_templates(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[TemplateView]:
     """The cafe's texts, the system's first."""
     async with acting(request, caller, cafe_id) as conn:
-        return [TemplateView.model_validate(row) for row in await staff.list_templates(conn, cafe_id)]
+        return [TemplateView(**row) for row in await campaigns.list_templates(conn, cafe_id)]
 
 
 @router.post("/templates", status_code=201)
-async def add_template(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteTemplate) -> TemplateView:
+async def add_template(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteTemplate) -> Created:
     """Adds a text. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        added = await staff.add_template(conn, cafe_id, body)
-        (found,) = (row for row in await staff.list_templates(conn, cafe_id) if row["id"] == added)
-        return TemplateView.model_validate(found)
+        return Created(id=await staff.add_template(conn, cafe_id, body))
 
 
 @router.put("/templates/{template_id}", status_code=204)

@@ -1,12 +1,10 @@
 """The cafe's accounts at SMS providers, and its messaging rules."""
 
 from datetime import datetime
-from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
 from services.campaign.api.acting import acting
 from services.campaign.api.journeys import Created
@@ -14,6 +12,7 @@ from services.campaign.handlers import staff
 from services.campaign.handlers.providers.accounts import callback_token
 from services.campaign.models.bodies import WriteProvider, WriteSettings
 from services.campaign.store import providers
+from shared.amounts import Money, Priced
 from shared.callers import StaffCaller
 from shared.clock import now
 from shared.errors import NotFound
@@ -22,8 +21,9 @@ from shared.persian.calendar import local_date
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["providers"])
 
 
-class ProviderView(BaseModel):
-    """An account without its key; one without a key of its own sends on the installation's terms, which are shown.
+class ProviderView(Priced):
+    """An account without its key; one without a key of its own sends on the installation's terms, which are shown. Its
+    price is in `currency_unit`.
 
     The two addresses belong into the provider's panel, behind this API's own.
 
@@ -35,8 +35,7 @@ class ProviderView(BaseModel):
     provider_name: str
     api_endpoint: str | None
     sender_line: str | None
-    cost_per_sms: Decimal
-    currency_unit: str
+    cost_per_sms: Money
     is_active: bool
     priority_order: int
     daily_limit: int | None
@@ -51,12 +50,11 @@ class ProviderView(BaseModel):
     replies_address: str
 
 
-class SettingsView(BaseModel):
-    """The cafe's rules for all its messages; the budget in Rial a month."""
+class SettingsView(Priced):
+    """The cafe's rules for all its messages; the budget of a month in `currency_unit`."""
 
     guest_daily_cap: int
-    monthly_budget: Decimal | None
-    currency_unit: str
+    monthly_budget: Money | None
 
 
 @router.get("/providers")

@@ -1,14 +1,16 @@
-"""What staff send over HTTP. Amounts are Rial, as providers bill."""
+"""What staff send over HTTP. Amounts are kept in Rial, as providers bill."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose
-from shared.bounds import Rial
+from shared.bounds import MOST_RIAL, Rial, too_much
 from shared.credentials import Credential
 from shared.inputs import Command, Matching, Moment, Text, Version, Whole, Wording, Words
+from shared.persian.money import Unit, in_unit
 
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
@@ -20,7 +22,24 @@ SenderLine = Annotated[str, Matching("[0-9]{4,20}", 20, "شمارهٔ خط ۴ ت
 Endpoint = Annotated[str, Matching("[!-~]{1,255}", 255, "نشانی درست نیست")]
 
 
-class ChangeJourney(Command):
+class _WithCosts(Command):
+    # Before the amounts, which are read by it.
+    currency_unit: Annotated[
+        Unit, Field(description="of the amounts in this body: IRR (Rial), as providers bill, or IRT (Toman)")
+    ] = "IRR"
+
+    @field_validator("budget", "monthly_budget", "cost_per_sms", check_fields=False)
+    @classmethod
+    def _in_rial(cls, amount: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if amount is None or "currency_unit" not in info.data:
+            return amount
+        rial = in_unit(amount, info.data["currency_unit"], "IRR")
+        if rial > (DEAREST_SMS if info.field_name == "cost_per_sms" else MOST_RIAL):
+            raise too_much()
+        return rial
+
+
+class ChangeJourney(_WithCosts):
     """What is not given stays. `budget` null takes the limit away."""
 
     is_active: StrictBool | None = None
@@ -49,7 +68,7 @@ class Target(Command):
         return self
 
 
-class WriteCampaign(Command):
+class WriteCampaign(_WithCosts):
     """A one-off campaign, whole."""
 
     name: Name
@@ -86,7 +105,7 @@ class WriteTemplate(Command):
     category: Annotated[str | None, Words(50, line=True)] = None
 
 
-class WriteProvider(Command):
+class WriteProvider(_WithCosts):
     """An account at a provider, whole; the key stays as it is when it is not given, and is never shown again.
 
     Without a key of its own it sends by the installation's account: then line and price are the installation's, and are
@@ -104,7 +123,7 @@ class WriteProvider(Command):
     monthly_limit: Annotated[int, Whole(0, 100_000_000)] | None = None
 
 
-class WriteSettings(Command):
+class WriteSettings(_WithCosts):
     """The cafe's own rules for all its messages; a budget of null is none."""
 
     guest_daily_cap: Annotated[int, Whole(0, 100)]

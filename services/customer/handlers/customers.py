@@ -31,7 +31,7 @@ from services.customer.models.shapes import Act, Answer, Guest, Profile
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import activity, customers, segments
 from services.customer.store import consents as consents_store
-from shared import crypto, ids, outbox
+from shared import access, crypto, ids, outbox
 from shared.crypto import Keys
 from shared.db import Connection
 from shared.errors import NotFound, Problem, Rejected
@@ -195,7 +195,7 @@ async def summarize(conn: Connection, guest: Guest) -> CustomerSummary:
     row = await customers.summary(conn, guest)
     if row is None:
         raise _no_such_guest()
-    return CustomerSummary.model_validate(row)
+    return CustomerSummary.of(row, await access.unit_of(conn, guest.cafe_id))
 
 
 async def list_stays(conn: Connection, guest: Guest) -> list[Stay]:

@@ -15,19 +15,19 @@ from services.customer.models.http import (
     PreviewSegment,
     SegmentView,
 )
-from services.customer.rules.attributes import ATTRIBUTES, FORMS
+from services.customer.rules import amounts
+from services.customer.rules.attributes import ATTRIBUTES, FORMS, Kind
 from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
 from services.customer.store import activity, segments
-from shared import access, clock, outbox
+from shared import access, clock
 from shared.clock import new_id
 from shared.db import Connection
 from shared.errors import NotFound, Rejected
-from shared.events.customer import SegmentKey, SegmentListChanged
 from shared.events.identity import CafeChanged
+from shared.persian.money import Unit
 
-CAFES_TOLD_AT_ONCE = 200
 # What a change of makes it necessary to judge everybody again.
 JUDGED_BY = ("criteria", "is_active")
 
@@ -61,21 +61,6 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, no
         await segments.request_recalculation(conn, added, now)
 
 
-async def tell(conn: Connection, cafes: Sequence[tuple[UUID]]) -> int:
-    """Tells others which segments each of these cafes has now; returns how many lists."""
-    lists: dict[UUID, list[SegmentKey]] = {cafe_id: [] for (cafe_id,) in cafes}
-    for row in await segments.take_lists(conn, sorted(lists)):
-        if not row["is_deleted"]:
-            key = SegmentKey(segment_id=row["id"], segment_key=row["segment_key"], is_active=row["is_active"])
-            lists[row["cafe_id"]].append(key)
-    moment = clock.now()
-    await outbox.emit(
-        conn,
-        [SegmentListChanged(cafe_id=cafe_id, occurred_at=moment, segments=keys) for cafe_id, keys in lists.items()],
-    )
-    return len(lists)
-
-
 async def create_segment(
     conn: Connection, cafe_id: UUID, command: CreateSegment, *, author: UUID, now: datetime
 ) -> SegmentView:
@@ -84,7 +69,7 @@ async def create_segment(
     Raises:
         Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
     """
-    parse(command.criteria)
+    criteria = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
     await segments.change_definitions(conn)
     slot = first_free(await segments.taken_slots(conn, cafe_id))
     if slot is None:
@@ -95,7 +80,8 @@ async def create_segment(
             status=409,
         )
     segment_id = new_id()
-    row = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False, **command.model_dump()}
+    known = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False}
+    row = {**known, **command.model_dump(), "criteria": criteria}
     if not await segments.insert(conn, [row], now, author):
         raise Rejected("key_in_use", "Another segment has this key.", "بخش دیگری این کلید را دارد.", status=409)
     await segments.request_recalculation(conn, [cafe_id], now)
@@ -111,11 +97,11 @@ async def change_segment(
         NotFound: no such segment.
         Rejected: status 422 for criteria that can't be understood.
     """
+    given = {name: value for name, value in command.model_dump().items() if _is_given(command, name, value)}
     if command.criteria is not None:
-        parse(command.criteria)
+        given["criteria"] = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
     await segments.change_definitions(conn)
     row = await _found(conn, cafe_id, segment_id)
-    given = {name: value for name, value in command.model_dump().items() if _is_given(command, name, value)}
     await segments.update(conn, cafe_id, row | given, now)
     if any(name in given and given[name] != row[name] for name in JUDGED_BY):
         await segments.request_recalculation(conn, [cafe_id], now)
@@ -148,12 +134,13 @@ async def get_segment(conn: Connection, cafe_id: UUID, segment_id: UUID) -> Segm
     Raises:
         NotFound: no such segment.
     """
-    return SegmentView.model_validate(await _found(conn, cafe_id, segment_id))
+    return _view(await _found(conn, cafe_id, segment_id), await access.unit_of(conn, cafe_id))
 
 
 async def list_segments(conn: Connection, cafe_id: UUID) -> list[SegmentView]:
     """The cafe's segments in their order of display."""
-    return [SegmentView.model_validate(row) for row in await segments.list_segments(conn, cafe_id)]
+    unit = await access.unit_of(conn, cafe_id)
+    return [_view(row, unit) for row in await segments.list_segments(conn, cafe_id)]
 
 
 async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> Preview:
@@ -162,7 +149,8 @@ async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, n
     Raises:
         Rejected: status 422 for criteria that can't be understood.
     """
-    judgement = compile_condition(parse(command.criteria), 3)
+    criteria = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
+    judgement = compile_condition(parse(criteria, stored=True), 3)
     matching, customers = await activity.count_matching(conn, cafe_id, judgement, now)
     return Preview(matching=matching, customers=customers)
 
@@ -180,11 +168,12 @@ async def list_members(conn: Connection, cafe_id: UUID, segment_id: UUID, after:
     )
 
 
-def list_attributes() -> list[AttributeView]:
-    """All that criteria may ask about."""
+def list_attributes(unit: Unit) -> list[AttributeView]:
+    """All that criteria may ask about in a cafe with that unit of money."""
     return [
         AttributeView(
             name=attribute.name,
+            currency_unit=unit if attribute.kind is Kind.MONEY else None,
             form=f'{{"{attribute.name}": {FORMS[attribute.kind]}}}',
             description=attribute.en,
             description_fa=attribute.fa,
@@ -192,6 +181,11 @@ def list_attributes() -> list[AttributeView]:
         )
         for attribute in ATTRIBUTES.values()
     ]
+
+
+def _view(row: dict[str, Any], unit: Unit) -> SegmentView:
+    shown = {"criteria": amounts.shown(row["criteria"], unit), "currency_unit": unit}
+    return SegmentView.model_validate(row | shown)
 
 
 async def _found(conn: Connection, cafe_id: UUID, segment_id: UUID) -> dict[str, Any]:

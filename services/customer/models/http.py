@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, StrictBool
 
 from services.customer.models.shapes import Channel, Purpose, Status
+from shared.amounts import Money, Priced
 from shared.events.base import Segment, Tier
 from shared.inputs import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
+from shared.persian.money import Unit
 
 Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]
@@ -85,7 +87,8 @@ class FindCustomers(Command):
 
 
 class CreateSegment(Command):
-    """A segment of the cafe's own; see GET …/segments/attributes for what criteria may say."""
+    """A segment of the cafe's own; see GET …/segments/attributes for what criteria may say. Amounts in them are in the
+    cafe's unit of money."""
 
     name: Name
     segment_key: Key
@@ -159,8 +162,8 @@ class Customer(BaseModel):
     version: int
 
 
-class CustomerSummary(BaseModel):
-    """A guest's numbers. Money is in `currency_unit`; what the guest never did is null."""
+class CustomerSummary(Priced):
+    """A guest's numbers. Money is in `currency_unit`, the cafe's; what the guest never did is null."""
 
     id: UUID
     phone_last4: str
@@ -170,14 +173,13 @@ class CustomerSummary(BaseModel):
     created_at: AwareDatetime
     current_points: int
     tier_level: Tier
-    lifetime_spent: Decimal
-    currency_unit: Literal["IRT"]
+    lifetime_spent: Money
     total_visits: int
     last_visit_date: date | None
     last_visit: AwareDatetime | None
     avg_rating: Decimal | None
     days_since_last_visit: int | None
-    avg_spend_per_visit: Decimal
+    avg_spend_per_visit: Money
 
 
 class Consent(BaseModel):
@@ -211,13 +213,15 @@ class Consents(BaseModel):
 
 
 class SegmentView(BaseModel):
-    """A segment; `last_calculated_at` is null until all guests have been judged by it once."""
+    """A segment; `last_calculated_at` is null until all guests have been judged by it once. Amounts of its criteria are
+    in `currency_unit`, the cafe's."""
 
     id: UUID
     name: str
     description: str | None
     segment_key: str
     criteria: dict[str, Any]
+    currency_unit: Unit
     customer_count: int
     last_calculated_at: AwareDatetime | None
     is_system_segment: bool
@@ -263,9 +267,10 @@ class Stay(BaseModel):
 
 
 class AttributeView(BaseModel):
-    """One thing that criteria may ask about."""
+    """One thing that criteria may ask about; an amount has the cafe's `currency_unit`."""
 
     name: str
+    currency_unit: Unit | None
     form: str
     description: str
     description_fa: str

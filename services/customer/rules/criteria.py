@@ -10,7 +10,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
 from services.customer.rules.attributes import ATTRIBUTES, FORMS, Attribute, Kind
+from shared.amounts import INSIDE
+from shared.bounds import MOST_OF_UNIT
 from shared.errors import Problem, Rejected
+from shared.persian.money import Unit, rounded
 from shared.persian.text import search_key
 
 DEEPEST = 10
@@ -76,19 +79,21 @@ class _Faults:
 
     problems: list[Problem]
     stored: bool = False
+    unit: Unit = INSIDE
     clauses: int = 0
 
     def add(self, field: str, code: str, en: str, fa: str) -> None:
         self.problems.append(Problem(field, code, en, fa))
 
 
-def parse(raw: Any, *, stored: bool = False) -> Node:
+def parse(raw: Any, *, stored: bool = False, unit: Unit = INSIDE) -> Node:
     """The tree of `raw`, decoded JSON. Of `stored` criteria only the form is looked at: bounds may have been others.
+    Amounts are held to the bound of `unit`.
 
     Raises:
         Rejected: with one problem per fault, each naming its place (`criteria.any.0.visit_count.min`).
     """
-    faults = _Faults([], stored)
+    faults = _Faults([], stored, unit)
     node = _object(raw, "criteria", 1, faults)
     if faults.clauses > MOST_CLAUSES and not stored:
         faults.add(
@@ -197,8 +202,15 @@ def _number(attribute: Attribute, value: Any, field: str, faults: _Faults) -> De
         en, fa = ("a whole number", "عدد صحیح") if whole else ("a number, decimals as text", "عدد، اعشاری درون گیومه،")
         faults.add(field, "not_a_number", f"needs {en}", f"باید {fa} باشد")
         return None
-    if not 0 <= number <= attribute.most and not faults.stored:
-        faults.add(field, "out_of_range", f"must be from 0 to {attribute.most}", f"باید میان ۰ و {attribute.most} باشد")
+    if faults.stored:
+        return number
+    is_money = attribute.kind is Kind.MONEY
+    most = MOST_OF_UNIT[faults.unit] if is_money else attribute.most
+    if not 0 <= number <= most:
+        faults.add(field, "out_of_range", f"must be from 0 to {most}", f"باید میان ۰ و {most} باشد")
+        return None
+    if is_money and number != rounded(number):
+        faults.add(field, "two_decimals", "may have at most two decimals", "حداکثر دو رقم اعشار می‌تواند داشته باشد")
         return None
     return number
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from services.feedback import handlers, store
 from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry, Topic
 from shared import db
-from shared.access import require_role
+from shared.access import require_role, unit_of
+from shared.amounts import Money, Priced
 from shared.callers import StaffCaller
 from shared.clock import now
 from shared.errors import NotFound
@@ -20,8 +21,8 @@ from shared.inputs import Count, Moment, Offset, PageSize, Words
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["feedback"])
 
 
-class FeedbackView(BaseModel):
-    """One feedback as staff see it: without device and address."""
+class FeedbackView(Priced):
+    """One feedback as staff see it: without device and address. `order_amount` in `currency_unit`, the cafe's."""
 
     id: UUID
     customer_id: UUID | None
@@ -36,8 +37,7 @@ class FeedbackView(BaseModel):
     sentiment_score: Decimal | None
     table_number: str | None
     visit_date: date | None
-    order_amount: Decimal | None
-    currency_unit: str | None
+    order_amount: Money | None
     response_text: str | None
     response_date: datetime | None
     responded_by: UUID | None
@@ -120,8 +120,9 @@ async def search(
     )
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
+        unit = await unit_of(conn, cafe_id)
         rows = await store.search_feedback(conn, cafe_id, wanted)
-    items = [FeedbackView(**row) for row in rows]
+    items = [FeedbackView.of(row, unit) for row in rows]
     return FeedbackPage(items=items, next=items[-1].id if len(items) == limit else None)
 
 
@@ -204,4 +205,4 @@ async def _view(conn: db.Connection, cafe_id: UUID, feedback_id: UUID) -> Feedba
     row = await store.get_feedback(conn, cafe_id, feedback_id)
     if row is None:
         raise NotFound("feedback", "این نظر")
-    return FeedbackView(**row)
+    return FeedbackView.of(row, await unit_of(conn, cafe_id))

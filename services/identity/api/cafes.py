@@ -19,6 +19,7 @@ from services.identity.models.http import (
     NewApiKey,
     OwnCafe,
 )
+from services.identity.rules.policies import shown_cafe
 from services.identity.store import cafes as store
 from shared import db
 from shared.access import require_role
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/cafes", tags=["cafes"])
 async def list_cafes(request: Request, caller: Caller) -> list[OwnCafe]:
     """The caller's cafes and their role in each."""
     async with acting(request, caller) as conn:
-        return await store.list_own_cafes(conn, caller.user_id)
+        return [shown_cafe(cafe) for cafe in await store.list_own_cafes(conn, caller.user_id)]
 
 
 @router.post("", status_code=201)
@@ -43,7 +44,7 @@ async def open_cafe(request: Request, caller: Caller, body: CreateCafe) -> OwnCa
     async with db.transaction(request.app.state.pool) as conn:
         opened = await cafes.open_cafe(conn, body, caller.user_id)
     wake(request)
-    return opened
+    return shown_cafe(opened)
 
 
 @router.patch("/{cafe_id}")
@@ -53,7 +54,7 @@ async def change_cafe(request: Request, caller: Caller, cafe_id: UUID, body: Cha
         role = await require_role(conn, cafe_id, caller.user_id, "manager")
         changed = await cafes.change_cafe(conn, cafe_id, body, role)
     wake(request)
-    return changed
+    return shown_cafe(changed)
 
 
 @router.get("/{cafe_id}/branches")

@@ -6,9 +6,10 @@ from uuid import UUID
 from services.identity.handlers.cafes import cafe_changed, hold_cafe
 from services.identity.handlers.people import enter
 from services.identity.models.http import Cafe, PolicyStep, PolicyStepKind, SetPolicy, ShownPolicy
+from services.identity.rules import policies as rules
 from services.identity.store import cafes
 from services.identity.store import policies as store
-from shared import outbox
+from shared import access, outbox
 from shared.approval import Oversight, Policy, Size, Verdict, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
 from shared.db import Connection
@@ -35,7 +36,8 @@ async def list_steps(conn: Connection, cafe_id: UUID, by: UUID, limit: int) -> l
         Rejected: status 404 without access to the cafe, 403 to others.
     """
     await enter(conn, cafe_id, by, "owner")
-    return await store.list_policy_steps(conn, cafe_id, limit)
+    unit = await access.unit_of(conn, cafe_id)
+    return [rules.shown_step(step, unit) for step in await store.list_policy_steps(conn, cafe_id, limit)]
 
 
 async def set_policy(conn: Connection, cafe_id: UUID, wanted: SetPolicy, *, by: UUID) -> ShownPolicy:
@@ -43,11 +45,11 @@ async def set_policy(conn: Connection, cafe_id: UUID, wanted: SetPolicy, *, by: 
 
     A change that was waiting is replaced.
     Raises:
-        Rejected: status 404 without access to the cafe, 403 to others than owners.
+        Rejected: status 404 without access to the cafe, 403 to others than owners, 422 for amounts as `rules.kept`.
     """
     await enter(conn, cafe_id, by, "owner")
     cafe = await hold_cafe(conn, cafe_id)
-    policy = Policy(**wanted.model_dump())
+    policy = rules.kept(wanted, cafe.currency_unit)
     waiting = await store.waiting_policy(conn, cafe_id)
     if waiting:
         await _note(conn, cafe_id, waiting, "replaced", by)
@@ -96,11 +98,12 @@ async def list_waiting(conn: Connection, cafe_id: UUID, by: UUID) -> list[Waitin
     if change is None:
         return []
     verdict = await _judge(conn, cafe_id, change.by_user, approver=by) if role == "owner" else _OWNERS_ONLY
+    shown = rules.shown_step(change, await access.unit_of(conn, cafe_id))
     return [
         Waiting(
             kind="policy",
             id=change.change_id,
-            what={"before": change.before, "after": change.after},
+            what=shown.model_dump(include={"before", "after", "currency_unit"}),
             asked_by=change.by_user,
             asked_at=change.at,
             decide_at=f"/cafes/{cafe_id}/approval-policy/changes/{change.change_id}/decision",
@@ -132,4 +135,5 @@ async def _note(conn: Connection, cafe_id: UUID, change: PolicyStep, step: Polic
 
 async def _shown(conn: Connection, cafe: Cafe) -> ShownPolicy:
     waiting = await store.waiting_policy(conn, cafe.cafe_id)
-    return ShownPolicy(**asdict(cafe.policy), waiting=waiting.change_id if waiting else None)
+    amounts = rules.shown(asdict(cafe.policy), cafe.currency_unit)
+    return ShownPolicy(**amounts, currency_unit=cafe.currency_unit, waiting=waiting.change_id if waiting else None)

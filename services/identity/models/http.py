@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool
 
+from shared.amounts import INSIDE
 from shared.approval import DEFAULT, Policy, When
-from shared.bounds import MOST_TOMAN, PointsOrNone
+from shared.bounds import MOST_RIAL, PointsOrNone
 from shared.events.base import CurrencyUnit
 from shared.events.identity import Role
 from shared.ids import Scope
@@ -18,6 +19,7 @@ Name = Annotated[str, Text(100, line=True)]
 Code = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
 Zone = Annotated[str, Zones()]
 TimeOfDay = Annotated[str, Matching("([01][0-9]|2[0-3]):[0-5][0-9]", 5, "ساعت باید مانند 22:30 باشد")]
+Limit = Annotated[int, Whole(0, MOST_RIAL)]
 PolicyStepKind = Literal["asked", "applied", "declined", "replaced"]
 
 
@@ -45,13 +47,15 @@ class ChangeCafe(Command):
 
 
 class SetPolicy(Command):
-    """When a second person must approve, whole. Amounts are whole Toman; `points` and `amount` are what a manager may
-    give and enter by hand in a day alone, `staff_amount` what others may enter."""
+    """When a second person must approve, whole. `points` and `amount` are what a manager may give and enter by hand in
+    a day alone, `staff_amount` what others may enter. Amounts are whole Toman, written in `currency_unit`, which is the
+    cafe's own when it is left out."""
 
     when: When
     points: PointsOrNone
-    amount: Annotated[int, Whole(0, MOST_TOMAN)]
-    staff_amount: Annotated[int, Whole(0, MOST_TOMAN)]
+    amount: Limit
+    staff_amount: Limit
+    currency_unit: CurrencyUnit | None = None
 
 
 class CreateBranch(Command):
@@ -83,7 +87,8 @@ class CreateApiKey(Command):
 
 
 class Cafe(BaseModel):
-    """A cafe's settings. Between `quiet_from` and `quiet_until` (local time) no marketing message is sent."""
+    """A cafe's settings. Between `quiet_from` and `quiet_until` (local time) no marketing message is sent. Amounts are
+    shown in `currency_unit`; kept and told to other services they are Toman."""
 
     cafe_id: UUID
     version: int
@@ -160,18 +165,20 @@ class NewApiKey(ApiKeyInfo):
 
 
 class ShownPolicy(BaseModel):
-    """A cafe's approval policy. A change that waits for the other owner is in `waiting`."""
+    """A cafe's approval policy, amounts in `currency_unit`, the cafe's. A change that waits for the other owner is in
+    `waiting`."""
 
     when: When
     points: int
     amount: int
     staff_amount: int
-    currency_unit: Literal["IRT"] = "IRT"
+    currency_unit: CurrencyUnit
     waiting: UUID | None = None
 
 
 class PolicyStep(BaseModel):
-    """One step of a change of the policy: who asked, and who let it take effect or not."""
+    """One step of a change of the policy: who asked, and who let it take effect or not. Amounts of `before` and `after`
+    are in `currency_unit`."""
 
     change_id: UUID
     step: PolicyStepKind
@@ -179,3 +186,4 @@ class PolicyStep(BaseModel):
     at: datetime
     before: dict[str, Any]
     after: dict[str, Any]
+    currency_unit: CurrencyUnit = INSIDE

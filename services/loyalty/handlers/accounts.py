@@ -2,10 +2,14 @@
 
 from uuid import UUID
 
+from msgspec.structs import asdict
+
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.http import LedgerPage, ShownAccount, ShownEntry, ShownProgram, TillAccount
 from services.loyalty.rules import tiers
+from services.loyalty.rules.programs import priced
 from services.loyalty.store import accounts, ledger, programs
+from shared.access import unit_of
 from shared.clock import now
 from shared.db import Connection
 from shared.errors import NotFound
@@ -20,7 +24,8 @@ async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> ShownAccou
     row = await accounts.show(conn, cafe_id, customer_id)
     if row is None:
         raise NotFound("customer", "چنین مهمانی")
-    return ShownAccount(**row, next_tier=await _next_tier(conn, cafe_id, row["tier"]))
+    next_tier = await _next_tier(conn, cafe_id, row["tier"])
+    return ShownAccount.of({**row, "next_tier": next_tier}, await unit_of(conn, cafe_id))
 
 
 async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAccount:
@@ -37,16 +42,15 @@ async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAcc
 
 async def page(conn: Connection, cafe_id: UUID, customer_id: UUID, before: int | None, limit: int) -> LedgerPage:
     """A page of the guest's ledger, the newest rows first."""
-    rows = await ledger.page(conn, cafe_id, customer_id, before, limit + 1)
-    entries = [ShownEntry(**row) for row in rows[:limit]]
+    rows, unit = await ledger.page(conn, cafe_id, customer_id, before, limit + 1), await unit_of(conn, cafe_id)
+    entries = [ShownEntry.of(row, unit) for row in rows[:limit]]
     return LedgerPage(entries=entries, next_before=entries[-1].account_version if len(rows) > limit else None)
 
 
 async def list_programs(conn: Connection, cafe_id: UUID) -> list[ShownProgram]:
     """All versions of the cafe's rules, the oldest first."""
-    return [
-        ShownProgram.model_validate(each, from_attributes=True) for each in await programs.list_programs(conn, cafe_id)
-    ]
+    found, unit = await programs.list_programs(conn, cafe_id), await unit_of(conn, cafe_id)
+    return [ShownProgram.of({**asdict(each), **priced(each.rules)}, unit) for each in found]
 
 
 async def _next_tier(conn: Connection, cafe_id: UUID, tier: Tier) -> Tier | None:

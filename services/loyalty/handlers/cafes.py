@@ -91,9 +91,8 @@ async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted:
     if created_at is None:
         raise program_changed()
     await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
-    return ShownProgram(
-        version=new.version, valid_from=new.valid_from, rules=wanted.rules, created_by=author, created_at=created_at
-    )
+    version = {"version": new.version, "valid_from": new.valid_from, "created_by": author, "created_at": created_at}
+    return ShownProgram.of({**version, **program_rules.priced(rules)}, await access.unit_of(conn, cafe_id))
 
 
 def program_changed() -> Rejected:

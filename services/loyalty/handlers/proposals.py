@@ -3,12 +3,13 @@ And the list of everything that waits in loyalty."""
 
 from uuid import UUID
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from services.loyalty.handlers.cafes import check_program, program_changed, publish_program
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Proposal
 from services.loyalty.models.http import ProgramRules, PublishProgram, ShownProgram, ShownProposal
+from services.loyalty.rules.programs import in_toman, priced
 from services.loyalty.store import adjustments, proposals
 from shared import access
 from shared.approval import Size, Waiting, may_decide, require_pass
@@ -16,6 +17,7 @@ from shared.clock import new_id, now
 from shared.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.identity import Role
+from shared.persian.money import Unit
 
 
 async def propose(
@@ -23,24 +25,25 @@ async def propose(
 ) -> ShownProgram | ShownProposal:
     """The cafe's next rules: published at once, or kept until somebody else has approved them.
 
-    Raises Rejected for another `approval_above` by somebody who is no owner, and as `publish_program`.
+    Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman` and `publish_program`.
     """
-    last = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1]
-    wanted = _with_limit(wanted, last.approval_above, role)
+    last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
+    rules = _with_limit(in_toman(wanted, unit), last.approval_above, role)
+    wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge([author], Size()).passes:
         return await publish_program(conn, cafe_id, author, wanted)
     await check_program(conn, cafe_id, wanted)
     proposal = Proposal(
         proposal_id=new_id(),
-        rules=wanted.rules.model_dump(mode="json"),
+        rules=rules.model_dump(mode="json"),
         valid_from=wanted.valid_from,
         after_version=last.version,
         created_by=author,
         created_at=now(),
     )
     await proposals.insert(conn, cafe_id, proposal)
-    return _shown(proposal)
+    return _shown(proposal, unit)
 
 
 async def decide(conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UUID, *, approve: bool) -> ShownProposal:
@@ -52,9 +55,10 @@ async def decide(conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UU
     pending = await proposals.find(conn, cafe_id, proposal_id)
     if pending is None:
         raise NotFound("proposal", "چنین پیشنهادی")
+    unit = await access.unit_of(conn, cafe_id)
     if pending.state != "pending":
         if pending.state == ("published" if approve else "declined"):
-            return _shown(pending)
+            return _shown(pending, unit)
         raise Rejected("already_decided", "It was decided before.", "پیش‌تر دربارهٔ آن تصمیم گرفته شده است.", status=409)
     oversight = await access.oversight(conn, cafe_id)
     require_pass(oversight.judge([pending.created_by], Size(), approver=decider))
@@ -72,12 +76,12 @@ async def decide(conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UU
         published = await publish_program(conn, cafe_id, pending.created_by, wanted)
         decided = replace(decided, version=published.version)
     await proposals.decide(conn, cafe_id, decided)
-    return _shown(decided)
+    return _shown(decided, unit)
 
 
 async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int) -> list[Waiting]:
     """Everything here that waits for a second person, the oldest first, and whether the caller may decide about it."""
-    oversight = await access.oversight(conn, cafe_id)
+    oversight, unit = await access.oversight(conn, cafe_id), await access.unit_of(conn, cafe_id)
     given = await adjustments.list_pending(conn, cafe_id, limit)
     rules = await proposals.list_pending(conn, cafe_id, limit)
     waiting = [
@@ -97,7 +101,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
         Waiting(
             kind="program",
             id=each.proposal_id,
-            what={"rules": each.rules, "valid_from": each.valid_from},
+            what=_shown(each, unit).model_dump(include={"rules", "valid_from", "earn_per", "currency_unit"}),
             asked_by=each.created_by,
             asked_at=each.created_at,
             decide_at=f"/cafes/{cafe_id}/programs/proposals/{each.proposal_id}/decision",
@@ -108,8 +112,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
     return sorted(waiting, key=lambda each: each.asked_at)[:limit]
 
 
-def _with_limit(wanted: PublishProgram, present: int, role: Role) -> PublishProgram:
-    rules = wanted.rules
+def _with_limit(rules: ProgramRules, present: int, role: Role) -> ProgramRules:
     if "approval_above" not in rules.model_fields_set:
         rules = rules.model_copy(update={"approval_above": present})
     if rules.approval_above != present and role != "owner":
@@ -120,8 +123,8 @@ def _with_limit(wanted: PublishProgram, present: int, role: Role) -> PublishProg
             f"تنها مالک این را تغییر می‌دهد؛ آن را نفرستید یا {present} بفرستید.",
         )
         raise Rejected("role_too_low", problem.en, problem.fa, status=403, problems=[problem])
-    return wanted.model_copy(update={"rules": rules})
+    return rules
 
 
-def _shown(proposal: Proposal) -> ShownProposal:
-    return ShownProposal.model_validate(proposal, from_attributes=True)
+def _shown(proposal: Proposal, unit: Unit) -> ShownProposal:
+    return ShownProposal.of({**asdict(proposal), **priced(proposal.rules)}, unit)

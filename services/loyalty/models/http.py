@@ -15,7 +15,8 @@ from services.loyalty.models.accounts import (
     RedemptionKind,
     RedemptionState,
 )
-from shared.bounds import MOST_TOMAN, Points, PointsOrNone
+from shared.amounts import Money, Priced
+from shared.bounds import MOST_TOMAN, Points, PointsOrNone, Rial
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
 from shared.inputs import Command, Moment, Phone, Text, Whole
@@ -82,26 +83,34 @@ class ProgramRules(Command):
 
 
 class PublishProgram(Command):
-    """New rules; `valid_from` is now when it is left out, and never in the past."""
+    """New rules; `valid_from` is now when it is left out, and never in the past.
+
+    `earn_per` is what earns one point, in `currency_unit`, which is the cafe's own when it is left out: instead of
+    `rules.earn_per_toman`, which is Toman in every cafe.
+    """
 
     rules: ProgramRules
     valid_from: Moment | None = None
+    earn_per: Rial | None = None
+    currency_unit: CurrencyUnit | None = None
 
 
-class ShownProgram(BaseModel):
-    """A version of the rules."""
+class ShownProgram(Priced):
+    """A version of the rules. `earn_per` earns one point, in `currency_unit`, the cafe's."""
 
     version: int
+    earn_per: Money
     valid_from: datetime
     rules: ProgramRules
     created_by: UUID | None
     created_at: datetime
 
 
-class ShownProposal(BaseModel):
-    """Rules that wait for a second person; published, they have a `version`."""
+class ShownProposal(Priced):
+    """Rules that wait for a second person; published, they have a `version`. `earn_per` as in `ShownProgram`."""
 
     proposal_id: UUID
+    earn_per: Money
     rules: ProgramRules
     valid_from: datetime | None
     state: Literal["pending", "published", "declined"]
@@ -112,8 +121,8 @@ class ShownProposal(BaseModel):
     version: int | None
 
 
-class ShownAccount(BaseModel):
-    """A guest's account as it stands today; amounts in Toman."""
+class ShownAccount(Priced):
+    """A guest's account as it stands today; amounts in `currency_unit`, the cafe's."""
 
     id: UUID
     customer_id: UUID
@@ -127,10 +136,9 @@ class ShownAccount(BaseModel):
     tier_expires_date: date | None
     next_tier: Tier | None
     points_to_next_tier: int
-    lifetime_spent: Decimal
-    current_year_spent: Decimal
-    current_month_spent: Decimal
-    currency_unit: CurrencyUnit
+    lifetime_spent: Money
+    current_year_spent: Money
+    current_month_spent: Money
     total_visits: int
     visits_this_month: int
     first_visit_date: date | None
@@ -138,8 +146,8 @@ class ShownAccount(BaseModel):
     updated_at: datetime
 
 
-class ShownEntry(BaseModel):
-    """A row of the ledger."""
+class ShownEntry(Priced):
+    """A row of the ledger; `related_amount`, the bill it stands for, in `currency_unit`, the cafe's."""
 
     id: UUID
     account_version: int
@@ -152,8 +160,7 @@ class ShownEntry(BaseModel):
     order_reference: str | None
     description: str
     notes: str | None
-    related_amount: Decimal | None
-    currency_unit: CurrencyUnit | None
+    related_amount: Money | None
     occurred_at: datetime
     created_at: datetime
     created_by: UUID | None

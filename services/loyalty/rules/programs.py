@@ -5,8 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.loyalty.models.accounts import Plan, Program, Step
-from services.loyalty.models.http import ProgramRules
+from services.loyalty.models.http import ProgramRules, PublishProgram
+from shared.amounts import INSIDE, inside
+from shared.bounds import MOST_TOMAN
+from shared.errors import Problem, Rejected
 from shared.persian.calendar import Calendar
+from shared.persian.money import Unit
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a cafe whose own event is on its way; its guests are counted anew when it comes and says otherwise.
@@ -33,6 +37,35 @@ def program(version: int, valid_from: datetime, rules: ProgramRules) -> Program:
     )
 
 
+def priced(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Rules as they are kept, with what earns a point as an amount beside them."""
+    return {"rules": rules, "earn_per": ProgramRules.model_validate(rules).earn_per_toman, "currency_unit": INSIDE}
+
+
+def in_toman(wanted: PublishProgram, own_unit: Unit) -> ProgramRules:
+    """The rules that somebody of a cafe with that unit asks for, as they are kept.
+
+    Raises Rejected for an amount that is no whole Toman or contradicts the rules.
+    """
+    rules = wanted.rules
+    if wanted.earn_per is None:
+        return rules
+    earn_per = inside(wanted.earn_per, wanted.currency_unit or own_unit)
+    if not 1 <= earn_per <= MOST_TOMAN or earn_per % 1:
+        raise _wrong_amount(
+            "whole_toman",
+            "Must be whole Toman and at least one; 1 Toman is 10 Rial.",
+            "باید تومان بدون اعشار و دست‌کم یک تومان باشد؛ هر تومان ده ریال است.",
+        )
+    if "earn_per_toman" in rules.model_fields_set and rules.earn_per_toman != earn_per:
+        raise _wrong_amount(
+            "earn_per_twice",
+            "Differs from rules.earn_per_toman; leave one of the two out.",
+            "با rules.earn_per_toman یکی نیست؛ یکی از این دو را نفرستید.",
+        )
+    return rules.model_copy(update={"earn_per_toman": int(earn_per)})
+
+
 def plan(
     time_zone: str | None,
     calendar: Calendar | None,
@@ -45,3 +78,7 @@ def plan(
     zone, calendar = time_zone or BEFORE_THE_CAFE[0], calendar or BEFORE_THE_CAFE[1]
     programs = [program(number, since, ProgramRules.model_validate(rules)) for number, since, rules in versions]
     return Plan(zone, calendar, tuple(programs or [program(1, EVER, default_rules(calendar))]))
+
+
+def _wrong_amount(code: str, en: str, fa: str) -> Rejected:
+    return Rejected("invalid_input", en, fa, problems=[Problem("earn_per", code, en, fa)])

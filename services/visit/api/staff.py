@@ -13,16 +13,18 @@ from pydantic import BaseModel
 from services.visit import rules
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
-from services.visit.handlers import desk, words
+from services.visit.handlers import desk, showing
 from services.visit.models import EnteredVisit, Entry
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
-from shared.access import require_role
+from shared.access import require_role, unit_of
+from shared.amounts import INSIDE, Money, Priced, inside
 from shared.approval import Decide, Waiting
 from shared.bounds import Rial
 from shared.callers import StaffCaller
 from shared.errors import NotFound
 from shared.inputs import Command, Count, Day, Moment, PageSize, Text
+from shared.persian.money import Unit
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
 
@@ -31,8 +33,9 @@ FIRST_MOMENT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 PAST_ALL = (datetime.fromisoformat("9999-01-01T00:00:00+00:00"), UUID(int=2**128 - 1))
 
 
-class VisitView(BaseModel):
-    """One visit whole. Amounts are in `currency_unit`."""
+class VisitView(Priced):
+    """One visit whole. Amounts, also those of `items_ordered`, are in `currency_unit`, the cafe's, whatever unit the
+    till sent."""
 
     id: UUID
     customer_id: UUID | None
@@ -41,10 +44,9 @@ class VisitView(BaseModel):
     branch_id: UUID | None
     device_id: str
     receipt_number: str
-    total_amount: Decimal
-    discount_amount: Decimal
-    final_amount: Decimal
-    currency_unit: str
+    total_amount: Money
+    discount_amount: Money
+    final_amount: Money
     payment_method: str | None
     items_ordered: list[dict[str, Any]]
     item_count: int
@@ -66,7 +68,7 @@ class VisitView(BaseModel):
     void_reason: str | None
 
 
-class ShownEntry(BaseModel):
+class ShownEntry(Priced):
     """A bill entered or voided by hand; `pending` until another manager has decided. `amount` in `currency_unit`."""
 
     entry_id: UUID
@@ -74,8 +76,7 @@ class ShownEntry(BaseModel):
     state: Literal["pending", "entered", "declined"]
     customer_id: UUID | None
     visit_id: UUID | None
-    amount: Decimal
-    currency_unit: Literal["IRT"] = "IRT"
+    amount: Money
     created_by: UUID
     created_at: datetime
     decided_by: UUID | None
@@ -105,30 +106,28 @@ class DeviceView(BaseModel):
     gaps: list[dict[str, int]]
 
 
-class DayView(BaseModel):
-    """One local day, as of `refreshed_at`; amounts in `currency_unit`, which is Toman."""
+class DayView(Priced):
+    """One local day, as of `refreshed_at`; amounts in `currency_unit`, the cafe's."""
 
     stat_date: date
     unique_customers: int
     total_visits: int
-    total_revenue: Decimal
-    avg_order_value: Decimal
+    total_revenue: Money
+    avg_order_value: Money
     avg_rating: Decimal | None
-    currency_unit: str
     refreshed_at: datetime
 
 
-class MonthView(BaseModel):
-    """One month of the cafe's calendar; amounts in `currency_unit`, which is Toman, `retention_rate` in percent."""
+class MonthView(Priced):
+    """One month of the cafe's calendar; amounts in `currency_unit`, the cafe's, `retention_rate` in percent."""
 
     month_starts: date
     month_ends: date
     new_customers: int
     total_visits: int
-    total_revenue: Decimal
+    total_revenue: Money
     avg_rating: Decimal
     retention_rate: Decimal
-    currency_unit: str
 
 
 @router.get("/visits")
@@ -146,9 +145,11 @@ async def list_visits(
     with_voided: bool = False,
     limit: PageSize = 50,
 ) -> VisitPage:
-    """Visits of the cafe. `least_amount` is compared as it was billed; `highest_rating` finds the unhappy ones."""
+    """Visits of the cafe. `least_amount` is in the cafe's unit of money, whatever unit the till sent; `highest_rating`
+    finds the unhappy ones."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
+        unit = await unit_of(conn, cafe_id)
         rows = await visits.list_visits(
             conn,
             cafe_id,
@@ -156,12 +157,12 @@ async def list_visits(
             before=(before, before_id),
             customer_id=customer_id,
             branch_id=branch_id,
-            least_amount=least_amount,
+            least_amount=None if least_amount is None else inside(least_amount, unit),
             highest_rating=highest_rating,
             with_voided=with_voided,
             limit=limit,
         )
-    items = [_view(request, row) for row in rows]
+    items = [_view(request, row, unit) for row in rows]
     return VisitPage(items=items, next=(items[-1].visit_date, items[-1].id) if len(items) == limit else None)
 
 
@@ -189,8 +190,9 @@ async def enter_visit(
             conn, cafe_id, caller.user_id, role, body, idempotency_key, request.state.correlation_id,
             keys=state.settings.keys,
         )  # fmt: skip
+        unit = await unit_of(conn, cafe_id)
     if isinstance(outcome, Entry):
-        return JSONResponse(_shown(outcome).model_dump(mode="json"), 202)
+        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
     state.waker.wake()
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
@@ -219,8 +221,9 @@ async def decide_entry(
             conn, cafe_id, entry_id, caller.user_id, request.state.correlation_id, approve=body.approve,
             keys=state.settings.keys,
         )  # fmt: skip
+        unit = await unit_of(conn, cafe_id)
     state.waker.wake()
-    return _shown(entry)
+    return _shown(entry, unit)
 
 
 @router.get("/visits/{visit_id}")
@@ -228,10 +231,10 @@ async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit
     """One visit."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
-        row = await visits.get_visit(conn, cafe_id, visit_id)
+        row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return _view(request, row)
+    return _view(request, row, unit)
 
 
 @router.post("/visits/{visit_id}/void", responses={202: {"model": VisitView}})
@@ -248,11 +251,11 @@ async def void_visit(
             keys=state.settings.keys,
         )  # fmt: skip
         response.status_code = 202 if isinstance(outcome, Entry) else 200
-        row = await visits.get_visit(conn, cafe_id, visit_id)
+        row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     state.waker.wake()
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return _view(request, row)
+    return _view(request, row, unit)
 
 
 @router.get("/devices")
@@ -280,7 +283,8 @@ async def daily_statistics(
         await require_role(conn, cafe_id, caller.user_id)
         days = rules.days_to_show(first, last, moment.date())
         await _require_branch(conn, cafe_id, branch_id)
-        return [DayView(**row) for row in await statistics.daily(conn, cafe_id, branch_id, days, moment)]
+        unit = await unit_of(conn, cafe_id)
+        return [DayView.of(row, unit) for row in await statistics.daily(conn, cafe_id, branch_id, days, moment)]
 
 
 @router.get("/statistics/month")
@@ -292,10 +296,10 @@ async def monthly_statistics(
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         await _require_branch(conn, cafe_id, branch_id)
-        row = await statistics.monthly(conn, cafe_id, branch_id, day)
+        row, unit = await statistics.monthly(conn, cafe_id, branch_id, day), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("cafe", "این کافه")
-    return MonthView(**row)
+    return MonthView.of(row, unit)
 
 
 async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:
@@ -303,23 +307,25 @@ async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | 
         raise NotFound("branch", "این شعبه")
 
 
-def _shown(entry: Entry) -> ShownEntry:
-    return ShownEntry(
+def _shown(entry: Entry, unit: Unit) -> ShownEntry:
+    shown = ShownEntry(
         entry_id=entry.id,
         kind=entry.kind,
         state=entry.state,
         customer_id=entry.customer_id,
         visit_id=entry.visit_id,
         amount=entry.amount,
+        currency_unit=INSIDE,
         created_by=entry.created_by,
         created_at=entry.created_at,
         decided_by=entry.decided_by,
         decided_at=entry.decided_at,
     )
+    return shown.shown_in(unit)
 
 
-def _view(request: Request, row: dict[str, Any]) -> VisitView:
-    return VisitView(**words.in_clear(request.app.state.settings.keys, row))
+def _view(request: Request, row: dict[str, Any], unit: Unit) -> VisitView:
+    return VisitView.of(showing.with_lines_in(row, unit, keys=request.app.state.settings.keys), unit)
 
 
 def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import msgspec
 
+from services.visit.handlers import showing
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import event_id_of
 from services.visit.models import EnteredVisit, Entry, Outcome, RecordVisit, VoidVisit
 from services.visit.rules import event_id_reused
 from services.visit.store import entries, receipts, visits
 from shared import access, ids
+from shared.amounts import INSIDE, inside
 from shared.approval import Oversight, Size, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
 from shared.crypto import Keys, phone_hash, seal, unseal
@@ -22,7 +24,7 @@ from shared.errors import NotFound, Problem, Rejected
 from shared.events import pos
 from shared.events.identity import Role
 from shared.events.pos import RESERVED_DEVICE, VisitBody
-from shared.persian.money import in_unit
+from shared.persian.money import Unit, in_unit
 
 # Toman. Whoever approves can mistype as well; no bill of a cafe is as large.
 MOST_BY_HAND: Final = Decimal(1_000_000_000)
@@ -91,7 +93,7 @@ async def void(
         kind="void",
         customer_id=found["customer_id"],
         visit_id=visit_id,
-        amount=in_unit(found["final_amount"], found["currency_unit"], "IRT"),
+        amount=inside(found["final_amount"], found["currency_unit"]),
         points=max(0, found["points_redeemed"]),
         created_by=user_id,
         created_at=now(),
@@ -143,15 +145,15 @@ async def decide(
 
 async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int, *, keys: Keys) -> list[Waiting]:
     """Bills and voids that wait for a second person, the oldest first, and whether the caller may decide about each."""
-    oversight = await access.oversight(conn, cafe_id)
+    oversight, unit = await access.oversight(conn, cafe_id), await access.unit_of(conn, cafe_id)
     return [
         Waiting(
             kind=entry.kind,
             id=entry.id,
-            what=_told(entry, keys),
+            what=_told(entry, unit, keys),
             points=entry.points if entry.kind == "void" else None,
-            amount=entry.amount,
-            currency_unit="IRT",
+            amount=in_unit(entry.amount, INSIDE, unit),
+            currency_unit=unit,
             asked_by=entry.created_by,
             asked_at=entry.created_at,
             decide_at=f"/cafes/{cafe_id}/entries/{entry.id}/decision",
@@ -161,13 +163,11 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
     ]
 
 
-def _told(entry: Entry, keys: Keys) -> dict[str, Any]:
+def _told(entry: Entry, unit: Unit, keys: Keys) -> dict[str, Any]:
     about = {"customer_id": entry.customer_id, "visit_id": entry.visit_id}
     if entry.kind == "void":
         return about | {"reason": _opened(entry, keys)}
-    body = pos.read(EnteredVisit, _opened(entry, keys).encode())
-    shown = {"occurred_at", "total", "discount", "currency_unit", "items", "points_to_redeem", "table_number"}
-    return about | body.model_dump(include=shown)
+    return about | showing.asked(pos.read(EnteredVisit, _opened(entry, keys).encode()), unit)
 
 
 async def _passes(conn: Connection, oversight: Oversight, entry: Entry, limit: int) -> bool:
@@ -207,16 +207,17 @@ def _same(known: Entry, command: RecordVisit, keys: Keys) -> Entry:
 
 
 def _within_reason(body: EnteredVisit) -> Decimal:
-    amount = in_unit(body.total, body.currency_unit, "IRT")
+    amount = inside(body.total, body.currency_unit)
     if amount > MOST_BY_HAND:
         problem = Problem(
             "total",
             "too_large_by_hand",
-            f"At most {MOST_BY_HAND:,} Toman can be entered by hand; look at the amount and the currency unit.",
-            "دستی حداکثر یک میلیارد تومان ثبت می‌شود؛ مبلغ و واحد پول را بررسی کنید.",
+            f"At most {MOST_BY_HAND:,} Toman, or {in_unit(MOST_BY_HAND, INSIDE, 'IRR'):,} Rial, can be entered by"
+            " hand; look at the amount and the currency unit.",
+            "دستی حداکثر یک میلیارد تومان، یعنی ده میلیارد ریال، ثبت می‌شود؛ مبلغ و واحد پول را بررسی کنید.",
         )
         raise Rejected("invalid_input", problem.en, problem.fa, problems=[problem])
-    return in_unit(body.total - body.discount, body.currency_unit, "IRT")
+    return inside(body.total - body.discount, body.currency_unit)
 
 
 async def _guest_of(conn: Connection, cafe_id: UUID, body: EnteredVisit, keys: Keys) -> UUID | None:

@@ -88,8 +88,8 @@ LIST = """
 SELECT v.* FROM customer_visits v
 WHERE v.cafe_id = $1 AND v.visit_date >= $2 AND (v.visit_date, v.id) < ($3, $4)
   AND ($5::uuid IS NULL OR v.customer_id = $5) AND ($6::uuid IS NULL OR v.branch_id = $6)
-  AND ($7::numeric IS NULL OR v.final_amount >= $7) AND ($8::int IS NULL OR v.feedback_rating <= $8)
-  AND ($9 OR v.voided_at IS NULL)
+  AND ($7::numeric IS NULL OR in_toman(v.final_amount, v.currency_unit) >= $7)
+  AND ($8::int IS NULL OR v.feedback_rating <= $8) AND ($9 OR v.voided_at IS NULL)
 ORDER BY v.visit_date DESC, v.id DESC LIMIT $10
 """
 GET = """
