@@ -36,7 +36,7 @@ TOPICS = (
     Topic("visit.contacts", key="customer id", keep_ms=7 * DAY_MS),
     Topic("customer.profiles", key="customer id", compacted=True),
     Topic("identity.events", key="cafe id"),
-    Topic("customer.events", key="customer id"),
+    Topic("customer.events", key="customer id, or cafe id of what is about the whole cafe"),
     Topic("visit.events", key="customer id, or visit id of an unknown guest"),
     Topic("loyalty.events", key="customer id"),
     Topic("campaign.events", key="customer id"),

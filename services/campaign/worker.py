@@ -12,6 +12,7 @@ from shared.events.customer import (
     CustomerStatusChanged,
     SegmentEntered,
     SegmentLeft,
+    SegmentListChanged,
 )
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
@@ -31,6 +32,7 @@ REACTIONS = Reactions(
         ConsentChanged: reactions.on_consent_changed,
         SegmentEntered: reactions.on_segment_entered,
         SegmentLeft: reactions.on_segment_left,
+        SegmentListChanged: reactions.on_segment_list_changed,
         VisitRecorded: reactions.on_visit_recorded,
         VisitVoided: reactions.on_visit_voided,
         FeedbackReceived: reactions.on_feedback_received,
@@ -55,6 +57,7 @@ PROJECTION = Projection(
             ("cafe_id", "segment_key", "customer_id"),
             ("segment_id", "is_member", "changed_at"),
         ),
+        Table("cafe_segments", ("cafe_id",), ("keys", "off_keys", "told_at")),
     ),
     reactions={
         # Erasures come before profiles: a profile from before its guest's erasure is refused, a later one is not.
@@ -63,6 +66,7 @@ PROJECTION = Projection(
         ConsentChanged: reactions.on_consent_changed,
         SegmentEntered: reactions.keep_moves,
         SegmentLeft: reactions.keep_moves,
+        SegmentListChanged: reactions.on_segment_list_changed,
         CustomerProfiled: partial(reactions.keep_profiles, keys=settings().keys),
     },
 )

@@ -32,6 +32,7 @@ CHUNKS_AT_ONCE = 3
 
 _due = ByCafe("customer", "reassess_due")
 _recalculating = ByCafe("customer", "recalculate_segments")
+_telling = ByCafe("customer", "tell_segments")
 
 REACTIONS = Reactions(
     events={
@@ -120,6 +121,13 @@ async def _recalculate(pool: Pool, cafe_id: UUID, requested_at: datetime, now: d
             await segments_store.end_recalculation(conn, cafe_id, requested_at, clock.now())
 
 
+async def tell_segments(pool: Pool) -> int:
+    """Tells which segments cafes have, after each change of that."""
+    return await _telling.run(
+        pool, lambda conn, aside: segments_store.untold(conn, aside, segments.CAFES_TOLD_AT_ONCE), segments.tell
+    )
+
+
 async def _side_by_side(one_chunk: Callable[[], Awaitable[int]], tasks: int) -> int:
     """So many tasks judge chunk after chunk until there is none; returns the sum of guests."""
     done = list[int]()
@@ -135,7 +143,11 @@ async def _side_by_side(one_chunk: Callable[[], Awaitable[int]], tasks: int) -> 
     return sum(done)
 
 
-JOBS = [Job("reassess_due", 1.0, reassess_due), Job("recalculate_segments", 1.0, recalculate)]
+JOBS = [
+    Job("reassess_due", 1.0, reassess_due),
+    Job("recalculate_segments", 1.0, recalculate),
+    Job("tell_segments", 1.0, tell_segments),
+]
 
 if __name__ == "__main__":
     run("customer", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)

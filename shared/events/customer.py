@@ -1,8 +1,10 @@
-"""Published by `customer`, keyed by the guest."""
+"""Published by `customer`, keyed by the guest; what is about the whole cafe, by the cafe."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
+
+import msgspec
 
 from shared.events.base import Code, Event, Identifier, Sealed, Segment
 
@@ -58,6 +60,23 @@ class SegmentLeft(CustomerEvent, frozen=True, kw_only=True):
     segment_key: Identifier
 
 
+class SegmentKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that there is; one that is switched off holds nobody."""
+
+    segment_id: UUID
+    segment_key: Identifier
+    is_active: bool = True
+
+
+class SegmentListChanged(Event, frozen=True, kw_only=True):
+    """All segments that a cafe has from `occurred_at` on. The latest list counts, whatever order they come in."""
+
+    type: ClassVar[str] = "segment_list.changed"
+    topic: ClassVar[str] = "customer.events"
+    key_field: ClassVar[str] = "cafe_id"
+    segments: list[SegmentKey]
+
+
 class CustomerProfiled(Event, frozen=True, kw_only=True):
     """The guest's whole profile, on a compacted topic; a tombstone follows erasure. Personal fields are sealed with
     table `customer.profiles`, the field's name and the customer id. The highest `version` wins."""
@@ -82,5 +101,6 @@ EVENTS = (
     SegmentChanged,
     SegmentEntered,
     SegmentLeft,
+    SegmentListChanged,
     CustomerProfiled,
 )

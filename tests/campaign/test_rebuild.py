@@ -14,7 +14,9 @@ from shared.events.customer import (
     CustomerProfiled,
     CustomerStatusChanged,
     SegmentEntered,
+    SegmentKey,
     SegmentLeft,
+    SegmentListChanged,
 )
 from tests.conftest import Kafka
 from tests.shared.taking import ends, publish, rebuilt, take_in
@@ -22,7 +24,7 @@ from tests.support import Databases
 
 CAFE = new_id()
 REGULARS = new_id()
-TABLES = ("contacts", "consents", "segment_members")
+TABLES = ("contacts", "consents", "segment_members", "cafe_segments")
 
 
 def profiled(kafka: Kafka, guest: UUID, version: int, at: datetime, registered_at: datetime) -> CustomerProfiled:
@@ -60,12 +62,18 @@ def life_of(kafka: Kafka, number: int, guest: UUID, begin: datetime) -> list[lis
     return steps
 
 
+def listed(*keys: str, at: datetime) -> SegmentListChanged:
+    found = [SegmentKey(segment_id=new_id(), segment_key=key) for key in keys]
+    return SegmentListChanged(cafe_id=CAFE, occurred_at=at, segments=found)
+
+
 async def test_rebuild_gives_the_same_rows_and_puts_damaged_ones_right(database: Databases, kafka: Kafka) -> None:
     pool = await database("campaign")
     begin = now() - timedelta(days=40)
     lives = [life_of(kafka, number, new_id(), begin) for number in range(25)]
     for step in range(max(map(len, lives))):
         events = [event for life in lives if len(life) > step for event in life[step]]
+        events += [listed("regular_customers", *["own"] * (step > 0), at=begin + timedelta(minutes=step))]
         await publish(kafka, [*events, *events[:7]])
         await take_in(kafka, "campaign", pool, REACTIONS)
 
@@ -73,13 +81,14 @@ async def test_rebuild_gives_the_same_rows_and_puts_damaged_ones_right(database:
         return {table: await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in TABLES}
 
     right, said = await rows(), await ends(kafka)
-    assert [len(right[table]) for table in TABLES] == [25, 18, 22]
+    assert [len(right[table]) for table in TABLES] == [25, 18, 22, 1]
     assert (await rebuilt(kafka, database, "campaign", check=True)).rows_differing == 0
 
     # A line that a guest had blocked is known from a provider, not from events: it stays.
     await pool.execute("UPDATE contacts SET line_blocked_at = now() WHERE erased_at IS NULL")
     await pool.execute("UPDATE consents SET granted = NOT granted")
     await pool.execute("UPDATE segment_members SET is_member = true")
+    await pool.execute("UPDATE cafe_segments SET keys = '{}'")
     await pool.execute("UPDATE contacts SET status = 'active', version = 7 WHERE status = 'blocked'")
     blocked = await pool.fetchval("SELECT count(line_blocked_at) FROM contacts")
     found = await rebuilt(kafka, database, "campaign")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.campaign.handlers.defaults import DEFAULTS, GUEST
 from services.campaign.models import CafeRules, Contact, Handed, Pending, Provider, Receipt, SendResult, Tally
-from services.campaign.rules import pace, settling, template
+from services.campaign.rules import pace, settling, template, wording
 from services.campaign.rules.deciding import CHECKS, Facts, decide
 from services.campaign.rules.parts import count_parts
 from shared.errors import Rejected
@@ -78,15 +79,92 @@ def test_rendering_never_fails(content: str, values: dict[str, str]) -> None:
     [
         ("{{phone}}", {}, "unknown_variable"),
         ("{{link}}", {}, "unknown_variable"),
-        ("{{name}}", {"cafe": "x"}, "unused_fallback"),
+        ("{{name}}", {"name": "y", "cafe": "x"}, "unused_fallback"),
+        *(
+            (slip, {}, "unknown_variable")
+            for slip in (
+                "{{Name}}",
+                "{{ NAME }}",
+                "{{نام}}",
+                "{{first name}}",
+                "{{name}",
+                "name}}",
+                "سلام {{name",
+                "{{}}",
+                "{{name.x}}",
+                "{{na\u200cme}}",
+                "\uff5b\uff5bname\uff5d\uff5d",
+                "{{\nname}}",
+                "{{Name|دوست}}",
+            )
+        ),
+        ("{{name}} عزیز", {}, "fallback_needed"),
+        ("{{name}} عزیز", {"name": " "}, "fallback_needed"),
+        ("{{name|}} عزیز", {}, "fallback_needed"),
+        ("{{name|دوست}} و {{name|مهمان}}", {}, "two_fallbacks"),
+        ("{{name|دوست}}", {"name": "مهمان"}, "two_fallbacks"),
+        ("{{name}}", {"name": "{{cafe}}"}, "braces_in_fallback"),
         (" \u200c ", {}, "wrong_length"),
         ("م" * 901, {}, "wrong_length"),
     ],
 )
 def test_faulty_text_is_refused_when_saved(content: str, fallbacks: dict[str, str], code: str) -> None:
     with pytest.raises(Rejected) as refused:
-        template.check_template(content, fallbacks, template.VARIABLES[None])
-    assert [problem.code for problem in refused.value.problems] == [code]
+        wording.check_text(content, fallbacks, template.VARIABLES[None])
+    assert {problem.code for problem in refused.value.problems} == {code}
+
+
+def test_unknown_variable_is_named_with_those_there_are_and_no_number_is_repeated() -> None:
+    with pytest.raises(Rejected) as refused:
+        wording.check_text("{{Point}} {{09121112233}}", {}, template.VARIABLES[None], ("content", "variables"))
+    first, second = refused.value.problems
+    assert first.field == "content"
+    assert all("Point" in text and "{{cafe}}, {{name}}" in text for text in (first.en, first.fa))
+    assert "09121112233" not in second.en + second.fa
+
+
+def test_fallback_is_written_inside_or_beside_the_text() -> None:
+    known = template.VARIABLES[None]
+    inside = wording.check_text("{{ name | دوست من }} عزیز از {{cafe}}", {}, known)
+    assert inside == wording.check_text("{{name}} عزیز از {{cafe}}", {"name": "دوست من"}, known)
+    assert template.render(inside.content, {"cafe": "ک"}, inside.fallbacks) == "دوست من عزیز از ک"
+
+
+@pytest.mark.parametrize(
+    ("content", "codes"),
+    [
+        ("سلام {name}", {"looks_like_a_variable"}), ("سلام %name%", {"looks_like_a_variable"}),
+        ("سلام $name", {"looks_like_a_variable"}), ("سلام ${name}", {"looks_like_a_variable"}),
+        ("سلام [نام]", {"looks_like_a_variable"}), ("سلام } ما", {"stray_brace"}), ("{{{cafe}}}", {"stray_brace"}),
+        ("۲۰٪ تخفیف، 50% و 20% دیگر، $5 و {{cafe}}", set()),
+        ("{{Old}} {{name}}", {"unknown_variable", "fallback_needed"}),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_slip_is_told_of(content: str, codes: set[str]) -> None:
+    found = wording.warnings_of(content, {}, template.VARIABLES[None])
+    assert {remark.code for remark in found} == codes
+    assert all(remark.fa and remark.en for remark in found)
+
+
+@given(st.text(alphabet="{}|name %$[]<>\nا", max_size=60))
+def test_text_that_is_taken_leaves_no_double_brace_to_a_guest(content: str) -> None:
+    try:
+        text = wording.check_text(content, {}, template.VARIABLES[None])
+    except Rejected:
+        return
+    assert wording.is_whole(text.content)
+
+
+def test_text_from_before_fallbacks_were_asked_for_never_begins_with_a_comma() -> None:
+    assert template.render("{{name}} عزیز، سلام", {"name": None}, {}) == "مهمان عزیز، سلام"
+    assert template.render("Dear {{name}}", {"name": None}, {}) == "Dear guest"
+
+
+def test_texts_that_cafes_begin_with_pass() -> None:
+    for each in DEFAULTS:
+        known = template.VARIABLES[each.trigger]
+        assert wording.check_text(each.content, GUEST, known) == wording.Wording(each.content, GUEST)
+        assert wording.warnings_of(each.content, GUEST, known) == []
 
 
 def test_advertising_ends_with_the_stop_line_once() -> None:

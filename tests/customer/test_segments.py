@@ -10,12 +10,12 @@ from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.shapes import Guest
-from services.customer.worker import reassess_due
+from services.customer.worker import reassess_due, tell_segments
 from shared.clock import new_id
 from shared.clock import now as the_present
 from shared.db import Pool, transaction
 from shared.errors import NotFound, Rejected
-from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
+from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft, SegmentListChanged
 from shared.events.loyalty import TierChanged
 from tests.customer.given import (
     CAFE,
@@ -391,3 +391,25 @@ async def test_the_jobs_use_the_present(pool: Pool) -> None:
     assert await reassess_due(pool) == 1
     assert await segment_of(pool) == "occasional"
     assert await reassess_due(pool) == 0
+
+
+async def test_others_are_told_which_segments_there_are_after_each_change_of_that(pool: Pool) -> None:
+    async def told() -> list[dict[str, bool]]:
+        while await tell_segments(pool):
+            pass
+        lists = [event for event in await emitted(pool) if isinstance(event, SegmentListChanged)]
+        return [{each.segment_key: each.is_active for each in event.segments} for event in lists]
+
+    system = {"new_customers": True, "regular_customers": True, "vip_customers": True}
+    assert await told() == [system]
+    view = await add_segment(pool, {"visit_count": {"min": 1}})
+    assert await told() == [system | {"own": True}]
+    async with transaction(pool) as conn:
+        await segments.change_segment(conn, CAFE, view.id, ChangeSegment(name="نامی دیگر"), now=NOON)
+    assert await told() == []
+    async with transaction(pool) as conn:
+        await segments.change_segment(conn, CAFE, view.id, ChangeSegment(is_active=False), now=NOON)
+    assert await told() == [system | {"own": False}]
+    async with transaction(pool) as conn:
+        await segments.delete_segment(conn, CAFE, view.id, now=NOON)
+    assert await told() == [system]

@@ -45,7 +45,7 @@ def test_worker_reads_everything_a_guest_is_judged_by() -> None:
     assert REACTIONS.topics == [
         "campaign.events", "feedback.events", "identity.events", "loyalty.events", "visit.contacts", "visit.events",
     ]  # fmt: skip
-    assert {job.name for job in JOBS} == {"reassess_due", "recalculate_segments"}
+    assert {job.name for job in JOBS} == {"reassess_due", "recalculate_segments", "tell_segments"}
 
 
 async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_only_its_own(

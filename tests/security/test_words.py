@@ -82,12 +82,14 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " campaign_deliveries.error_message",
         GONE: "consents.source segment_members.segment_key unclear_replies.words_sealed",
         MACHINE: "campaign_deliveries.provider_message_id",
-        OURS: "unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
+        OURS: "campaigns.failure_reason"
+        " unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
         " sms_providers.last_error contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
         " campaign_deliveries.provider_name send_decisions.reason send_decisions.checks journey_runs.reason"
         " campaigns.currency_unit sms_providers.currency_unit messaging_settings.currency_unit",
         # `message_content` is the template, before any name is put in.
-        CAFE: "journey_versions.template_content journey_versions.template_variables"
+        CAFE: "cafe_segments.keys cafe_segments.off_keys"
+        " journey_versions.template_content journey_versions.template_variables"
         " campaign_deliveries.message_content campaigns.name campaigns.description campaigns.target_segment"
         " campaigns.template_content campaigns.template_variables campaign_templates.name campaign_templates.content"
         " campaign_templates.variables campaign_templates.category journeys.journey_key journeys.name"

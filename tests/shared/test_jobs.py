@@ -122,6 +122,11 @@ async def _misjudge(pool: Pool, cafe_id: UUID) -> None:
         await conn.execute("UPDATE customer_activity SET segment_mask = NULL WHERE cafe_id = $1", cafe_id)
 
 
+async def _open(pool: Pool, cafe_id: UUID) -> None:
+    async with transaction(pool) as conn:
+        await segments.on_cafe_changed(conn, [_cafe(cafe_id)])
+
+
 async def _send_feedback(pool: Pool, cafe_id: UUID) -> None:
     await pool.execute(
         """
@@ -194,6 +199,7 @@ CASES = {
     "loyalty.recount": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
     "reassess_due": Case(_come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"),
     "recalculate_segments": Case(_misjudge, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
+    "tell_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
     ),

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from services.campaign.api.acting import acting
+from services.campaign.api.journeys import RemarkView
 from services.campaign.handlers import campaigns
 from services.campaign.models import CampaignStatus, CampaignType, Purpose, Step
 from services.campaign.models.bodies import Approve, Schedule, WriteCampaign
@@ -21,7 +22,8 @@ router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 
 
 class CampaignView(Priced):
-    """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`."""
+    """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`; `failure` says
+    why it failed where no provider is the reason."""
 
     id: UUID
     journey_id: UUID | None
@@ -53,6 +55,8 @@ class CampaignView(Priced):
     version: int
     edited_by: UUID | None
     approved_alone: bool
+    failure: RemarkView | None
+    warnings: list[RemarkView]
 
 
 class StepView(Priced):
@@ -67,11 +71,15 @@ class StepView(Priced):
     detail: dict[str, Any]
 
 
+def _view(row: dict[str, Any]) -> CampaignView:
+    return CampaignView.model_validate(campaigns.with_warnings(row))
+
+
 @router.get("")
 async def list_all(request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50) -> list[CampaignView]:
     """The newest campaigns."""
     async with acting(request, caller, cafe_id) as conn:
-        return [CampaignView(**row) for row in await list_campaigns(conn, cafe_id, limit)]
+        return [_view(row) for row in await list_campaigns(conn, cafe_id, limit)]
 
 
 @router.post("", status_code=201)
@@ -79,14 +87,14 @@ async def write(request: Request, caller: StaffCaller, cafe_id: UUID, body: Writ
     """Writes a draft. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         campaign_id = await campaigns.write_draft(conn, cafe_id, caller.user_id, body)
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.get("/{campaign_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
     """One campaign."""
     async with acting(request, caller, cafe_id) as conn:
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.put("/{campaign_id}")
@@ -96,7 +104,7 @@ async def replace(
     """Rewrites a campaign that has not started. For managers; it is a draft again, and an approval ends."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.replace_draft(conn, cafe_id, campaign_id, caller.user_id, body)
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/schedule")
@@ -107,7 +115,7 @@ async def schedule(
     asks for nobody else, it is approved with that."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.schedule(conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date)
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/approve")
@@ -117,7 +125,7 @@ async def approve(
     """Lets a scheduled campaign start. For a manager who neither wrote it nor changed it last."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id, body.version if body else None)
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.post("/{campaign_id}/cancel")
@@ -125,7 +133,7 @@ async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_
     """Stops a campaign. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.cancel(conn, cafe_id, campaign_id, caller.user_id)
-        return CampaignView(**await campaigns.show(conn, cafe_id, campaign_id))
+        return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 
 @router.get("/{campaign_id}/trail")

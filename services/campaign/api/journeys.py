@@ -11,7 +11,6 @@ from services.campaign.api.acting import acting
 from services.campaign.handlers import staff, texts
 from services.campaign.models import CampaignType, Purpose, TextState, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
-from services.campaign.store import campaigns
 from shared.amounts import Money, Priced
 from shared.approval import Decide, Waiting
 from shared.callers import StaffCaller
@@ -21,6 +20,16 @@ from shared.persian.money import Unit
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
 LISTED_AT_MOST = 200
+
+
+class RemarkView(BaseModel):
+    """Something that whoever wrote a text should look at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    en: str
+    fa: str
 
 
 class TextView(Priced):
@@ -42,7 +51,8 @@ class TextView(Priced):
 
 
 class JourneyView(Priced):
-    """A journey, its text, the one that waits for a second person, and what it has sent; costs in `currency_unit`."""
+    """A journey, its text, the one that waits for a second person, and what it has sent; costs in `currency_unit`. The
+    warnings are about the text that waits, or else the one in force."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -70,6 +80,7 @@ class JourneyView(Priced):
     sent_date: datetime | None
     version: int
     waiting: TextView | None
+    warnings: list[RemarkView]
 
 
 class CheckView(BaseModel):
@@ -148,6 +159,7 @@ class TemplateView(BaseModel):
     category: str | None
     is_system_template: bool
     created_at: datetime
+    warnings: list[RemarkView]
 
 
 class Created(BaseModel):
@@ -160,7 +172,7 @@ class Created(BaseModel):
 async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[JourneyView]:
     """What is sent by itself."""
     async with acting(request, caller, cafe_id) as conn:
-        return [JourneyView(**row) for row in await texts.list_journeys(conn, cafe_id)]
+        return [JourneyView.model_validate(row) for row in await texts.list_journeys(conn, cafe_id)]
 
 
 @router.patch("/journeys/{journey_id}", responses={202: {"model": JourneyView}})
@@ -170,7 +182,9 @@ async def change_journey(
     """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers. 202: what it says
     or may spend waits for a second person (`waiting`), and the former text is sent until then."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        changed = JourneyView(**await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change))
+        changed = JourneyView.model_validate(
+            await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change)
+        )
     asks = change.model_fields_set & {"template", "fallbacks", "ignores_quiet_hours", "budget"}
     response.status_code = 202 if asks and changed.waiting else 200
     return changed
@@ -196,8 +210,8 @@ async def decide_version(
 ) -> JourneyView:
     """Approves or declines a version that waits. For managers other than its author."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        return JourneyView(
-            **await texts.decide(conn, cafe_id, journey_id, version, caller.user_id, approve=body.approve)
+        return JourneyView.model_validate(
+            await texts.decide(conn, cafe_id, journey_id, version, caller.user_id, approve=body.approve)
         )
 
 
@@ -225,14 +239,16 @@ async def explain_guest(
 async def list_templates(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[TemplateView]:
     """The cafe's texts, the system's first."""
     async with acting(request, caller, cafe_id) as conn:
-        return [TemplateView(**row) for row in await campaigns.list_templates(conn, cafe_id)]
+        return [TemplateView.model_validate(row) for row in await staff.list_templates(conn, cafe_id)]
 
 
 @router.post("/templates", status_code=201)
-async def add_template(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteTemplate) -> Created:
+async def add_template(request: Request, caller: StaffCaller, cafe_id: UUID, body: WriteTemplate) -> TemplateView:
     """Adds a text. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        return Created(id=await staff.add_template(conn, cafe_id, body))
+        added = await staff.add_template(conn, cafe_id, body)
+        (found,) = (row for row in await staff.list_templates(conn, cafe_id) if row["id"] == added)
+        return TemplateView.model_validate(found)
 
 
 @router.put("/templates/{template_id}", status_code=204)

@@ -1,16 +1,19 @@
 """One-off campaigns: written by one person, by the cafe's policy approved by another, started by their date."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from services.campaign.models import Step
+from services.campaign.models import CampaignType, Step
 from services.campaign.models.bodies import WriteCampaign
 from services.campaign.rules import template
 from services.campaign.rules.deciding import in_priority
 from services.campaign.rules.parts import count_parts
-from services.campaign.store import campaigns, providers, trail
+from services.campaign.rules.targets import FAILURES, require_segments, segments_of
+from services.campaign.rules.wording import check_text, warnings_of
+from services.campaign.store import audience, campaigns, providers, trail
 from services.campaign.store.campaigns import NewCampaign
 from shared import access
 from shared.approval import Oversight, Size, require_pass
@@ -21,14 +24,16 @@ from shared.persian.money import in_unit
 
 # An approval that comes later than this finds the occasion gone.
 OVERDUE: Final = timedelta(minutes=15)
+KNOWN: Final = template.VARIABLES[None]
 
 
 async def write_draft(conn: Connection, cafe_id: UUID, author: UUID, body: WriteCampaign) -> UUID:
     """Adds a draft.
 
-    Raises `Rejected` for a channel that nothing sends on yet, or a text that asks for something unknown.
+    Raises `Rejected` for a channel that nothing sends on yet, a text that asks for something unknown, or a segment that
+    the cafe has not.
     """
-    new, moment = _checked(cafe_id, new_id(), author, body), now()
+    new, moment = await _checked(conn, cafe_id, new_id(), author, body), now()
     await campaigns.insert(conn, new, moment)
     await trail.note(conn, await show(conn, cafe_id, new.id), cafe_id, "written", author, moment)
     return new.id
@@ -40,7 +45,7 @@ async def replace_draft(conn: Connection, cafe_id: UUID, campaign_id: UUID, auth
     Raises `NotFound`, `Rejected` (409) when it has started, and as `write_draft`.
     """
     before, moment = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled"), now()
-    await campaigns.replace(conn, _checked(cafe_id, campaign_id, author, body), moment)
+    await campaigns.replace(conn, await _checked(conn, cafe_id, campaign_id, author, body), moment)
     await _note_change(conn, cafe_id, before, "edited", author, moment)
 
 
@@ -54,7 +59,8 @@ async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID,
     moment = now()
     if when < moment:
         raise Rejected("date_passed", "The date has passed.", "این زمان گذشته است.")
-    target = campaign["target_segment"].get("segments")
+    await _check_again(conn, cafe_id, campaign)
+    target = segments_of(campaign["target_segment"])
     recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"])
     cost = recipients * await _cost_of_one(conn, cafe_id, campaign)
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
@@ -92,6 +98,7 @@ async def approve(
             "زمان آن گذشته است؛ دوباره زمان‌بندی کنید.",
             status=409,
         )
+    await _check_again(conn, cafe_id, campaign)
     if campaign["approved_at"] is None:
         await _approve(conn, cafe_id, campaign, approver, now(), alone=verdict.outcome == "alone")
 
@@ -161,9 +168,30 @@ async def _note_change(
     return after
 
 
-def _checked(cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign) -> NewCampaign:
-    if body.campaign_type != "sms":
+def require_channel(channel: CampaignType) -> None:
+    """Does nothing for a channel that messages leave by.
+
+    Raises `Rejected` (422) for any other.
+    """
+    if channel != "sms":
         raise Rejected("channel_unavailable", "Only SMS can be sent yet.", "هنوز تنها پیامک فرستاده می‌شود.", status=422)
+
+
+def with_warnings(campaign: dict[str, Any]) -> dict[str, Any]:
+    """The campaign with what is odd about its text, and why it failed."""
+    known = KNOWN if campaign["journey_id"] is None else template.EVERY_VARIABLE
+    return campaign | {
+        "warnings": warnings_of(campaign["template_content"], campaign["template_variables"], known),
+        "failure": FAILURES.get(campaign["failure_reason"] or ""),
+    }
+
+
+async def _checked(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign
+) -> NewCampaign:
+    require_channel(body.campaign_type)
+    await _require_segments(conn, cafe_id, body.target.segments)
+    text = check_text(body.template, body.fallbacks, KNOWN)
     return NewCampaign(
         cafe_id=cafe_id,
         id=campaign_id,
@@ -172,11 +200,21 @@ def _checked(cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign
         purpose=body.purpose,
         ignores_quiet_hours=body.ignores_quiet_hours,
         target_segment={"everyone": True} if body.target.everyone else {"segments": body.target.segments},
-        template=template.check_template(body.template, body.fallbacks, template.VARIABLES[None]),
-        fallbacks=body.fallbacks,
+        template=text.content,
+        fallbacks=text.fallbacks,
         budget=body.budget,
         created_by=author,
     )
+
+
+async def _check_again(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]) -> None:
+    # It may have been written when less was refused, and its segments may have gone since.
+    check_text(campaign["template_content"], campaign["template_variables"], KNOWN)
+    await _require_segments(conn, cafe_id, segments_of(campaign["target_segment"]) or ())
+
+
+async def _require_segments(conn: Connection, cafe_id: UUID, wanted: Sequence[str]) -> None:
+    require_segments(wanted, await audience.known_segments(conn, cafe_id, wanted))
 
 
 async def _cost_of_one(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]) -> Decimal:

@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import Pending, Place, Turn
-from services.campaign.store import deliveries, expanding, journeys
+from services.campaign.rules.targets import GONE, missing_segments, segments_of
+from services.campaign.store import audience, deliveries, expanding, journeys
 from services.campaign.store.deliveries import NewDelivery
 from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
@@ -90,7 +91,12 @@ async def start_campaigns(pool: Pool) -> int:
 
 
 async def _expand(conn: Connection, row: asyncpg.Record, moment: datetime) -> int:
-    segments = row["target_segment"].get("segments")
+    segments = segments_of(row["target_segment"])
+    if row["status"] == "scheduled" and segments:
+        known = await audience.known_segments(conn, row["cafe_id"], segments)
+        if missing_segments(segments, known):
+            await expanding.fail(conn, row["cafe_id"], row["id"], GONE, moment)
+            return 1
     after = row["expanded_to"] or _FIRST
     guests = await expanding.next_recipients(conn, row["cafe_id"], after, segments, BATCH)
     correlation_id = new_id()

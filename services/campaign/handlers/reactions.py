@@ -9,7 +9,7 @@ from services.campaign.handlers.defaults import give_defaults
 from services.campaign.models import Run
 from services.campaign.rules import pace
 from services.campaign.store import audience, campaigns, deliveries, journeys
-from services.campaign.store.audience import Consent, Membership, Profile
+from services.campaign.store.audience import Consent, Membership, Profile, SegmentList
 from services.campaign.store.campaigns import Change
 from shared import access, outbox, parked
 from shared.clock import now
@@ -23,6 +23,7 @@ from shared.events.customer import (
     CustomerStatusChanged,
     SegmentEntered,
     SegmentLeft,
+    SegmentListChanged,
 )
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
@@ -93,6 +94,22 @@ async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged])
             for e in events
         ],
     )  # fmt: skip
+
+
+async def on_segment_list_changed(conn: Connection, events: Sequence[SegmentListChanged]) -> None:
+    """Keeps which segments cafes have."""
+    await audience.keep_segments(
+        conn,
+        [
+            SegmentList(
+                cafe_id=e.cafe_id,
+                keys=[each.segment_key for each in e.segments if each.is_active],
+                off_keys=[each.segment_key for each in e.segments if not each.is_active],
+                at=e.occurred_at,
+            )
+            for e in events
+        ],
+    )
 
 
 async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered]) -> None:

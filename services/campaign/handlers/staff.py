@@ -3,10 +3,12 @@
 from typing import Any
 from uuid import UUID
 
+from services.campaign.handlers.campaigns import require_channel
 from services.campaign.handlers.providers.accounts import allowed_endpoints, seal_key
 from services.campaign.models import Provider
 from services.campaign.models.bodies import WriteProvider, WriteTemplate
-from services.campaign.rules.template import VARIABLES, check_template
+from services.campaign.rules.template import EVERY_VARIABLE
+from services.campaign.rules.wording import Wording, check_text, warnings_of
 from services.campaign.store import campaigns, deliveries, journeys, providers
 from shared.clock import new_id, now
 from shared.db import Connection
@@ -16,7 +18,6 @@ from shared.settings import Settings
 # Each is locked and looked at whenever the cafe has something to send.
 MOST_ACCOUNTS = 20
 TERMS = ("api_endpoint", "sender_line", "cost_per_sms")
-EVERY_VARIABLE = frozenset().union(*VARIABLES.values())
 
 
 async def explain_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> dict[str, Any]:
@@ -27,14 +28,28 @@ async def explain_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limi
     }
 
 
+async def list_templates(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
+    """The cafe's library of texts, each with what is odd about it."""
+    return [
+        row | {"warnings": warnings_of(row["content"], row["variables"], EVERY_VARIABLE)}
+        for row in await campaigns.list_templates(conn, cafe_id)
+    ]
+
+
+def _checked(body: WriteTemplate) -> Wording:
+    require_channel(body.template_type)
+    return check_text(body.content, body.variables, EVERY_VARIABLE, ("content", "variables"))
+
+
 async def add_template(conn: Connection, cafe_id: UUID, body: WriteTemplate) -> UUID:
     """Adds a text to the library.
 
-    Raises `Rejected` for a text with a variable that no message knows.
+    Raises `Rejected` for a channel that nothing sends on yet, and a text with a variable that no message knows or that
+    may be missing without a fallback.
     """
-    template_id, content = new_id(), check_template(body.content, body.variables, EVERY_VARIABLE)
+    template_id, text = new_id(), _checked(body)
     await campaigns.insert_template(
-        conn, cafe_id, template_id, body.name, body.template_type, content, body.variables, body.category, now()
+        conn, cafe_id, template_id, body.name, body.template_type, text.content, text.fallbacks, body.category, now()
     )
     return template_id
 
@@ -44,9 +59,9 @@ async def replace_template(conn: Connection, cafe_id: UUID, template_id: UUID, b
 
     Raises `NotFound` (also for the system's texts), and `Rejected` as `add_template`.
     """
-    content = check_template(body.content, body.variables, EVERY_VARIABLE)
+    text = _checked(body)
     if not await campaigns.update_template(
-        conn, cafe_id, template_id, body.name, body.template_type, content, body.variables, body.category
+        conn, cafe_id, template_id, body.name, body.template_type, text.content, text.fallbacks, body.category
     ):
         raise NotFound("template", "این متن")
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from services.campaign.handlers.campaigns import authors_of, is_overdue, size_of
 from services.campaign.models import SYSTEM_USER, JourneyText
 from services.campaign.models.bodies import ChangeJourney
-from services.campaign.rules.template import VARIABLES, check_template, compile_template
+from services.campaign.rules.template import VARIABLES, compile_template
+from services.campaign.rules.wording import apart, check_text, warnings_of
 from services.campaign.store import campaigns, journeys, trail
 from shared import access
 from shared.approval import Oversight, Verdict, Waiting, may_decide, require_pass
@@ -20,11 +21,16 @@ from shared.errors import NotFound, Problem, Rejected
 
 
 async def list_journeys(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
-    """The cafe's journeys, each with the text that waits for a second person in `waiting`."""
+    """The cafe's journeys, each with the text that waits for a second person in `waiting`, and what is odd about the
+    newest text in `warnings`."""
     waiting = {text.journey_id: text for text in await trail.list_waiting(conn, cafe_id)}
-    return [
-        journey | {"waiting": waiting.get(journey["id"])} for journey in await journeys.list_journeys(conn, cafe_id)
-    ]
+    return [_with_waiting(row, waiting.get(row["id"])) for row in await journeys.list_journeys(conn, cafe_id)]
+
+
+def _with_waiting(journey: dict[str, Any], waiting: JourneyText | None) -> dict[str, Any]:
+    content = waiting.template_content if waiting else journey["template_content"]
+    fallbacks = waiting.template_variables if waiting else journey["template_variables"]
+    return journey | {"waiting": waiting, "warnings": warnings_of(content, fallbacks, VARIABLES[journey["trigger"]])}
 
 
 async def show_journey(conn: Connection, cafe_id: UUID, journey_id: UUID) -> dict[str, Any]:
@@ -81,6 +87,8 @@ async def decide(
         raise Rejected("already_decided", en, fa, status=409)
     oversight = await access.oversight(conn, cafe_id)
     require_pass(_judge(oversight, text, approver=decider))
+    if approve:
+        check_text(text.template_content, text.template_variables, VARIABLES[journey["trigger"]])
     is_other = decider != text.created_by
     decided = replace(
         text,
@@ -182,10 +190,12 @@ def _text_of(
     """The version that the change asks for, from the one in force; None when it says and may nothing else."""
     content, fallbacks = change.template or journey["template_content"], change.fallbacks
     if fallbacks is None:
-        used = compile_template(content).names
-        fallbacks = {name: words for name, words in journey["template_variables"].items() if name in used}
+        plain, inside, _ = apart(content)
+        kept = set(compile_template(plain).names) - inside.keys()
+        fallbacks = {name: words for name, words in journey["template_variables"].items() if name in kept}
     if change.template is not None or change.fallbacks is not None:
-        content = check_template(content, fallbacks, VARIABLES[journey["trigger"]])
+        wording = check_text(content, fallbacks, VARIABLES[journey["trigger"]])
+        content, fallbacks = wording.content, wording.fallbacks
     loud = journey["ignores_quiet_hours"] if change.ignores_quiet_hours is None else change.ignores_quiet_hours
     budget: Decimal | None = change.budget if "budget" in change.model_fields_set else journey["budget"]
     says = (content, fallbacks, loud, budget)

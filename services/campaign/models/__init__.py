@@ -37,6 +37,25 @@ PURPOSE_OF: Mapping[Trigger, Purpose] = {"visit.recorded": "service", "segment.e
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something that whoever wrote a text should look at, in both languages."""
+
+    code: str
+    en: str
+    fa: str
+
+
+@dataclass(frozen=True)
+class KnownSegments:
+    """Keys of a cafe's segments: in use, and switched off. `with_members`: keys that guests are in, where nobody has
+    told of the cafe's segments yet."""
+
+    keys: Sequence[str]
+    off_keys: Sequence[str]
+    with_members: Sequence[str]
+
+
+@dataclass(frozen=True)
 class CafeRules:
     """What a cafe decides for all its messages, with what was already sent and spent today and this month."""
 

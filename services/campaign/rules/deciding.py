@@ -18,6 +18,7 @@ from services.campaign.models import (
     Tally,
 )
 from services.campaign.rules import pace
+from services.campaign.rules.wording import is_whole
 from shared.persian.phone import is_mobile
 
 _ENDED: Final = ("cancelled", "failed")
@@ -133,7 +134,10 @@ def _consent(facts: Facts) -> Answer:
 
 
 def _text(facts: Facts) -> Answer:
-    return Answer(0 < len(facts.text) <= LONGEST_MESSAGE, {"characters": len(facts.text), "parts": facts.parts})
+    # A text from before double braces were refused: nobody pays for sending them to guests.
+    whole = is_whole(facts.pending.template)
+    detail = {"characters": len(facts.text), "parts": facts.parts} | ({} if whole else {"braces": True})
+    return Answer(whole and 0 < len(facts.text) <= LONGEST_MESSAGE, detail)
 
 
 def _frequency(facts: Facts) -> Answer:

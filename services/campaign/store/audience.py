@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import CampaignType, ContactStatus, Purpose
+from services.campaign.models import CampaignType, ContactStatus, KnownSegments, Purpose
 from shared.answers import TICK, rank_sql
 from shared.db import Connection
 
@@ -125,6 +125,26 @@ ON CONFLICT (cafe_id, segment_key, customer_id) DO UPDATE
 SET segment_id = excluded.segment_id, is_member = excluded.is_member, changed_at = excluded.changed_at
 WHERE kept.changed_at <= excluded.changed_at
 """
+KEEP_SEGMENTS = """
+INSERT INTO cafe_segments AS kept (cafe_id, keys, off_keys, told_at)
+SELECT DISTINCT ON (cafe_id) cafe_id, ARRAY(SELECT jsonb_array_elements_text(list -> 'on')),
+       ARRAY(SELECT jsonb_array_elements_text(list -> 'off')), at
+FROM unnest($1::uuid[], $2::jsonb[], $3::timestamptz[]) AS t (cafe_id, list, at)
+ORDER BY cafe_id, at DESC
+ON CONFLICT (cafe_id) DO UPDATE
+SET keys = excluded.keys, off_keys = excluded.off_keys, told_at = excluded.told_at
+WHERE kept.told_at <= excluded.told_at
+"""
+# Of what was there before lists were told, guests know that it is there.
+SEGMENTS_OF_CAFE = """
+SELECT coalesce(s.keys, '{}') AS keys, coalesce(s.off_keys, '{}') AS off_keys, ARRAY(
+    SELECT w.key FROM unnest($2::text[]) AS w (key)
+    WHERE s.cafe_id IS NULL AND EXISTS (
+        SELECT FROM segment_members m WHERE m.cafe_id = $1 AND m.segment_key = w.key AND m.is_member
+    )
+) AS with_members
+FROM (SELECT) AS always LEFT JOIN cafe_segments s ON s.cafe_id = $1
+"""
 TAKE_CONTACTS = """
 SELECT c.cafe_id, c.customer_id, c.phone_sealed, c.phone_hash, c.name_sealed, c.status::text AS status,
        c.line_blocked_at IS NOT NULL AS line_blocked, c.erased_at IS NOT NULL AS erased
@@ -180,6 +200,16 @@ class Membership:
     customer_id: UUID
     segment_id: UUID
     is_member: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SegmentList:
+    """All segments of a cafe: those in use, and those that are switched off."""
+
+    cafe_id: UUID
+    keys: Sequence[str]
+    off_keys: Sequence[str]
     at: datetime
 
 
@@ -262,6 +292,22 @@ async def keep_members(conn: Connection, memberships: Sequence[Membership]) -> N
         [m.is_member for m in memberships],
         [m.at for m in memberships],
     )
+
+
+async def keep_segments(conn: Connection, lists: Sequence[SegmentList]) -> None:
+    """Keeps the latest list of each cafe's segments."""
+    await conn.execute(
+        KEEP_SEGMENTS,
+        [each.cafe_id for each in lists],
+        [{"on": list(each.keys), "off": list(each.off_keys)} for each in lists],
+        [each.at for each in lists],
+    )
+
+
+async def known_segments(conn: Connection, cafe_id: UUID, wanted: Sequence[str]) -> KnownSegments:
+    """The segments that the cafe has; of the wanted keys also those that guests are in."""
+    (row,) = await conn.fetch(SEGMENTS_OF_CAFE, cafe_id, wanted)
+    return KnownSegments(**row)
 
 
 async def take_contacts(conn: Connection, guests: Sequence[Guest]) -> list[asyncpg.Record]:

@@ -29,7 +29,7 @@ SELECT id, name, description, campaign_type::text AS campaign_type, purpose::tex
 target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
 status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
 messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at,
-version, edited_by, approved_alone,
+version, edited_by, approved_alone, failure_reason,
 (SELECT j.id FROM journeys j WHERE j.cafe_id = campaigns.cafe_id AND j.campaign_id = campaigns.id) AS journey_id
 FROM campaigns
 """

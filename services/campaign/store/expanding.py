@@ -36,6 +36,9 @@ UPDATE campaigns SET status = 'sending', expanded_to = coalesce($3, expanded_to)
                      look_at = $5
 WHERE cafe_id = $1 AND id = $2
 """
+FAIL = """
+UPDATE campaigns SET status = 'failed', failure_reason = $3, updated_at = $4 WHERE cafe_id = $1 AND id = $2
+"""
 TAKE_UNFINISHED = """
 SELECT cafe_id, id FROM campaigns
 WHERE expanded_at IS NOT NULL AND status IN ('sending', 'sent') AND coalesce(look_at, expanded_at) <= $1
@@ -76,6 +79,11 @@ async def next_recipients(
 ) -> list[UUID]:
     """The next guests of a target in the order of their ids."""
     return [row["customer_id"] for row in await conn.fetch(NEXT_RECIPIENTS, cafe_id, after, segments, limit)]
+
+
+async def fail(conn: Connection, cafe_id: UUID, campaign_id: UUID, reason: str, at: datetime) -> None:
+    """Ends a campaign that can't begin."""
+    await conn.execute(FAIL, cafe_id, campaign_id, reason, at)
 
 
 async def note_expanded(

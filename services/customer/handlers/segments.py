@@ -21,13 +21,15 @@ from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
 from services.customer.store import activity, segments
-from shared import access, clock
+from shared import access, clock, outbox
 from shared.clock import new_id
 from shared.db import Connection
 from shared.errors import NotFound, Rejected
+from shared.events.customer import SegmentKey, SegmentListChanged
 from shared.events.identity import CafeChanged
 from shared.persian.money import Unit
 
+CAFES_TOLD_AT_ONCE = 200
 # What a change of makes it necessary to judge everybody again.
 JUDGED_BY = ("criteria", "is_active")
 
@@ -59,6 +61,21 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, no
         # Guests may have been here before the cafe was heard of.
         await segments.change_definitions(conn)
         await segments.request_recalculation(conn, added, now)
+
+
+async def tell(conn: Connection, cafes: Sequence[tuple[UUID]]) -> int:
+    """Tells others which segments each of these cafes has now; returns how many lists."""
+    lists: dict[UUID, list[SegmentKey]] = {cafe_id: [] for (cafe_id,) in cafes}
+    for row in await segments.take_lists(conn, sorted(lists)):
+        if not row["is_deleted"]:
+            key = SegmentKey(segment_id=row["id"], segment_key=row["segment_key"], is_active=row["is_active"])
+            lists[row["cafe_id"]].append(key)
+    moment = clock.now()
+    await outbox.emit(
+        conn,
+        [SegmentListChanged(cafe_id=cafe_id, occurred_at=moment, segments=keys) for cafe_id, keys in lists.items()],
+    )
+    return len(lists)
 
 
 async def create_segment(

@@ -34,10 +34,19 @@ GET = "SELECT * FROM customer_segments WHERE cafe_id = $1 AND id = $2 AND delete
 UPDATE = """
 UPDATE customer_segments
 SET name = $3, description = $4, criteria = $5, is_active = $6, color_hex = $7, icon_name = $8, display_order = $9,
-    updated_at = $10
+    updated_at = $10, is_told = is_told AND is_active = $6
 WHERE cafe_id = $1 AND id = $2
 """
-DELETE = "UPDATE customer_segments SET deleted_at = $3, updated_at = $3 WHERE cafe_id = $1 AND id = $2"
+DELETE = """
+UPDATE customer_segments SET deleted_at = $3, updated_at = $3, is_told = false WHERE cafe_id = $1 AND id = $2
+"""
+UNTOLD = "SELECT DISTINCT cafe_id FROM customer_segments WHERE NOT is_told AND cafe_id <> ALL($1::uuid[]) LIMIT $2"
+# The whole list of each cafe, locked: what changes meanwhile is told after it.
+TO_TELL = """
+SELECT cafe_id, id, segment_key, is_active, deleted_at IS NOT NULL AS is_deleted FROM customer_segments
+WHERE cafe_id = any($1::uuid[]) ORDER BY cafe_id, id FOR NO KEY UPDATE
+"""
+TOLD = "UPDATE customer_segments SET is_told = true WHERE cafe_id = any($1::uuid[]) AND NOT is_told"
 ENTER = """
 WITH entered AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, segment_id)
@@ -214,3 +223,15 @@ def _columns(moves: Sequence[tuple[Guest, UUID]]) -> tuple[list[UUID], list[UUID
         [guest.customer_id for guest, _ in moves],
         [segment_id for _, segment_id in moves],
     )
+
+
+async def untold(conn: Connection, aside: Sequence[UUID], limit: int) -> list[tuple[UUID]]:
+    """Cafes whose list others have not heard as it stands."""
+    return [(row["cafe_id"],) for row in await conn.fetch(UNTOLD, aside, limit)]
+
+
+async def take_lists(conn: Connection, cafe_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """All segments of the cafes, also deleted ones, locked until the transaction ends and noted as told."""
+    rows = [dict(row) for row in await conn.fetch(TO_TELL, cafe_ids)]
+    await conn.execute(TOLD, cafe_ids)
+    return rows
