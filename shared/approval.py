@@ -16,7 +16,7 @@ from shared.persian.calendar import day_bounds, local_date
 from shared.persian.money import Unit
 
 When = Literal["always", "when_two", "above"]
-Kind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "policy"]
+Kind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "claim", "policy"]
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,19 @@ SELECT cafe_id, customer_id AS id, granted FROM consents
 WHERE {OF_CAFE} AND channel = 'sms' AND purpose = 'marketing' ORDER BY cafe_id, customer_id
 """  # noqa: S608
 
+# What guests said of visits that stand, as it was said and as it counts.
+SAID = f"""
+SELECT cafe_id, customer_id AS id, count(*) AS ratings, sum(overall_rating) AS stars
+FROM (SELECT cafe_id, visit_id, customer_id, overall_rating FROM customer_feedback) f
+LEFT JOIN (SELECT cafe_id, visit_id, voided_at FROM visits) v USING (cafe_id, visit_id)
+WHERE {OF_CAFE} AND customer_id IS NOT NULL AND v.voided_at IS NULL
+GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+RATED = f"""
+SELECT cafe_id, customer_id AS id, rating_count::bigint AS ratings, rating_sum::bigint AS stars FROM customer_activity
+WHERE {OF_CAFE} AND rating_count > 0 ORDER BY cafe_id, customer_id
+"""  # noqa: S608
+
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
     Rule("days_are_counted", "visit", DAYS),
@@ -232,6 +245,7 @@ PAIRS = (
     ),
     Pair("answers_are_the_same_where_messages_leave", ("customer", ANSWERS), ("campaign", ANSWERS), ("agreed",)),
     Pair("answers_are_the_same_at_the_tills", ("customer", ANSWERS), ("visit", TILL_ANSWERS), ("agreed",)),
+    Pair("ratings_of_visits_that_stand_count", ("feedback", SAID), ("customer", RATED), ("ratings", "stars")),
     Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
 )  # fmt: skip
 # What loyalty's own audit calls its findings, in the words of this one.

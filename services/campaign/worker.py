@@ -16,7 +16,7 @@ from shared.events.customer import (
 )
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
-from shared.events.visit import VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
@@ -34,6 +34,7 @@ REACTIONS = Reactions(
         SegmentLeft: reactions.on_segment_left,
         SegmentListChanged: reactions.on_segment_list_changed,
         VisitRecorded: reactions.on_visit_recorded,
+        VisitClaimed: reactions.on_visit_claimed,
         VisitVoided: reactions.on_visit_voided,
         FeedbackReceived: reactions.on_feedback_received,
     }

@@ -20,7 +20,14 @@ from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
-from shared.events.visit import ConsentRefused, ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import (
+    ConsentRefused,
+    ContactLearned,
+    VisitClaimed,
+    VisitCorrected,
+    VisitRecorded,
+    VisitVoided,
+)
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.worker import GATHER_SECONDS, Job, run
@@ -40,6 +47,7 @@ REACTIONS = Reactions(
         CafeChanged: segments.on_cafe_changed,
         ContactLearned: partial(registration.on_contact_learned, keys=settings().keys),
         VisitRecorded: activity.on_visit_recorded,
+        VisitClaimed: activity.on_visit_claimed,
         VisitCorrected: activity.on_visit_corrected,
         VisitVoided: activity.on_visit_voided,
         PointsEarned: activity.on_points_changed,
@@ -55,6 +63,7 @@ PROJECTION = Projection(
     tables=rebuilding.TABLES,
     reactions={
         VisitRecorded: activity.keep_recorded,
+        VisitClaimed: activity.keep_claimed,
         VisitCorrected: activity.keep_corrected,
         VisitVoided: activity.keep_voided,
         PointsEarned: activity.keep_points,

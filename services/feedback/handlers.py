@@ -1,6 +1,7 @@
 """What the feedback service does: reactions to events, and what guests and staff ask of it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from shared.db import Connection, Pool
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
 
 E = TypeVar("E", VisitRecorded, VisitCorrected, VisitVoided)
@@ -37,6 +38,12 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *
     visits = await keep_recorded(conn, events)
     tokens = [feedback_token(keys, event.cafe_id, event.visit_id) for event in visits]
     await store.make_links(conn, visits, tokens, [rules.link_expires(event.recorded_at) for event in visits])
+
+
+async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
+    """Visits of nobody are a guest's, and so is what was said about them."""
+    await keep_recorded(conn, events)
+    await store.move_to_guests(conn, events)
 
 
 async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
@@ -117,10 +124,12 @@ async def submit(conn: Connection, token: str, said: Submission, source: Source,
     Raises `Rejected` like `find_open_link`; of two submissions at the same moment one is refused as used.
     """
     link, moment = await find_open_link(conn, token), now()
-    if not await store.use_link(conn, token, moment):
+    used = await store.use_link(conn, token, moment)
+    if used is None:
         raise refusal("used")
-    feedback = _judged(link.cafe_id, said, moment, source, str(link.link_id), link.visit, sender=sender)
-    await _take_in(conn, feedback, link.visit.visit_at, link.correlation_id)
+    visit = replace(link.visit, customer_id=used.customer_id)
+    feedback = _judged(link.cafe_id, said, moment, source, str(link.link_id), visit, sender=sender)
+    await _take_in(conn, feedback, visit.visit_at, link.correlation_id)
     return feedback.feedback_id
 
 

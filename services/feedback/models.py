@@ -108,6 +108,13 @@ class Link:
 
 
 @dataclass(frozen=True)
+class UsedLink:
+    """A link at the moment of its use: the visit may have been claimed since it was looked at."""
+
+    customer_id: UUID | None
+
+
+@dataclass(frozen=True)
 class Sender:
     """From where a submission came. Trimmed after some weeks."""
 

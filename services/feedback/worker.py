@@ -7,7 +7,7 @@ from services.feedback.store import guests
 from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import CustomerErased, CustomerRegistered
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
 from shared.settings import settings
 from shared.shadow import Table
@@ -16,6 +16,7 @@ from shared.worker import GATHER_SECONDS, Job, run
 REACTIONS = Reactions(
     events={
         VisitRecorded: partial(handlers.on_visit_recorded, keys=settings().keys),
+        VisitClaimed: handlers.on_visit_claimed,
         VisitCorrected: handlers.on_visit_corrected,
         VisitVoided: handlers.on_visit_voided,
         CustomerRegistered: handlers.on_customer_registered,
@@ -40,6 +41,7 @@ PROJECTION = Projection(
         CustomerRegistered: guests.add,
         CustomerErased: guests.forget,
         VisitRecorded: handlers.keep_recorded,
+        VisitClaimed: handlers.keep_recorded,
         VisitCorrected: handlers.keep_corrected,
         VisitVoided: handlers.keep_voided,
     },

@@ -7,7 +7,7 @@ from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import CafeChanged
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.worker import Job, run
 
 REACTIONS = Reactions(
@@ -17,6 +17,7 @@ REACTIONS = Reactions(
         CustomerRegistered: on_customers_registered,
         CustomerErased: on_customers_erased,
         VisitRecorded: on_visits_recorded,
+        VisitClaimed: on_visits_recorded,
         VisitCorrected: on_visits_corrected,
         VisitVoided: on_visits_voided,
     },

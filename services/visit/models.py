@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from shared.answers import Answer, counts_at
 from shared.errors import Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
-from shared.inputs import Identifier
+from shared.inputs import Command as InputCommand
+from shared.inputs import Identifier, Phone, Words
 
 # cafe, device, receipt number: what a visit is recognised by, for ever.
 ReceiptKey = tuple[UUID, str, str]
@@ -68,6 +69,12 @@ class CorrectVisit(Receipt):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimVisit(CorrectVisit):
+    """Somebody of the staff says whose the bill of nobody is. Of `body` only the guest and the moment of the visit
+    count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoidVisit(Receipt):
     """The bill never was."""
 
@@ -81,14 +88,21 @@ class EnteredVisit(VisitBody):
     receipt_number: Identifier | None = None
 
 
+class ClaimBody(InputCommand):
+    """Whose a bill of nobody is."""
+
+    phone: Phone
+    name: Annotated[str | None, Words(100)] = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A bill entered or voided by hand, or one that waits for a second person. `amount` is Toman; `points` are those
-    that a void gives back. `decided_by` is None when nobody else was needed."""
+    """A bill entered, voided or claimed for a guest by hand, or one that waits for a second person. `amount` is Toman;
+    `points` are those that a void gives back. `decided_by` is None when nobody else was needed."""
 
     id: UUID
     cafe_id: UUID
-    kind: Literal["bill", "void"]
+    kind: Literal["bill", "void", "claim"]
     customer_id: UUID | None
     visit_id: UUID | None
     amount: Decimal
@@ -101,7 +115,7 @@ class Entry:
     decided_at: datetime | None = None
 
 
-Command = RecordVisit | CorrectVisit | VoidVisit
+Command = RecordVisit | CorrectVisit | ClaimVisit | VoidVisit
 Bill = RecordVisit | CorrectVisit
 
 
@@ -118,6 +132,7 @@ class Guest:
 class Known:
     """The row of a receipt. Without a `visit_id` it is a void that waits for its record; without a `fingerprint` only
     a correction or a void has come so far. `dated_ahead` says when corrections were first heard that bore a later date.
+    `claimed_at`: the bill was nobody's until then.
     """
 
     visit_id: UUID | None
@@ -129,6 +144,7 @@ class Known:
     corrected_fingerprint: bytes | None
     voided_at: datetime | None
     void_reason: str | None
+    claimed_at: datetime | None = None
     dated_ahead: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -210,7 +226,7 @@ class Outcome:
     has no `visit_id` yet.
     """
 
-    status: Literal["recorded", "repeated", "corrected", "superseded", "voided", "refused"]
+    status: Literal["recorded", "repeated", "corrected", "superseded", "voided", "claimed", "refused"]
     visit_id: UUID | None = None
     customer_id: UUID | None = None
     visit_number: int | None = None

@@ -30,7 +30,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, InitErrorDetails, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from shared.bounds import MOST_OF_UNIT, MOST_POINTS, MOST_RIAL, exact, too_much
 from shared.clock import now
@@ -63,6 +63,19 @@ def _device(text: str) -> str:
             "شناسهٔ دستگاه با «staff:» برای بازدیدهای دستی کنار گذاشته شده است.",
         )
     return text
+
+
+def no_refund(code: str, en: str, fa: str) -> PydanticCustomError:
+    """Somebody sends a bill below zero to give money back: what a bill has for that are its correction and its void."""
+    return fault(
+        code,
+        f"{en} A bill gives nothing back: correct it as it should have been (POST /visits/corrections,"
+        " pos.visit_corrected), or take it back whole (POST /visits/voids, pos.visit_voided; by hand"
+        " POST /cafes/{cafe_id}/visits/{visit_id}/void).",
+        f"{fa} بازگشت پول صورت‌حساب منفی ندارد: اصلاحیهٔ همان صورت‌حساب را بفرستید (POST /visits/corrections،"
+        " pos.visit_corrected) یا آن را باطل کنید (POST /visits/voids، pos.visit_voided؛ دستی"
+        " POST /cafes/{cafe_id}/visits/{visit_id}/void).",
+    )
 
 
 # Stripped, not refused: a control character in a dish's name is the till's noise, and no reason to lose a visit.
@@ -115,13 +128,15 @@ def _money(value: Any) -> Decimal:
 def _amount(value: Any) -> Decimal:
     amount = _money(value)
     if amount < 0:
-        raise fault("negative", "Not below zero.", "نباید منفی باشد.")
+        raise no_refund("negative", "Not below zero.", "نباید منفی باشد.")
     return amount
 
 
 @_once_for_each
 def _quantity(value: Any) -> Decimal:
     number = exact(value)
+    if number < 0:
+        raise no_refund("quantity", "Above zero.", "باید بزرگ‌تر از صفر باشد.")
     if not 0 < number <= _MOST_PIECES or number.quantize(_GRAM) != number:
         raise fault(
             "quantity",
@@ -129,6 +144,12 @@ def _quantity(value: Any) -> Decimal:
             "بزرگ‌تر از صفر، حداکثر یک میلیون، با حداکثر سه رقم اعشار.",
         )
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
+
+
+def _not_back(value: Any) -> Any:
+    if type(value) is int and value < 0:
+        raise no_refund("greater_than_equal", "At least 0.", "دست‌کم ۰ باید باشد.")
+    return value
 
 
 @dataclass(frozen=True)
@@ -259,7 +280,7 @@ class VisitBody(_Contract):
     discount: Amount = Decimal("0.00")
     currency_unit: CurrencyUnit
     payment_method: PaymentMethod | None = None
-    points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=MOST_POINTS)] = 0
+    points_to_redeem: Annotated[int, BeforeValidator(_not_back), Field(strict=True, ge=0, le=MOST_POINTS)] = 0
     redemption_id: UUID | None = None
     table_number: Annotated[str | None, _Shown(10)] = None
     server_name: Annotated[str | None, _Shown(100)] = None
@@ -347,6 +368,8 @@ class PosCorrection(PosVisit):
     """The bill as it should have been, whole, under its device and receipt. The latest `corrected_at` wins.
 
     The guest must be the one of the record: to move a bill to another guest, void it and record it under a new number.
+    A bill of nobody becomes the guest's whom a correction names within 7 days of the visit: the first one that is
+    heard, for good. Later corrections of it may name that guest or nobody.
     """
 
     corrected_at: Moment

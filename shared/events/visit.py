@@ -41,6 +41,14 @@ class VisitRecorded(VisitEvent, frozen=True, kw_only=True):
     attributes: EmptiedObject = {}
 
 
+class VisitClaimed(VisitRecorded, frozen=True, kw_only=True):
+    """A visit of nobody became this guest's, as if it had been from the beginning: recorded as it stands now. What is
+    corrected or voided later names the guest as well. The answer to a claim is never a message."""
+
+    type: ClassVar[str] = "visit.claimed"
+    claimed_at: datetime
+
+
 class VisitCorrected(VisitEvent, frozen=True, kw_only=True):
     """The new state whole, and what it replaced. The moment of the visit itself may have moved.
     `points_to_redeem` is null in events from before it was said; they change no redemption."""
@@ -106,4 +114,6 @@ class ConsentRefused(Event, frozen=True, kw_only=True):
     customer_id: UUID
 
 
-EVENTS = (VisitRecorded, VisitCorrected, VisitVoided, DeviceGapDetected, ContactLearned, ConsentRefused)
+EVENTS = (
+    VisitRecorded, VisitClaimed, VisitCorrected, VisitVoided, DeviceGapDetected, ContactLearned, ConsentRefused,
+)  # fmt: skip

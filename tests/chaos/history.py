@@ -2,7 +2,8 @@
 
 Left out is what the contract itself makes depend on who comes first:
 - two different names of one guest, or voids of one receipt with different words: the first one heard stays;
-- a correction of another guest, another record under a used number: refused, so that what came first stays;
+- a correction of another guest, a second claim, another record under a used number: refused, so that what came first
+  stays;
 - consent that differs between a record and its correction: a till's answer is heard with the bill that came first;
 - a void of a corrected bill whose guest spends points: what it was worth until then is known only as it came.
 """
@@ -22,10 +23,12 @@ GUESTS = 5
 # Whose bills are corrected twice at one moment: which correction stands follows from the cafe's key, so cafes differ.
 TWIN = GUESTS
 VISITS_EACH = 9
-ANONYMOUS = 5
+# Bills of nobody, most of which somebody claims.
+ANONYMOUS = 6
 TWINS = 4
 # Guests who spend points, whether or not they have them; the first was given some.
 SPENDER, SPENDERS = 0, (0, 1, 2)
+CLAIMERS = (3, 4)
 GIFT = 5_000
 DAYS = 430
 DAY = timedelta(days=1)
@@ -96,6 +99,8 @@ def _life_of_receipt(
     at = _when(dice, moment, number)
     body = _bill(dice, number, at, guest)
     life = [(at, Sent("pos.visit_recorded", body, guest, new_id()))]
+    if guest is None and dice.random() < 0.6:
+        life.append(_claim(dice, body, at))
     corrections = 2 if guest == TWIN else dice.choice([0, 0, 0, 1, 2, 3])
     corrected_at = max(at, moment - 40 * DAY)
     for _ in range(corrections):
@@ -112,6 +117,14 @@ def _life_of_receipt(
         }
         life.append((voided_at, Sent("pos.visit_voided", void, guest, new_id())))
     return life
+
+
+def _claim(dice: random.Random, body: Mapping[str, Any], at: datetime) -> tuple[datetime, Sent]:
+    """A bill of nobody becomes that of a guest who spends nothing."""
+    guest, claimed_at = dice.choice(CLAIMERS), at + DAY
+    whose = {"phone": dice.choice(spellings(guest)), "guest_name": dice.choice([None, f"مهمان {guest}"])}
+    claim = {**_corrected(dice, body, claimed_at), **whose}
+    return claimed_at, Sent("pos.visit_corrected", claim, guest, new_id())
 
 
 def _when(dice: random.Random, moment: datetime, number: int) -> datetime:

@@ -76,6 +76,7 @@ PAST_PARTICIPLES = {
     "received",
     "opened",
     "closed",
+    "claimed",
     "granted",
     "revoked",
     "created",

@@ -68,6 +68,7 @@ RULES = {
         "POST /visits/voids": TILL,
         "POST /cafes/{cafe_id}/visits": DAY,
         "POST /cafes/{cafe_id}/visits/{visit_id}/void": DAY,
+        "POST /cafes/{cafe_id}/visits/{visit_id}/claim": DAY,
         "POST /cafes/{cafe_id}/entries/{entry_id}/decision": ANSWER,
     },
     "loyalty": {

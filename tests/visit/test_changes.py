@@ -172,7 +172,7 @@ async def test_void_of_an_unknown_receipt_waits_without_a_word(pool: Pool) -> No
     assert statuses(await take(pool, void())) == ["repeated"]
 
 
-@pytest.mark.parametrize(("recorded", "named"), [(PHONE, "09120000000"), (PHONE, ...), (..., PHONE)])
+@pytest.mark.parametrize(("recorded", "named"), [(PHONE, "09120000000"), (PHONE, ...)])
 async def test_correction_may_not_change_the_guest(pool: Pool, recorded: Any, named: Any) -> None:
     await take(pool, record(phone=recorded))
     before = await visit_row(pool)

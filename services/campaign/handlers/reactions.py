@@ -1,6 +1,7 @@
 """What follows from other services' events. Every function takes a batch and touches each table once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -27,7 +28,7 @@ from shared.events.customer import (
 )
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
-from shared.events.visit import VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 
 PROFILES: Final = "customer.profiles"
 
@@ -155,6 +156,17 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -
     for event in known:
         enrolled = (pace.enrol_visit(journey, event, moment) for journey in found.get(event.cafe_id, ()))
         runs.extend(run for run in enrolled if run is not None)
+    await journeys.insert_runs(conn, pace.in_key_order(runs), moment)
+
+
+async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
+    """Nobody is thanked for what was said about a bill later; that it was not done is noted."""
+    found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "visit.recorded")
+    moment = now()
+    enrolled = [
+        pace.enrol_visit(journey, event, moment) for event in events for journey in found.get(event.cafe_id, ())
+    ]
+    runs = [replace(run, state="skipped", reason=run.reason or "claimed") for run in enrolled if run is not None]
     await journeys.insert_runs(conn, pace.in_key_order(runs), moment)
 
 

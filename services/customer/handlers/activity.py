@@ -3,16 +3,17 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from services.customer.handlers.judging import reassess
 from services.customer.models.shapes import Guest, Revision, Sums
-from services.customer.store import activity, customers
+from services.customer.store import activity, customers, ratings
 from shared import clock
 from shared.db import Connection
 from shared.events.base import CurrencyUnit, Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.persian.money import in_unit, rounded
 
 
@@ -22,6 +23,26 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *
     known, begin_otherwise = await _add(conn, events, now)
     await _begin_with_bills(conn, begin_otherwise)
     await reassess(conn, known, reason="visit", now=now)
+
+
+async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, now: datetime | None = None) -> None:
+    """Adds visits that were nobody's, as corrections: what somebody says later about a bill begins no journey."""
+    now = now or clock.now()
+    changes = await ratings.claim(conn, events)
+    known, begin_otherwise = await _add(conn, events, now)
+    if changes:
+        await activity.add_ratings(conn, changes)
+    await _begin_with_bills(conn, begin_otherwise)
+    await reassess(conn, known, reason="visit_corrected", now=now)
+
+
+async def keep_claimed(
+    conn: Connection, events: Sequence[VisitClaimed], now: datetime | None = None
+) -> dict[Guest, Event]:
+    """Adds the visits, and what nobody said about them, to the guests' sums."""
+    if changes := await ratings.claim(conn, events):
+        await activity.add_ratings(conn, changes)
+    return await keep_recorded(conn, events, now)
 
 
 async def keep_recorded(
@@ -84,7 +105,8 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, no
 async def keep_voided(
     conn: Connection, events: Sequence[VisitVoided], now: datetime | None = None
 ) -> dict[Guest, Event]:
-    """Takes the visits out of their guests' sums."""
+    """Takes the visits out of their guests' sums, and their ratings out of the averages."""
+    changes = await ratings.void(conn, events)
     known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     revisions = [
         Revision(
@@ -98,10 +120,15 @@ async def keep_voided(
         )
         for guest, event in known
     ]
+    touched = [*(guest for guest, _ in known), *(change.guest for change in changes)]
+    if touched:
+        await activity.lock(conn, touched)
     if known:
-        await activity.lock(conn, [guest for guest, _ in known])
         await activity.revise_visits(conn, revisions, now or clock.now())
-    return dict(known)
+    if changes:
+        await activity.add_ratings(conn, changes)
+    judged: dict[Guest, Event] = {change.guest: events[0] for change in changes}
+    return judged | dict(known)
 
 
 async def on_points_changed(
@@ -143,11 +170,12 @@ async def on_feedback_received(
 
 
 async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:
-    """Adds the ratings to their guests' averages."""
-    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
-    if known:
-        await activity.add_ratings(conn, [guest for guest, _ in known], [event.overall_rating for _, event in known])
-    return dict(known)
+    """Adds the ratings to their guests' averages, unless their visits were voided."""
+    changes = await ratings.add(conn, events)
+    if changes:
+        await activity.add_ratings(conn, changes)
+    said: dict[UUID | None, Event] = {event.customer_id: event for event in events}
+    return {change.guest: said.get(change.guest.customer_id, events[0]) for change in changes}
 
 
 async def _begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:

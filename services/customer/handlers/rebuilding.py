@@ -33,6 +33,8 @@ TABLES = (
         ),
         alike={"recent_visits": _JUDGED_BY},
     ),
+    Table("ratings", ("cafe_id", "feedback_id"), ("visit_id", "customer_id", "rating", "counted_for")),
+    Table("rated_visits", ("cafe_id", "visit_id"), ("customer_id", "voided_at")),
     Table("segment_members", ("cafe_id", "segment_id", "customer_id"), ("entered_at",)),
     Table("customer_segments", ("cafe_id", "id"), ("customer_count",), part=True),
     Table("customers", ("cafe_id", "id"), ("segment", "created_at"), part=True),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.customer.models.shapes import Guest, Judgement, Revision, Sums, Verdict
+from services.customer.store.ratings import Change
 from shared.db import Connection
 from shared.events.base import Tier
 
@@ -100,10 +101,8 @@ WHERE kept.tier_version <= excluded.tier_version
 """
 ADD_RATINGS = """
 INSERT INTO customer_activity AS kept (cafe_id, customer_id, rating_sum, rating_count)
-SELECT cafe_id, customer_id, sum(rating), count(*)
-FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS t (cafe_id, customer_id, rating)
-GROUP BY cafe_id, customer_id
-ORDER BY cafe_id, customer_id
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[])
+ORDER BY 1, 2
 ON CONFLICT (cafe_id, customer_id) DO UPDATE
 SET rating_sum = kept.rating_sum + excluded.rating_sum, rating_count = kept.rating_count + excluded.rating_count
 """
@@ -221,9 +220,14 @@ async def set_tier(conn: Connection, guests: Sequence[Guest], tiers: Sequence[Ti
     await conn.execute(SET_TIER, *_keys(guests), tiers, versions)
 
 
-async def add_ratings(conn: Connection, guests: Sequence[Guest], ratings: Sequence[int]) -> None:
-    """Adds ratings (1 to 5) to their guests' averages."""
-    await conn.execute(ADD_RATINGS, *_keys(guests), ratings)
+async def add_ratings(conn: Connection, changes: Sequence[Change]) -> None:
+    """Adds to the guests' averages, each guest named once."""
+    await conn.execute(
+        ADD_RATINGS,
+        *_keys([change.guest for change in changes]),
+        [change.rating_sum for change in changes],
+        [change.rating_count for change in changes],
+    )
 
 
 async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> list[Guest]:

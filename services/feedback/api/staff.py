@@ -46,6 +46,7 @@ class FeedbackView(Priced):
     follow_up_date: datetime | None
     created_at: datetime
     updated_at: datetime
+    visit_voided_at: datetime | None
 
 
 class FeedbackPage(BaseModel):
@@ -56,7 +57,8 @@ class FeedbackPage(BaseModel):
 
 
 class CaseView(BaseModel):
-    """A follow-up case and what it is about."""
+    """A follow-up case and what it is about. `visit_voided_at`: the bill was voided since, and the rating counts no
+    longer; the guest may still wait for an answer."""
 
     id: UUID
     feedback_id: UUID
@@ -71,10 +73,12 @@ class CaseView(BaseModel):
     resolution: str | None
     overall_rating: int
     comment: str | None
+    visit_voided_at: datetime | None
 
 
 class Summary(BaseModel):
-    """Feedback of a period in numbers; an average of nothing is null."""
+    """Feedback of a period in numbers; an average of nothing is null. What was said of visits that were voided since is
+    counted in `of_voided_visits` and, while its case is open, in `open_cases`; nowhere else."""
 
     responses: int
     average_rating: Decimal | None
@@ -85,6 +89,7 @@ class Summary(BaseModel):
     low_ratings: int
     answered: int
     open_cases: int
+    of_voided_visits: int
 
 
 class Received(BaseModel):

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from services.feedback.models import Feedback, Filter, Link, Visit
+from services.feedback.models import Feedback, Filter, Link, UsedLink, Visit
 from shared.clock import new_id
 from shared.crypto import sha256
 from shared.db import Connection
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.persian.text import search_key
 
 Row = dict[str, Any]
@@ -26,7 +26,9 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[]
 LEFT JOIN erased_guests e
     ON e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.erased_at >= t.visit_at
 ORDER BY t.cafe_id, t.visit_id
-ON CONFLICT (cafe_id, visit_id) DO UPDATE SET table_number = excluded.table_number
+ON CONFLICT (cafe_id, visit_id) DO UPDATE
+SET table_number = coalesce(excluded.table_number, kept.table_number),
+    customer_id = coalesce(kept.customer_id, excluded.customer_id)
 """
 MAKE_LINKS = """
 INSERT INTO feedback_links (cafe_id, visit_id, id, customer_id, token_sha256, correlation_id, created_at, expires_at,
@@ -49,17 +51,27 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::numeric[]
     AS t (cafe_id, visit_id, customer_id, visit_at, amount, unit, corrected_at)
 ORDER BY cafe_id, visit_id
 ON CONFLICT (cafe_id, visit_id) DO UPDATE
-SET customer_id = excluded.customer_id, visit_at = excluded.visit_at, final_amount = excluded.final_amount,
-    currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at
+SET customer_id = coalesce(excluded.customer_id, kept.customer_id), visit_at = excluded.visit_at,
+    final_amount = excluded.final_amount, currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at
 WHERE kept.corrected_at IS NULL OR kept.corrected_at <= excluded.corrected_at
 """
-# The guest that a corrected visit now belongs to is the one who may use its link.
+# The guest that a claimed visit now belongs to is the one who may use its link, and whose words it was answered with.
 MOVE_LINKS = """
 UPDATE feedback_links l SET customer_id = v.customer_id
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
 JOIN visits v USING (cafe_id, visit_id)
-WHERE l.cafe_id = t.cafe_id AND l.visit_id = t.visit_id AND l.used_at IS NULL
-  AND l.customer_id IS DISTINCT FROM v.customer_id
+WHERE l.cafe_id = t.cafe_id AND l.visit_id = t.visit_id AND l.customer_id IS DISTINCT FROM v.customer_id
+"""
+MOVE_FEEDBACK = """
+WITH moved AS (
+    UPDATE customer_feedback f SET customer_id = v.customer_id, updated_at = now()
+    FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
+    JOIN visits v USING (cafe_id, visit_id)
+    WHERE f.cafe_id = t.cafe_id AND f.visit_id = t.visit_id AND f.customer_id IS NULL AND v.customer_id IS NOT NULL
+    RETURNING f.cafe_id, f.id, f.customer_id
+)
+UPDATE feedback_cases k SET customer_id = m.customer_id
+FROM moved m WHERE k.cafe_id = m.cafe_id AND k.feedback_id = m.id
 """
 CORRECT_CONTEXT = """
 UPDATE customer_feedback f
@@ -97,7 +109,7 @@ WHERE l.token_sha256 = $1
 USE_LINK = """
 UPDATE feedback_links SET used_at = $2
 WHERE token_sha256 = $1 AND used_at IS NULL AND closed_at IS NULL AND expires_at > $2
-RETURNING id
+RETURNING customer_id
 """
 FIND_VISIT = f"""
 SELECT v.visit_id, v.customer_id, v.visit_at, v.final_amount, v.currency_unit, v.table_number, {_VISIT_DATE}
@@ -115,28 +127,34 @@ INSERT INTO feedback_cases (cafe_id, id, feedback_id, customer_id, opened_at, du
 """
 
 _FEEDBACK = """
-SELECT id, customer_id, visit_id, feedback_source, source_reference, overall_rating, category_ratings, comment,
-       comment_language, feedback_categories, sentiment_score, table_number, visit_date, order_amount, currency_unit,
-       response_text, response_date, responded_by, follow_up_required, follow_up_completed, follow_up_date, created_at,
-       updated_at
-FROM customer_feedback
+SELECT f.id, f.customer_id, f.visit_id, feedback_source, source_reference, overall_rating, category_ratings, comment,
+       comment_language, feedback_categories, sentiment_score, f.table_number, visit_date, order_amount,
+       f.currency_unit, response_text, response_date, responded_by, follow_up_required, follow_up_completed,
+       follow_up_date, created_at, updated_at, v.voided_at AS visit_voided_at
+FROM customer_feedback f LEFT JOIN visits v ON v.cafe_id = f.cafe_id AND v.visit_id = f.visit_id
 """
-GET_FEEDBACK = f"{_FEEDBACK} WHERE cafe_id = $1 AND id = $2"
+GET_FEEDBACK = f"{_FEEDBACK} WHERE f.cafe_id = $1 AND f.id = $2"
 # Ids grow with time, so the key itself gives the newest first.
 SEARCH_FEEDBACK = f"""{_FEEDBACK}
-WHERE cafe_id = $1 AND overall_rating BETWEEN $2 AND $3
+WHERE f.cafe_id = $1 AND overall_rating BETWEEN $2 AND $3
   AND ($4::text IS NULL OR feedback_words(comment) @@ to_tsquery('simple', $4))
   AND ($5::text IS NULL OR feedback_source = $5::feedback_source_enum)
   AND ($6::text IS NULL OR $6 = ANY (feedback_categories))
-  AND ($7::uuid IS NULL OR customer_id = $7)
-  AND ($8::uuid IS NULL OR visit_id = $8)
+  AND ($7::uuid IS NULL OR f.customer_id = $7)
+  AND ($8::uuid IS NULL OR f.visit_id = $8)
   AND ($9::boolean IS NULL OR (follow_up_required AND NOT follow_up_completed) = $9)
   AND ($10::timestamptz IS NULL OR created_at >= $10)
   AND ($11::timestamptz IS NULL OR created_at < $11)
-  AND ($12::uuid IS NULL OR id < $12)
-ORDER BY id DESC LIMIT $13
+  AND ($12::uuid IS NULL OR f.id < $12)
+ORDER BY f.id DESC LIMIT $13
 """
+# What was said of visits that never were is still to be answered, but counts no longer.
 SUMMARIZE = """
+WITH said AS (
+    SELECT f.*, v.voided_at IS NOT NULL AS of_void
+    FROM customer_feedback f LEFT JOIN visits v ON v.cafe_id = f.cafe_id AND v.visit_id = f.visit_id
+    WHERE f.cafe_id = $1 AND f.created_at >= $2 AND f.created_at < $3
+)
 SELECT count(*) AS responses, round(avg(overall_rating), 2) AS average_rating,
        round(avg((category_ratings ->> 'service')::int), 2) AS average_service,
        round(avg((category_ratings ->> 'quality')::int), 2) AS average_quality,
@@ -144,8 +162,9 @@ SELECT count(*) AS responses, round(avg(overall_rating), 2) AS average_rating,
        round(avg(sentiment_score), 2) AS average_sentiment,
        count(*) FILTER (WHERE overall_rating <= 2) AS low_ratings,
        count(*) FILTER (WHERE response_date IS NOT NULL) AS answered,
-       count(*) FILTER (WHERE follow_up_required AND NOT follow_up_completed) AS open_cases
-FROM customer_feedback WHERE cafe_id = $1 AND created_at >= $2 AND created_at < $3
+       (SELECT count(*) FROM said WHERE follow_up_required AND NOT follow_up_completed) AS open_cases,
+       (SELECT count(*) FROM said WHERE of_void) AS of_voided_visits
+FROM said WHERE NOT of_void
 """
 RESPOND = """
 UPDATE customer_feedback SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
@@ -153,8 +172,10 @@ WHERE cafe_id = $1 AND id = $2 AND forgotten_at IS NULL RETURNING id
 """
 LIST_CASES = """
 SELECT k.id, k.feedback_id, k.customer_id, k.status, k.opened_at, k.due_at, k.closed_at, k.closed_by, k.resolution,
-       k.status = 'open' AND k.due_at < $3 AS is_overdue, f.overall_rating, f.comment, f.visit_id
+       k.status = 'open' AND k.due_at < $3 AS is_overdue, f.overall_rating, f.comment, f.visit_id,
+       v.voided_at AS visit_voided_at
 FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
+LEFT JOIN visits v ON v.cafe_id = f.cafe_id AND v.visit_id = f.visit_id
 WHERE k.cafe_id = $1 AND CASE $2 WHEN 'open' THEN k.status = 'open' WHEN 'closed' THEN k.status = 'closed'
                          ELSE k.status = 'open' AND k.due_at < $3 END
 ORDER BY k.due_at, k.id LIMIT $4 OFFSET $5
@@ -232,6 +253,13 @@ async def follow_visits(conn: Connection, events: Sequence[VisitCorrected]) -> N
     await conn.execute(CORRECT_CONTEXT, *places)
 
 
+async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> None:
+    """The links of claimed visits, and what was said about them by nobody, are the guests'."""
+    places = [event.cafe_id for event in events], [event.visit_id for event in events]
+    await conn.execute(MOVE_LINKS, *places)
+    await conn.execute(MOVE_FEEDBACK, *places)
+
+
 async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Mark the visits as void, for good."""
     await conn.execute(VOID_VISITS, *_of(events), [event.voided_at for event in events])
@@ -265,9 +293,10 @@ async def find_link(conn: Connection, token: str) -> Link | None:
     )
 
 
-async def use_link(conn: Connection, token: str, moment: datetime) -> bool:
-    """Whether the link could still be used; now it is."""
-    return await conn.fetchval(USE_LINK, sha256(token), moment) is not None
+async def use_link(conn: Connection, token: str, moment: datetime) -> UsedLink | None:
+    """Whose the link is, if it could still be used; now it is."""
+    row = await conn.fetchrow(USE_LINK, sha256(token), moment)
+    return UsedLink(row["customer_id"]) if row else None
 
 
 async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> Visit | None:

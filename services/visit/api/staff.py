@@ -14,7 +14,7 @@ from services.visit import rules
 from services.visit.api import bodies
 from services.visit.api.till import STATUS, IdempotencyKey, Taken
 from services.visit.handlers import desk, showing
-from services.visit.models import EnteredVisit, Entry
+from services.visit.models import ClaimBody, EnteredVisit, Entry
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
 from shared.access import require_role, unit_of
@@ -22,6 +22,7 @@ from shared.amounts import INSIDE, Money, Priced, inside
 from shared.approval import Decide, Waiting
 from shared.bounds import Rial
 from shared.callers import StaffCaller
+from shared.documents import problems
 from shared.errors import NotFound
 from shared.inputs import Command, Count, Day, Moment, PageSize, Text
 from shared.persian.money import Unit
@@ -69,10 +70,11 @@ class VisitView(Priced):
 
 
 class ShownEntry(Priced):
-    """A bill entered or voided by hand; `pending` until another manager has decided. `amount` in `currency_unit`."""
+    """A bill entered, voided or claimed for a guest by hand; `pending` until another manager has decided. `amount` in
+    `currency_unit`."""
 
     entry_id: UUID
-    kind: Literal["bill", "void"]
+    kind: Literal["bill", "void", "claim"]
     state: Literal["pending", "entered", "declined"]
     customer_id: UUID | None
     visit_id: UUID | None
@@ -201,7 +203,7 @@ async def enter_visit(
 
 @router.get("/approvals")
 async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
-    """What waits for a second person: bills entered and voided by hand (managers)."""
+    """What waits for a second person: bills entered, voided and claimed by hand (managers)."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id, "manager")
         return await desk.list_waiting(
@@ -213,7 +215,7 @@ async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -
 async def decide_entry(
     request: Request, caller: StaffCaller, cafe_id: UUID, entry_id: UUID, body: Decide
 ) -> ShownEntry:
-    """Approves or declines a bill or a void that waits (managers other than its author)."""
+    """Approves or declines a bill, a void or a claim that waits (managers other than its author)."""
     state = request.app.state
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id, "manager")
@@ -256,6 +258,27 @@ async def void_visit(
     if row is None:
         raise NotFound("visit", "این بازدید")
     return _view(request, row, unit)
+
+
+@router.post("/visits/{visit_id}/claim", response_model=Taken, responses={202: {"model": ShownEntry}, **problems(410)})
+async def claim_visit(
+    request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: ClaimBody
+) -> Taken | JSONResponse:
+    """Gives a bill that named nobody to the guest who paid it, within 7 days of the visit: it counts as if it had named
+    the guest from the beginning. The first claim stands. 202: with what the caller entered today it is more than one
+    may alone, and waits for a manager."""
+    state = request.app.state
+    async with _acting(request, caller) as conn:
+        role = await require_role(conn, cafe_id, caller.user_id)
+        outcome = await desk.claim(
+            conn, cafe_id, caller.user_id, role, visit_id, body, request.state.correlation_id,
+            keys=state.settings.keys,
+        )  # fmt: skip
+        unit = await unit_of(conn, cafe_id)
+    if isinstance(outcome, Entry):
+        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
+    state.waker.wake()
+    return Taken(visit_id=visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
 
 
 @router.get("/devices")

@@ -18,6 +18,7 @@ from services.visit.store import receipts
 from shared import db
 from shared.auth import Till, require_scope
 from shared.callers import TillCaller
+from shared.documents import problems
 from shared.errors import NotFound, Rejected
 from shared.events import pos
 from shared.gathering import Gathering
@@ -134,9 +135,10 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     return JSONResponse({"results": items}, 207)
 
 
-@router.post("/corrections", openapi_extra=bodies.documented(pos.PosCorrection))
+@router.post("/corrections", openapi_extra=bodies.documented(pos.PosCorrection), responses=problems(410))
 async def correct(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
-    """Replaces a bill by the whole bill as it should have been. The latest `corrected_at` wins, in any order."""
+    """Replaces a bill by the whole bill as it should have been. The latest `corrected_at` wins, in any order. One that
+    names a guest for a bill of nobody claims it, within 7 days of the visit."""
     outcome, _ = await _take_one(request, caller, pos.PosCorrection, idempotency_key)
     return _changed(outcome)
 
@@ -198,7 +200,7 @@ def _command(request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, i
 
 
 def _changed(outcome: Outcome) -> Changed:
-    assert outcome.status != "refused"
+    assert outcome.status not in ("refused", "claimed")
     return Changed(status=outcome.status, visit_id=outcome.visit_id)
 
 

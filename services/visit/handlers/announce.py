@@ -1,8 +1,12 @@
 """The events that say what became of a visit."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
 from services.visit.rules import Told, table_code
@@ -14,6 +18,7 @@ from shared.events.visit import (
     ConsentRefused,
     ContactLearned,
     DeviceGapDetected,
+    VisitClaimed,
     VisitCorrected,
     VisitRecorded,
     VisitVoided,
@@ -42,10 +47,36 @@ def recorded(visit: NewVisit, keys: Keys) -> VisitRecorded:
         total_amount=body.total,
         discount_amount=body.discount,
         payment_method=body.payment_method,
-        items=_coded(visit.draft, keys),
+        items=_coded(command.cafe_id, visit.draft.lines, keys),
         table_number=table_code(body.table_number),
         points_to_redeem=body.points_to_redeem,
         redemption_id=body.redemption_id,
+    )
+
+
+def claimed(stored: Mapping[str, Any], draft: Draft, customer_id: UUID, number: int, keys: Keys) -> VisitClaimed:
+    """A stored visit of nobody, with all its columns, is this guest's since `draft` came."""
+    command = draft.command
+    assert draft.corrected_at is not None
+    return VisitClaimed(
+        cafe_id=command.cafe_id,
+        occurred_at=stored["visit_date"],
+        correlation_id=command.correlation_id,
+        causation_id=command.event_id,
+        visit_id=stored["id"],
+        customer_id=customer_id,
+        device_id=command.device_id,
+        receipt_number=command.receipt_number,
+        branch_id=stored["branch_id"],
+        final_amount=stored["final_amount"],
+        currency_unit=stored["currency_unit"],
+        visit_number=number,
+        total_amount=stored["total_amount"],
+        discount_amount=stored["discount_amount"],
+        payment_method=stored["payment_method"],
+        items=_coded(command.cafe_id, msgspec.convert(stored["items_ordered"], list[Item], strict=False), keys),
+        table_number=table_code(stored["table_number"]),
+        claimed_at=draft.corrected_at,
     )
 
 
@@ -67,7 +98,7 @@ def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datet
         total_amount=body.total,
         discount_amount=body.discount,
         payment_method=body.payment_method,
-        items=_coded(draft, keys),
+        items=_coded(command.cafe_id, draft.lines, keys),
         points_to_redeem=body.points_to_redeem,
         redemption_id=body.redemption_id,
         previous_final_amount=stored.final_amount,
@@ -121,9 +152,9 @@ def voided_before(visit: NewVisit, void: Known, span: Span) -> VisitVoided:
     )
 
 
-def _coded(draft: Draft, keys: Keys) -> list[Item]:
+def _coded(cafe_id: UUID, lines: Sequence[Item], keys: Keys) -> list[Item]:
     """The bill's lines as a topic that is kept for ever may hold them: a till calls a dish whatever somebody types."""
-    code = partial(menu_code, keys, draft.command.cafe_id)
+    code = partial(menu_code, keys, cafe_id)
     return [
         Item(
             name="",
@@ -133,7 +164,7 @@ def _coded(draft: Draft, keys: Keys) -> list[Item]:
             sku_code=code(line.sku) if line.sku else None,
             category_code=code(line.category) if line.category else None,
         )
-        for line in draft.lines
+        for line in lines
     ]
 
 

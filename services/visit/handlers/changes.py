@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from services.visit import rules
-from services.visit.handlers import announce, words
+from services.visit.handlers import announce, claims, words
 from services.visit.handlers.guests import customer_of, learn_again
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
 from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=Hashable)
 
 async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys) -> list[Outcome]:
     """Takes in corrections whose devices are held. One that comes before its record is the visit until then."""
-    drafts = await draft_bills(conn, commands, keys)
+    drafts = await claims.claim(conn, await draft_bills(conn, commands, keys), keys)
     newest = rules.newest_corrections(drafts)
     outcomes: dict[int, Outcome] = {}
     fresh: dict[int, Draft] = {}
@@ -43,12 +43,10 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
     outcomes |= await _overwrite(conn, changed, keys)
     heard = [drafts[place] for place in range(len(drafts)) if _is_heard(drafts[place], drafts, newest, outcomes)]
     await _remember(conn, heard, keys)
-    # A correction that was refused leaves the field to the next best.
     free = [
         place
         for place, draft in enumerate(drafts)
-        if outcomes[newest[draft.command.key]].status == "refused"
-        and not draft.is_same(drafts[newest[draft.command.key]])
+        if _is_free(draft, outcomes[newest[draft.command.key]]) and not draft.is_same(drafts[newest[draft.command.key]])
     ]
     if free:
         outcomes |= zip(free, await correct(conn, [commands[place] for place in free], keys), strict=True)
@@ -58,11 +56,17 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
     ]
 
 
+def _is_free(draft: Draft, outcome: Outcome) -> bool:
+    """A correction that was refused leaves the field to the next best; who names another guest is judged alone."""
+    return outcome.status == "refused" or customer_of(draft) not in (None, outcome.customer_id)
+
+
 def _is_heard(
     draft: Draft, drafts: Sequence[Draft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, Outcome]
 ) -> bool:
     place = newest[draft.command.key]
-    return outcomes[place].status != "refused" and customer_of(draft) == customer_of(drafts[place])
+    whose = (customer_of(drafts[place]), outcomes[place].customer_id)
+    return outcomes[place].status != "refused" and customer_of(draft) in whose
 
 
 async def _remember(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> None:

@@ -1,4 +1,5 @@
-"""Visits that people enter and void by hand. Beyond what one person may do in a day alone they wait for another."""
+"""Visits that people enter, void and claim by hand. Beyond what one person may do in a day alone they wait for
+another."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +12,8 @@ import msgspec
 from services.visit.handlers import showing
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import event_id_of
-from services.visit.models import EnteredVisit, Entry, Outcome, RecordVisit, VoidVisit
-from services.visit.rules import event_id_reused
+from services.visit.models import ClaimBody, ClaimVisit, EnteredVisit, Entry, Outcome, RecordVisit, VoidVisit
+from services.visit.rules import claiming, event_id_reused
 from services.visit.store import entries, receipts, visits
 from shared import access, ids
 from shared.amounts import INSIDE, inside
@@ -58,7 +59,7 @@ async def enter(
         id=own_id,
         cafe_id=cafe_id,
         kind="bill",
-        customer_id=await _guest_of(conn, cafe_id, body, keys),
+        customer_id=await _guest_of(conn, cafe_id, body.phone, keys),
         visit_id=None,
         amount=_within_reason(body),
         created_by=user_id,
@@ -84,7 +85,7 @@ async def void(
     found = await visits.get_visit(conn, cafe_id, visit_id)
     if found is None or found["voided_at"] is not None:
         return await _void(conn, cafe_id, visit_id, reason, correlation_id, keys)
-    waiting = await entries.find_void(conn, cafe_id, visit_id)
+    waiting = await entries.find_waiting(conn, cafe_id, visit_id, "void")
     if waiting:
         return waiting
     entry = Entry(
@@ -104,6 +105,46 @@ async def void(
         await entries.insert(conn, replace(entry, state="entered"))
         return outcome
     return await _wait(conn, entry, reason, keys)
+
+
+async def claim(
+    conn: Connection, cafe_id: UUID, user_id: UUID, role: Role, visit_id: UUID, whose: ClaimBody, correlation_id: UUID,
+    *, keys: Keys,
+) -> Outcome | Entry:  # fmt: skip
+    """Gives a bill of nobody to the guest who paid it. An `Entry`: it waits for a second person.
+
+    Raises `NotFound`, and `Rejected`: 409 when it was voided or is another guest's, 410 when it is too old.
+    """
+    await access.take_turn(conn, cafe_id, user_id)
+    found = await visits.get_visit(conn, cafe_id, visit_id)
+    if found is None:
+        raise NotFound("visit", "این بازدید")
+    if found["voided_at"] is not None:
+        raise claiming.void_cannot_be_claimed()
+    entry = Entry(
+        id=new_id(),
+        cafe_id=cafe_id,
+        kind="claim",
+        customer_id=await _guest_of(conn, cafe_id, whose.phone, keys),
+        visit_id=visit_id,
+        amount=inside(found["final_amount"], found["currency_unit"]),
+        created_by=user_id,
+        created_at=now(),
+    )
+    if found["customer_id"] is not None or entry.created_at - found["visit_date"] > claiming.CLAIM_WITHIN:
+        return await _claim(conn, entry, whose, correlation_id, keys)
+    waiting = await entries.find_waiting(conn, cafe_id, visit_id, "claim")
+    if waiting:
+        if waiting.customer_id != entry.customer_id:
+            raise claiming.claim_waits()
+        return waiting
+    oversight = await access.oversight(conn, cafe_id)
+    limit = oversight.policy.staff_amount if role == "staff" else oversight.policy.amount
+    if await _passes(conn, oversight, entry, limit):
+        outcome = await _claim(conn, entry, whose, correlation_id, keys)
+        await entries.insert(conn, replace(entry, state="entered"))
+        return outcome
+    return await _wait(conn, entry, _words_of(whose), keys)
 
 
 async def decide(
@@ -135,6 +176,8 @@ async def decide(
         if entry.kind == "bill":
             body = pos.read(EnteredVisit, words.encode())
             outcome = await _one(conn, _command(cafe_id, entry.created_by, entry.id, body, correlation_id), keys)
+        elif entry.kind == "claim":
+            outcome = await _claim(conn, entry, pos.read(ClaimBody, words.encode()), correlation_id, keys)
         else:
             assert entry.visit_id is not None
             outcome = await _void(conn, cafe_id, entry.visit_id, words, correlation_id, keys)
@@ -167,6 +210,8 @@ def _told(entry: Entry, unit: Unit, keys: Keys) -> dict[str, Any]:
     about = {"customer_id": entry.customer_id, "visit_id": entry.visit_id}
     if entry.kind == "void":
         return about | {"reason": _opened(entry, keys)}
+    if entry.kind == "claim":
+        return about | pos.read(ClaimBody, _opened(entry, keys).encode()).model_dump(include={"name"})
     return about | showing.asked(pos.read(EnteredVisit, _opened(entry, keys).encode()), unit)
 
 
@@ -188,7 +233,7 @@ async def _wait(conn: Connection, entry: Entry, words: str, keys: Keys) -> Entry
     return waiting
 
 
-def _words_of(body: VisitBody) -> str:
+def _words_of(body: VisitBody | ClaimBody) -> str:
     return msgspec.json.encode(body.model_dump(exclude_unset=True)).decode()
 
 
@@ -220,11 +265,11 @@ def _within_reason(body: EnteredVisit) -> Decimal:
     return inside(body.total - body.discount, body.currency_unit)
 
 
-async def _guest_of(conn: Connection, cafe_id: UUID, body: EnteredVisit, keys: Keys) -> UUID | None:
-    if body.phone is None:
+async def _guest_of(conn: Connection, cafe_id: UUID, phone: str | None, keys: Keys) -> UUID | None:
+    if phone is None:
         return None
-    known = await entries.customer_of(conn, cafe_id, phone_hash(keys, cafe_id, body.phone))
-    return known or ids.customer_id(keys, cafe_id, body.phone)
+    known = await entries.customer_of(conn, cafe_id, phone_hash(keys, cafe_id, phone))
+    return known or ids.customer_id(keys, cafe_id, phone)
 
 
 def _command(cafe_id: UUID, author: UUID, own_id: UUID, body: EnteredVisit, correlation_id: UUID) -> RecordVisit:
@@ -256,9 +301,32 @@ async def _void(
     return await _one(conn, command, keys)
 
 
-async def _one(conn: Connection, command: RecordVisit | VoidVisit, keys: Keys) -> Outcome:
+async def _claim(conn: Connection, entry: Entry, whose: ClaimBody, correlation_id: UUID, keys: Keys) -> Outcome:
+    assert entry.visit_id is not None
+    found = await visits.get_visit(conn, entry.cafe_id, entry.visit_id)
+    if found is None:
+        raise NotFound("visit", "این بازدید")
+    command = ClaimVisit(
+        cafe_id=entry.cafe_id,
+        device_id=found["device_id"],
+        receipt_number=found["receipt_number"],
+        correlation_id=correlation_id,
+        corrected_at=entry.created_at,
+        body=VisitBody(
+            phone=whose.phone,
+            guest_name=whose.name,
+            occurred_at=found["visit_date"],
+            total=found["total_amount"],
+            currency_unit=found["currency_unit"],
+            attributes={},
+        ),
+    )
+    return await _one(conn, command, keys)
+
+
+async def _one(conn: Connection, command: RecordVisit | ClaimVisit | VoidVisit, keys: Keys) -> Outcome:
     await plan_by_key(conn)
-    commands: Sequence[RecordVisit | VoidVisit] = [command]
+    commands: Sequence[RecordVisit | ClaimVisit | VoidVisit] = [command]
     [outcome] = await record_visits(conn, commands, keys=keys)
     if outcome.refusal:
         raise outcome.refusal

@@ -7,8 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.visit import rules
-from services.visit.handlers import announce, changes, records
-from services.visit.models import Command, CorrectVisit, DeviceKey, Gap, Outcome, RecordVisit, Span, VoidVisit
+from services.visit.handlers import announce, changes, claims, records
+from services.visit.models import (
+    ClaimVisit,
+    Command,
+    CorrectVisit,
+    DeviceKey,
+    Gap,
+    Outcome,
+    RecordVisit,
+    Span,
+    VoidVisit,
+)
 from services.visit.store import devices, receipts
 from shared.crypto import Keys
 from shared.db import Connection
@@ -26,11 +36,16 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     if with_old_spellings:
         commands = await _as_kept(conn, commands, with_old_spellings)
     recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
-    corrected = {place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit)}
+    claimed = {place: each for place, each in enumerate(commands) if isinstance(each, ClaimVisit)}
+    corrected = {
+        place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit) and place not in claimed
+    }
     voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
     outcomes: dict[int, Outcome] = {}
     if recorded:
         outcomes |= zip(recorded, await records.record(conn, list(recorded.values()), keys), strict=True)
+    if claimed:
+        outcomes |= zip(claimed, await claims.claim_by_hand(conn, list(claimed.values()), keys), strict=True)
     if corrected:
         outcomes |= zip(corrected, await changes.correct(conn, list(corrected.values()), keys), strict=True)
     if voided:

@@ -159,7 +159,9 @@ def as_before(draft: Draft, status: Literal["repeated", "superseded"]) -> Outcom
     return standing(draft.found.receipt, status)
 
 
-def standing(known: Known | None, status: Literal["repeated", "superseded", "corrected", "voided"]) -> Outcome:
+def standing(
+    known: Known | None, status: Literal["repeated", "superseded", "corrected", "voided", "claimed"]
+) -> Outcome:
     """An outcome of the visit that a receipt already has."""
     if known is None:
         return Outcome(status)

@@ -1,9 +1,10 @@
-"""What people enter and void by hand: what each did on a day, and what waits for a second person."""
+"""What people enter, void and claim by hand: what each did on a day, and what waits for a second person."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from services.visit.models import Entry, GuestKey
@@ -17,8 +18,8 @@ INSERT = f"""
 INSERT INTO hand_entries ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """  # noqa: S608
 FIND = f"SELECT {COLUMNS} FROM hand_entries WHERE cafe_id = $1 AND id = $2 FOR UPDATE"  # noqa: S608
-FIND_VOID = f"""
-SELECT {COLUMNS} FROM hand_entries WHERE cafe_id = $1 AND visit_id = $2 AND kind = 'void' AND state = 'pending'
+FIND_WAITING = f"""
+SELECT {COLUMNS} FROM hand_entries WHERE cafe_id = $1 AND visit_id = $2 AND kind = $3 AND state = 'pending'
 """  # noqa: S608
 LIST_PENDING = f"""
 SELECT {COLUMNS} FROM hand_entries WHERE cafe_id = $1 AND state = 'pending' ORDER BY created_at LIMIT $2
@@ -57,9 +58,9 @@ async def find(conn: Connection, cafe_id: UUID, entry_id: UUID) -> Entry | None:
     return Entry(**row) if row else None
 
 
-async def find_void(conn: Connection, cafe_id: UUID, visit_id: UUID) -> Entry | None:
-    """The void of that visit that waits."""
-    row = await conn.fetchrow(FIND_VOID, cafe_id, visit_id)
+async def find_waiting(conn: Connection, cafe_id: UUID, visit_id: UUID, kind: Literal["void", "claim"]) -> Entry | None:
+    """The void or the claim of that visit that waits."""
+    row = await conn.fetchrow(FIND_WAITING, cafe_id, visit_id, kind)
     return Entry(**row) if row else None
 
 

@@ -31,7 +31,7 @@ ORDER BY r.device_id, r.receipt_number
 """  # noqa: S608
 FIND = """
 SELECT r.cafe_id IS NOT NULL AS is_known, r.visit_id, r.visit_date, r.customer_id, r.visit_number, r.fingerprint,
-       r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason, r.dated_ahead,
+       r.corrected_at, r.corrected_fingerprint, r.voided_at, r.void_reason, r.claimed_at, r.dated_ahead,
        g.customer_id AS guest_id, g.name_known, c.granted, c.source, c.changed_at, e.erased_at,
        t.event_id IS NOT NULL AND r.visit_id IS NULL AND EXISTS (
            SELECT FROM visit_receipts e
@@ -87,10 +87,20 @@ SELECT id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id,
        points_to_redeem
 FROM t
 """
+# A record of nobody, whose correction named a guest: that was a claim.
 NOTE_RECORDS = """
-UPDATE visit_receipts r SET fingerprint = t.fingerprint, event_id = coalesce(t.event_id, r.event_id)
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[])
-    AS t (cafe_id, device_id, receipt_number, event_id, fingerprint)
+UPDATE visit_receipts r
+SET fingerprint = t.fingerprint, event_id = coalesce(t.event_id, r.event_id),
+    claimed_at = CASE WHEN t.is_nobodys AND r.customer_id IS NOT NULL THEN coalesce(r.claimed_at, r.corrected_at)
+                 ELSE r.claimed_at END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::boolean[])
+    AS t (cafe_id, device_id, receipt_number, event_id, fingerprint, is_nobodys)
+WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
+"""
+NOTE_CLAIMS = """
+UPDATE visit_receipts r SET customer_id = t.customer_id, visit_number = t.number, claimed_at = t.claimed_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::int[], $6::timestamptz[])
+    AS t (cafe_id, device_id, receipt_number, customer_id, number, claimed_at)
 WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
 """
 NOTE_CORRECTIONS = """
@@ -171,6 +181,7 @@ def _known(row: asyncpg.Record) -> Known:
         corrected_fingerprint=row["corrected_fingerprint"],
         voided_at=row["voided_at"],
         void_reason=row["void_reason"],
+        claimed_at=row["claimed_at"],
         dated_ahead={mark: datetime.fromisoformat(heard) for mark, heard in row["dated_ahead"].items()},
     )
 
@@ -227,6 +238,18 @@ async def note_records(conn: Connection, drafts: Sequence[Draft]) -> None:
         *_keys([draft.command for draft in drafts]),
         [draft.command.event_id for draft in drafts],
         [draft.fingerprint for draft in drafts],
+        [draft.own_id is None for draft in drafts],
+    )
+
+
+async def note_claims(conn: Connection, claims: Sequence[tuple[Draft, UUID, int]]) -> None:
+    """Remembers whose the receipts of nobody are now: by which correction, the guest, and the visit's number."""
+    await conn.execute(
+        NOTE_CLAIMS,
+        *_keys([draft.command for draft, _, _ in claims]),
+        [guest for _, guest, _ in claims],
+        [number for _, _, number in claims],
+        [draft.corrected_at for draft, _, _ in claims],
     )
 
 

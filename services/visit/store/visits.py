@@ -39,6 +39,18 @@ FROM unnest(
 )
 WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $18 AND $19
 """
+# What was emptied by an erasure is nobody's for ever.
+FETCH_NOBODYS = """
+SELECT v.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, id, visit_date)
+JOIN customer_visits v ON v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id
+WHERE v.visit_date BETWEEN $4 AND $5 AND v.customer_id IS NULL AND v.forgotten_at IS NULL
+"""
+CLAIM = """
+UPDATE customer_visits v SET customer_id = t.customer_id, visit_number = t.number, updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $6::uuid[], $7::int[])
+    AS t (cafe_id, id, visit_date, customer_id, number)
+WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $4 AND $5
+"""
 VOID = """
 UPDATE customer_visits v SET voided_at = t.voided_at, void_reason = t.reason, updated_at = now()
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[])
@@ -137,6 +149,20 @@ async def correct(
         min(dates),
         max(dates),
     )
+
+
+async def fetch_nobodys(conn: Connection, visits: Mapping[VisitKey, datetime]) -> dict[VisitKey, dict[str, Any]]:
+    """Those of the visits that may become a guest's, with all their columns."""
+    rows = await conn.fetch(FETCH_NOBODYS, *_places(visits))
+    return {(row["cafe_id"], row["id"]): dict(row) for row in rows}
+
+
+async def claim(
+    conn: Connection, visits: Mapping[VisitKey, datetime], claims: Mapping[VisitKey, tuple[UUID, int]]
+) -> None:
+    """Gives each visit its guest and the number that it has among the guest's."""
+    given = [claims[key] for key in visits]
+    await conn.execute(CLAIM, *_places(visits), [guest for guest, _ in given], [number for _, number in given])
 
 
 async def void(conn: Connection, stored: Sequence[StoredVisit], voids: Sequence[VoidVisit]) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from services.visit.models import CorrectVisit, Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey, Span
+from services.visit.rules.claiming import guest_change, keeps_its_guest, other_guest
 from shared.answers import ASKED, TICK, Answer, counts_at
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
@@ -68,6 +69,8 @@ def is_nobodys(draft: Draft) -> bool:
 def _is_guest(known: Known, draft: Draft, customer_id: UUID | None) -> bool:
     # Which bills of an erased guest became nobody's hangs on when they came, and is no fault of the till.
     was_erased = draft.found.erased_at is not None and draft.own_id is not None
+    if keeps_its_guest(known, customer_id):
+        return True
     return known.customer_id == customer_id or (was_erased and known.customer_id in (None, draft.own_id))
 
 
@@ -128,7 +131,7 @@ def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Reject
     if known is None or known.visit_id is None:
         return "new"
     if not _is_guest(known, draft, customer_id):
-        return guest_change()
+        return other_guest(draft, customer_id)
     if known.corrected_at == corrected_at and known.corrected_fingerprint == draft.fingerprint:
         return "repeated"
     if known.voided_at is not None or _stands(known, corrected_at, draft.fingerprint):
@@ -345,17 +348,6 @@ def event_id_reused() -> Rejected:
         "event_id",
         "This event id (ce_id or Idempotency-Key) was already used for another receipt; make a new one for each bill.",
         "این شناسهٔ رویداد پیش‌تر برای رسید دیگری به کار رفته است؛ برای هر صورت‌حساب شناسهٔ تازه بسازید.",
-    )
-
-
-def guest_change() -> Rejected:
-    """A correction is about the bill, not about whose it is."""
-    return _conflict(
-        "guest_change",
-        "phone",
-        "The record and its correction name different guests. To move a bill to another guest, void it and record it"
-        " under a new receipt number.",
-        "مهمان این صورت‌حساب با اصلاحیه‌اش یکی نیست. برای جابه‌جایی به مهمان دیگر، آن را باطل و با شمارهٔ تازه ثبت کنید.",
     )
 
 
