@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.feedback import rules, store
 from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
-from services.feedback.store import erasure, guests
+from services.feedback.store import cases, erasure, guests
 from shared import outbox, parked
 from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
@@ -173,14 +173,14 @@ async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution:
 
     Raises `Rejected` when there is none, or it is closed already.
     """
-    case = await store.lock_case(conn, cafe_id, case_id)
+    case = await cases.lock_case(conn, cafe_id, case_id)
     if case is None:
         raise NotFound("case", "این پرونده")
     if case["status"] == "closed":
         raise Rejected("already_closed", "This case is closed already.", "این پرونده پیش‌تر بسته شده است.", status=409)
     moment = now()
     kept = None if case["forgotten_at"] else resolution
-    await store.close_case(conn, cafe_id, case, kept, moment, user_id)
+    await cases.close_case(conn, cafe_id, case, kept, moment, user_id)
     closed = CaseClosed(
         cafe_id=cafe_id,
         occurred_at=moment,
@@ -281,7 +281,7 @@ async def _take_in(conn: Connection, feedback: Feedback, visit_at: datetime | No
     events: list[FeedbackReceived | CaseOpened] = [received]
     if feedback.follow_up_at is not None:
         case_id = new_id()
-        await store.open_case(conn, case_id, feedback, feedback.follow_up_at)
+        await cases.open_case(conn, case_id, feedback, feedback.follow_up_at)
         events.append(
             CaseOpened(**about, causation_id=received.event_id, case_id=case_id, due_at=feedback.follow_up_at)
         )

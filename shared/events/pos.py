@@ -280,7 +280,7 @@ class VisitBody(_Contract):
     discount: Amount = Decimal("0.00")
     currency_unit: CurrencyUnit
     payment_method: PaymentMethod | None = None
-    points_to_redeem: Annotated[int, BeforeValidator(_not_back), Field(strict=True, ge=0, le=MOST_POINTS)] = 0
+    points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=MOST_POINTS), BeforeValidator(_not_back)] = 0
     redemption_id: UUID | None = None
     table_number: Annotated[str | None, _Shown(10)] = None
     server_name: Annotated[str | None, _Shown(100)] = None

@@ -13,7 +13,7 @@ from shared.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, CafeChanged
 from shared.events.registry import BY_TYPE, decode
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
 from tests.support import SECRET
 
@@ -62,6 +62,13 @@ def corrected(visit: VisitRecorded, **changes: Any) -> VisitCorrected:
             **changes,
         }
     )
+
+
+def claimed(visit: VisitRecorded, guest: UUID) -> VisitClaimed:
+    """The same visit, a day later the guest's."""
+    fields = {name: getattr(visit, name) for name in visit.__struct_fields__}
+    at = visit.occurred_at + timedelta(days=1)
+    return VisitClaimed(**fields | {"event_id": new_id(), "customer_id": guest, "claimed_at": at})
 
 
 def voided(visit: VisitRecorded) -> VisitVoided:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from tests.feedback.given import (
     OTHER_CAFE,
     STAFF,
     cafe_with_staff,
+    claimed,
     corrected,
     recorded,
     token_of,
@@ -352,6 +354,7 @@ async def test_summary_counts_and_averages_a_period(client: httpx2.AsyncClient, 
         "low_ratings": 1,
         "answered": 1,
         "open_cases": 1,
+        "of_voided_visits": 0,
     }
     past = {"since": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
     assert (await client.get(f"/cafes/{CAFE}/feedback/summary", params=past)).json()["responses"] == 0
@@ -392,3 +395,49 @@ async def test_rating_without_a_word_is_taken(client: httpx2.AsyncClient, pool: 
     page = await client.post(f"/f/{token_of(visit)}", data={"overall_rating": "4", "comment": "  "})
     assert page.status_code == 303
     assert await pool.fetchval("SELECT overall_rating FROM customer_feedback") == 4
+
+
+async def test_what_was_said_of_a_voided_visit_counts_no_longer(client: httpx2.AsyncClient, pool: Pool) -> None:
+    kept, gone = recorded(), recorded()
+    await visits(pool, kept, gone)
+    for visit, stars in ((kept, 4), (gone, 1)):
+        await client.post(f"/api/feedback/{token_of(visit)}", json={"overall_rating": stars, "comment": "قهوه سرد بود"})
+    summary = (await client.get(f"/cafes/{CAFE}/feedback/summary")).json()
+    assert (summary["responses"], summary["average_rating"], summary["of_voided_visits"]) == (2, "2.50", 0)
+    await react(pool, voided(gone))
+    summary = (await client.get(f"/cafes/{CAFE}/feedback/summary")).json()
+    assert (summary["responses"], summary["average_rating"], summary["low_ratings"]) == (1, "4.00", 0)
+    assert (summary["of_voided_visits"], summary["open_cases"]) == (1, 1)
+    [case] = (await client.get(f"/cafes/{CAFE}/cases")).json()
+    assert case["visit_voided_at"] is not None
+    shown = (await client.get(f"/cafes/{CAFE}/feedback")).json()["items"]
+    assert [item["visit_voided_at"] is not None for item in shown] == [True, False]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_what_nobody_said_is_whose_the_visit_becomes(
+    client: httpx2.AsyncClient, pool: Pool, order: tuple[int, ...]
+) -> None:
+    nobodys, guest = recorded(customer_id=None), new_id()
+    claim = claimed(nobodys, guest)
+    moved = corrected(nobodys, customer_id=guest)
+    for place in order:
+        await react(pool, (nobodys, claim, moved)[place])
+    answer = await client.post(f"/api/feedback/{token_of(nobodys)}", json={"overall_rating": 2})
+    assert answer.status_code == 201
+    await react(pool, claim)
+    [row] = await pool.fetch(
+        "SELECT f.customer_id, k.customer_id AS of_case, l.customer_id AS of_link"
+        " FROM customer_feedback f, feedback_cases k, feedback_links l"
+    )
+    assert set(row.values()) == {guest}
+    assert await pool.fetchval("SELECT final_amount FROM visits") == 300000
+
+
+async def test_feedback_that_came_before_the_claim_is_the_guests(client: httpx2.AsyncClient, pool: Pool) -> None:
+    nobodys, guest = recorded(customer_id=None), new_id()
+    await react(pool, nobodys)
+    await client.post(f"/api/feedback/{token_of(nobodys)}", json={"overall_rating": 1})
+    await react(pool, claimed(nobodys, guest))
+    assert await pool.fetchval("SELECT customer_id FROM customer_feedback") == guest
+    assert await pool.fetchval("SELECT customer_id FROM feedback_cases") == guest

@@ -19,7 +19,7 @@ from shared.db import Pool, transaction
 from shared.errors import Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
-from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from tests.feedback.given import (
     CAFE,
     EVENING,
@@ -52,7 +52,9 @@ async def submit(pool: Pool, visit: VisitRecorded, said: Submission = PRAISE, se
 
 async def react(pool: Pool, event: VisitRecorded | VisitCorrected | VisitVoided) -> None:
     async with transaction(pool) as conn:
-        if isinstance(event, VisitRecorded):
+        if isinstance(event, VisitClaimed):
+            await handlers.on_visit_claimed(conn, [event])
+        elif isinstance(event, VisitRecorded):
             await handlers.on_visit_recorded(conn, [event], keys=KEYS)
         elif isinstance(event, VisitCorrected):
             await handlers.on_visit_corrected(conn, [event])

@@ -390,3 +390,32 @@ async def test_contract_is_documented(client: httpx2.AsyncClient) -> None:
     schema = document["components"]["schemas"]["PosVisit"]
     assert {"device_id", "receipt_number", "occurred_at", "total", "currency_unit"} <= set(schema["required"])
     assert "HTTPValidationError" not in msgspec.json.encode(document).decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("total", {"total": "-50000"}),
+        ("total", {"total": -50000}),
+        ("total", {"total": "-۵۰۰۰۰"}),
+        ("discount", {"discount": "-1"}),
+        ("items.0.quantity", {"items": [{"name": "چای", "quantity": -1}]}),
+        ("points_to_redeem", {"points_to_redeem": -5}),
+    ],
+)
+async def test_bill_below_zero_is_told_how_money_goes_back(
+    till: httpx2.AsyncClient, client: httpx2.AsyncClient, field: str, body: dict[str, Any]
+) -> None:
+    by_hand = bill(device_id=..., receipt_number=..., **body)
+    for answer in (
+        await till.post("/visits", json=bill(**body)),
+        await client.post(f"/cafes/{CAFE}/visits", json=by_hand),
+    ):
+        assert answer.status_code == 422
+        problem = next(each for each in answer.json()["errors"] if each["field"] == field)
+        for words in problem["en"], problem["fa"]:
+            assert "POST /visits/corrections" in words
+            assert "POST /visits/voids" in words
+            assert "/cafes/{cafe_id}/visits/{visit_id}/void" in words
+    batch = await till.post("/visits/batch", json={"visits": [bill(**body), bill()]})
+    assert [each["status"] for each in batch.json()["results"]] == [422, 201]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,10 @@ from shared.clock import new_id, now
 from shared.db import Pool
 from shared.events.customer import CustomerErased
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged
-from shared.events.visit import VisitRecorded, VisitVoided
+from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, PHONE, bill, emitted, known_cafe, react, record, take, visit_row
+from tests.visit.given import void as voiding
 
 OWNER, ONE, TWO, CLERK = (new_id() for _ in range(4))
 PEOPLE = {ONE: "manager", TWO: "manager", CLERK: "staff"}
@@ -240,3 +242,50 @@ async def test_what_waits_is_sealed(client: httpx2.AsyncClient, pool: Pool) -> N
     await enter(client, CLERK, 5 * MILLION, guest_name="سارا", notes="تلفنی")
     row = str(dict(await pool.fetchrow("SELECT * FROM hand_entries") or {}))
     assert not any(word in row for word in ("سارا", "تلفنی", PHONE[1:]))
+
+
+async def claim(client: httpx2.AsyncClient, who: UUID, visit_id: UUID | None, phone: str = PHONE) -> httpx2.Response:
+    body = {"phone": phone, "name": "مریم"}
+    return await client.post(f"/cafes/{CAFE}/visits/{visit_id}/claim", json=body, headers={"x-who": str(who)})
+
+
+async def test_staff_claim_a_bill_of_nobody_for_its_guest(client: httpx2.AsyncClient, pool: Pool) -> None:
+    yesterday = (now() - timedelta(days=1)).isoformat()
+    [outcome] = await take(pool, record(phone=..., occurred_at=yesterday))
+    first = await claim(client, CLERK, outcome.visit_id)
+    assert (first.status_code, first.json()["visit_number"]) == (200, 1)
+    again = await claim(client, TWO, outcome.visit_id, "۰۹۱۲ ۳۴۵ ۶۷۸۹")
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert len(await emitted(pool, VisitClaimed)) == 1
+    other = await claim(client, ONE, outcome.visit_id, "09120000000")
+    assert (other.status_code, other.json()["code"]) == (409, "already_claimed")
+    named = (await take(pool, record(receipt_number="2", occurred_at=yesterday)))[0]
+    assert (await claim(client, ONE, named.visit_id, "09120000000")).json()["code"] == "guest_change"
+    old = (now() - timedelta(days=8)).isoformat()
+    late = (await take(pool, record(phone=..., receipt_number="3", occurred_at=old)))[0]
+    refused = await claim(client, ONE, late.visit_id)
+    assert (refused.status_code, refused.json()["code"]) == (410, "claim_too_late")
+    gone = (
+        await take(pool, record(phone=..., receipt_number="4", occurred_at=yesterday), voiding(receipt_number="4"))
+    )[0]
+    assert (await claim(client, ONE, gone.visit_id)).json()["code"] == "voided"
+    assert (await claim(client, ONE, new_id())).status_code == 404
+
+
+async def test_claims_count_as_bills_entered_by_hand(client: httpx2.AsyncClient, pool: Pool) -> None:
+    yesterday = (now() - timedelta(days=1)).isoformat()
+    bills = [record(phone=..., receipt_number=str(n), occurred_at=yesterday, total="1500000", items=[]) for n in (1, 2)]
+    one, two = await take(pool, *bills)
+    assert (await claim(client, CLERK, one.visit_id)).status_code == 200
+    waits = await claim(client, CLERK, two.visit_id)
+    assert (waits.status_code, waits.json()["kind"], waits.json()["state"]) == (202, "claim", "pending")
+    assert (await claim(client, CLERK, two.visit_id)).json() == waits.json()
+    assert (await claim(client, ONE, two.visit_id, "09120000000")).json()["code"] == "claim_waits"
+    assert len(await emitted(pool, VisitClaimed)) == 1
+    [shown] = await waiting(client, ONE)
+    assert (shown["kind"], shown["what"]["visit_id"], shown["what"]["name"]) == ("claim", str(two.visit_id), "مریم")
+    assert PHONE[1:] not in str(shown)
+    decided = await client.post(shown["decide_at"], json={"approve": True}, headers={"x-who": str(ONE)})
+    assert (decided.status_code, decided.json()["state"]) == (200, "entered")
+    assert (await emitted(pool, VisitClaimed))[1].visit_id == two.visit_id
+    assert await pool.fetchval("SELECT count(*) FROM hand_entries WHERE body_sealed IS NOT NULL") == 0

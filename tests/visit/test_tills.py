@@ -129,6 +129,7 @@ FAULTS: dict[str, tuple[FakeRecord, str, str]] = {
         "pos_signature",
     ),
     "no JSON": (signed(b'{"device_id":'), "malformed", "Invalid JSON"),
+    "below zero": (signed(bill(total="-50000")), "malformed", "pos.visit_corrected"),
     "no object": (signed(b"[]"), "malformed", "body"),
     "two faults": (signed(bill(total=-1, phone="0912")), "malformed", "phone: Not a phone number"),
     "field of its own": (signed(bill(**{"09123456789": 1})), "malformed", "?: Extra inputs"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from services.feedback import handlers, store
 from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry, Topic
+from services.feedback.store import cases
 from shared import db
 from shared.access import require_role, unit_of
 from shared.amounts import Money, Priced
@@ -180,14 +181,14 @@ async def list_cases(
     request: Request,
     caller: StaffCaller,
     cafe_id: UUID,
-    status: store.CaseFilter = "open",
+    status: cases.CaseFilter = "open",
     limit: PageSize = 50,
     offset: Offset = 0,
 ) -> list[CaseView]:
     """Follow-up cases, the most urgent first. `overdue` are the open ones past their deadline."""
     async with _acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
-        rows = await store.list_cases(conn, cafe_id, status, now(), limit, offset)
+        rows = await cases.list_cases(conn, cafe_id, status, now(), limit, offset)
     return [CaseView(**row) for row in rows]
 
 

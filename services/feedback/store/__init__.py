@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from services.feedback.models import Feedback, Filter, Link, UsedLink, Visit
@@ -13,7 +13,6 @@ from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, Vis
 from shared.persian.text import search_key
 
 Row = dict[str, Any]
-CaseFilter = Literal["open", "overdue", "closed"]
 PRUNE_AT_ONCE = 1000
 
 # A correction or a void may come first; then the record only adds what those do not say.
@@ -122,9 +121,6 @@ INSERT INTO customer_feedback (id, cafe_id, customer_id, visit_id, feedback_sour
     order_amount, currency_unit, follow_up_required, follow_up_date, created_at, updated_at, device_info, ip_address)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20, $21)
 """
-INSERT_CASE = """
-INSERT INTO feedback_cases (cafe_id, id, feedback_id, customer_id, opened_at, due_at) VALUES ($1, $2, $3, $4, $5, $6)
-"""
 
 _FEEDBACK = """
 SELECT f.id, f.customer_id, f.visit_id, feedback_source, source_reference, overall_rating, category_ratings, comment,
@@ -169,28 +165,6 @@ FROM said WHERE NOT of_void
 RESPOND = """
 UPDATE customer_feedback SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
 WHERE cafe_id = $1 AND id = $2 AND forgotten_at IS NULL RETURNING id
-"""
-LIST_CASES = """
-SELECT k.id, k.feedback_id, k.customer_id, k.status, k.opened_at, k.due_at, k.closed_at, k.closed_by, k.resolution,
-       k.status = 'open' AND k.due_at < $3 AS is_overdue, f.overall_rating, f.comment, f.visit_id,
-       v.voided_at AS visit_voided_at
-FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
-LEFT JOIN visits v ON v.cafe_id = f.cafe_id AND v.visit_id = f.visit_id
-WHERE k.cafe_id = $1 AND CASE $2 WHEN 'open' THEN k.status = 'open' WHEN 'closed' THEN k.status = 'closed'
-                         ELSE k.status = 'open' AND k.due_at < $3 END
-ORDER BY k.due_at, k.id LIMIT $4 OFFSET $5
-"""
-LOCK_CASE = """
-SELECT k.id, k.status, k.feedback_id, f.customer_id, f.visit_id, f.forgotten_at
-FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
-WHERE k.cafe_id = $1 AND k.id = $2 FOR UPDATE OF k
-"""
-CLOSE_CASE = """
-UPDATE feedback_cases SET status = 'closed', closed_at = $3, closed_by = $4, resolution = $5
-WHERE cafe_id = $1 AND id = $2
-"""
-COMPLETE_FOLLOW_UP = """
-UPDATE customer_feedback SET follow_up_completed = true, updated_at = $3 WHERE cafe_id = $1 AND id = $2
 """
 
 OLD_SENDERS = """
@@ -345,19 +319,6 @@ async def insert_feedback(conn: Connection, feedback: Feedback) -> None:
     )
 
 
-async def open_case(conn: Connection, case_id: UUID, feedback: Feedback, due_at: datetime) -> None:
-    """A follow-up case of that feedback."""
-    await conn.execute(
-        INSERT_CASE,
-        feedback.cafe_id,
-        case_id,
-        feedback.feedback_id,
-        feedback.customer_id,
-        feedback.created_at,
-        due_at,
-    )
-
-
 async def get_feedback(conn: Connection, cafe_id: UUID, feedback_id: UUID) -> Row | None:
     """One feedback as staff see it."""
     row = await conn.fetchrow(GET_FEEDBACK, cafe_id, feedback_id)
@@ -402,27 +363,6 @@ async def respond(
 ) -> bool:
     """Write the cafe's answer; False when there is no such feedback, or its guest was erased."""
     return await conn.fetchval(RESPOND, cafe_id, feedback_id, text, moment, user_id) is not None
-
-
-async def list_cases(
-    conn: Connection, cafe_id: UUID, wanted: CaseFilter, moment: datetime, limit: int, offset: int
-) -> list[Row]:
-    """Cases with what they are about, the most urgent first."""
-    return [dict(row) for row in await conn.fetch(LIST_CASES, cafe_id, wanted, moment, limit, offset)]
-
-
-async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> Row | None:
-    """The case, locked until the end of the transaction."""
-    row = await conn.fetchrow(LOCK_CASE, cafe_id, case_id)
-    return dict(row) if row else None
-
-
-async def close_case(
-    conn: Connection, cafe_id: UUID, case: Row, resolution: str | None, moment: datetime, user_id: UUID
-) -> None:
-    """Close a locked case and complete the follow-up of its feedback."""
-    await conn.execute(CLOSE_CASE, cafe_id, case["id"], moment, user_id, resolution)
-    await conn.execute(COMPLETE_FOLLOW_UP, cafe_id, case["feedback_id"], moment)
 
 
 async def list_old_senders(

@@ -1,0 +1,114 @@
+"""A rating counts for its guest while its visit stands, whatever was heard first."""
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.customer.handlers import activity
+from services.customer.models.shapes import Guest
+from shared.clock import new_id
+from shared.db import Pool
+from shared.events.base import Event
+from shared.events.feedback import FeedbackReceived
+from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
+from tests.customer.given import (
+    CAFE,
+    DAY,
+    NOON,
+    add_segment,
+    cafe,
+    guest_of,
+    guests,
+    recalculated,
+    recorded,
+    visits,
+    voided,
+)
+from tests.customer.test_handlers import react
+
+
+@pytest.fixture
+async def pool(database: Any) -> Pool:
+    opened: Pool = await database("customer")
+    await cafe(opened)
+    return opened
+
+
+def said(visit: VisitRecorded, stars: int, **changes: Any) -> FeedbackReceived:
+    about: dict[str, Any] = {
+        "cafe_id": CAFE, "customer_id": visit.customer_id, "occurred_at": NOON, "visit_id": visit.visit_id,
+        "feedback_id": new_id(), "visit_at": NOON, "source": "sms_link", "overall_rating": stars,
+    }  # fmt: skip
+    return FeedbackReceived(**about | changes)
+
+
+def claimed(visit: VisitRecorded, guest: Guest) -> VisitClaimed:
+    fields = {name: getattr(visit, name) for name in visit.__struct_fields__}
+    return VisitClaimed(
+        **fields | {"event_id": new_id(), "customer_id": guest.customer_id, "claimed_at": visit.occurred_at + DAY}
+    )
+
+
+HANDLERS: dict[type[Event], Any] = {
+    VisitRecorded: activity.on_visit_recorded,
+    VisitClaimed: activity.on_visit_claimed,
+    VisitVoided: activity.on_visit_voided,
+    FeedbackReceived: activity.on_feedback_received,
+}
+
+
+async def hear(pool: Pool, *events: Event) -> None:
+    for event in events:
+        await react(pool, HANDLERS[type(event)], event)
+
+
+async def average(pool: Pool, guest: Guest | None = None) -> tuple[int, int]:
+    row = await pool.fetchrow(
+        "SELECT rating_sum, rating_count FROM customer_activity WHERE customer_id = $1",
+        (guest or guest_of()).customer_id,
+    )
+    return (row["rating_sum"], row["rating_count"]) if row else (0, 0)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_rating_of_a_voided_visit_leaves_the_average_in_any_order(pool: Pool, order: tuple[int, ...]) -> None:
+    await guests(pool)
+    kept, gone = recorded(), recorded(at=NOON - DAY)
+    await hear(pool, kept, gone, said(kept, 4))
+    events = [said(gone, 1), said(gone, 2, source="manual"), voided(gone)]
+    await hear(pool, *(events[place] for place in order))
+    assert await average(pool) == (4, 1)
+
+
+async def test_segments_that_ask_for_ratings_follow_a_void(pool: Pool) -> None:
+    await guests(pool)
+    await add_segment(pool, {"avg_rating": {"max": 2}}, "unhappy")
+    await recalculated(pool)
+    visit = recorded()
+    await hear(pool, visit, said(visit, 1))
+    members = """
+        SELECT count(*) FROM segment_members m JOIN customer_segments s ON s.id = m.segment_id
+        WHERE s.segment_key = 'unhappy'
+    """
+    assert await pool.fetchval(members) == 1
+    await hear(pool, voided(visit))
+    assert await pool.fetchval(members) == 0
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_what_nobody_said_is_the_claimers_until_the_visit_is_void(pool: Pool, order: tuple[int, ...]) -> None:
+    await guests(pool)
+    nobodys, guest = recorded(customer_id=None), guest_of()
+    await visits(pool, [nobodys])
+    claim = claimed(nobodys, guest)
+    events = [said(nobodys, 3), claim, said(nobodys, 5, source="qr_code")]
+    await hear(pool, *(events[place] for place in order))
+    assert await average(pool) == (8, 2)
+    row = await pool.fetchrow("SELECT total_visits FROM customer_activity WHERE customer_id = $1", guest.customer_id)
+    assert row is not None
+    assert row["total_visits"] == 1
+    void = msgspec.structs.replace(voided(nobodys), customer_id=guest.customer_id)
+    await hear(pool, voided(nobodys), msgspec.structs.replace(void, event_id=new_id()))
+    assert await average(pool) == (0, 0)
