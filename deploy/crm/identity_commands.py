@@ -14,8 +14,8 @@ import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from rich.console import Console
-from rich.table import Table
 
+from deploy.crm.output import AsJson, show_json
 from services.identity.handlers import cafes, invitations, passwords, people, resets, tills
 from services.identity.handlers.attempts import login_hash
 from services.identity.models.accounts import ChosenPassword, Invite, NewInvitation, NewReset
@@ -88,6 +88,7 @@ def add_user(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="make a new account with the password on standard input")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Invite a person into a cafe and print the one-time code, by which they choose a password and accept.
 
@@ -95,11 +96,12 @@ def add_user(
     """
     command = _checked(Invite, {"login": login, "display_name": name, "role": role})
     if password_stdin:
-        print(_add_with_password(command, cafe_id))
+        user_id = _add_with_password(command, cafe_id)
+        _answer({"user_id": user_id}, user_id, as_json=as_json)
         return
     keys, console = settings().keys, settings().console_url
     invited = _in_transaction(lambda conn: invitations.invite(conn, keys, cafe_id, command, by=None, console=console))
-    print(invited.code)
+    _answer(invited.model_dump(), invited.code, as_json=as_json)
     _say_where(f"{invited.role} {invited.login} has access after accepting", invited, ACCEPT)
 
 
@@ -109,11 +111,14 @@ def reset_password(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="set the password on standard input instead")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sign a person out everywhere and print a one-time code, by which they choose a new password."""
     names = _logins(login)
     if password_stdin:
-        _set_password(names)
+        user_id = _set_password(names)
+        if as_json:
+            show_json({"user_id": user_id})
         _errors.print("the password is set; all sessions have ended")
         return
 
@@ -121,8 +126,21 @@ def reset_password(
         return await resets.operator_reset(conn, await _account(conn, names), console=settings().console_url)
 
     made = _in_transaction(reset)
-    print(made.code)
+    _answer(made.model_dump(), made.code, as_json=as_json)
     _say_where("all sessions have ended; until the code is used the old password still signs in", made, RESET)
+
+
+@user.command("list")
+def list_users(cafe_id: CafeOption, as_json: AsJson = False) -> None:
+    """Show who has access to a cafe, and since when in that role."""
+    members = _in_transaction(lambda conn: store.list_members(conn, cafe_id))
+    if as_json:
+        show_json([member.model_dump() for member in members])
+        return
+    for member in members:
+        print(f"{member.user_id}  {member.role}\n  {member.display_name}, since {member.changed_at:%F %H:%M} UTC")
+    if not members:
+        _errors.print("nobody has access")
 
 
 def _add_with_password(command: Invite, cafe_id: UUID) -> UUID:
@@ -146,17 +164,18 @@ def _add_with_password(command: Invite, cafe_id: UUID) -> UUID:
     return _in_transaction(add)
 
 
-def _set_password(names: list[str]) -> None:
+def _set_password(names: list[str]) -> UUID:
     password = _password_from_stdin()
 
-    async def change(conn: db.Connection) -> None:
+    async def change(conn: db.Connection) -> UUID:
         user_id = await _account(conn, names)
         passwords.check_new_password("password", password, names)
         hashed = await passwords.hash_password(password)
         await accounts.lock_user(conn, user_id)
         await resets.set_password(conn, user_id, hashed)
+        return user_id
 
-    _in_transaction(change)
+    return _in_transaction(change)
 
 
 async def _account(conn: db.Connection, names: list[str]) -> UUID:
@@ -182,6 +201,14 @@ def _password_from_stdin() -> SecretStr:
     return _checked(ChosenPassword, {"password": typed}).password
 
 
+def _answer(whole: dict[str, Any], alone: object, *, as_json: bool) -> None:
+    # What a script needs stands alone on its line, or is a field of the whole.
+    if as_json:
+        show_json(whole)
+    else:
+        print(alone)
+
+
 def _say_where(what: str, made: NewInvitation | NewReset, route: str) -> None:
     _errors.print(f"{what}. Hand over the code; it holds once, until {made.expires_at:%Y-%m-%d %H:%M} UTC.")
     _errors.print(made.link or f"POST {settings().identity_url}{route}", soft_wrap=True, highlight=False, markup=False)
@@ -193,6 +220,7 @@ def create_api_key(
     cafe_id: CafeOption,
     scope: Annotated[list[str] | None, typer.Option(help="ingest, loyalty_lookup; both when not given")] = None,
     expires_at: Annotated[datetime | None, typer.Option(help="UTC; never when not given")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Create a till's key and print it. It is never shown again."""
     fields: dict[str, Any] = {"device_name": device_name}
@@ -202,25 +230,32 @@ def create_api_key(
         fields["expires_at"] = f"{expires_at.isoformat()}Z"
     command = _checked(CreateApiKey, fields)
     created = _in_transaction(lambda conn: tills.create_api_key(conn, settings().keys, cafe_id, command))
-    print(created.api_key)
+    _answer(created.model_dump(), created.api_key, as_json=as_json)
     _errors.print("Keep it now: only its hash is stored.")
 
 
 @apikey.command("list")
-def list_api_keys(cafe_id: CafeOption) -> None:
-    """Show a cafe's keys, without their secrets."""
-    table = Table("key id", "device", "scopes", "created", "expires", "revoked")
-    for key in _in_transaction(lambda conn: store.list_api_keys(conn, cafe_id)):
-        moments = (key.created_at, key.expires_at, key.revoked_at)
-        shown = [moment.isoformat(timespec="minutes") if moment else "" for moment in moments]
-        table.add_row(key.key_id, key.device_name, " ".join(key.scopes), *shown)
-    Console().print(table)
+def list_api_keys(cafe_id: CafeOption, as_json: AsJson = False) -> None:
+    """Show a cafe's keys, without their secrets; times are UTC."""
+    keys = _in_transaction(lambda conn: store.list_api_keys(conn, cafe_id))
+    if as_json:
+        show_json([key.model_dump() for key in keys])
+        return
+    for key in keys:
+        # A fact or two a line: a table would cut the ids at the width of most terminals.
+        moments = {"created": key.created_at, "expires": key.expires_at, "revoked": key.revoked_at}
+        told = [f"{what} {moment:%F %H:%M}" for what, moment in moments.items() if moment]
+        print(f"{key.key_id}  {' '.join(key.scopes)}\n  {key.device_name}\n  {', '.join(told)}")
+    if not keys:
+        _errors.print("no keys")
 
 
 @apikey.command("revoke")
-def revoke_api_key(key_id: str, cafe_id: CafeOption) -> None:
+def revoke_api_key(key_id: str, cafe_id: CafeOption, as_json: AsJson = False) -> None:
     """Refuse a key from now on."""
-    _in_transaction(lambda conn: tills.revoke_api_key(conn, cafe_id, key_id))
+    revoked = _in_transaction(lambda conn: tills.revoke_api_key(conn, cafe_id, key_id))
+    if as_json:
+        show_json(revoked.model_dump())
     _errors.print(f"revoked {key_id}")
 
 

@@ -1,6 +1,7 @@
 """`crm cafe|branch|user|apikey`: an operator sets up a cafe, and a script can read what was made."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -65,6 +66,40 @@ async def test_key_is_listed_without_its_secret_and_revoked(config: Settings, da
     assert key.secret not in listed.stdout
     assert (await run("apikey", "revoke", key.key_id, "--cafe", cafe)).exit_code == 0
     assert (await run("apikey", "revoke", key.key_id, "--cafe", cafe)).exit_code == 1
+
+
+async def test_answers_are_read_by_programs_too_and_fit_a_terminal(config: Settings, database: Databases) -> None:
+    await database("identity")
+    run = crm()
+    cafe = (await run("cafe", "create", "A")).stdout.strip()
+
+    async def answer(*words: str, password: str | None = None) -> Any:
+        done = await run(*words, "--json", password=password)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    assert await answer("apikey", "list", "--cafe", cafe) == await answer("user", "list", "--cafe", cafe) == []
+    made = await answer("apikey", "create", "صندوق کنار در ورودی با نامی بسیار بلند", "--cafe", cafe)
+    assert parse_api_key(made["api_key"]).key_id == made["key_id"]
+    listed = await run("apikey", "list", "--cafe", cafe)
+    assert max(map(len, listed.stdout.splitlines())) < 80
+    assert (made["key_id"] in listed.stdout, made["api_key"] in listed.stdout) == (True, False)
+    assert (await answer("apikey", "revoke", made["key_id"], "--cafe", cafe))["revoked_at"]
+    [key] = await answer("apikey", "list", "--cafe", cafe)
+    assert (key["key_id"], key["revoked_at"] is None, "api_key" in key) == (made["key_id"], False, False)
+
+    add = ("user", "add", "sara@example.com", "سارا", "--cafe", cafe)
+    invited = await answer(*add, "--role", "owner")
+    assert (invited["role"], len(invited["code"]) > 10) == ("owner", True)
+    added = await answer(*add, "--password-stdin", password=PASSWORD)
+    [member] = await answer("user", "list", "--cafe", cafe)
+    assert (member["user_id"], member["role"], member["display_name"]) == (added["user_id"], "staff", "سارا")
+    shown = await run("user", "list", "--cafe", cafe)
+    assert max(map(len, shown.stdout.splitlines())) < 80
+    assert added["user_id"] in shown.stdout
+    assert (await answer("user", "password", "sara@example.com"))["code"]
+    by_hand = await answer("user", "password", "sara@example.com", "--password-stdin", password=f"{OTHERS}\n")
+    assert by_hand == added
 
 
 async def test_wrong_input_is_named_and_makes_nothing(config: Settings, database: Databases) -> None:
