@@ -58,6 +58,11 @@ def feedback_token(keys: Keys, cafe_id: UUID, visit_id: UUID) -> str:
     return _base64url(keyed_digest(keys, "feedback", cafe_id, visit_id.bytes)[:16])
 
 
+def feedback_address(keys: Keys, public_url: str, cafe_id: UUID, visit_id: UUID) -> str:
+    """Where the guest of a visit says how it was; whoever has the address may answer for that visit."""
+    return f"{public_url.rstrip('/')}/f/{feedback_token(keys, cafe_id, visit_id)}"
+
+
 def generate_api_key() -> ApiKey:
     """A new credential with 256 random bits in its secret."""
     key_id = "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(12))

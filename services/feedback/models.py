@@ -11,13 +11,14 @@ from pydantic_core import PydanticCustomError
 
 from shared.bounds import MOST_OF_UNIT, Rial, too_much
 from shared.events.base import CurrencyUnit
-from shared.inputs import Command, Day, Text, Whole, Words
+from shared.inputs import Command, Day, Identifier, Text, Whole, Words, fault
 
 Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]
 RatedCategory = Literal["service", "quality", "ambiance"]
 Topic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
 Language = Literal["fa", "en"]
+PointKind = Literal["table", "branch", "website"]
 LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 
 COMMENT_LIMIT = 2000
@@ -77,6 +78,40 @@ class Resolution(Command):
     """How a follow-up case ended."""
 
     resolution: Annotated[str, Text(COMMENT_LIMIT)]
+
+
+class MakePoint(Command):
+    """A place where guests are to be asked. `branch` as the tills name it; a table has a number, others have none."""
+
+    kind: PointKind
+    label: Annotated[str, Text(100, line=True)]
+    branch: Identifier | None = None
+    table_number: Annotated[str | None, Words(10, line=True)] = None
+
+    @model_validator(mode="after")
+    def _table_has_a_number(self) -> "MakePoint":
+        if (self.kind == "table") != (self.table_number is not None):
+            raise fault(
+                "table_without_number",
+                "A table needs table_number, and nothing else may have one.",
+                "برای میز شمارهٔ میز لازم است و برای بقیه نباید بیاید.",
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place where guests are asked without a bill."""
+
+    cafe_id: UUID
+    code: str
+    kind: PointKind
+    branch: str | None
+    table_number: str | None
+    label: str
+    created_at: datetime
+    created_by: UUID
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True)

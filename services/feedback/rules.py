@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
 
-from services.feedback.models import Language, Link, LinkState, Source, Topic
+from services.feedback.models import Language, Link, LinkState, PointKind, Source, Topic
 from shared.persian.text import search_key
 
 LINK_LIVES: Final = timedelta(days=14)
@@ -23,6 +23,7 @@ KEEP_DEAD_LINKS: Final = timedelta(days=30)
 
 CATEGORIES: Final[tuple[Topic, ...]] = get_args(Topic)
 
+_CODE_FORM: Final = re.compile("[a-z0-9]{12}")
 _TOKEN_FORM: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _SOURCES: Final[dict[str, Source]] = {"q": "qr_code", "w": "website"}
 
@@ -35,6 +36,16 @@ def link_expires(recorded_at: datetime) -> datetime:
 def looks_like_token(text: str) -> bool:
     """Whether it is worth looking for: 22 characters of base64url."""
     return _TOKEN_FORM.fullmatch(text) is not None
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether it is worth looking for: 12 letters and digits, as points have them."""
+    return _CODE_FORM.fullmatch(text) is not None
+
+
+def source_of_point(kind: PointKind) -> Source:
+    """Where somebody found a point's code."""
+    return "website" if kind == "website" else "qr_code"
 
 
 def link_state(link: Link | None, moment: datetime) -> LinkState:

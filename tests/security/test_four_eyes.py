@@ -106,6 +106,8 @@ RULES = {
         "POST /cafes/{cafe_id}/feedback": NONE,
         "PUT /cafes/{cafe_id}/feedback/{feedback_id}/response": NONE,
         "POST /cafes/{cafe_id}/cases/{case_id}/close": NONE,
+        "POST /cafes/{cafe_id}/feedback-points": NONE,
+        "DELETE /cafes/{cafe_id}/feedback-points/{code}": STOPS,
     },
 }
 

@@ -100,7 +100,9 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         EMPTIED: "customer_feedback.comment customer_feedback.comment_language customer_feedback.source_reference"
         " customer_feedback.table_number customer_feedback.response_text customer_feedback.device_info"
         " customer_feedback.ip_address feedback_cases.resolution visits.table_number",
-        OURS: "customer_feedback.category_ratings customer_feedback.feedback_categories"
+        CAFE: "feedback_points.branch feedback_points.table_number feedback_points.label",
+        OURS: "feedback_points.code feedback_points.kind"
+        " customer_feedback.category_ratings customer_feedback.feedback_categories"
         " customer_feedback.currency_unit visits.currency_unit feedback_links.token_sha256",
     },
 }

@@ -23,6 +23,7 @@ from shared.events.visit import VisitRecorded, VisitVoided
 from tests.support import Databases
 from tests.visit.given import (
     CAFE,
+    KEYS,
     NOON,
     OTHER_CAFE,
     STAFF,
@@ -80,7 +81,15 @@ async def test_till_records_a_visit_once_and_gets_the_same_answer(till: httpx2.A
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.content == second.content
     row = await visit_row(pool)
-    assert first.json() == {"visit_id": str(row["id"]), "customer_id": str(row["customer_id"]), "visit_number": 1}
+    link = f"/f/{ids.feedback_token(KEYS, CAFE, row['id'])}?s=q"
+    answer = first.json()
+    assert answer.pop("feedback_link").endswith(link)
+    assert answer == {"visit_id": str(row["id"]), "customer_id": str(row["customer_id"]), "visit_number": 1}
+    shown = await till.get("/visits/till-1/14050101-1")
+    batch = await till.post("/visits/batch", json={"visits": [bill(), bill(total="-1")]})
+    assert shown.json()["feedback_link"].endswith(link)
+    assert batch.json()["results"][0]["feedback_link"].endswith(link)
+    assert "feedback_link" not in batch.json()["results"][1]
     assert row["cafe_id"] == CAFE
     assert len(await emitted(pool, VisitRecorded)) == 1
 

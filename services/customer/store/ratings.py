@@ -60,7 +60,8 @@ class Change:
 
 
 async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Change]:
-    """Keeps ratings; returns what they change."""
+    """Keeps ratings that may ever be a guest's; returns what they change."""
+    events = [event for event in events if event.visit_id or event.customer_id]
     of_visits = [event for event in events if event.visit_id]
     await _note(conn, [(event.cafe_id, event.visit_id) for event in of_visits])
     await conn.execute(

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.feedback.api import guest, staff
+from services.feedback.api import guest, points, staff
 from shared.http import make_api
 
 
@@ -12,7 +12,8 @@ def make_app() -> FastAPI:
         "feedback",
         guest.router,
         staff.router,
+        points.router,
         max_body=32 * 1024,
-        any_query=("/f/{token}", "/f/{token}/thanks"),
-        for_guests=("/f/", "/api/feedback/", "/healthz"),
+        any_query=("/f/{token}", "/f/{token}/thanks", "/q/{code}", "/q/{code}/thanks"),
+        for_guests=("/f/", "/q/", "/api/feedback/", "/healthz"),
     )

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -51,23 +51,23 @@ async def open_page(request: Request, token: Token) -> Response:
     """The form, or why there is none."""
     try:
         link = await _look_up(request, token)
-    except Rejected as refused:
-        return _refused(refused)
-    return _html(page.rating_page(link))
+    except Rejected as why:
+        return refused(why)
+    return html(page.rating_page(link))
 
 
 @router.post("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
 async def send_page(request: Request, token: Token, s: Marker | None = None) -> Response:
     """Takes the form in and sends the browser on, so that going back or reloading sends nothing twice."""
-    form = {name: value for name, value in (await _form(request)).items() if isinstance(value, str) and value.strip()}
+    form = await form_of(request)
     try:
-        said = _said(form)
+        said = said_in(form)
     except ValidationError as error:
         return await _form_again(request, token, form, error)
     try:
         await _take(request, token, said, s)
-    except Rejected as refused:
-        return _refused(refused)
+    except Rejected as why:
+        return refused(why)
     return RedirectResponse(f"{token}/thanks", 303, page.HEADERS)
 
 
@@ -76,10 +76,10 @@ async def thanks_page(request: Request, token: Token) -> Response:
     """Thanks, to whoever has sent something; the form to anybody else."""
     try:
         await _look_up(request, token)
-    except Rejected as refused:
-        if refused.code == "link_used":
-            return _html(page.answer_page("thanks"))
-        return _refused(refused)
+    except Rejected as why:
+        if why.code == "link_used":
+            return html(page.answer_page("thanks"))
+        return refused(why)
     return RedirectResponse(f"../{token}", 303, page.HEADERS)
 
 
@@ -103,7 +103,7 @@ async def _look_up(request: Request, token: str) -> Link:
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
     async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
-        feedback_id = await handlers.submit(conn, token, said, rules.source_of(marker), _sender(request))
+        feedback_id = await handlers.submit(conn, token, said, rules.source_of(marker), sender_of(request))
     request.app.state.waker.wake()
     return feedback_id
 
@@ -117,8 +117,8 @@ async def _tried(request: Request, token: str) -> AsyncIterator[None]:
     uses.refuse_flood(token)
     try:
         yield
-    except Rejected as refused:
-        if refused.code == "link_unknown":
+    except Rejected as why:
+        if why.code == "link_unknown":
             guesses.count(address)
         else:
             uses.count(token)
@@ -134,11 +134,14 @@ def _limits(request: Request) -> tuple[Tries, Tries]:
     return limits
 
 
-async def _form(request: Request) -> Mapping[str, Any]:
-    return await request.form(max_files=0, max_fields=10)
+async def form_of(request: Request) -> dict[str, str]:
+    """What was filled in."""
+    form = await request.form(max_files=0, max_fields=10)
+    return {name: value for name, value in form.items() if isinstance(value, str) and value.strip()}
 
 
-def _said(form: Mapping[str, str]) -> Submission:
+def said_in(form: Mapping[str, str]) -> Submission:
+    """What a form says; raises pydantic's `ValidationError`."""
     return Submission.model_validate(
         {
             "overall_rating": form.get("overall_rating"),
@@ -151,25 +154,26 @@ def _said(form: Mapping[str, str]) -> Submission:
 async def _form_again(request: Request, token: str, form: Mapping[str, str], error: ValidationError) -> Response:
     try:
         link = await _look_up(request, token)
-    except Rejected as refused:
-        return _refused(refused)
-    fields = {problem["loc"][0] for problem in error.errors()}
-    alert = "نظرتان بلندتر از اندازه است؛ کوتاه‌ترش کنید." if fields == {"comment"} else "لطفاً از یک تا پنج ستاره بدهید."
-    return _html(page.rating_page(link, typed=form, alert=alert), 422)
+    except Rejected as why:
+        return refused(why)
+    return html(page.rating_page(link, typed=form, alert=page.alert_of(error)), 422)
 
 
-def _sender(request: Request) -> Sender:
+def sender_of(request: Request) -> Sender:
+    """From where a request came."""
     headers = request.headers
     device = rules.device_of(headers.get("user-agent", ""), headers.get("accept-language", ""))
     return Sender(device, client_address(request) or None)
 
 
-def _refused(refused: Rejected) -> HTMLResponse:
-    state = STATES.get(refused.code)
+def refused(why: Rejected) -> HTMLResponse:
+    """The page that says why there is no form; raises what no page is for."""
+    state = STATES.get(why.code)
     if state is None:
-        raise refused
-    return _html(page.answer_page(state), refused.status)
+        raise why
+    return html(page.answer_page(state), why.status)
 
 
-def _html(content: str, status: int = 200) -> HTMLResponse:
+def html(content: str, status: int = 200) -> HTMLResponse:
+    """A page that goes into no cache and no index."""
     return HTMLResponse(content, status, page.HEADERS)

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from persiantools.jdatetime import JalaliDate
+from pydantic import ValidationError
 
 from services.feedback.models import COMMENT_LIMIT, Link
 from shared.persian.calendar import format_date
@@ -75,7 +76,21 @@ ANSWERS = {
 
 
 def rating_page(link: Link, *, typed: Mapping[str, str] | None = None, alert: str | None = None) -> str:
-    """The form. `typed` is what the guest had filled in when `alert` had to be shown."""
+    """The form about a visit. `typed` is what the guest had filled in when `alert` had to be shown."""
+    visit = f"بازدید {_day(link.visit.visit_date, link.calendar)}"
+    return form_page(link.cafe_name, visit, typed=typed, alert=alert)
+
+
+def alert_of(error: ValidationError) -> str:
+    """What is wrong with a form that was sent."""
+    fields = {problem["loc"][0] for problem in error.errors()}
+    return "نظرتان بلندتر از اندازه است؛ کوتاه‌ترش کنید." if fields == {"comment"} else "لطفاً از یک تا پنج ستاره بدهید."
+
+
+def form_page(
+    cafe_name: str | None, about: str, *, typed: Mapping[str, str] | None = None, alert: str | None = None
+) -> str:
+    """The form about whatever `about` says."""
     typed = typed or {}
     warning = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
     rows = "".join(
@@ -85,8 +100,8 @@ def rating_page(link: Link, *, typed: Mapping[str, str] | None = None, alert: st
     body = f"""
 <main class="card">
 <header><div class="mark"><svg viewBox="0 0 24 24" aria-hidden="true">{CUP}</svg></div>
-<h1>{escape(link.cafe_name or "نظر شما")}</h1>
-<p class="when">بازدید {_day(link.visit.visit_date, link.calendar)}</p></header>
+<h1>{escape(cafe_name or "نظر شما")}</h1>
+<p class="when">{escape(about)}</p></header>
 {warning}<form method="post">
 <fieldset class="overall"><legend>روی‌هم‌رفته چطور بود؟</legend>{_stars("overall_rating", typed, required=True)}
 <p class="word" aria-hidden="true"></p></fieldset>
@@ -99,7 +114,7 @@ def rating_page(link: Link, *, typed: Mapping[str, str] | None = None, alert: st
 </form>
 <footer>نظر شما تنها به دست همین کافه می‌رسد.</footer>
 </main>"""
-    return _document(f"نظر شما دربارهٔ {link.cafe_name}" if link.cafe_name else "نظر شما", body)
+    return _document(f"نظر شما دربارهٔ {cafe_name}" if cafe_name else "نظر شما", body)
 
 
 def answer_page(which: str) -> str:

@@ -124,7 +124,7 @@ async def search(
     wanted = Filter(
         q, rating_from, rating_to, source, category, customer_id, visit_id, follow_up, since, until, before, limit
     )
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         unit = await unit_of(conn, cafe_id)
         rows = await store.search_feedback(conn, cafe_id, wanted)
@@ -142,7 +142,7 @@ async def summary(
 ) -> Summary:
     """Counts and averages of [since, until), the last 30 days when not given."""
     until = until or now()
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         return Summary(**await store.summarize(conn, cafe_id, since or until - timedelta(days=30), until))
 
@@ -150,7 +150,7 @@ async def summary(
 @router.post("/feedback", status_code=201)
 async def enter(request: Request, caller: StaffCaller, cafe_id: UUID, entry: StaffEntry) -> Received:
     """Writes down what a guest said to the staff."""
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         feedback_id = await handlers.enter(conn, cafe_id, entry)
     request.app.state.waker.wake()
@@ -160,7 +160,7 @@ async def enter(request: Request, caller: StaffCaller, cafe_id: UUID, entry: Sta
 @router.get("/feedback/{feedback_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:
     """One feedback."""
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         return await _view(conn, cafe_id, feedback_id)
 
@@ -170,7 +170,7 @@ async def respond(
     request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id: UUID, answer: ResponseText
 ) -> FeedbackView:
     """Writes down what the cafe answered; a second answer replaces the first."""
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         await handlers.respond(conn, cafe_id, feedback_id, answer.text, caller.user_id)
         return await _view(conn, cafe_id, feedback_id)
@@ -186,7 +186,7 @@ async def list_cases(
     offset: Offset = 0,
 ) -> list[CaseView]:
     """Follow-up cases, the most urgent first. `overdue` are the open ones past their deadline."""
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         rows = await cases.list_cases(conn, cafe_id, status, now(), limit, offset)
     return [CaseView(**row) for row in rows]
@@ -197,13 +197,14 @@ async def close_case(
     request: Request, caller: StaffCaller, cafe_id: UUID, case_id: UUID, resolution: Resolution
 ) -> None:
     """Closes a case with how it ended."""
-    async with _acting(request, caller) as conn:
+    async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         await handlers.close_case(conn, cafe_id, case_id, resolution.resolution, caller.user_id)
     request.app.state.waker.wake()
 
 
-def _acting(request: Request, caller: StaffCaller) -> Any:
+def acting(request: Request, caller: StaffCaller) -> Any:
+    """A transaction as the person behind the request."""
     return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)
 
 

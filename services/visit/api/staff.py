@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from services.visit import rules
 from services.visit.api import bodies
-from services.visit.api.till import STATUS, IdempotencyKey, Taken
+from services.visit.api.till import STATUS, IdempotencyKey, Taken, feedback_link
 from services.visit.handlers import desk, showing
-from services.visit.models import ClaimBody, EnteredVisit, Entry
+from services.visit.models import ClaimBody, EnteredVisit, Entry, Outcome
 from services.visit.store import devices, statistics, visits
 from shared import clock, db
 from shared.access import require_role, unit_of
@@ -198,7 +198,7 @@ async def enter_visit(
     state.waker.wake()
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
-    return Taken(visit_id=outcome.visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+    return _taken(request, cafe_id, outcome.visit_id, outcome)
 
 
 @router.get("/approvals")
@@ -278,7 +278,7 @@ async def claim_visit(
     if isinstance(outcome, Entry):
         return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
     state.waker.wake()
-    return Taken(visit_id=visit_id, customer_id=outcome.customer_id, visit_number=outcome.visit_number)
+    return _taken(request, cafe_id, visit_id, outcome)
 
 
 @router.get("/devices")
@@ -323,6 +323,15 @@ async def monthly_statistics(
     if row is None:
         raise NotFound("cafe", "این کافه")
     return MonthView.of(row, unit)
+
+
+def _taken(request: Request, cafe_id: UUID, visit_id: UUID, outcome: Outcome) -> Taken:
+    return Taken(
+        visit_id=visit_id,
+        customer_id=outcome.customer_id,
+        visit_number=outcome.visit_number,
+        feedback_link=feedback_link(request, cafe_id, visit_id),
+    )
 
 
 async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:

@@ -15,7 +15,7 @@ from services.visit.handlers import tills
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import Command, Outcome
 from services.visit.store import receipts
-from shared import db
+from shared import db, ids
 from shared.auth import Till, require_scope
 from shared.callers import TillCaller
 from shared.documents import problems
@@ -35,11 +35,13 @@ STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200,
 
 
 class Taken(BaseModel):
-    """The visit of a bill: the same answer however often it is sent. Without a guest it has no number."""
+    """The visit of a bill: the same answer however often it is sent. Without a guest it has no number. `feedback_link`
+    is for the receipt, as text or as a QR code: whoever opens it may say once how this visit was."""
 
     visit_id: UUID
     customer_id: UUID | None
     visit_number: int | None
+    feedback_link: str
 
 
 class Asked(Taken):
@@ -61,11 +63,12 @@ class RedemptionState(BaseModel):
 
 
 class VisitState(BaseModel):
-    """What became of a bill, as far as a till may know."""
+    """What became of a bill, as far as a till may know. `feedback_link` as in the answer to the bill."""
 
     visit_id: UUID | None
     status: Literal["recorded", "corrected", "voided"]
     points_earned: int
+    feedback_link: str | None
     redemption: RedemptionState
 
 
@@ -84,6 +87,7 @@ class Item(BaseModel):
     visit_id: UUID | None = None
     customer_id: UUID | None = None
     visit_number: int | None = None
+    feedback_link: str | None = None
     problem: dict[str, object] | None = None
 
 
@@ -110,6 +114,7 @@ async def record(
         "visit_id": outcome.visit_id,
         "customer_id": outcome.customer_id,
         "visit_number": outcome.visit_number,
+        "feedback_link": feedback_link(request, caller.cafe_id, outcome.visit_id),
     }
     is_asking = isinstance(body, pos.PosVisit) and body.points_to_redeem > 0
     return Asked(**about, redemption="asked") if is_asking else Taken(**about)
@@ -129,7 +134,7 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     taken = await write(request.app.state, caller.cafe_id, list(commands.values())) if commands else []
     outcomes = dict(zip(commands, taken, strict=True))
     items = [
-        _result(index, outcomes.get(index) or Outcome("refused", refusal=refused[index]))
+        _result(request, caller, index, outcomes.get(index) or Outcome("refused", refusal=refused[index]))
         for index in range(len(commands) + len(refused))
     ]
     return JSONResponse({"results": items}, 207)
@@ -165,6 +170,7 @@ async def show(request: Request, caller: TillCaller, device_id: Identifier, rece
         visit_id=found["visit_id"],
         status="voided" if found["voided_at"] else "corrected" if found["corrected_at"] else "recorded",
         points_earned=found["points_earned"] or 0,
+        feedback_link=found["visit_id"] and feedback_link(request, caller.cafe_id, found["visit_id"]),
         redemption=RedemptionState(
             state=state,
             points_asked=asked,
@@ -204,7 +210,13 @@ def _changed(outcome: Outcome) -> Changed:
     return Changed(status=outcome.status, visit_id=outcome.visit_id)
 
 
-def _result(index: int, outcome: Outcome) -> dict[str, object]:
+def feedback_link(request: Request, cafe_id: UUID, visit_id: UUID) -> str:
+    """Where the guest of that visit may say how it was, marked as found on a receipt."""
+    config = request.app.state.settings
+    return f"{ids.feedback_address(config.keys, config.public_url, cafe_id, visit_id)}?s=q"
+
+
+def _result(request: Request, caller: Till, index: int, outcome: Outcome) -> dict[str, object]:
     why = outcome.refusal
     if why:
         problem = problem_body(why.status, why.code, why.en, why.fa, why.problems)
@@ -215,4 +227,5 @@ def _result(index: int, outcome: Outcome) -> dict[str, object]:
         "visit_id": str(outcome.visit_id),
         "customer_id": str(outcome.customer_id) if outcome.customer_id else None,
         "visit_number": outcome.visit_number,
+        "feedback_link": outcome.visit_id and feedback_link(request, caller.cafe_id, outcome.visit_id),
     }

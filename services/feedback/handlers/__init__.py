@@ -128,8 +128,8 @@ async def submit(conn: Connection, token: str, said: Submission, source: Source,
     if used is None:
         raise refusal("used")
     visit = replace(link.visit, customer_id=used.customer_id)
-    feedback = _judged(link.cafe_id, said, moment, source, str(link.link_id), visit, sender=sender)
-    await _take_in(conn, feedback, visit.visit_at, link.correlation_id)
+    feedback = judged(link.cafe_id, said, moment, source, str(link.link_id), visit, sender=sender)
+    await take_in(conn, feedback, visit.visit_at, link.correlation_id)
     return feedback.feedback_id
 
 
@@ -153,8 +153,8 @@ async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
     if entry.customer_id and not theirs and not await guests.is_known(conn, cafe_id, entry.customer_id):
         en, fa = "This cafe knows no guest with that id.", "این کافه مهمانی با این شناسه نمی‌شناسد."
         raise Rejected("unknown_guest", en, fa, problems=[Problem("customer_id", "unknown_guest", en, fa)])
-    feedback = _judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
-    await _take_in(conn, feedback, visit.visit_at if visit else None, new_id())
+    feedback = judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
+    await take_in(conn, feedback, visit.visit_at if visit else None, new_id())
     return feedback.feedback_id
 
 
@@ -211,7 +211,7 @@ def _one_per_visit(events: Iterable[E]) -> list[E]:
     return list({(event.cafe_id, event.visit_id): event for event in events}.values())
 
 
-def _judged(
+def judged(
     cafe_id: UUID,
     said: Submission,
     moment: datetime,
@@ -221,8 +221,9 @@ def _judged(
     *,
     entry: StaffEntry | None = None,
     sender: Sender | None = None,
+    table_number: str | None = None,
 ) -> Feedback:
-    """The row that keeps what was said; a known visit speaks for itself, else the entry does."""
+    """The row that keeps what was said; a known visit speaks for itself, else the entry or the table where it was."""
     ratings: dict[str, int] = {str(name): stars for name, stars in said.category_ratings.items()}
     return Feedback(
         feedback_id=new_id(),
@@ -239,17 +240,17 @@ def _judged(
         follow_up_at=rules.follow_up_due(said.overall_rating, moment),
         created_at=moment,
         sender=sender or Sender(),
-        **_context(visit, entry),
+        **_context(visit, entry, table_number),
     )
 
 
-def _context(visit: Visit | None, entry: StaffEntry | None) -> dict[str, Any]:
+def _context(visit: Visit | None, entry: StaffEntry | None, table_number: str | None) -> dict[str, Any]:
     said: dict[str, Any] = {
         name: getattr(entry, name, None)
         for name in ("customer_id", "table_number", "visit_date", "order_amount", "currency_unit")
     }
     if visit is None:
-        return said
+        return said | {"table_number": said["table_number"] or table_number}
     return {
         "customer_id": visit.customer_id or said["customer_id"],
         "table_number": visit.table_number or said["table_number"],
@@ -259,7 +260,8 @@ def _context(visit: Visit | None, entry: StaffEntry | None) -> dict[str, Any]:
     }
 
 
-async def _take_in(conn: Connection, feedback: Feedback, visit_at: datetime | None, correlation_id: UUID) -> None:
+async def take_in(conn: Connection, feedback: Feedback, visit_at: datetime | None, correlation_id: UUID) -> None:
+    """Writes down what was said, opens a case when it asks for one, and tells the others."""
     await store.insert_feedback(conn, feedback)
     about: dict[str, Any] = {
         "cafe_id": feedback.cafe_id,
