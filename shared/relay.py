@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from shared import db, standing, telemetry
+from shared.clients import opened
 from shared.clock import new_id
 from shared.crashpoints import crashpoint
 from shared.crypto import Keys, seal
@@ -189,7 +190,7 @@ class Relay:
                 await asyncio.sleep(STANDBY_SECONDS)
             await self._require_known(conn)
             await conn.add_listener(CHANNEL, lambda *_: self.wake())
-            async with self._producer() as producer:
+            async with opened(self._producer()) as producer:
                 await self._publish_all(conn, producer)
         finally:
             conn.terminate()
@@ -204,22 +205,15 @@ class Relay:
                 " the database was put back in time"
             )
 
-    @contextlib.asynccontextmanager
-    async def _producer(self):  # type: ignore[no-untyped-def]  # aiokafka has no types
-        # A new producer each time: after the broker lost its state for the old one, that one never recovers.
-        producer = AIOKafkaProducer(
+    def _producer(self) -> AIOKafkaProducer:
+        # A new one each time: after the broker lost its state for the old one, that one never recovers.
+        return AIOKafkaProducer(
             bootstrap_servers=self.kafka_servers,
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=262_144,
             request_timeout_ms=10_000,
         )
-        try:
-            await producer.start()
-            yield producer
-        finally:
-            with contextlib.suppress(KafkaError, OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(producer.stop(), 5)
 
     async def _publish_all(self, conn: "asyncpg.Connection[asyncpg.Record]", producer: AIOKafkaProducer) -> None:
         mark = Watermark()

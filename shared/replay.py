@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
+from shared.clients import opened
 from shared.topics import TOPICS
 
 # Many, so that one statement per table carries much; few enough to hold in memory.
@@ -91,11 +92,7 @@ async def reading(kafka_servers: str, group: str, topics: Iterable[str], prefix:
         max_partition_fetch_bytes=4 * 1024 * 1024, fetch_max_wait_ms=100,
     )  # fmt: skip
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(consumer.stop)
-        await consumer.start()
-        stack.push_async_callback(admin.close)
-        await admin.start()
+    async with opened(consumer), opened(admin):
         partitions = await _partitions(admin, topics)
         reader = Reader(group, consumer, admin, partitions)
         await _begin(reader, prefix)

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from shared import telemetry
+from shared.clients import opened
 from shared.crypto import Keys
 from shared.db import Connection, Pool, transaction
 from shared.positions import OUTBOX, Partition, Place, PutBack, adopt, fault_of, has_taken_in, put
@@ -125,21 +126,14 @@ async def reader(servers: str, group: str | None = None) -> AsyncIterator[Any]:
         bootstrap_servers=servers, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
     )  # fmt: skip
-    try:
-        await client.start()
+    async with opened(client):
         yield client
-    finally:
-        await client.stop()
 
 
 async def partitions_of(servers: str, names: Collection[str]) -> list[TopicPartition]:
     """The partitions of those of the topics (full names) that the broker has."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    try:
-        await admin.start()
+    async with opened(AIOKafkaAdminClient(bootstrap_servers=servers)) as admin:
         described = await admin.describe_topics(list(names)) if names else []
-    finally:
-        await admin.close()
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described

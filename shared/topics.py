@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from shared.clients import opened
 from shared.settings import Settings
 
 DAY_MS = 86_400_000
@@ -96,14 +97,10 @@ async def create(config: Settings) -> list[str]:
 
     Raises the broker's own error when a topic can't be made, `TimeoutError` when its partitions find no leader.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)
-    await admin.start()
-    try:
+    async with opened(AIOKafkaAdminClient(bootstrap_servers=config.kafka_servers)) as admin:
         answer = await admin.create_topics([_new(topic, config) for topic in TOPICS])
         await _await_leaders(admin, [config.topic_prefix + topic.name for topic in TOPICS])
         await _keep_brokers_time(admin, [config.topic_prefix + each.name for each in TOPICS if not each.open_to_others])
-    finally:
-        await admin.close()
     made = []
     for name, code, *message in answer.topic_errors:
         if code == 0:

@@ -16,6 +16,7 @@ from rich.table import Table
 from deploy.crm.migrate import owner_dsn
 from deploy.crm.rebuild_commands import reactions_of
 from shared import positions, standing
+from shared.clients import opened
 from shared.db import Connection
 from shared.positions import OUTBOX, Partition, Place, fault_of
 from shared.settings import SERVICES, Settings, settings
@@ -195,11 +196,7 @@ async def _move_numbers(conn: Connection, found: Found) -> None:
 
 
 async def _is_live(servers: str, group: str) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
+    async with opened(AIOKafkaAdminClient(bootstrap_servers=servers)) as admin:
         answers = await admin.describe_consumer_groups([group])
         # Error, group, state, kind of protocol, protocol, members.
         return any(each[5] for answer in answers for each in answer.groups)
-    finally:
-        await admin.close()

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy import pids
+from shared.clients import opened
 
 Kind = Literal["postgres", "kafka"]
 
@@ -146,9 +147,7 @@ async def _logs_in(dsn: str) -> bool:
 async def _describes_cluster(servers: str) -> bool:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=5000)
     try:
-        await admin.start()
-        return bool((await admin.describe_cluster())["brokers"])
+        async with opened(admin):
+            return bool((await admin.describe_cluster())["brokers"])
     except (KafkaError, OSError):
         return False
-    finally:
-        await admin.close()
