@@ -121,7 +121,8 @@ def make_api(
     app = FastAPI(
         title=f"Servaan CRM: {service}",
         version="1",
-        description="Errors are problem+json (RFC 9457), in English and Persian.",
+        description="Errors are problem+json (RFC 9457), in English and Persian. Amounts are in the `currency_unit`"
+        " beside them: the cafe's own, IRT (Toman) or IRR (Rial), and for what SMS cost always IRR.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

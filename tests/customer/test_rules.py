@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.customer.models.shapes import Rule
+from services.customer.rules import amounts
 from services.customer.rules.attributes import ATTRIBUTES, NEWEST_VISITS, Kind
 from services.customer.rules.birthdays import birth_dates
 from services.customer.rules.compile import compile_condition, compile_rules
@@ -17,6 +19,7 @@ from services.customer.rules.segments import SLOTS, SYSTEM, first_free, segment_
 from services.customer.store.activity import NEWEST_KEPT
 from shared.errors import Rejected
 from shared.persian.calendar import celebrated_on, month_day
+from shared.persian.money import in_unit
 
 
 def faults(raw: Any) -> dict[str, str]:
@@ -123,6 +126,30 @@ trees = st.recursive(
     ),
     max_leaves=12,
 ).filter(lambda raw: depth_of(raw) <= DEEPEST)
+
+
+@given(st.sampled_from(["IRT", "IRR"]), st.one_of(st.integers(0, 10**12), st.decimals(0, 10**12, places=2).map(str)))
+def test_criteria_are_kept_in_toman_and_shown_as_they_were_written(unit: Any, least: Any) -> None:
+    written = {
+        "all": [{"not": {"avg_spend": {"min": least}}}, {"points": {"min": 7}}],
+        "lifetime_spent": {"max": least},
+    }
+    kept = amounts.kept(written, unit)
+    for criteria, worth in ((kept, in_unit(Decimal(least), unit, "IRT")), (amounts.shown(kept, unit), Decimal(least))):
+        found = criteria["all"][0]["not"]["avg_spend"]["min"], criteria["lifetime_spent"]["max"]
+        assert [Decimal(each) for each in found] == [worth, worth]
+        assert criteria["all"][1] == {"points": {"min": 7}}
+    assert parse(kept, stored=True)
+    assert kept == written or unit == "IRR"
+
+
+@pytest.mark.parametrize(("unit", "most"), [("IRT", 10**12), ("IRR", 10**13)])
+def test_amounts_of_criteria_are_bounded_in_their_unit(unit: Any, most: int) -> None:
+    assert amounts.kept({"avg_spend": {"max": most}}, unit)
+    for wrong, code in ((most + 1, "out_of_range"), ("0.001", "two_decimals")):
+        with pytest.raises(Rejected) as caught:
+            amounts.kept({"avg_spend": {"max": wrong}}, unit)
+        assert [(each.field, each.code) for each in caught.value.problems] == [("criteria.avg_spend.max", code)]
 
 
 @given(trees)

@@ -1,6 +1,6 @@
 """Segment definitions: the three that every cafe has, and those that staff make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -86,7 +86,7 @@ async def create_segment(
     Raises:
         Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
     """
-    criteria = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
+    criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     await segments.change_definitions(conn)
     slot = first_free(await segments.taken_slots(conn, cafe_id))
     if slot is None:
@@ -98,7 +98,7 @@ async def create_segment(
         )
     segment_id = new_id()
     known = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False}
-    row = {**known, **command.model_dump(), "criteria": criteria}
+    row = {**known, **command.model_dump(exclude={"currency_unit"}), "criteria": criteria}
     if not await segments.insert(conn, [row], now, author):
         raise Rejected("key_in_use", "Another segment has this key.", "بخش دیگری این کلید را دارد.", status=409)
     await segments.request_recalculation(conn, [cafe_id], now)
@@ -114,9 +114,10 @@ async def change_segment(
         NotFound: no such segment.
         Rejected: status 422 for criteria that can't be understood.
     """
-    given = {name: value for name, value in command.model_dump().items() if _is_given(command, name, value)}
+    said = command.model_dump(exclude={"currency_unit"})
+    given = {name: value for name, value in said.items() if _is_given(command, name, value)}
     if command.criteria is not None:
-        given["criteria"] = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
+        given["criteria"] = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     await segments.change_definitions(conn)
     row = await _found(conn, cafe_id, segment_id)
     await segments.update(conn, cafe_id, row | given, now)
@@ -166,7 +167,7 @@ async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, n
     Raises:
         Rejected: status 422 for criteria that can't be understood.
     """
-    criteria = amounts.kept(command.criteria, await access.unit_of(conn, cafe_id))
+    criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     judgement = compile_condition(parse(criteria, stored=True), 3)
     matching, customers = await activity.count_matching(conn, cafe_id, judgement, now)
     return Preview(matching=matching, customers=customers)
@@ -198,6 +199,12 @@ def list_attributes(unit: Unit) -> list[AttributeView]:
         )
         for attribute in ATTRIBUTES.values()
     ]
+
+
+async def _kept(
+    conn: Connection, cafe_id: UUID, criteria: Mapping[str, Any], written_in: Unit | None
+) -> dict[str, Any]:
+    return amounts.kept(criteria, written_in or await access.unit_of(conn, cafe_id))
 
 
 def _view(row: dict[str, Any], unit: Unit) -> SegmentView:

@@ -5,13 +5,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, StrictBool
+from pydantic import AwareDatetime, BaseModel, Field, StrictBool
 
 from services.customer.models.shapes import Channel, Purpose, Status
 from shared.amounts import Money, Priced
-from shared.events.base import Segment, Tier
+from shared.events.base import CurrencyUnit, Segment, Tier
 from shared.inputs import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
-from shared.persian.money import Unit
 
 Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]
@@ -86,9 +85,14 @@ class FindCustomers(Command):
     limit: Annotated[int, Whole(1, 200)] = 50
 
 
-class CreateSegment(Command):
-    """A segment of the cafe's own; see GET …/segments/attributes for what criteria may say. Amounts in them are in the
-    cafe's unit of money."""
+class _WithCriteria(Command):
+    currency_unit: Annotated[
+        CurrencyUnit | None, Field(description="of amounts in the criteria; the cafe's own when left out")
+    ] = None
+
+
+class CreateSegment(_WithCriteria):
+    """A segment of the cafe's own; see GET …/segments/attributes for what criteria may say."""
 
     name: Name
     segment_key: Key
@@ -100,7 +104,7 @@ class CreateSegment(Command):
     display_order: Order = 0
 
 
-class ChangeSegment(Command):
+class ChangeSegment(_WithCriteria):
     """What is given changes, the rest stays."""
 
     name: Name | None = None
@@ -112,7 +116,7 @@ class ChangeSegment(Command):
     display_order: Order | None = None
 
 
-class PreviewSegment(Command):
+class PreviewSegment(_WithCriteria):
     """Criteria to try on the guests as they are now."""
 
     criteria: Json
@@ -221,7 +225,7 @@ class SegmentView(BaseModel):
     description: str | None
     segment_key: str
     criteria: dict[str, Any]
-    currency_unit: Unit
+    currency_unit: CurrencyUnit
     customer_count: int
     last_calculated_at: AwareDatetime | None
     is_system_segment: bool
@@ -270,7 +274,7 @@ class AttributeView(BaseModel):
     """One thing that criteria may ask about; an amount has the cafe's `currency_unit`."""
 
     name: str
-    currency_unit: Unit | None
+    currency_unit: CurrencyUnit | None
     form: str
     description: str
     description_fa: str
