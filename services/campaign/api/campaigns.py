@@ -114,7 +114,9 @@ async def schedule(
     """Sets the date and estimates recipients and cost. For managers; an earlier approval ends. Where the cafe's policy
     asks for nobody else, it is approved with that."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await campaigns.schedule(conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date)
+        await campaigns.schedule(
+            conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date, config=request.app.state.settings
+        )
         return _view(await campaigns.show(conn, cafe_id, campaign_id))
 
 

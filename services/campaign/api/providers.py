@@ -25,7 +25,8 @@ class ProviderView(Priced):
     """An account without its key; one without a key of its own sends on the installation's terms, which are shown. Its
     price is in `currency_unit`.
 
-    The two addresses belong into the provider's panel, behind this API's own.
+    `charged_per_part` is what the provider last asked; budgets are judged by the dearer of this and `cost_per_sms`. The
+    two addresses belong into the provider's panel, behind this API's own.
 
     `last_error` is the provider's code or what became of the last call that failed. Until `paused_until` the account is
     not tried again: its messages go by the next account, or wait.
@@ -36,6 +37,7 @@ class ProviderView(Priced):
     api_endpoint: str | None
     sender_line: str | None
     cost_per_sms: Money
+    charged_per_part: Money | None
     is_active: bool
     priority_order: int
     daily_limit: int | None

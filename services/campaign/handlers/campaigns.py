@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from services.campaign.handlers.providers.accounts import on_its_terms
 from services.campaign.models import CampaignType, Step
 from services.campaign.models.bodies import WriteCampaign
 from services.campaign.rules import template
-from services.campaign.rules.deciding import in_priority
+from services.campaign.rules.deciding import cost_of, first_choice, in_priority
 from services.campaign.rules.parts import count_parts
 from services.campaign.rules.targets import FAILURES, require_segments, segments_of
 from services.campaign.rules.wording import check_text, warnings_of
@@ -21,6 +22,7 @@ from shared.clock import new_id, now
 from shared.db import Connection
 from shared.errors import NotFound, Rejected
 from shared.persian.money import in_unit
+from shared.settings import Settings, settings
 
 # An approval that comes later than this finds the occasion gone.
 OVERDUE: Final = timedelta(minutes=15)
@@ -49,8 +51,11 @@ async def replace_draft(conn: Connection, cafe_id: UUID, campaign_id: UUID, auth
     await _note_change(conn, cafe_id, before, "edited", author, moment)
 
 
-async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime) -> None:
-    """Sets the date and estimates recipients and cost; an approval ends. It starts once somebody who neither wrote nor
+async def schedule(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime, *, config: Settings | None = None
+) -> None:
+    """Sets the date and estimates recipients and cost, on the terms of `config` (by default this process's) where an
+    account has no key of its own; an approval ends. It starts once somebody who neither wrote nor
     changed it has approved it, or by its date where the cafe's policy asks for nobody else.
 
     Raises `NotFound`, and `Rejected` for a date in the past or a campaign that has started.
@@ -62,7 +67,7 @@ async def schedule(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID,
     await _check_again(conn, cafe_id, campaign)
     target = segments_of(campaign["target_segment"])
     recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"])
-    cost = recipients * await _cost_of_one(conn, cafe_id, campaign)
+    cost = recipients * await _cost_of_one(conn, cafe_id, campaign, config or settings())
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
     await campaigns.schedule(conn, cafe_id, campaign_id, by, when, recipients, cost, moment)
     scheduled = await _note_change(conn, cafe_id, campaign, "scheduled", by, moment)
@@ -217,10 +222,12 @@ async def _require_segments(conn: Connection, cafe_id: UUID, wanted: Sequence[st
     require_segments(wanted, await audience.known_segments(conn, cafe_id, wanted))
 
 
-async def _cost_of_one(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]) -> Decimal:
+async def _cost_of_one(conn: Connection, cafe_id: UUID, campaign: dict[str, Any], config: Settings) -> Decimal:
     cafes = await providers.cafe_rules(conn, [cafe_id])
     values = {"cafe": cafes[cafe_id].name if cafe_id in cafes else None}
     text = template.render(campaign["template_content"], values, campaign["template_variables"])
     parts = count_parts(template.with_stop_line(text, campaign["purpose"]))
-    prices = in_priority(await providers.of_cafe(conn, cafe_id))
-    return parts * prices[0].cost_per_sms if prices else Decimal(0)
+    # By the account that would send now; where none could, by the first that is meant to.
+    accounts = [on_its_terms(each, config) for each in await providers.of_cafe(conn, cafe_id)]
+    account = first_choice(accounts, now()) or next(iter(in_priority(accounts)), None)
+    return cost_of(parts, account) if account else Decimal(0)

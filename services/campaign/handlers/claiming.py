@@ -1,7 +1,7 @@
 """The decision to send: taken under locks, written down with its reasons, and committed before anything is sent."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -51,10 +51,12 @@ Accounts = Mapping[UUID, Sequence[Provider]]
 
 @dataclass(frozen=True)
 class Claimed:
-    """A batch of decisions: what is to be sent now, by provider, and how many messages were looked at."""
+    """A batch of decisions: what is to be sent now, by provider, how many messages were decided about, and the cafes
+    whose other messages wait for what these cost."""
 
     by_provider: Mapping[UUID, tuple[Provider, list[Message]]]
     looked_at: int
+    waiting: Collection[UUID] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,11 @@ async def claim(
         return Claimed({}, 0)
     known = await _look_up(conn, batch, accounts, config, moment)
     decided = [_decide_safely(pending, known, config, moment) for pending in batch]
-    decided = await _keep(conn, decided[:waiting], decided[waiting:], moment)
+    left = _left_for_a_price(decided)
+    queued = [each for each in decided[:waiting] if each.pending.id not in left]
+    fresh = [_due_again(each, moment) if each.pending.id in left else each for each in decided[waiting:]]
+    decided = await _keep(conn, queued, fresh, moment)
+    decided = [each for each in decided if each.pending.id not in left]
     await _note(conn, decided, moment)
     await _start(conn, decided, known.cafes, moment)
     groups: dict[UUID, tuple[Provider, list[Message]]] = {}
@@ -106,7 +112,23 @@ async def claim(
         provider, contact = _chosen(each.decision, each.contact)
         message = Message(each.pending.id, each.pending.local_id, contact.phone or "", each.text)
         groups.setdefault(provider.id, (provider, []))[1].append(message)
-    return Claimed(groups, len(batch))
+    return Claimed(groups, len(decided), set(left.values()))
+
+
+def _left_for_a_price(decided: Sequence[_Decided]) -> dict[UUID, UUID]:
+    """Whose turn comes later (delivery: cafe): a budget may not bear it before it is known what others of this round
+    cost, so it stays due for the next one. Where nothing goes, something is held up longer, and it is put off like any
+    other."""
+    going = {each.pending.cafe_id for each in decided if each.ready is not None}
+    return {
+        each.pending.id: each.pending.cafe_id
+        for each in decided
+        if each.decision.outcome == "hold" and each.decision.reason == "budget" and each.pending.cafe_id in going
+    }
+
+
+def _due_again(each: _Decided, moment: datetime) -> _Decided:
+    return replace(each, decision=replace(each.decision, hold_until=moment))
 
 
 async def give_up(conn: Connection, turn: Turn, places: Sequence[Place], moment: datetime) -> int:
@@ -180,6 +202,7 @@ async def _count(conn: Connection, cafes: Mapping[UUID, CafeRules], guests: Sequ
         tally.by_day[row["provider_id"]] = row["today"]
         tally.by_month[row["provider_id"]] = row["month"]
         tally.month_cost[row["cafe_id"]] = tally.month_cost.get(row["cafe_id"], 0) + row["cost"]
+        tally.month_reserved[row["cafe_id"]] = tally.month_reserved.get(row["cafe_id"], 0) + row["reserved"]
     return tally
 
 
@@ -268,7 +291,10 @@ async def _start(
     await deliveries.start_sending(conn, [row for _, row in ready], moment, moment + pace.UNKNOWN_AFTER)
     await providers.add_usage(
         conn,
-        [(r.cafe_id, r.provider_id, local_date(moment, cafes[r.cafe_id].time_zone), 1, r.cost) for _, r in ready],
+        [
+            (r.cafe_id, r.provider_id, local_date(moment, cafes[r.cafe_id].time_zone), 1, r.cost, r.cost)
+            for _, r in ready
+        ],
     )
     await campaigns.count(
         conn, [Change(row.cafe_id, pending.campaign_id, reserved=row.cost) for pending, row in ready], moment

@@ -54,6 +54,7 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
         ignores_quiet_hours=row["ignores_quiet_hours"],
         budget=row["budget"],
         spent=row["spent"],
+        reserved=row["reserved"],
         campaign_status=row["campaign_status"],
         queued_at=moment,
         expires_at=row["occurred_at"] + timedelta(minutes=row["max_age_minutes"]),

@@ -17,6 +17,7 @@ from services.campaign.handlers.settling import settle_apart
 from services.campaign.models import Handed, Message, Place, Provider, SendResult, Settled, Turn
 from services.campaign.rules import pace, settling
 from services.campaign.rules.deciding import first_choice
+from services.campaign.rules.parts import count_parts
 from services.campaign.rules.turns import candidates, share_out
 from services.campaign.store import providers
 from services.campaign.store.turns import due_places
@@ -38,6 +39,8 @@ PROBES_AT_ONCE: Final = 16
 APART_SECONDS: Final = 600.0
 APART_SHARE: Final = 20
 ROOM_WITHIN_SECONDS: Final = 0.25
+# A cafe whose budget may not bear more before it is known what was charged is left alone for so long.
+PRICE_WITHIN_SECONDS: Final = 1.0
 # What is not under way by then does not leave any more: before the message is asked about, its call must be over.
 BEGIN_WITHIN_SECONDS: Final = pace.UNKNOWN_AFTER.total_seconds() - CALL_SECONDS - 3
 
@@ -52,6 +55,7 @@ class Sender:
         self._round = 0
         self._served: dict[UUID, int] = {}
         self._apart: dict[UUID, float] = {}
+        self._waiting: dict[UUID, float] = {}
         self._trouble = _Trouble()
 
     async def send_due(self, pool: Pool) -> int:
@@ -100,7 +104,8 @@ class Sender:
         """The turns of a round: of cafes for whose next message there is room."""
         clock = time.monotonic()
         self._apart = {cafe_id: until for cafe_id, until in self._apart.items() if until > clock}
-        left_out = self.lanes.full_cafes() | set(self._by_cafe.aside())
+        self._waiting = {cafe_id: until for cafe_id, until in self._waiting.items() if until > clock}
+        left_out = self.lanes.full_cafes() | set(self._by_cafe.aside()) | self._waiting.keys()
         found = candidates(places, left_out, self._served)
         accounts = await self._accounts(conn, found)
         room, kept, probed = self.lanes.room(), [], set()
@@ -162,6 +167,7 @@ class Sender:
 
     def _begin(self, pool: Pool, claimed: Claimed) -> None:
         until = time.monotonic() + BEGIN_WITHIN_SECONDS
+        self._waiting |= dict.fromkeys(claimed.waiting, time.monotonic() + PRICE_WITHIN_SECONDS)
         for provider, messages in claimed.by_provider.values():
             call = self._hand_over(pool, provider, messages, until)
             self.lanes.start(provider.cafe_id, lane_of(provider), call, probe=provider.failures > 0)
@@ -200,6 +206,7 @@ class Sender:
 
         async with self.lanes.writers:
             await self._note(pool, provider, list(results.values()), moment)
+            await _note_price(pool, provider, messages, results)
             await settle_apart(pool, keys, judge, moment)
 
     async def _note(self, pool: Pool, provider: Provider, results: Sequence[SendResult], moment: datetime) -> None:
@@ -219,6 +226,17 @@ class Sender:
         elif works and provider.failures > 0:
             async with transaction(pool) as conn:
                 await providers.note_success(conn, provider)
+
+
+async def _note_price(
+    pool: Pool, provider: Provider, messages: Sequence[Message], results: Mapping[int, SendResult]
+) -> None:
+    """What the account asks now, before anything else is decided by what it is expected to ask."""
+    charges = [(count_parts(message.text), results[message.local_id]) for message in messages]
+    price = settling.price_of(charges, provider.cost_per_sms)
+    if price is not None and price != provider.charged_per_part:
+        async with transaction(pool) as conn:
+            await providers.note_price(conn, provider, price)
 
 
 @dataclass

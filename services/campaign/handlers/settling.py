@@ -91,8 +91,9 @@ async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], mome
                 reserved=effects.reserved,
             )
         )
-        if effects.messages_used or effects.cost_used:
-            used.append((handed.cafe_id, handed.provider_id, handed.day, effects.messages_used, effects.cost_used))
+        if effects.messages_used or effects.cost_used or effects.reserved:
+            place = (handed.cafe_id, handed.provider_id, handed.day)
+            used.append((*place, effects.messages_used, effects.cost_used, effects.reserved))
     await providers.correct_usage(conn, used)
     await campaigns.count(conn, changes, moment)
 

@@ -75,6 +75,7 @@ class Provider:
     """One account at one SMS provider. `api_key_sealed` None: the installation's own account.
 
     `failures` calls in a row failed; until `paused_until` no other is tried. `fault`: why it can't be used at all.
+    `charged_per_part` is what the provider last asked, `cost_per_sms` what the cafe says that it asks (Rial).
     """
 
     id: UUID
@@ -91,6 +92,7 @@ class Provider:
     failures: int = 0
     paused_until: datetime | None = None
     fault: AccountFault | None = None
+    charged_per_part: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class Pending:
     correlation_id: UUID
     causation_id: UUID | None
     held_for: str | None = None
+    # Of what is spent, the part whose price is only what was expected.
+    reserved: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -204,14 +208,15 @@ class Decision:
 class Tally:
     """What has been sent and spent, counted on while a batch is decided.
 
-    `today` counts messages by guest, `by_day` and `by_month` by provider; `month_cost` is Rial by cafe and
-    `campaign_cost` by campaign.
+    `today` counts messages by guest, `by_day` and `by_month` by provider; `month_cost` is Rial by cafe, of which
+    `month_reserved` is under way, and `campaign_cost` by campaign, all of it under way.
     """
 
     today: dict[UUID, int] = field(default_factory=dict)
     by_day: dict[UUID, int] = field(default_factory=dict)
     by_month: dict[UUID, int] = field(default_factory=dict)
     month_cost: dict[UUID, Decimal] = field(default_factory=dict)
+    month_reserved: dict[UUID, Decimal] = field(default_factory=dict)
     campaign_cost: dict[UUID, Decimal] = field(default_factory=dict)
 
     def add(self, pending: Pending, provider: Provider, cost: Decimal) -> None:
@@ -220,6 +225,7 @@ class Tally:
         self.by_day[provider.id] = self.by_day.get(provider.id, 0) + 1
         self.by_month[provider.id] = self.by_month.get(provider.id, 0) + 1
         self.month_cost[pending.cafe_id] = self.month_cost.get(pending.cafe_id, Decimal(0)) + cost
+        self.month_reserved[pending.cafe_id] = self.month_reserved.get(pending.cafe_id, Decimal(0)) + cost
         self.campaign_cost[pending.campaign_id] = self.campaign_cost.get(pending.campaign_id, Decimal(0)) + cost
 
 

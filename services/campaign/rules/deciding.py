@@ -21,6 +21,7 @@ from services.campaign.rules import pace
 from services.campaign.rules.wording import is_whole
 from shared.persian.phone import is_mobile
 
+_NOTHING: Final = Decimal(0)
 _ENDED: Final = ("cancelled", "failed")
 
 
@@ -66,8 +67,8 @@ def decide(facts: Facts) -> Decision:
 
 
 def cost_of(parts: int, provider: Provider) -> Decimal:
-    """What a message is expected to cost, in Rial."""
-    return parts * provider.cost_per_sms
+    """What a message is expected to cost, in Rial: by the dearer of what the cafe says and what was charged last."""
+    return parts * max(provider.cost_per_sms, provider.charged_per_part or Decimal(0))
 
 
 def in_priority(providers: Sequence[Provider]) -> list[Provider]:
@@ -205,16 +206,41 @@ def _budget(facts: Facts) -> Answer:
     chosen = _provider(facts).provider
     assert facts.cafe is not None
     assert chosen is not None
-    cost = cost_of(facts.parts, chosen)
-    month = facts.tally.month_cost.get(facts.pending.cafe_id, Decimal(0))
-    campaign = facts.pending.spent + facts.tally.campaign_cost.get(facts.pending.campaign_id, Decimal(0))
-    detail = {"cost": str(cost), "campaign": str(campaign), "month": str(month)}
-    fits = _fits(campaign + cost, facts.pending.budget) and _fits(month + cost, facts.cafe.monthly_budget)
-    return Answer(fits, detail)
+    cost, pending, tally = cost_of(facts.parts, chosen), facts.pending, facts.tally
+    added = tally.campaign_cost.get(pending.campaign_id, _NOTHING)
+    campaign = _Purse(pending.budget, pending.spent + added, pending.reserved + added)
+    month = _Purse(
+        facts.cafe.monthly_budget,
+        tally.month_cost.get(pending.cafe_id, _NOTHING),
+        tally.month_reserved.get(pending.cafe_id, _NOTHING),
+    )
+    detail = {"cost": str(cost), "campaign": str(campaign.spent), "month": str(month.spent)}
+    if not (campaign.holds(cost) and month.holds(cost)):
+        return Answer(False, detail)
+    # What is under way may come dearer than expected: it is waited for.
+    fits = all(purse.surely_holds(cost, is_priced=chosen.charged_per_part is not None) for purse in (campaign, month))
+    until = pace.try_again(pending.queued_at, facts.moment, pace.SHORTEST_WAIT_FOR_A_PRICE)
+    return Answer(fits, detail, "hold", until)
 
 
-def _fits(amount: Decimal, budget: Decimal | None) -> bool:
-    return budget is None or amount <= budget
+@dataclass(frozen=True)
+class _Purse:
+    """A budget (None: no bound) and what is spent of it, `reserved` of that for messages whose price is not known."""
+
+    budget: Decimal | None
+    spent: Decimal
+    reserved: Decimal
+
+    def holds(self, cost: Decimal) -> bool:
+        """Whether there is room for it, should nothing that is under way cost anything."""
+        return self.budget is None or self.spent - self.reserved + cost <= self.budget
+
+    def surely_holds(self, cost: Decimal, *, is_priced: bool) -> bool:
+        """Whether it fits though the provider may ask twice as much as expected: by itself while nothing else is under
+        way, and beside others only when its price is known at all."""
+        if self.budget is None or self.reserved <= 0:
+            return True
+        return is_priced and self.spent + self.reserved + 2 * cost <= self.budget
 
 
 # Cheapest and most final first; a reason named here is what staff read as "why not".

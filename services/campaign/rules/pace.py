@@ -24,6 +24,8 @@ LONGEST_PAUSE: Final = timedelta(minutes=10)
 LAST_CHANCE: Final = timedelta(seconds=5)
 BUSY_WAIT: Final = timedelta(seconds=30)
 SHORTEST_WAIT: Final = timedelta(minutes=2)
+# What a message cost is known when its call has ended.
+SHORTEST_WAIT_FOR_A_PRICE: Final = timedelta(seconds=2)
 # A profile that is still under way arrives in a moment or, when something is broken, much later.
 SHORTEST_WAIT_FOR_CONTACT: Final = timedelta(seconds=1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Final, Literal
 
 from services.campaign.models import Effects, Handed, Progress, Receipt, SendResult, Settled
@@ -19,6 +19,7 @@ _ENDS: Final[Mapping[Progress, Literal["delivered", "failed", "bounced"]]] = {
     "blocked": "bounced",
 }
 _NOTHING: Final = Decimal(0)
+_CENT: Final = Decimal("0.01")
 # Refusals that say something about a number, a text or our own haste, and nothing about the account.
 _OF_THE_MESSAGE: Final = frozenset({"411", "413", "422", "451", "out_of_time"})
 # What is wrong with an account whoever's messages it carries; anything else may be one cafe's doing.
@@ -31,6 +32,14 @@ def account_fault(results: Collection[SendResult]) -> tuple[bool, str | None]:
         return True, None
     codes = (result.code or result.verdict for result in results if result.verdict != "refused_message")
     return False, next((code for code in codes if code not in _OF_THE_MESSAGE), None)
+
+
+def price_of(charges: Collection[tuple[int, SendResult]], expected: Decimal) -> Decimal | None:
+    """What the dearest part of a call cost, of (parts, result); what was expected where the provider does not say, and
+    None when it took nothing."""
+    accepted = [(parts, result.cost) for parts, result in charges if result.verdict == "accepted"]
+    prices = [(cost / parts).quantize(_CENT, ROUND_UP) for parts, cost in accepted if cost is not None]
+    return max(prices, default=expected) if accepted else None
 
 
 def is_of_all(code: str) -> bool:

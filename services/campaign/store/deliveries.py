@@ -31,7 +31,7 @@ CLAIM = f"""
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
        d.message_content AS template,
        c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
-       c.actual_cost + c.reserved_cost AS spent,
+       c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
        d.queued_at, d.expires_at, d.delivery_attempts AS attempts, d.provider_id, d.refused_by, d.correlation_id,
        d.causation_id, d.error_code AS held_for

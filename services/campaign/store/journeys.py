@@ -96,7 +96,7 @@ WHERE r.ctid = due.ctid
 RETURNING r.cafe_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
           due.trigger, due.is_active, due.max_age_minutes, c.id AS campaign_id, c.template_content AS template,
           c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
-          c.actual_cost + c.reserved_cost AS spent, c.status::text AS campaign_status
+          c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved, c.status::text AS campaign_status
 """  # noqa: S608
 LIST = """
 SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
