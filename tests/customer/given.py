@@ -193,11 +193,13 @@ async def check_counts(pool: Pool) -> None:
     assert not wrong
 
 
-async def add_segment(pool: Pool, criteria: dict[str, Any], key: str = "own", now: datetime = NOON) -> Any:
+async def add_segment(
+    pool: Pool, criteria: dict[str, Any], key: str = "own", now: datetime = NOON, cafe_id: UUID = CAFE
+) -> Any:
     """A segment of the cafe, waiting for its first calculation."""
     async with transaction(pool) as conn:
         command = CreateSegment(name="بخش ما", segment_key=key, criteria=criteria)
-        return await segments.create_segment(conn, CAFE, command, author=STAFF, now=now)
+        return await segments.create_segment(conn, cafe_id, command, author=STAFF, now=now)
 
 
 async def recalculated(pool: Pool) -> None:

@@ -10,6 +10,7 @@ from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.shapes import Guest
+from services.customer.store import segments as store
 from services.customer.worker import reassess_due, tell_segments
 from shared.clock import new_id
 from shared.clock import now as the_present
@@ -372,14 +373,16 @@ async def test_the_number_of_statements_does_not_grow_with_cafes_that_share_thei
     assert counts[1] == counts[2] > 0
 
 
-async def test_a_definition_waits_for_those_who_judge_by_the_old_one(pool: Pool) -> None:
+async def test_a_definition_waits_for_those_who_judge_by_the_old_one_in_its_own_cafe_only(pool: Pool) -> None:
     await guests(pool)
+    criteria = {"visit_count": {"min": 1}}
     async with transaction(pool) as busy:
-        await busy.execute("SELECT pg_advisory_xact_lock_shared(6021946)")
-        adding = asyncio.create_task(add_segment(pool, {"visit_count": {"min": 1}}))
-        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 6021946"
-        while not await pool.fetchval(waiting):
+        await store.hold_definitions(busy, [CAFE])
+        adding = asyncio.create_task(add_segment(pool, criteria))
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = $1"
+        while not await pool.fetchval(waiting, store.DEFINITIONS_LOCK):
             await asyncio.sleep(0)
+        assert (await add_segment(pool, criteria, cafe_id=OTHER_CAFE)).segment_key == "own"
         assert not adding.done()
     assert (await adding).segment_key == "own"
 

@@ -64,8 +64,9 @@ async def reassess(
     """
     if not touched:
         return []
-    await segments.hold_definitions(conn)
-    rulebook = await _rulebook(conn, {guest.cafe_id for guest in touched})
+    cafe_ids = {guest.cafe_id for guest in touched}
+    await segments.hold_definitions(conn, cafe_ids)
+    rulebook = await _rulebook(conn, cafe_ids)
     if changed is not None:
         asking = rulebook.cafes_asking(changed)
         touched = {guest: cause for guest, cause in touched.items() if guest.cafe_id in asking}
@@ -76,7 +77,7 @@ async def reassess(
 
 async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, now: datetime) -> None:
     """The guest leaves every segment and is judged no more. Lock the activity row first."""
-    await segments.hold_definitions(conn)
+    await segments.hold_definitions(conn, {guest.cafe_id})
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
     moves = _moves([Verdict(guest, old_mask, 0)], rulebook)

@@ -59,7 +59,7 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, no
     added = await segments.insert(conn, rows, now, None)
     if added:
         # Guests may have been here before the cafe was heard of.
-        await segments.change_definitions(conn)
+        await segments.change_definitions(conn, added)
         await segments.request_recalculation(conn, added, now)
 
 
@@ -87,7 +87,7 @@ async def create_segment(
         Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
     """
     criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
-    await segments.change_definitions(conn)
+    await segments.change_definitions(conn, [cafe_id])
     slot = first_free(await segments.taken_slots(conn, cafe_id))
     if slot is None:
         raise Rejected(
@@ -118,7 +118,7 @@ async def change_segment(
     given = {name: value for name, value in said.items() if _is_given(command, name, value)}
     if command.criteria is not None:
         given["criteria"] = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
-    await segments.change_definitions(conn)
+    await segments.change_definitions(conn, [cafe_id])
     row = await _found(conn, cafe_id, segment_id)
     await segments.update(conn, cafe_id, row | given, now)
     if any(name in given and given[name] != row[name] for name in JUDGED_BY):
@@ -133,7 +133,7 @@ async def delete_segment(conn: Connection, cafe_id: UUID, segment_id: UUID, *, n
         NotFound: no such segment.
         Rejected: status 409 for a system segment, which can only be switched off.
     """
-    await segments.change_definitions(conn)
+    await segments.change_definitions(conn, [cafe_id])
     row = await _found(conn, cafe_id, segment_id)
     if row["is_system_segment"]:
         raise Rejected(

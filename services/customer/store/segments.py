@@ -1,6 +1,6 @@
 """Segment definitions, and who is in them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,12 +8,15 @@ from uuid import UUID
 from services.customer.models.shapes import Guest, Segmentation
 from shared.db import Connection
 
-# Held shared by whoever judges and exclusively by whoever changes a definition, so that nobody judges by a definition
-# that is older than a recalculation.
+# A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that
+# nobody judges by a definition that is older than a recalculation. Everybody takes them in the same order.
 DEFINITIONS_LOCK = 6_021_946
-
-LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared($1)"
-LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock($1)"
+LOCK_SHARED = """
+SELECT pg_advisory_xact_lock_shared($1, cafe) FROM (
+    SELECT DISTINCT hashtext(t.cafe_id::text) AS cafe FROM unnest($2::uuid[]) AS t (cafe_id) ORDER BY cafe
+) AS each
+"""
+LOCK_EXCLUSIVE = LOCK_SHARED.replace("xact_lock_shared", "xact_lock")
 LOAD = """
 SELECT cafe_id, id, slot, segment_key, criteria::text, is_active AND deleted_at IS NULL AS in_force
 FROM customer_segments WHERE cafe_id = any($1) AND slot IS NOT NULL ORDER BY cafe_id, slot
@@ -121,14 +124,14 @@ WHERE h.cafe_id = $1 AND h.customer_id = $2 ORDER BY h.entered_at DESC, s.displa
 """
 
 
-async def hold_definitions(conn: Connection) -> None:
-    """No definition changes until the transaction ends; waits for one that is being changed."""
-    await conn.execute(LOCK_SHARED, DEFINITIONS_LOCK)
+async def hold_definitions(conn: Connection, cafe_ids: Collection[UUID]) -> None:
+    """No definition of these cafes changes until the transaction ends; waits for one that is being changed."""
+    await conn.execute(LOCK_SHARED, DEFINITIONS_LOCK, cafe_ids)
 
 
-async def change_definitions(conn: Connection) -> None:
-    """Nobody judges until the transaction ends; waits for those who do."""
-    await conn.execute(LOCK_EXCLUSIVE, DEFINITIONS_LOCK)
+async def change_definitions(conn: Connection, cafe_ids: Collection[UUID]) -> None:
+    """Nobody judges guests of these cafes until the transaction ends; waits for those who do."""
+    await conn.execute(LOCK_EXCLUSIVE, DEFINITIONS_LOCK, cafe_ids)
 
 
 async def load(conn: Connection, cafe_ids: Iterable[UUID]) -> list[Segmentation]:
