@@ -49,15 +49,25 @@ class SegmentChanged(CustomerEvent, frozen=True, kw_only=True):
 
 
 class SegmentEntered(CustomerEvent, frozen=True, kw_only=True):
+    """`reason` says what moved the guest, as the guest's history does: "visit" when a visit alone explains it, which
+    happened at `visit_at`, "time" when days went by, and otherwise what else there was, such as "definition" or
+    "visit_corrected". None in events from before it was said."""
+
     type: ClassVar[str] = "segment.entered"
     segment_id: UUID
     segment_key: Identifier
+    reason: Code | None = None
+    visit_at: datetime | None = None
 
 
 class SegmentLeft(CustomerEvent, frozen=True, kw_only=True):
+    """`reason` and `visit_at` as in `SegmentEntered`."""
+
     type: ClassVar[str] = "segment.left"
     segment_id: UUID
     segment_key: Identifier
+    reason: Code | None = None
+    visit_at: datetime | None = None
 
 
 class SegmentKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,8 @@ class LoyaltyEvent(Event, frozen=True, kw_only=True):
 
 class PointsEarned(LoyaltyEvent, frozen=True, kw_only=True):
     """Points of one visit as they stand now: `points` is the visit's whole sum, `points_change` what this event adds
-    to it (negative after a correction or a void). `visit_at` is the moment of the visit."""
+    to it (negative after a correction or a void). `visit_at` is the moment of the visit. `is_new`: the visit was new,
+    and this is what it earned; None in events from before it was said."""
 
     type: ClassVar[str] = "points.earned"
     visit_id: UUID
@@ -37,6 +38,7 @@ class PointsEarned(LoyaltyEvent, frozen=True, kw_only=True):
     account_version: int
     program_version: int
     multiplier: Code
+    is_new: bool | None = None
 
 
 class PointsChanged(LoyaltyEvent, frozen=True, kw_only=True):
@@ -54,7 +56,8 @@ class PointsChanged(LoyaltyEvent, frozen=True, kw_only=True):
 
 
 class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
-    """The highest `account_version` wins. `expires_on` is the last day the tier holds without further points."""
+    """The highest `account_version` wins. `expires_on` is the last day the tier holds without further points.
+    `visit_at`: nothing but visits that were new moved it, the oldest of which happened then."""
 
     type: ClassVar[str] = "tier.changed"
     tier: Tier
@@ -62,6 +65,7 @@ class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
     starts_on: date
     expires_on: date | None
     account_version: int
+    visit_at: datetime | None = None
 
 
 class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):

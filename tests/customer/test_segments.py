@@ -125,7 +125,7 @@ async def test_vip_needs_the_money_and_the_tier(pool: Pool) -> None:
     assert await keys_of(pool) == {"new_customers"}
     assert await segment_of(pool) == "new"
     reasons = await pool.fetch("SELECT reason, left_reason FROM segment_history ORDER BY reason")
-    assert [tuple(row) for row in reasons] == [("registered", None), ("tier", "tier")]
+    assert [tuple(row) for row in reasons] == [("tier", "tier"), ("visit", None)]
 
 
 async def test_a_guest_leaves_regular_when_the_days_pass_without_a_visit(pool: Pool) -> None:
@@ -139,8 +139,8 @@ async def test_a_guest_leaves_regular_when_the_days_pass_without_a_visit(pool: P
     assert await time_passes(pool, last + 15 * DAY) == 1
     assert await segment_of(pool) == "occasional"
     assert await keys_of(pool) == set()
-    stay = await pool.fetchrow("SELECT * FROM segment_history WHERE reason = 'visit'")
-    assert (stay["entered_at"], stay["left_at"], stay["left_reason"]) == (last, last + 15 * DAY, "time")
+    stay = await pool.fetchrow("SELECT * FROM segment_history WHERE left_reason = 'time'")
+    assert (stay["entered_at"], stay["left_at"], stay["reason"]) == (last, last + 15 * DAY, "visit")
     await check_counts(pool)
 
 

@@ -162,6 +162,19 @@ async def test_tier_goes_up_and_comes_down_with_the_visit_that_made_it(pool) -> 
     assert (down.previous_tier, down.tier, down.expires_on) == ("silver", "bronze", None)
     assert up.account_version < down.account_version
     assert up.causation_id == visit.event_id
+    assert (up.visit_at, down.visit_at) == (visit.occurred_at, None)
+
+
+async def test_tier_is_the_doing_of_new_visits_only_if_nothing_else_had_a_part(pool) -> None:
+    await books.take_in(pool, recorded(1, 300_000))
+    # The older of two that come together, a correction among them, and rules that changed meanwhile.
+    await books.take_in(pool, recorded(2, 250_000, NOON + DAY), recorded(3, 50_000, NOON - DAY))
+    await books.take_in(pool, corrected(2, 10_000, NOON + DAY))
+    await books.take_in(pool, recorded(4, 1_000_000, NOON + 2 * DAY), voided(3))
+    assert [each.visit_at for each in await books.sent(pool, TierChanged)][:2] == [NOON - DAY, None]
+    earned = await books.sent(pool, PointsEarned)
+    assert {each.is_new for each in earned if each.points_change == each.points} == {True}
+    assert not any(each.is_new for each in earned if each.points_change != each.points)
 
 
 async def test_visits_of_long_ago_do_not_place_a_guest_in_today_s_tier(pool) -> None:

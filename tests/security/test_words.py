@@ -50,7 +50,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " customers.preferences customers.address_sealed customers.city customers.city_key customers.postal_code"
         " consent_history.source",
         GONE: "consents.source",
-        OURS: "customer_activity.currency_unit segment_history.reason segment_history.left_reason",
+        OURS: "customer_activity.currency_unit segment_history.reason segment_history.left_reason"
+        " segment_recalculations.reason",
         CAFE: "customer_segments.name customer_segments.description customer_segments.segment_key"
         " customer_segments.criteria customer_segments.color_hex customer_segments.icon_name",
     },
@@ -80,7 +81,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " campaign_deliveries.recipient_phone_sealed campaign_deliveries.recipient_phone_hash"
         " campaign_deliveries.recipient_name_sealed campaign_deliveries.personalized_content_sealed"
         " campaign_deliveries.error_message",
-        GONE: "consents.source segment_members.segment_key unclear_replies.words_sealed",
+        GONE: "consents.source segment_members.segment_key segment_members.reason unclear_replies.words_sealed",
         MACHINE: "campaign_deliveries.provider_message_id",
         OURS: "campaigns.failure_reason"
         " unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
@@ -94,7 +95,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " campaigns.template_content campaigns.template_variables campaign_templates.name campaign_templates.content"
         " campaign_templates.variables campaign_templates.category journeys.journey_key journeys.name"
         " journeys.segment_key sms_providers.provider_name sms_providers.api_endpoint sms_providers.api_key_sealed"
-        " sms_providers.sender_line",
+        " sms_providers.sender_line journeys.starts_on journeys.reentry",
     },
     "feedback": {
         EMPTIED: "customer_feedback.comment customer_feedback.comment_language customer_feedback.source_reference"

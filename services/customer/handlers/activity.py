@@ -1,12 +1,13 @@
 """Reactions to what other services say about a guest: visits, points, tier, ratings."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from services.customer.handlers.judging import reassess
-from services.customer.models.shapes import Guest, Revision, Sums
+from services.customer.models.shapes import Cause, Guest, Revision, Sums
+from services.customer.rules.causes import cause_of, causes_of
 from services.customer.store import activity, customers, ratings
 from shared import clock
 from shared.db import Connection
@@ -22,7 +23,7 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *
     now = now or clock.now()
     known, begin_otherwise = await _add(conn, events, now)
     await _begin_with_bills(conn, begin_otherwise)
-    await reassess(conn, known, reason="visit", now=now)
+    await reassess(conn, _causes(events, known), now=now)
 
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, now: datetime | None = None) -> None:
@@ -33,7 +34,7 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, 
     if changes:
         await activity.add_ratings(conn, changes)
     await _begin_with_bills(conn, begin_otherwise)
-    await reassess(conn, known, reason="visit_corrected", now=now)
+    await reassess(conn, _causes(events, known), now=now)
 
 
 async def keep_claimed(
@@ -67,7 +68,7 @@ async def on_visit_corrected(
     now = now or clock.now()
     touched = await keep_corrected(conn, events, now)
     await _begin_with_bills(conn, touched)
-    await reassess(conn, touched, reason="visit_corrected", now=now)
+    await reassess(conn, _causes(events, touched), now=now)
 
 
 async def keep_corrected(
@@ -99,7 +100,7 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, no
     now = now or clock.now()
     touched = await keep_voided(conn, events, now)
     await _begin_with_bills(conn, touched)
-    await reassess(conn, touched, reason="visit_voided", now=now)
+    await reassess(conn, _causes(events, touched), now=now)
 
 
 async def keep_voided(
@@ -136,7 +137,7 @@ async def on_points_changed(
 ) -> None:
     """Keeps the newest balance of each guest."""
     touched, now = await keep_points(conn, events), now or clock.now()
-    await reassess(conn, touched, reason="points", now=now, changed=("points",))
+    await reassess(conn, _causes(events, touched), now=now, changed=("points",))
 
 
 async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[Guest, Event]:
@@ -150,7 +151,7 @@ async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsCh
 async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, now: datetime | None = None) -> None:
     """Keeps the newest tier of each guest."""
     touched, now = await keep_tiers(conn, events), now or clock.now()
-    await reassess(conn, touched, reason="tier", now=now, changed=("tier_level",))
+    await reassess(conn, _causes(events, touched), now=now, changed=("tier_level",))
 
 
 async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[Guest, Event]:
@@ -166,7 +167,7 @@ async def on_feedback_received(
 ) -> None:
     """Adds the ratings to their guests' averages."""
     touched, now = await keep_ratings(conn, events), now or clock.now()
-    await reassess(conn, touched, reason="feedback", now=now, changed=("avg_rating", "rating_count"))
+    await reassess(conn, _causes(events, touched), now=now, changed=("avg_rating", "rating_count"))
 
 
 async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:
@@ -176,6 +177,12 @@ async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> 
         await activity.add_ratings(conn, changes)
     said: dict[UUID | None, Event] = {event.customer_id: event for event in events}
     return {change.guest: said.get(change.guest.customer_id, events[0]) for change in changes}
+
+
+def _causes(events: Sequence[Event], judged: Mapping[Guest, Event]) -> dict[Guest, Cause]:
+    """Why these guests are judged: for what is said of them, or what is said of a visit that they rated."""
+    causes = causes_of(events)
+    return {guest: causes.get(guest) or cause_of(event) for guest, event in judged.items()}
 
 
 async def _begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:

@@ -27,7 +27,7 @@ from services.customer.models.http import (
     SetStatus,
     Stay,
 )
-from services.customer.models.shapes import Act, Answer, Guest, Profile
+from services.customer.models.shapes import Act, Answer, Cause, Guest, Profile
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import activity, customers, segments
 from services.customer.store import consents as consents_store
@@ -69,7 +69,7 @@ async def register_customer(
     if command.marketing_consent is not None:
         answer = Answer(guest, "sms", "marketing", command.marketing_consent, "staff", act.at, act.author)
         await consents.keep(conn, [answer], {guest: _tie(act)}, act.at)
-    await reassess(conn, registered, reason="registered", now=act.at)
+    await reassess(conn, {guest: Cause("registered", registered[guest])}, now=act.at)
     return await get_customer(conn, guest, keys=keys)
 
 
@@ -109,7 +109,7 @@ async def change_customer(conn: Connection, guest: Guest, command: ChangeCustome
     row = await customers.change(conn, guest, row, act.author, act.at)
     changed = profiled(row, unseal_phone(keys, row), _tie(act), keys=keys, now=act.at)
     await outbox.emit(conn, [changed])
-    await reassess(conn, {guest: changed}, reason="profile", now=act.at)
+    await reassess(conn, {guest: Cause("profile", changed)}, now=act.at)
     return _in_clear(keys, row)
 
 
@@ -132,7 +132,7 @@ async def set_status(conn: Connection, guest: Guest, command: SetStatus, *, act:
         )
         profile = profiled(row, unseal_phone(keys, row), _tie(act), keys=keys, now=act.at)
         await outbox.emit(conn, [changed, profile])
-        await reassess(conn, {guest: changed}, reason="profile", now=act.at)
+        await reassess(conn, {guest: Cause("profile", changed)}, now=act.at)
     return _in_clear(keys, row)
 
 
@@ -147,7 +147,7 @@ async def erase_customer(conn: Connection, guest: Guest, *, act: Act) -> None:
     erased = CustomerErased(
         cafe_id=guest.cafe_id, customer_id=guest.customer_id, occurred_at=act.at, correlation_id=act.trace
     )
-    await let_go(conn, guest, erased, reason="erased", now=act.at)
+    await let_go(conn, guest, Cause("erased", erased), now=act.at)
     await consents_store.forget(conn, guest)
     await customers.erase(conn, guest, act.author, act.at)
     await outbox.emit(conn, [erased])

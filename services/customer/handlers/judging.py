@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.shapes import Guest, Rule, Segmentation, Verdict
+from services.customer.models.shapes import Cause, Guest, Move, Rule, Segmentation, Verdict
+from services.customer.rules.causes import of_all_visits
 from services.customer.rules.compile import compile_rules, read
 from services.customer.rules.criteria import attributes_of
 from services.customer.rules.segments import segment_of, slots_of
@@ -24,10 +25,12 @@ MISJUDGED_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Rulebook:
-    """The segments of some cafes: by cafe and slot, and the rules in force by cafe."""
+    """The segments of some cafes: by cafe and slot, the rules in force by cafe, and why all guests of a cafe are being
+    judged again where they are."""
 
     by_slot: Mapping[tuple[UUID, int], Segmentation]
     rules: Mapping[UUID, tuple[Rule, ...]]
+    recalculated_for: Mapping[UUID, str]
 
     def cafes_asking(self, names: Collection[str]) -> set[UUID]:
         """The cafes with a rule about any of these attributes."""
@@ -36,6 +39,12 @@ class Rulebook:
             for cafe_id, rules in self.rules.items()
             if any(asked.name in names for rule in rules for asked in attributes_of(read(rule.criteria)))
         }
+
+    def explain(self, guest: Guest, cause: Cause) -> Cause:
+        """Why the guest moves: until all are judged by definitions that changed, nobody can say that it was the cause
+        at hand."""
+        reason = self.recalculated_for.get(guest.cafe_id)
+        return cause if reason is None else Cause(reason, cause.event)
 
 
 @dataclass(frozen=True)
@@ -48,46 +57,44 @@ class _Moves:
 
 async def reassess(
     conn: Connection,
-    touched: Mapping[Guest, Event | None],
+    causes: Mapping[Guest, Cause],
     *,
-    reason: str,
     now: datetime,
     changed: Collection[str] | None = None,
 ) -> list[Verdict]:
-    """Judges the touched guests by the segments of their cafes, and writes, counts and publishes what changed.
+    """Judges these guests by the segments of their cafes, and writes, counts and publishes what changed.
 
     Args:
-        touched: each guest whose activity row the caller has locked, with the event that follows from, if any.
-        reason: the word that the history keeps for why we looked.
+        causes: why each guest is looked at. The caller has locked their activity rows.
         changed: the only attributes that can have changed, when that is known: guests of cafes whose rules ask about
             none of them are not looked at.
     """
-    if not touched:
+    if not causes:
         return []
-    cafe_ids = {guest.cafe_id for guest in touched}
+    cafe_ids = {guest.cafe_id for guest in causes}
     await segments.hold_definitions(conn, cafe_ids)
     rulebook = await _rulebook(conn, cafe_ids)
     if changed is not None:
         asking = rulebook.cafes_asking(changed)
-        touched = {guest: cause for guest, cause in touched.items() if guest.cafe_id in asking}
-    verdicts = await _judge(conn, touched, rulebook, now)
-    await _write(conn, verdicts, rulebook, touched, reason=reason, now=now)
+        causes = {guest: cause for guest, cause in causes.items() if guest.cafe_id in asking}
+    verdicts = await _judge(conn, causes, rulebook, now)
+    await _write(conn, verdicts, rulebook, causes, now)
     return verdicts
 
 
-async def let_go(conn: Connection, guest: Guest, cause: Event, *, reason: str, now: datetime) -> None:
+async def let_go(conn: Connection, guest: Guest, cause: Cause, *, now: datetime) -> None:
     """The guest leaves every segment and is judged no more. Lock the activity row first."""
     await segments.hold_definitions(conn, {guest.cafe_id})
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
     moves = _moves([Verdict(guest, old_mask, 0)], rulebook)
-    await outbox.emit(conn, await _move(conn, moves, {guest: cause}, reason=reason, now=now))
+    await outbox.emit(conn, await _move(conn, moves, {guest: cause}, now))
     await _count(conn, moves)
 
 
 async def reassess_due(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
     """Judges guests whose moment has come, locked by `activity.take_due`; returns how many."""
-    await reassess(conn, dict.fromkeys(due), reason="time", now=now)
+    await reassess(conn, dict.fromkeys(due, Cause("time")), now=now)
     return len(due)
 
 
@@ -101,23 +108,23 @@ async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> l
 async def lock_and_reassess(conn: Connection, guests: Sequence[Guest], *, reason: str, now: datetime) -> int:
     """Judges these guests, found by another transaction; returns how many."""
     await activity.lock(conn, guests)
-    await reassess(conn, dict.fromkeys(guests), reason=reason, now=now)
+    await reassess(conn, dict.fromkeys(guests, Cause(reason)), now=now)
     return len(guests)
 
 
 async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
-    by_slot, rules = {}, defaultdict[UUID, list[Rule]](list)
+    by_slot, rules, recalculated_for = {}, defaultdict[UUID, list[Rule]](list), {}
     for segment in await segments.load(conn, cafe_ids):
         by_slot[segment.cafe_id, segment.slot] = segment
         in_force = rules[segment.cafe_id]
         if segment.in_force:
             in_force.append(Rule(segment.slot, segment.criteria))
-    return Rulebook(by_slot, {cafe_id: tuple(own) for cafe_id, own in rules.items()})
+        if segment.recalculated_for is not None:
+            recalculated_for[segment.cafe_id] = segment.recalculated_for
+    return Rulebook(by_slot, {cafe_id: tuple(own) for cafe_id, own in rules.items()}, recalculated_for)
 
 
-async def _judge(
-    conn: Connection, touched: Mapping[Guest, Event | None], rulebook: Rulebook, now: datetime
-) -> list[Verdict]:
+async def _judge(conn: Connection, touched: Collection[Guest], rulebook: Rulebook, now: datetime) -> list[Verdict]:
     # Cafes with equal rules, such as all that only have the system segments, are one case of one statement. A cafe
     # without any segment is one we have not heard of yet: its guests are judged when we do.
     guests_under = defaultdict[tuple[Rule, ...], list[Guest]](list)
@@ -140,40 +147,45 @@ async def _write(
     conn: Connection,
     verdicts: Sequence[Verdict],
     rulebook: Rulebook,
-    touched: Mapping[Guest, Event | None],
-    *,
-    reason: str,
+    causes: Mapping[Guest, Cause],
     now: datetime,
 ) -> None:
     moved = [verdict for verdict in verdicts if verdict.old_mask != verdict.new_mask]
     if moved:
         moves = _moves(moved, rulebook)
-        events = await _move(conn, moves, touched, reason=reason, now=now)
-        events += await _show(conn, moved, touched, now)
+        whys = {verdict.guest: _why(verdict, rulebook, causes[verdict.guest]) for verdict in moved}
+        events = await _move(conn, moves, whys, now)
+        events += await _show(conn, moved, whys, now)
         await outbox.emit(conn, events)
         await _count(conn, moves)
 
 
+def _why(verdict: Verdict, rulebook: Rulebook, cause: Cause) -> Cause:
+    if verdict.old_mask is None:
+        cause = of_all_visits(cause, verdict.first_visit_at)
+    return rulebook.explain(verdict.guest, cause)
+
+
 def _moves(verdicts: Sequence[Verdict], rulebook: Rulebook) -> _Moves:
     entered, left = list[tuple[Guest, Segmentation]](), list[tuple[Guest, Segmentation]]()
-    for verdict in verdicts:
-        guest, old, new = verdict.guest, verdict.old_mask or 0, verdict.new_mask
+    for guest, old_mask, new, _ in verdicts:
+        old = old_mask or 0
         entered.extend((guest, rulebook.by_slot[guest.cafe_id, slot]) for slot in slots_of(new & ~old))
         left.extend((guest, rulebook.by_slot[guest.cafe_id, slot]) for slot in slots_of(old & ~new))
     return _Moves(entered, left)
 
 
-async def _move(
-    conn: Connection, moves: _Moves, causes: Mapping[Guest, Event | None], *, reason: str, now: datetime
-) -> list[Event]:
+async def _move(conn: Connection, moves: _Moves, causes: Mapping[Guest, Cause], now: datetime) -> list[Event]:
     """Writes the moves; returns what is to be published of them."""
-    if moves.left:
-        await segments.leave(conn, [(guest, segment.id) for guest, segment in moves.left], reason, now)
-    if moves.entered:
-        await segments.enter(conn, [(guest, segment.id) for guest, segment in moves.entered], reason, now)
+    left = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.left]
+    entered = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.entered]
+    if left:
+        await segments.leave(conn, left, now)
+    if entered:
+        await segments.enter(conn, entered, now)
     return [
-        *(SegmentLeft(**_facts(guest, segment, causes, now)) for guest, segment in moves.left),
-        *(SegmentEntered(**_facts(guest, segment, causes, now)) for guest, segment in moves.entered),
+        *(SegmentLeft(**_facts(guest, segment, causes[guest], now)) for guest, segment in moves.left),
+        *(SegmentEntered(**_facts(guest, segment, causes[guest], now)) for guest, segment in moves.entered),
     ]
 
 
@@ -188,10 +200,10 @@ async def _count(conn: Connection, moves: _Moves) -> None:
 
 
 async def _show(
-    conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Event | None], now: datetime
+    conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Cause], now: datetime
 ) -> list[Event]:
     """Writes the one segment of the guests for whom it changed; returns what is to be published of it."""
-    seen = ((guest, segment_of(old_mask), segment_of(new_mask)) for guest, old_mask, new_mask in moved)
+    seen = ((guest, segment_of(old_mask), segment_of(new_mask)) for guest, old_mask, new_mask, _ in moved)
     shown = sorted((guest, old, new) for guest, old, new in seen if old != new)
     if not shown:
         return []
@@ -203,22 +215,24 @@ async def _show(
             occurred_at=now,
             segment=new,
             previous_segment=old,
-            **_tie(causes.get(guest)),
+            **_tie(causes[guest]),
         )
         for guest, old, new in shown
     ]
 
 
-def _facts(guest: Guest, segment: Segmentation, causes: Mapping[Guest, Event | None], now: datetime) -> dict[str, Any]:
+def _facts(guest: Guest, segment: Segmentation, cause: Cause, now: datetime) -> dict[str, Any]:
     return {
         "cafe_id": guest.cafe_id,
         "customer_id": guest.customer_id,
         "occurred_at": now,
         "segment_id": segment.id,
         "segment_key": segment.key,
-        **_tie(causes.get(guest)),
+        "reason": cause.reason,
+        "visit_at": cause.visit_at,
+        **_tie(cause),
     }
 
 
-def _tie(cause: Event | None) -> dict[str, Any]:
-    return caused_by(cause) if cause else {}
+def _tie(cause: Cause) -> dict[str, Any]:
+    return caused_by(cause.event) if cause.event else {}

@@ -72,4 +72,4 @@ async def finish(conn: Connection) -> None:
 
 async def judge_again(conn: Connection, cafe_ids: Sequence[UUID]) -> None:
     """Guests of these cafes were not what they should be: the worker judges them when it comes round."""
-    await segments.request_recalculation(conn, cafe_ids, clock.now())
+    await segments.request_recalculation(conn, cafe_ids, clock.now(), "rebuild")

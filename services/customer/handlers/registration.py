@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.customer.handlers import consents
 from services.customer.handlers.judging import reassess
-from services.customer.models.shapes import Answer, Guest, Profile, Source
+from services.customer.models.shapes import Answer, Cause, Guest, Profile, Source
 from services.customer.store import activity, customers
 from shared import clock, crypto, outbox
 from shared.answers import ASKED, TICK
@@ -63,7 +63,9 @@ async def on_contact_learned(
         if (agreed := event.marketing_consent) is not None
     ]  # fmt: skip
     await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
-    await reassess(conn, registered, reason="registered", now=now)
+    # A till makes somebody known by their visit.
+    causes = {guest: Cause("visit", event, event.occurred_at) for guest, event in registered.items()}
+    await reassess(conn, causes, now=now)
 
 
 def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[Guest, Newcomer]:

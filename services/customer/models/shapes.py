@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from shared.events.base import Event
+
 Status = Literal["active", "inactive", "blocked"]
 Channel = Literal["sms", "email", "push", "instagram"]
 Purpose = Literal["service", "marketing"]
@@ -18,6 +20,16 @@ class Guest(NamedTuple):
 
     cafe_id: UUID
     customer_id: UUID
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a guest is judged again. `reason` is the word that the history keeps and others are told; `visit_at` is when
+    the visit happened, where nothing but a new visit is the reason. What follows is tied to `event`, if any."""
+
+    reason: str
+    event: Event | None = None
+    visit_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,25 @@ class Segmentation:
     key: str
     criteria: str
     in_force: bool
+    # Why all guests of the cafe are being judged again, when they are.
+    recalculated_for: str | None
 
 
 class Verdict(NamedTuple):
-    """A guest whose bits or next moment changed."""
+    """A guest whose bits or next moment changed. `old_mask` is None of one who was never judged before."""
 
     guest: Guest
     old_mask: int | None
     new_mask: int
+    first_visit_at: datetime | None = None
+
+
+class Move(NamedTuple):
+    """A guest enters or leaves a segment, and why."""
+
+    guest: Guest
+    segment_id: UUID
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ UPDATE customer_activity AS a
 SET segment_mask = j.new_mask, next_check_at = CASE WHEN j.check_moved THEN j.new_check ELSE j.old_check END
 FROM compared AS j
 WHERE a.ctid = j.ctid AND (j.old_mask IS DISTINCT FROM j.new_mask OR j.check_moved)
-RETURNING j.place, j.old_mask, j.new_mask
+RETURNING j.place, j.old_mask, j.new_mask, a.first_visit_at
 """
 COUNT_DUE = """
 SELECT count(*) FROM (
@@ -250,7 +250,7 @@ async def judge(
     `judgement` is compiled by key, with its parameters from number 5 on.
     """
     rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values_at(now))
-    return [Verdict(guests[place - 1], old_mask, new_mask) for place, old_mask, new_mask in rows]
+    return [Verdict(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
 
 
 async def count_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.shapes import Guest, Segmentation
+from services.customer.models.shapes import Guest, Move, Segmentation
 from shared.db import Connection
 
 # A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that
@@ -18,8 +18,10 @@ SELECT pg_advisory_xact_lock_shared($1, cafe) FROM (
 """
 LOCK_EXCLUSIVE = LOCK_SHARED.replace("xact_lock_shared", "xact_lock")
 LOAD = """
-SELECT cafe_id, id, slot, segment_key, criteria::text, is_active AND deleted_at IS NULL AS in_force
-FROM customer_segments WHERE cafe_id = any($1) AND slot IS NOT NULL ORDER BY cafe_id, slot
+SELECT s.cafe_id, s.id, s.slot, s.segment_key, s.criteria::text, s.is_active AND s.deleted_at IS NULL AS in_force,
+       r.reason AS recalculated_for
+FROM customer_segments AS s LEFT JOIN segment_recalculations AS r ON r.cafe_id = s.cafe_id
+WHERE s.cafe_id = any($1) AND s.slot IS NOT NULL ORDER BY s.cafe_id, s.slot
 """
 INSERT = """
 INSERT INTO customer_segments (
@@ -52,25 +54,25 @@ WHERE cafe_id = any($1::uuid[]) ORDER BY cafe_id, id FOR NO KEY UPDATE
 TOLD = "UPDATE customer_segments SET is_told = true WHERE cafe_id = any($1::uuid[]) AND NOT is_told"
 ENTER = """
 WITH entered AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, segment_id)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS t (cafe_id, customer_id, segment_id, reason)
 ),
 members AS (
     INSERT INTO segment_members (cafe_id, segment_id, customer_id, entered_at)
     SELECT cafe_id, segment_id, customer_id, $5::timestamptz FROM entered
 )
 INSERT INTO segment_history AS kept (cafe_id, customer_id, segment_id, entered_at, reason)
-SELECT cafe_id, customer_id, segment_id, $5::timestamptz, $4::text FROM entered
+SELECT cafe_id, customer_id, segment_id, $5::timestamptz, reason FROM entered
 ON CONFLICT (cafe_id, customer_id, segment_id, entered_at) DO UPDATE SET left_at = NULL, left_reason = NULL
 """
 LEAVE = """
 WITH gone AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (cafe_id, customer_id, segment_id)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS t (cafe_id, customer_id, segment_id, reason)
 ),
 members AS (
     DELETE FROM segment_members AS m USING gone
     WHERE m.cafe_id = gone.cafe_id AND m.segment_id = gone.segment_id AND m.customer_id = gone.customer_id
 )
-UPDATE segment_history AS h SET left_at = $5, left_reason = $4
+UPDATE segment_history AS h SET left_at = $5, left_reason = gone.reason
 FROM gone
 WHERE h.cafe_id = gone.cafe_id AND h.customer_id = gone.customer_id AND h.segment_id = gone.segment_id
     AND h.left_at IS NULL
@@ -88,8 +90,8 @@ FROM deltas JOIN locked USING (cafe_id, id)
 WHERE s.cafe_id = deltas.cafe_id AND s.id = deltas.id
 """
 REQUEST_RECALCULATION = """
-INSERT INTO segment_recalculations (cafe_id, requested_at) SELECT unnest($1::uuid[]), $2::timestamptz
-ON CONFLICT (cafe_id) DO UPDATE SET requested_at = excluded.requested_at
+INSERT INTO segment_recalculations (cafe_id, requested_at, reason) SELECT unnest($1::uuid[]), $2::timestamptz, $3::text
+ON CONFLICT (cafe_id) DO UPDATE SET requested_at = excluded.requested_at, reason = excluded.reason
 """
 # The cafes take turns: a small one does not wait until a large one is done.
 NEXT_RECALCULATION = """
@@ -176,14 +178,14 @@ async def delete(conn: Connection, cafe_id: UUID, segment_id: UUID, now: datetim
     await conn.execute(DELETE, cafe_id, segment_id, now)
 
 
-async def enter(conn: Connection, moves: Sequence[tuple[Guest, UUID]], reason: str, now: datetime) -> None:
-    """Guests enter segments: (guest, segment id)."""
-    await conn.execute(ENTER, *_columns(moves), reason, now)
+async def enter(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
+    """Guests enter segments."""
+    await conn.execute(ENTER, *_columns(moves), now)
 
 
-async def leave(conn: Connection, moves: Sequence[tuple[Guest, UUID]], reason: str, now: datetime) -> None:
-    """Guests leave segments: (guest, segment id)."""
-    await conn.execute(LEAVE, *_columns(moves), reason, now)
+async def leave(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
+    """Guests leave segments."""
+    await conn.execute(LEAVE, *_columns(moves), now)
 
 
 async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
@@ -191,9 +193,11 @@ async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> No
     await conn.execute(COUNT, [key[0] for key in deltas], [key[1] for key in deltas], list(deltas.values()))
 
 
-async def request_recalculation(conn: Connection, cafe_ids: Iterable[UUID], now: datetime) -> None:
-    """All guests of these cafes must be judged again."""
-    await conn.execute(REQUEST_RECALCULATION, sorted(set(cafe_ids)), now)
+async def request_recalculation(
+    conn: Connection, cafe_ids: Iterable[UUID], now: datetime, reason: str = "definition"
+) -> None:
+    """All guests of these cafes must be judged again; until they are, `reason` is what moves them."""
+    await conn.execute(REQUEST_RECALCULATION, sorted(set(cafe_ids)), now, reason)
 
 
 async def next_recalculation(conn: Connection, now: datetime, aside: Sequence[UUID]) -> tuple[UUID, datetime] | None:
@@ -220,11 +224,12 @@ async def stays(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
     return [dict(row) for row in await conn.fetch(STAYS, guest.cafe_id, guest.customer_id)]
 
 
-def _columns(moves: Sequence[tuple[Guest, UUID]]) -> tuple[list[UUID], list[UUID], list[UUID]]:
+def _columns(moves: Sequence[Move]) -> tuple[list[UUID], list[UUID], list[UUID], list[str]]:
     return (
-        [guest.cafe_id for guest, _ in moves],
-        [guest.customer_id for guest, _ in moves],
-        [segment_id for _, segment_id in moves],
+        [move.guest.cafe_id for move in moves],
+        [move.guest.customer_id for move in moves],
+        [move.segment_id for move in moves],
+        [move.reason for move in moves],
     )
 
 

@@ -59,8 +59,10 @@ def ranked(plan: Plan, account: Account, standing: Standing, moment: datetime) -
     return replace(account, standing=standing, rank=rank, version=account.version + (rank.tier != account.rank.tier))
 
 
-def tier_change(before: Account, after: Account, moment: datetime, about: Mapping[str, Any]) -> list[Event]:
-    """`tier.changed` when it did. `about` ties it to what caused it."""
+def tier_change(
+    before: Account, after: Account, moment: datetime, about: Mapping[str, Any], visit_at: datetime | None = None
+) -> list[Event]:
+    """`tier.changed` when it did. `about` ties it to what caused it; `visit_at` when new visits did it alone."""
     rank = after.rank
     if rank.tier == before.rank.tier:
         return []
@@ -74,6 +76,7 @@ def tier_change(before: Account, after: Account, moment: datetime, about: Mappin
             starts_on=rank.since or moment.date(),
             expires_on=rank.until,
             account_version=after.version,
+            visit_at=visit_at,
             **about,
         )
     ]

@@ -301,7 +301,8 @@ def _events(
         cause = causes.get(visit_id, first) if visit_id else first
         about = caused_by(cause) if cause else {}
         if visit_id and entry.draft.redemption_id is None:
-            events.append(_points_earned(account, entry, changes[visit_id], about))
+            is_new = changes[visit_id].before is None and type(causes.get(visit_id)) is VisitRecorded
+            events.append(_points_earned(account, entry, changes[visit_id], about, is_new=is_new))
         else:
             events.append(common.points_change(account, entry, visit_at.get(visit_id) if visit_id else None, about))
     about = caused_by(first) if first else {}
@@ -310,7 +311,21 @@ def _events(
         for told in _told(turn, moment):
             at = visit_at.get(told.visit_id) if told.visit_id else None
             events.append(common.redemption_event(told, at, moment, about))
-    return events + common.tier_change(counted.account, account, moment, about)
+    return events + common.tier_change(
+        counted.account, account, moment, about, _moved_at(counted, account, causes, moment)
+    )
+
+
+def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime) -> datetime | None:
+    """When the oldest of the new visits happened that moved the tier; None when anything else had a part in it, as
+    rules that changed since the guest was last counted."""
+    before = counted.account
+    is_new = bool(causes) and all(type(cause) is VisitRecorded for cause in causes.values())
+    if before.rank.tier == account.rank.tier or not is_new:
+        return None
+    if tiers.rank(counted.plan, before.standing, moment).tier != before.rank.tier:
+        return None
+    return min(cause.occurred_at for cause in causes.values())
 
 
 def _told(turn: Turn, moment: datetime) -> list[Redemption]:
@@ -327,7 +342,9 @@ def _told(turn: Turn, moment: datetime) -> list[Redemption]:
     return told
 
 
-def _points_earned(account: Account, entry: Entry, change: Change, about: Mapping[str, Any]) -> PointsEarned:
+def _points_earned(
+    account: Account, entry: Entry, change: Change, about: Mapping[str, Any], *, is_new: bool
+) -> PointsEarned:
     visit, earning = change.after.visit, change.after.earning
     by = earning or (change.before.earning if change.before else None)
     assert by is not None
@@ -343,6 +360,7 @@ def _points_earned(account: Account, entry: Entry, change: Change, about: Mappin
         account_version=entry.account_version,
         program_version=by.program_version,
         multiplier=multiplier(by.multiplier),
+        is_new=is_new,
         **about,
     )
 

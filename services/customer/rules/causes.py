@@ -1,0 +1,62 @@
+"""Why a guest is judged again, where several events say so at once: the reason that lets the least be sent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from services.customer.models.shapes import Cause, Guest
+from shared.events.base import Event
+from shared.events.feedback import FeedbackReceived
+from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
+from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
+
+VISIT: Final = "visit"
+REASONS: Final[Mapping[type[Event], str]] = {
+    VisitClaimed: "visit_corrected",
+    VisitCorrected: "visit_corrected",
+    VisitVoided: "visit_voided",
+    PointsEarned: "points",
+    PointsChanged: "points",
+    TierChanged: "tier",
+    FeedbackReceived: "feedback",
+}
+
+
+def causes_of(events: Sequence[Event]) -> dict[Guest, Cause]:
+    """What the events, in their order, give as the cause of judging their guests; those about nobody are left out."""
+    causes: dict[Guest, Cause] = {}
+    for event in events:
+        customer_id = getattr(event, "customer_id", None)
+        if customer_id is not None:
+            guest, cause = Guest(event.cafe_id, customer_id), cause_of(event)
+            causes[guest] = together(causes[guest], cause) if guest in causes else cause
+    return causes
+
+
+def cause_of(event: Event) -> Cause:
+    """What one event gives as the cause. Points and tiers that a new visit brought are that visit's doing."""
+    if type(event) is VisitRecorded:
+        return Cause(VISIT, event, event.occurred_at)
+    if isinstance(event, PointsEarned) and event.is_new:
+        return Cause(VISIT, event, event.visit_at)
+    if isinstance(event, TierChanged) and event.visit_at is not None:
+        return Cause(VISIT, event, event.visit_at)
+    return Cause(REASONS[type(event)], event)
+
+
+def together(earlier: Cause, later: Cause) -> Cause:
+    """The cause of what two of them bring about together: new visits only if there was nothing else, and then the
+    oldest of them. A fresh visit must not speak for what a late one did."""
+    if later.reason != VISIT:
+        return later
+    if earlier.reason != VISIT:
+        return Cause(earlier.reason, later.event)
+    return Cause(VISIT, later.event, min(moment for moment in (earlier.visit_at, later.visit_at) if moment))
+
+
+def of_all_visits(cause: Cause, first_visit_at: datetime | None) -> Cause:
+    """The cause of a guest's first judging, in which all visits that are known by then have their part."""
+    if cause.visit_at is None or first_visit_at is None:
+        return cause
+    return replace(cause, visit_at=min(cause.visit_at, first_visit_at))
