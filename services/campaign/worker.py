@@ -14,7 +14,7 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
-from shared.events.feedback import FeedbackReceived
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
@@ -37,6 +37,8 @@ REACTIONS = Reactions(
         VisitClaimed: reactions.on_visit_claimed,
         VisitVoided: reactions.on_visit_voided,
         FeedbackReceived: reactions.on_feedback_received,
+        CaseOpened: reactions.on_case_changed,
+        CaseClosed: reactions.on_case_changed,
     }
 )
 
@@ -56,18 +58,22 @@ PROJECTION = Projection(
         Table(
             "segment_members",
             ("cafe_id", "segment_key", "customer_id"),
-            ("segment_id", "is_member", "changed_at"),
+            ("segment_id", "is_member", "changed_at", "reason"),
         ),
         Table("cafe_segments", ("cafe_id",), ("keys", "off_keys", "told_at")),
+        Table("complaint_holds", ("cafe_id", "customer_id", "case_id"), ("opened_at", "closed_at")),
     ),
     reactions={
-        # Erasures come before profiles: a profile from before its guest's erasure is refused, a later one is not.
+        # Erasures come before cases and profiles: what is from before its guest's erasure is refused, until a later
+        # profile says that the guest is back.
         CustomerStatusChanged: reactions.on_customer_status_changed,
         CustomerErased: reactions.forget_erased,
         ConsentChanged: reactions.on_consent_changed,
         SegmentEntered: reactions.keep_moves,
         SegmentLeft: reactions.keep_moves,
         SegmentListChanged: reactions.on_segment_list_changed,
+        CaseOpened: reactions.on_case_changed,
+        CaseClosed: reactions.on_case_changed,
         CustomerProfiled: partial(reactions.keep_profiles, keys=settings().keys),
     },
 )

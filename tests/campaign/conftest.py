@@ -27,7 +27,7 @@ from shared.clock import new_id, now
 from shared.crypto import seal
 from shared.db import Pool, transaction
 from shared.events.base import Event
-from shared.events.customer import ConsentChanged, CustomerProfiled, SegmentEntered
+from shared.events.customer import ConsentChanged, CustomerProfiled, SegmentEntered, SegmentLeft
 from shared.events.identity import AccessGranted, CafeChanged, Role
 from shared.events.registry import decode
 from shared.events.visit import VisitRecorded, VisitVoided
@@ -161,13 +161,23 @@ class World:
         )  # fmt: skip
         await self.react(reactions.on_visit_voided, voided)
 
-    async def enter_vip(self, guest: UUID, segment_id: UUID | None = None) -> SegmentEntered:
-        entered = SegmentEntered(
-            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, segment_id=segment_id or UUID(int=7),
-            segment_key="vip_customers",
-        )  # fmt: skip
+    async def enter_vip(self, guest: UUID, **changes: Any) -> SegmentEntered:
+        """By a visit of this moment, unless `changes` says otherwise."""
+        moment = now()
+        values = {
+            "occurred_at": moment, "segment_id": UUID(int=7), "segment_key": "vip_customers", "reason": "visit",
+            "visit_at": moment,
+        } | changes  # fmt: skip
+        entered = SegmentEntered(cafe_id=self.cafe_id, customer_id=guest, **values)
         await self.react(reactions.on_segment_entered, entered)
         return entered
+
+    async def leave_vip(self, guest: UUID) -> None:
+        left = SegmentLeft(
+            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, segment_id=UUID(int=7),
+            segment_key="vip_customers", reason="time",
+        )  # fmt: skip
+        await self.react(reactions.on_segment_left, left)
 
     async def run_jobs(self) -> None:
         """Everything that is due is decided about and sent, and every campaign looked at."""

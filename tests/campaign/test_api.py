@@ -350,11 +350,12 @@ async def test_stop_word_ends_advertising_at_once(
     app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
 ) -> None:
     _, replies = await callback_addresses(app, client, world)
+    await world.pool.execute("UPDATE journeys SET reentry = 'every_stay' WHERE segment_key IS NOT NULL")
     guest = await world.add_guest()
     await world.enter_vip(guest)
     await world.run_jobs()
     await client.post(replies, data={"from": "09121112233", "to": "10004346", "message": "۱۱", "messageid": "1"})
-    await world.enter_vip(guest, new_id())
+    await world.enter_vip(guest, segment_id=new_id())
     await world.run_jobs()
     assert len(simulator.texts) == 1
     assert (await world.decisions())[-1] == ("skip", "consent")

@@ -223,7 +223,7 @@ async def test_one_bad_number_does_not_hold_up_the_others(world: World, simulato
 async def test_opt_out_during_a_send_of_many_stops_every_later_message(world: World, simulator: Simulator) -> None:
     guests = [await world.add_guest(f"+9891200{number:05}") for number in range(300)]
     for guest in guests:
-        await world.enter_vip(guest, UUID(int=9))
+        await world.enter_vip(guest, segment_id=UUID(int=9))
     withdrawn: dict[UUID, object] = {}
 
     async def withdraw(guest: UUID) -> None:

@@ -18,13 +18,14 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
+from shared.events.feedback import CaseClosed, CaseOpened
 from tests.conftest import Kafka
 from tests.shared.taking import ends, publish, rebuilt, take_in
 from tests.support import Databases
 
 CAFE = new_id()
 REGULARS = new_id()
-TABLES = ("contacts", "consents", "segment_members", "cafe_segments")
+TABLES = ("contacts", "consents", "segment_members", "cafe_segments", "complaint_holds")
 
 
 def profiled(kafka: Kafka, guest: UUID, version: int, at: datetime, registered_at: datetime) -> CustomerProfiled:
@@ -50,6 +51,11 @@ def life_of(kafka: Kafka, number: int, guest: UUID, begin: datetime) -> list[lis
             SegmentEntered(**at(1), **segment),
         ]
     ]
+    about: dict[str, Any] = {"visit_id": None, "feedback_id": new_id(), "case_id": new_id()}
+    if number % 5 == 0:
+        steps[0].append(CaseOpened(**at(1), **about, due_at=begin))
+    if number % 10 == 0:
+        steps.append([CaseClosed(**at(2), **about)])
     if number % 2:
         steps.append([SegmentLeft(**at(2), **segment), ConsentChanged(**at(2), **agreed, granted=False)])
     if number % 3 == 0:
@@ -81,7 +87,7 @@ async def test_rebuild_gives_the_same_rows_and_puts_damaged_ones_right(database:
         return {table: await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in TABLES}
 
     right, said = await rows(), await ends(kafka)
-    assert [len(right[table]) for table in TABLES] == [25, 18, 22, 1]
+    assert [len(right[table]) for table in TABLES] == [25, 18, 22, 1, 3]
     assert (await rebuilt(kafka, database, "campaign", check=True)).rows_differing == 0
 
     # A line that a guest had blocked is known from a provider, not from events: it stays.
@@ -90,6 +96,7 @@ async def test_rebuild_gives_the_same_rows_and_puts_damaged_ones_right(database:
     await pool.execute("UPDATE segment_members SET is_member = true")
     await pool.execute("UPDATE cafe_segments SET keys = '{}'")
     await pool.execute("UPDATE contacts SET status = 'active', version = 7 WHERE status = 'blocked'")
+    await pool.execute("UPDATE complaint_holds SET closed_at = NULL, opened_at = now()")
     blocked = await pool.fetchval("SELECT count(line_blocked_at) FROM contacts")
     found = await rebuilt(kafka, database, "campaign")
     assert all(difference.rows for difference in found.differences)

@@ -45,8 +45,8 @@ HANDED = Handed(
 
 def facts(**changes: Any) -> Facts:
     values = {
-        "pending": PENDING, "cafe": CAFE, "contact": CONTACT, "text": "سلام", "parts": 1, "providers": (PROVIDER,),
-        "tally": Tally(), "moment": NOON,
+        "pending": PENDING, "cafe": CAFE, "contact": CONTACT, "stays": {}, "text": "سلام", "parts": 1,
+        "providers": (PROVIDER,), "tally": Tally(), "moment": NOON,
     } | changes  # fmt: skip
     return Facts(**values)
 
@@ -260,6 +260,7 @@ def test_all_checks_are_named_in_order() -> None:
         ({"contact": replace(CONTACT, line_blocked=True)}, "skip", "line"),
         ({"contact": replace(CONTACT, consents={})}, "skip", "consent"),
         ({"contact": replace(CONTACT, consents={"marketing": False})}, "skip", "consent"),
+        ({"contact": replace(CONTACT, complaints=[UUID(int=9)])}, "skip", "complaint"),
         ({"text": "م" * 901}, "skip", "text"),
         ({"tally": Tally(today={PENDING.customer_id: 3})}, "skip", "frequency_cap"),
         ({"moment": NOON + timedelta(hours=11)}, "hold", "quiet_hours"),
@@ -278,6 +279,22 @@ def test_each_check_stops_the_message_and_is_its_reason(changes: dict[str, Any],
     assert (decision.outcome, decision.reason) == (outcome, reason)
     assert decision.checks[-1].check == reason
     assert [check.passed for check in decision.checks] == [True] * (len(decision.checks) - 1) + [False]
+
+
+@pytest.mark.parametrize(
+    ("stays", "of_this_stay", "passed"),
+    [
+        ({}, False, False),
+        ({"others": PENDING.trigger_id}, False, False),
+        ({"vip": UUID(int=1)}, False, True),
+        ({"vip": UUID(int=1)}, True, False),
+        ({"vip": PENDING.trigger_id}, True, True),
+    ],
+)
+def test_guest_must_still_be_in_the_segment(stays: dict[str, UUID], of_this_stay: bool, passed: bool) -> None:
+    pending = replace(PENDING, segments=("vip", "regulars"), of_this_stay=of_this_stay)
+    decision = decide(facts(pending=pending, stays=stays))
+    assert decision.reason == ("all_checks_passed" if passed else "left_segment")
 
 
 @pytest.mark.parametrize(("age", "again"), [(0, 1), (1, 1), (10, 5), (1800, 900)])

@@ -156,7 +156,6 @@ async def test_message_in_quiet_hours_is_held_until_they_end(world: World, simul
     assert row["due_at"] == until.replace(second=0, microsecond=0)
 
     await world.open_cafe(version=3)
-    await world.pool.execute("UPDATE campaign_deliveries SET due_at = now()")
     await world.run_jobs()
     assert len(simulator.texts) == 1
     assert await world.decisions() == [("hold", "quiet_hours"), ("send", "all_checks_passed")]

@@ -271,7 +271,7 @@ async def greet(town: Town) -> None:
     entered = [
         SegmentEntered(
             cafe_id=town.cafe_id, occurred_at=now(), customer_id=person.customer_id, segment_id=new_id(),
-            segment_key="vip_customers",
+            segment_key="vip_customers", reason="time",
         )
         for person in town.people
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.campaign.api.acting import acting
 from services.campaign.handlers import staff, texts
-from services.campaign.models import CampaignType, Purpose, TextState, Trigger
+from services.campaign.models import CampaignType, Purpose, Reentry, StartReason, TextState, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
 from shared.amounts import Money, Priced
 from shared.approval import Decide, Waiting
@@ -52,7 +52,8 @@ class TextView(Priced):
 
 class JourneyView(Priced):
     """A journey, its text, the one that waits for a second person, and what it has sent; costs in `currency_unit`. The
-    warnings are about the text that waits, or else the one in force."""
+    warnings are about the text that waits, or else the one in force. A journey about a segment takes guests who entered
+    it for a reason in `starts_on`, and by `reentry` once, again after `reentry_days`, or once per stay."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -64,6 +65,9 @@ class JourneyView(Priced):
     segment_key: str | None
     delay_minutes: int
     max_age_minutes: int
+    starts_on: list[StartReason]
+    reentry: Reentry
+    reentry_days: int | None
     is_active: bool
     campaign_id: UUID
     purpose: Purpose
@@ -141,10 +145,21 @@ class RunView(BaseModel):
     reason: str | None
 
 
+class NotBegunView(BaseModel):
+    """A journey about a segment that the guest is in, and that this stay did not start: `reason` is why the guest
+    entered ("unknown" from before it was kept)."""
+
+    journey_key: str
+    segment_key: str
+    entered_at: datetime
+    reason: str
+
+
 class GuestView(BaseModel):
     """Why a guest got what they got, and why not."""
 
     runs: list[RunView]
+    not_begun: list[NotBegunView]
     messages: list[MessageView]
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -27,7 +26,7 @@ from services.campaign.models import (
 from services.campaign.rules import pace, template
 from services.campaign.rules.deciding import Facts, cost_of, decide
 from services.campaign.rules.parts import count_parts
-from services.campaign.store import audience, campaigns, deliveries, providers
+from services.campaign.store import audience, campaigns, deliveries, holds, providers
 from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import NewDelivery, Ready
 from shared import outbox, telemetry
@@ -64,6 +63,8 @@ class _Known:
     cafes: Mapping[UUID, CafeRules]
     providers: Accounts
     contacts: Mapping[Guest, Contact]
+    # The stays that guests are in now, by segment.
+    stays: Mapping[Guest, Mapping[str, UUID]]
     tally: Tally
 
 
@@ -155,25 +156,34 @@ async def _look_up(
     guests = sorted({(pending.cafe_id, pending.customer_id) for pending in batch})
     rows = await audience.take_contacts(conn, guests)
     consents = await audience.sms_consents(conn, guests)
+    complaints = await holds.open_complaints(conn, guests)
     contacts = {}
     for row in rows:
         guest = (row["cafe_id"], row["customer_id"])
-        contacts[guest] = _contact(row, consents.get(guest, {}), config.keys)
+        contacts[guest] = _contact(row, consents.get(guest, {}), complaints.get(guest, ()), config.keys)
+    stays = await _stays(conn, batch)
     cafes = {id_: rules for id_, rules in (await providers.cafe_rules(conn, cafe_ids)).items() if _has_days(rules)}
-    return _Known(cafes, accounts, contacts, await _count(conn, cafes, guests, moment))
+    return _Known(cafes, accounts, contacts, stays, await _count(conn, cafes, guests, moment))
+
+
+async def _stays(conn: Connection, batch: Sequence[Pending]) -> dict[Guest, dict[str, UUID]]:
+    asked = sorted({(p.cafe_id, p.customer_id, key) for p in batch for key in p.segments or ()})
+    stays: dict[Guest, dict[str, UUID]] = {}
+    for row in await audience.memberships(conn, asked) if asked else ():
+        stay = pace.stay_id(row["segment_id"], row["changed_at"])
+        stays.setdefault((row["cafe_id"], row["customer_id"]), {})[row["segment_key"]] = stay
+    return stays
 
 
 def _has_days(cafe: CafeRules) -> bool:
     """A cafe whose clock nobody knows is not decided for; the others are."""
-    try:
-        ZoneInfo(cafe.time_zone)
-    except Exception:
-        telemetry.logger().error("cafe.time_zone_unknown", cafe_id=str(cafe.cafe_id))
-        return False
-    return True
+    if pace.has_clock(cafe):
+        return True
+    telemetry.logger().error("cafe.time_zone_unknown", cafe_id=str(cafe.cafe_id))
+    return False
 
 
-def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], keys: Keys) -> Contact:
+def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], complaints: Sequence[UUID], keys: Keys) -> Contact:
     guest = row["customer_id"]
 
     def opened(column: str) -> str | None:
@@ -186,7 +196,7 @@ def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], keys: Keys) 
         # One guest's damaged row must not hold up everybody's messages: theirs waits, and is then given up.
         telemetry.logger().error("contact.unreadable", customer_id=str(guest))
         phone, name = None, None
-    return Contact(phone, name, row["status"], row["line_blocked"], row["erased"], consents)
+    return Contact(phone, name, row["status"], row["line_blocked"], row["erased"], consents, complaints)
 
 
 async def _count(conn: Connection, cafes: Mapping[UUID, CafeRules], guests: Sequence[Guest], moment: datetime) -> Tally:
@@ -226,11 +236,9 @@ def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime)
     contact = known.contacts.get((pending.cafe_id, pending.customer_id))
     text = write_text(pending, cafe, contact, config)
     parts = count_parts(text)
-    decision = decide(
-        Facts(
-            pending, cafe, contact, text, parts, known.providers.get(pending.cafe_id, ()), known.tally, moment
-        )
-    )  # fmt: skip
+    stays = known.stays.get((pending.cafe_id, pending.customer_id), {})
+    accounts = known.providers.get(pending.cafe_id, ())
+    decision = decide(Facts(pending, cafe, contact, stays, text, parts, accounts, known.tally, moment))
     if decision.outcome != "send":
         return _Decided(pending, decision, contact, text)
     provider, contact = _chosen(decision, contact)

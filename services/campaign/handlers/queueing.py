@@ -63,6 +63,8 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
         refused_by=(),
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
+        segments=row["segments"],
+        of_this_stay=row["of_this_stay"],
     )
 
 

@@ -9,9 +9,10 @@ from uuid import UUID
 from services.campaign.handlers.defaults import give_defaults
 from services.campaign.models import Run
 from services.campaign.rules import pace
-from services.campaign.store import audience, campaigns, deliveries, journeys
+from services.campaign.store import audience, campaigns, deliveries, holds, journeys, providers
 from services.campaign.store.audience import Consent, Membership, Profile, SegmentList
 from services.campaign.store.campaigns import Change
+from services.campaign.store.holds import CaseWord
 from shared import access, outbox, parked
 from shared.clock import now
 from shared.crypto import Keys, phone_hash, unseal
@@ -26,7 +27,7 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
-from shared.events.feedback import FeedbackReceived
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 
@@ -34,9 +35,17 @@ PROFILES: Final = "customer.profiles"
 
 
 async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
-    """Keeps the cafes; one seen for the first time gets its settings, its journeys and its provider."""
+    """Keeps the cafes; one seen for the first time gets its settings, its journeys and its provider. What is held by
+    quiet hours that have changed is decided about again."""
+    cafe_ids = sorted({event.cafe_id for event in events})
+    # Whoever decides for these cafes by the former hours is done, or waits for the new ones.
+    await providers.lock_providers(conn, cafe_ids)
+    before = await providers.cafe_rules(conn, cafe_ids)
     await access.on_cafe_changed(conn, events)
-    await give_defaults(conn, sorted({event.cafe_id for event in events}))
+    await give_defaults(conn, cafe_ids)
+    after, moment = await providers.cafe_rules(conn, cafe_ids), now()
+    held = ((cafe_id, pace.held_by(rules, after[cafe_id], moment)) for cafe_id, rules in before.items())
+    await deliveries.end_quiet_hours(conn, [(cafe_id, until) for cafe_id, until in held if until], moment)
 
 
 async def on_customer_profiled(conn: Connection, events: Sequence[CustomerProfiled], *, keys: Keys) -> None:
@@ -114,17 +123,29 @@ async def on_segment_list_changed(conn: Connection, events: Sequence[SegmentList
 
 
 async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered]) -> None:
-    """Keeps memberships and puts the guests on the journeys of that segment."""
+    """Keeps memberships, and puts guests whom their own doing or the passing of time moved on the journeys of that
+    segment, as far as these take them again."""
     await keep_moves(conn, events)
     found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "segment.entered")
-    moment = now()
-    runs = [
-        pace.enrol_member(journey, event, moment)
+    entering = [
+        (journey, event)
         for event in events
         for journey in found.get(event.cafe_id, ())
-        if journey.segment_key == event.segment_key
+        if journey.segment_key == event.segment_key and event.reason in journey.starts_on
     ]
+    if not entering:
+        return
+    asked = {(e.cafe_id, journey.id, e.segment_id, e.customer_id) for journey, e in entering}
+    last = await journeys.last_entries(conn, sorted(asked))
+    moment, runs = now(), list[Run]()
+    for journey, event in entering:
+        place = (event.cafe_id, journey.id, event.customer_id)
+        run = pace.enrol_member(journey, event, last.get(place), moment)
+        if run.state == "waiting":
+            last[place] = max(run.occurred_at, last.get(place, run.occurred_at))
+        runs.append(run)
     await journeys.insert_runs(conn, pace.in_key_order(runs), moment)
+    await journeys.keep_entries(conn, [run for run in runs if run.state == "waiting"])
 
 
 async def on_segment_left(conn: Connection, events: Sequence[SegmentLeft]) -> None:
@@ -138,11 +159,12 @@ async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | Segment
         conn,
         [
             Membership(
-                e.cafe_id, e.segment_key, e.customer_id, e.segment_id, isinstance(e, SegmentEntered), e.occurred_at
+                e.cafe_id, e.segment_key, e.customer_id, e.segment_id, isinstance(e, SegmentEntered), e.occurred_at,
+                e.reason,
             )
             for e in events
         ],
-    )
+    )  # fmt: skip
 
 
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
@@ -173,6 +195,20 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Takes back the thanks for visits that never were, unless a provider has it already."""
     await journeys.cancel_visits(conn, sorted({(event.cafe_id, event.visit_id) for event in events}))
+
+
+async def on_case_changed(conn: Connection, events: Sequence[CaseOpened | CaseClosed]) -> None:
+    """Keeps whose complaints are open: from this commit on they are sent no advertising until these are closed."""
+    words = [
+        CaseWord(e.cafe_id, e.customer_id, e.case_id, opened_at=e.occurred_at)
+        if isinstance(e, CaseOpened)
+        else CaseWord(e.cafe_id, e.customer_id, e.case_id, closed_at=e.occurred_at)
+        for e in events
+        if e.customer_id is not None
+    ]
+    if words:
+        await audience.lock_contacts(conn, [(word.cafe_id, word.customer_id) for word in words])
+        await holds.keep(conn, words)
 
 
 async def on_feedback_received(conn: Connection, events: Sequence[FeedbackReceived]) -> None:

@@ -7,6 +7,7 @@ from services.campaign.handlers.campaigns import require_channel
 from services.campaign.handlers.providers.accounts import allowed_endpoints, seal_key
 from services.campaign.models import Provider
 from services.campaign.models.bodies import WriteProvider, WriteTemplate
+from services.campaign.rules.pace import stay_id
 from services.campaign.rules.template import EVERY_VARIABLE
 from services.campaign.rules.wording import Wording, check_text, warnings_of
 from services.campaign.store import campaigns, deliveries, journeys, providers
@@ -21,11 +22,27 @@ TERMS = ("api_endpoint", "sender_line", "cost_per_sms")
 
 
 async def explain_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> dict[str, Any]:
-    """Why a guest got what they got, and why not: their ways through journeys, their messages, every decision."""
+    """Why a guest got what they got, and why not: their ways through journeys, those that did not begin, their
+    messages, every decision."""
     return {
         "runs": await journeys.runs_of_guest(conn, cafe_id, customer_id, limit),
+        "not_begun": await _not_begun(conn, cafe_id, customer_id),
         "messages": await deliveries.of_guest(conn, cafe_id, customer_id, limit),
     }
+
+
+async def _not_begun(conn: Connection, cafe_id: UUID, customer_id: UUID) -> list[dict[str, Any]]:
+    stays = await journeys.stays_of_guest(conn, cafe_id, customer_id)
+    # Earlier versions began a journey once for the segment itself.
+    triggers = [(stay_id(stay["segment_id"], stay["entered_at"]), stay["segment_id"]) for stay in stays]
+    wanted = [(stay["journey_id"], trigger) for stay, both in zip(stays, triggers, strict=True) for trigger in both]
+    begun = {journey_id for journey_id, _ in await journeys.find_runs(conn, cafe_id, customer_id, wanted)}
+    shown = ("journey_key", "segment_key", "entered_at")
+    return [
+        {name: stay[name] for name in shown} | {"reason": stay["reason"] or "unknown"}
+        for stay in stays
+        if stay["journey_id"] not in begun
+    ]
 
 
 async def list_templates(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """What journeys say. Another text, budget or freedom from quiet hours is a new version, which by the cafe's policy
 waits for a second person; until then guests get the former one. And the list of everything here that waits."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from services.campaign.handlers.campaigns import authors_of, is_overdue, size_of
@@ -18,6 +19,10 @@ from shared.approval import Oversight, Verdict, Waiting, may_decide, require_pas
 from shared.clock import now
 from shared.db import Connection
 from shared.errors import NotFound, Problem, Rejected
+
+# What changes at once, being neither said nor paid for.
+OF_SEGMENTS: Final = ("starts_on", "reentry", "reentry_days")
+SWITCHED: Final = {"is_active", "delay_minutes", "max_age_minutes", *OF_SEGMENTS}
 
 
 async def list_journeys(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
@@ -50,18 +55,19 @@ async def change_journey(
     """Switches a journey or changes its delay at once, and what it says once that may be said. Messages already queued
     keep the text they were queued with; a version that was waiting is replaced.
 
-    Raises `NotFound`, and `Rejected` for a text that asks for something this journey does not know.
+    Raises `NotFound`, and `Rejected` for a text that asks for something this journey does not know, and for what
+    contradicts itself.
     """
     journey, moment = await _hold(conn, cafe_id, journey_id), now()
-    delay = journey["delay_minutes"] if change.delay_minutes is None else change.delay_minutes
-    if delay >= (change.max_age_minutes or journey["max_age_minutes"]):
-        raise _delay_too_long()
+    switched = change.model_dump(include=SWITCHED, exclude_none=True)
+    changed = journey | switched
+    if changed["reentry"] != "after_days" and "reentry_days" not in switched:
+        changed["reentry_days"] = None
+    if problems := _contradictions(changed, switched):
+        raise Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=problems)
     wanted = _text_of(cafe_id, journey, change, by, moment)
-    switched = change.model_dump(include={"is_active", "delay_minutes", "max_age_minutes"}, exclude_none=True)
     if switched:
-        await journeys.update_journey(
-            conn, cafe_id, journey_id, change.is_active, change.delay_minutes, change.max_age_minutes, moment
-        )
+        await journeys.update_journey(conn, cafe_id, changed, moment)
         standing = await _standing(conn, cafe_id, journey)
         await trail.note(conn, standing, cafe_id, "switched", by, moment, detail=switched)
     if wanted is not None:
@@ -244,11 +250,31 @@ async def _put_in_force(conn: Connection, journey: dict[str, Any], text: Journey
     await trail.note(conn, standing, text.cafe_id, "approved", by, moment)
 
 
-def _delay_too_long() -> Rejected:
-    problem = Problem(
-        "delay_minutes",
-        "delay_too_long",
-        "The delay must be shorter than max_age_minutes, or nothing would ever be sent.",
-        "تأخیر باید از بیشترین سن رویداد کوتاه‌تر باشد؛ وگرنه پیامی فرستاده نمی‌شود.",
-    )
-    return Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=[problem])
+def _contradictions(journey: Mapping[str, Any], given: Collection[str]) -> list[Problem]:
+    """What is wrong with a journey as it would be, of which these fields are given."""
+    problems = []
+    if journey["delay_minutes"] >= journey["max_age_minutes"]:
+        problems.append(
+            Problem(
+                "delay_minutes",
+                "delay_too_long",
+                "The delay must be shorter than max_age_minutes, or nothing would ever be sent.",
+                "تأخیر باید از بیشترین سن رویداد کوتاه‌تر باشد؛ وگرنه پیامی فرستاده نمی‌شود.",
+            )
+        )
+    if journey["trigger"] != "segment.entered":
+        en, fa = (
+            "Only journeys about a segment have this; leave it out.",
+            "این تنها برای مسیرهای بخش‌هاست؛ آن را بردارید.",
+        )
+        return problems + [Problem(name, "not_of_this_journey", en, fa) for name in OF_SEGMENTS if name in given]
+    if (journey["reentry"] == "after_days") != (journey["reentry_days"] is not None):
+        problems.append(
+            Problem(
+                "reentry_days",
+                "reentry_days",
+                "Days belong to reentry after_days, which needs them; give both or neither.",
+                "روزها از آنِ after_days است و بی آن معنا ندارد؛ هر دو را با هم بدهید یا هیچ‌کدام را.",
+            )
+        )
+    return problems

@@ -12,6 +12,13 @@ CampaignType = Literal["sms", "instagram", "email", "push"]
 CampaignStatus = Literal["draft", "scheduled", "sending", "sent", "completed", "cancelled", "failed"]
 Trigger = Literal["visit.recorded", "segment.entered"]
 RunState = Literal["waiting", "queued", "cancelled", "skipped"]
+# What may start a journey about a segment: the reasons of segment.entered, less those that are nobody's doing.
+StartReason = Literal[
+    "visit", "time", "registered", "profile", "points", "tier", "feedback", "visit_corrected", "visit_voided",
+    "definition",
+]  # fmt: skip
+# Whether a guest who is in the segment once more is welcomed once more.
+Reentry = Literal["never", "after_days", "every_stay"]
 ContactStatus = Literal["active", "inactive", "blocked"]
 TextState = Literal["waiting", "in_force", "replaced", "declined"]
 Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched"]
@@ -122,6 +129,8 @@ class Contact:
     line_blocked: bool
     erased: bool
     consents: Mapping[Purpose, bool]
+    # Cases that a low rating opened and nobody has closed.
+    complaints: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,10 @@ class Pending:
     held_for: str | None = None
     # Of what is spent, the part whose price is only what was expected.
     reserved: Decimal = Decimal(0)
+    # The guest must be in one of these at the moment of sending; None: in none. With `of_this_stay`, by the very stay
+    # that the message is about.
+    segments: Sequence[str] | None = None
+    of_this_stay: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,7 +244,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class Journey:
-    """A trigger, a delay, and the standing campaign that holds the words."""
+    """A trigger, a delay, and the standing campaign that holds the words. About a segment: `starts_on` are the reasons
+    for which entering it starts the journey, `reentry` says whether it does again."""
 
     id: UUID
     cafe_id: UUID
@@ -240,6 +254,9 @@ class Journey:
     delay_minutes: int
     max_age_minutes: int
     campaign_id: UUID
+    starts_on: Sequence[StartReason] = ()
+    reentry: Reentry = "never"
+    reentry_days: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

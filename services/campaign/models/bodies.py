@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose
+from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose, Reentry, StartReason
 from shared.bounds import MOST_RIAL, Rial, too_much
 from shared.credentials import Credential
 from shared.inputs import Command, Matching, Moment, Text, Version, Whole, Wording, Words
@@ -40,11 +40,15 @@ class _WithCosts(Command):
 
 
 class ChangeJourney(_WithCosts):
-    """What is not given stays. `budget` null takes the limit away."""
+    """What is not given stays. `budget` null takes the limit away. `starts_on`, `reentry` and `reentry_days` are of
+    journeys about a segment."""
 
     is_active: StrictBool | None = None
     delay_minutes: Annotated[int, Whole(0, 10_080)] | None = None
     max_age_minutes: Annotated[int, Whole(1, 43_200)] | None = None
+    starts_on: Annotated[list[StartReason], Field(min_length=1, max_length=10)] | None = None
+    reentry: Reentry | None = None
+    reentry_days: Annotated[int, Whole(1, 3650)] | None = None
     template: Template | None = None
     fallbacks: Fallbacks | None = None
     ignores_quiet_hours: StrictBool | None = None

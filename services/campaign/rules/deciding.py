@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from services.campaign.models import (
     LONGEST_MESSAGE,
@@ -27,11 +28,13 @@ _ENDED: Final = ("cancelled", "failed")
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a decision rests on. `text` is the whole message, `parts` what an operator bills for it."""
+    """Everything a decision rests on. `stays` are those that the guest is in now, by segment; `text` is the whole
+    message, `parts` what an operator bills for it."""
 
     pending: Pending
     cafe: CafeRules | None
     contact: Contact | None
+    stays: Mapping[str, UUID]
     text: str = field(repr=False)
     parts: int
     providers: Sequence[Provider]
@@ -41,13 +44,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Answer:
-    """One check's result; `outcome` is what follows when it did not pass."""
+    """One check's result; `outcome` is what follows when it did not pass, and `reason` why, where the check's own name
+    does not say it."""
 
     passed: bool
     detail: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome = "skip"
     hold_until: datetime | None = None
     provider: Provider | None = None
+    reason: str | None = None
 
 
 def decide(facts: Facts) -> Decision:
@@ -86,7 +91,7 @@ def _refusal(facts: Facts, name: str, answer: Answer, made: Sequence[Check]) -> 
     until = answer.hold_until
     if answer.outcome == "hold" and until is not None and until < facts.pending.expires_at:
         return Decision("hold", name, made, hold_until=until)
-    return Decision("skip", name, made)
+    return Decision("skip", answer.reason or name, made)
 
 
 def _campaign(facts: Facts) -> Answer:
@@ -132,6 +137,22 @@ def _consent(facts: Facts) -> Answer:
     # The guest's own visit is reason enough to thank for it; advertising needs a recorded yes.
     allowed = recorded is not False if purpose == "service" else recorded is True
     return Answer(allowed, {"purpose": purpose, "recorded": recorded})
+
+
+def _complaint(facts: Facts) -> Answer:
+    assert facts.contact is not None
+    # Nobody who waits for an answer to a complaint is sent an advertisement meanwhile.
+    held = facts.contact.complaints if facts.pending.purpose == "marketing" else ()
+    return Answer(not held, {"cases": [str(case_id) for case_id in held]})
+
+
+def _segment(facts: Facts) -> Answer:
+    asked, trigger_id = facts.pending.segments, facts.pending.trigger_id
+    if asked is None:
+        return Answer(True)
+    stays = {key: facts.stays[key] for key in asked if key in facts.stays}
+    stayed = trigger_id in stays.values() if facts.pending.of_this_stay else bool(stays)
+    return Answer(stayed, {"asked": list(asked), "inside": sorted(stays)}, reason="left_segment")
 
 
 def _text(facts: Facts) -> Answer:
@@ -252,6 +273,8 @@ CHECKS: Final[Mapping[str, Callable[[Facts], Answer]]] = {
     "status": _status,
     "line": _line,
     "consent": _consent,
+    "complaint": _complaint,
+    "segment": _segment,
     "text": _text,
     "frequency_cap": _frequency,
     "quiet_hours": _quiet_hours,

@@ -1,9 +1,10 @@
 """When: quiet hours, late triggers, and how often a provider is asked."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from services.campaign.models import CafeRules, Journey, Run, RunState
@@ -53,6 +54,21 @@ def quiet_until(cafe: CafeRules, moment: datetime) -> datetime | None:
     return datetime.combine(day, end, ZoneInfo(cafe.time_zone))
 
 
+def has_clock(cafe: CafeRules) -> bool:
+    """Whether anybody knows the cafe's time zone."""
+    try:
+        ZoneInfo(cafe.time_zone)
+    except (KeyError, OSError, ValueError):
+        return False
+    return True
+
+
+def held_by(before: CafeRules, after: CafeRules, moment: datetime) -> datetime | None:
+    """Until when messages are held by quiet hours that are not the cafe's any more; None if none are."""
+    hours = [(cafe.time_zone, cafe.quiet_from, cafe.quiet_until) for cafe in (before, after)]
+    return quiet_until(before, moment) if hours[0] != hours[1] and has_clock(before) else None
+
+
 def next_day(cafe: CafeRules, moment: datetime) -> datetime:
     """The next local midnight: when daily limits begin anew."""
     return day_bounds(local_date(moment, cafe.time_zone), cafe.time_zone)[1]
@@ -82,26 +98,49 @@ def enrol_visit(journey: Journey, visit: VisitRecorded, moment: datetime) -> Run
     """The run of a known guest's visit; None for a guest without a number."""
     if visit.customer_id is None:
         return None
-    return _run(journey, visit, visit.visit_id, visit.customer_id, moment)
+    return _run(journey, visit, visit.visit_id, visit.customer_id, visit.occurred_at, moment)
 
 
-def enrol_member(journey: Journey, entered: SegmentEntered, moment: datetime) -> Run:
-    """The run of a guest who entered the segment. Its occasion is the segment itself: once in a guest's life."""
-    return _run(journey, entered, entered.segment_id, entered.customer_id, moment)
+def enrol_member(journey: Journey, entered: SegmentEntered, last_at: datetime | None, moment: datetime) -> Run:
+    """The run of a guest who entered the segment for a reason that starts the journey, and whom it took last for the
+    moment `last_at`. Its occasion is the stay, and its moment that of the visit that led to it."""
+    happened_at = min(entered.visit_at or entered.occurred_at, entered.occurred_at)
+    occasion = stay_id(entered.segment_id, entered.occurred_at)
+    run = _run(journey, entered, occasion, entered.customer_id, happened_at, moment)
+    if run.state == "waiting" and not takes_again(journey, happened_at, last_at):
+        return replace(run, state="skipped", reason="entered_before")
+    return run
+
+
+def stay_id(segment_id: UUID, entered_at: datetime) -> UUID:
+    """What identifies a guest's stay in a segment, beside the guest."""
+    return uuid5(segment_id, entered_at.astimezone(UTC).isoformat())
+
+
+def takes_again(journey: Journey, at: datetime, last_at: datetime | None) -> bool:
+    """Whether the journey takes a guest for an occasion at that moment, whom it took last at `last_at`."""
+    if last_at is None or journey.reentry == "every_stay":
+        return True
+    return journey.reentry_days is not None and at - last_at >= timedelta(days=journey.reentry_days)
 
 
 def _run(
-    journey: Journey, cause: VisitRecorded | SegmentEntered, trigger_id: UUID, customer_id: UUID, moment: datetime
+    journey: Journey,
+    cause: VisitRecorded | SegmentEntered,
+    trigger_id: UUID,
+    customer_id: UUID,
+    happened_at: datetime,
+    moment: datetime,
 ) -> Run:
-    late = moment - cause.occurred_at > timedelta(minutes=journey.max_age_minutes)
+    late = moment - happened_at > timedelta(minutes=journey.max_age_minutes)
     state: RunState = "skipped" if late else "waiting"
     return Run(
         cafe_id=journey.cafe_id,
         journey_id=journey.id,
         trigger_id=trigger_id,
         customer_id=customer_id,
-        occurred_at=cause.occurred_at,
-        due_at=cause.occurred_at + timedelta(minutes=journey.delay_minutes),
+        occurred_at=happened_at,
+        due_at=happened_at + timedelta(minutes=journey.delay_minutes),
         state=state,
         reason="too_late" if late else None,
         correlation_id=cause.correlation_id,

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import CampaignType, ContactStatus, KnownSegments, Purpose
+from services.campaign.store import holds
 from shared.answers import TICK, rank_sql
 from shared.db import Connection
 
@@ -116,13 +117,15 @@ DELETE FROM segment_members m USING unnest($1::uuid[], $2::uuid[]) AS t (cafe_id
 WHERE m.cafe_id = t.cafe_id AND m.customer_id = t.customer_id
 """
 KEEP_MEMBERS = """
-INSERT INTO segment_members AS kept (cafe_id, segment_key, customer_id, segment_id, is_member, changed_at)
-SELECT DISTINCT ON (cafe_id, segment_key, customer_id) cafe_id, segment_key, customer_id, segment_id, is_member, at
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::boolean[], $6::timestamptz[])
-    AS t (cafe_id, segment_key, customer_id, segment_id, is_member, at)
+INSERT INTO segment_members AS kept (cafe_id, segment_key, customer_id, segment_id, is_member, changed_at, reason)
+SELECT DISTINCT ON (cafe_id, segment_key, customer_id) cafe_id, segment_key, customer_id, segment_id, is_member, at,
+       reason
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::boolean[], $6::timestamptz[], $7::text[])
+    AS t (cafe_id, segment_key, customer_id, segment_id, is_member, at, reason)
 ORDER BY cafe_id, segment_key, customer_id, at DESC
 ON CONFLICT (cafe_id, segment_key, customer_id) DO UPDATE
-SET segment_id = excluded.segment_id, is_member = excluded.is_member, changed_at = excluded.changed_at
+SET segment_id = excluded.segment_id, is_member = excluded.is_member, changed_at = excluded.changed_at,
+    reason = excluded.reason
 WHERE kept.changed_at <= excluded.changed_at
 """
 KEEP_SEGMENTS = """
@@ -158,6 +161,12 @@ SELECT c.cafe_id, c.customer_id, c.purpose::text AS purpose, c.granted
 FROM consents c
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, customer_id)
 WHERE c.channel = 'sms'
+"""
+MEMBERSHIPS = """
+SELECT m.cafe_id, m.customer_id, m.segment_key, m.segment_id, m.changed_at
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (cafe_id, customer_id, segment_key)
+JOIN segment_members m USING (cafe_id, segment_key, customer_id)
+WHERE m.is_member
 """
 FIND_BY_PHONE = "SELECT customer_id FROM contacts WHERE cafe_id = $1 AND phone_hash = $2"
 
@@ -201,6 +210,7 @@ class Membership:
     segment_id: UUID
     is_member: bool
     at: datetime
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -238,9 +248,14 @@ async def set_status(conn: Connection, changes: Sequence[tuple[UUID, UUID, Conta
     await conn.execute(SET_STATUS, *_columns(changes, 4))
 
 
+async def lock_contacts(conn: Connection, guests: Sequence[Guest]) -> None:
+    """Takes the lock that senders take before they read what they decide by."""
+    await conn.execute(LOCK_CONTACTS, *_columns(guests, 2))
+
+
 async def keep_consents(conn: Connection, consents: Sequence[Consent]) -> None:
     """Keeps each guest's latest word per channel and purpose, under the lock that senders take."""
-    await conn.execute(LOCK_CONTACTS, [c.cafe_id for c in consents], [c.customer_id for c in consents])
+    await lock_contacts(conn, [(c.cafe_id, c.customer_id) for c in consents])
     await conn.execute(
         KEEP_CONSENTS,
         [c.cafe_id for c in consents],
@@ -279,6 +294,7 @@ async def forget(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime
     await conn.execute(EMPTY_CONTACTS, *_columns(erasures, 3))
     await conn.execute(DROP_CONSENTS, *_columns(erasures, 3))
     await conn.execute(DROP_MEMBERSHIPS, cafes, guests)
+    await holds.forget(conn, erasures)
 
 
 async def keep_members(conn: Connection, memberships: Sequence[Membership]) -> None:
@@ -291,7 +307,13 @@ async def keep_members(conn: Connection, memberships: Sequence[Membership]) -> N
         [m.segment_id for m in memberships],
         [m.is_member for m in memberships],
         [m.at for m in memberships],
+        [m.reason for m in memberships],
     )
+
+
+async def memberships(conn: Connection, wanted: Sequence[tuple[UUID, UUID, str]]) -> list[asyncpg.Record]:
+    """Those of the (cafe, guest, segment) in which the guest is now, with since when."""
+    return await conn.fetch(MEMBERSHIPS, *_columns(wanted, 3))
 
 
 async def keep_segments(conn: Connection, lists: Sequence[SegmentList]) -> None:

@@ -34,7 +34,11 @@ SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, 
        c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
        d.queued_at, d.expires_at, d.delivery_attempts AS attempts, d.provider_id, d.refused_by, d.correlation_id,
-       d.causation_id, d.error_code AS held_for
+       d.causation_id, d.error_code AS held_for,
+       CASE WHEN j.segment_key IS NOT NULL THEN ARRAY[j.segment_key]::text[]
+            WHEN c.target_segment ? 'segments'
+            THEN ARRAY(SELECT jsonb_array_elements_text(c.target_segment -> 'segments')) END AS segments,
+       coalesce(j.reentry = 'every_stay', false) AS of_this_stay
 FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
 CROSS JOIN LATERAL (
     SELECT own.*
@@ -84,6 +88,13 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
 WHERE d.cafe_id = t.cafe_id AND d.customer_id = t.customer_id AND d.delivery_status = 'queued'
   AND d.error_code = 'contact' AND d.due_at > $3
 """
+# Whoever is held by the same quiet hours is held until the same second.
+END_QUIET_HOURS = f"""
+UPDATE campaign_deliveries d SET due_at = $3
+FROM unnest($1::uuid[], $2::timestamptz[]) AS t (cafe_id, held_until)
+WHERE d.delivery_status = 'queued' AND {DELIVERY_SECOND.format("d.")} = t.held_until AND d.cafe_id = t.cafe_id
+  AND d.error_code = 'quiet_hours'
+"""  # noqa: S608
 INSERT_DECISIONS = """
 INSERT INTO send_decisions (id, cafe_id, delivery_id, campaign_id, customer_id, decided_at, outcome, reason,
                             hold_until, checks)
@@ -312,6 +323,12 @@ async def end_wait_for_contact(conn: Connection, guests: Sequence[tuple[UUID, UU
     """Makes due what is held for want of these guests' (cafe, guest) numbers."""
     if guests:
         await conn.execute(END_WAIT_FOR_CONTACT, [cafe for cafe, _ in guests], [guest for _, guest in guests], at)
+
+
+async def end_quiet_hours(conn: Connection, held: Sequence[tuple[UUID, datetime]], at: datetime) -> None:
+    """Makes due what these cafes' former quiet hours (cafe, held until) hold back."""
+    if held:
+        await conn.execute(END_QUIET_HOURS, [cafe for cafe, _ in held], [until for _, until in held], at)
 
 
 async def insert_decisions(conn: Connection, decided: Sequence[tuple[UUID, Pending, Decision]], at: datetime) -> None:

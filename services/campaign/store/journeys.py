@@ -41,7 +41,8 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text
     AS t (id, cafe_id, journey_key, name, trigger, segment_key, delay, campaign_id)
 """
 ACTIVE = """
-SELECT id, cafe_id, trigger::text AS trigger, segment_key, delay_minutes, max_age_minutes, campaign_id
+SELECT id, cafe_id, trigger::text AS trigger, segment_key, delay_minutes, max_age_minutes, campaign_id, starts_on,
+       reentry, reentry_days
 FROM journeys WHERE cafe_id = any($1::uuid[]) AND trigger = $2::journey_trigger_enum AND is_active
 """
 INSERT_RUNS = """
@@ -71,7 +72,9 @@ WHERE d.cafe_id = t.cafe_id AND d.campaign_id = j.campaign_id AND d.trigger_id =
 # Locked rows stay where they are, so the update finds them by their places.
 TAKE_DUE = f"""
 WITH due AS MATERIALIZED (
-    SELECT r.ctid, r.cafe_id, j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id
+    SELECT r.ctid, r.cafe_id, j.trigger::text AS trigger, j.is_active, j.max_age_minutes, j.campaign_id,
+           CASE WHEN j.segment_key IS NOT NULL THEN ARRAY[j.segment_key]::text[] END AS segments,
+           j.reentry = 'every_stay' AS of_this_stay
     FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
     CROSS JOIN LATERAL (
         SELECT own.*
@@ -94,22 +97,54 @@ SET state = CASE WHEN due.is_active THEN 'queued' ELSE 'cancelled' END::run_stat
 FROM due JOIN campaigns c ON c.cafe_id = due.cafe_id AND c.id = due.campaign_id
 WHERE r.ctid = due.ctid
 RETURNING r.cafe_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
-          due.trigger, due.is_active, due.max_age_minutes, c.id AS campaign_id, c.template_content AS template,
-          c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
-          c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved, c.status::text AS campaign_status
+          due.trigger, due.is_active, due.max_age_minutes, due.segments, due.of_this_stay, c.id AS campaign_id,
+          c.template_content AS template, c.template_variables AS fallbacks, c.purpose::text AS purpose,
+          c.ignores_quiet_hours, c.budget, c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
+          c.status::text AS campaign_status
 """  # noqa: S608
 LIST = """
 SELECT j.id, j.journey_key, j.name, j.trigger::text AS trigger, j.segment_key, j.delay_minutes, j.max_age_minutes,
-       j.is_active, j.campaign_id, c.purpose::text AS purpose, c.ignores_quiet_hours, c.template_content,
-       c.template_variables, c.budget, c.actual_cost, c.cost_per_message, c.messages_sent, c.messages_delivered,
+       j.starts_on, j.reentry, j.reentry_days, j.is_active, j.campaign_id, c.purpose::text AS purpose,
+       c.ignores_quiet_hours, c.template_content, c.template_variables,
+       c.budget, c.actual_cost, c.cost_per_message, c.messages_sent, c.messages_delivered,
        c.messages_failed, c.messages_opened, c.sent_date, c.version
 FROM journeys j JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_id
 WHERE j.cafe_id = $1 AND ($2::uuid IS NULL OR j.id = $2) ORDER BY j.journey_key
 """
 UPDATE_JOURNEY = """
-UPDATE journeys SET is_active = coalesce($3, is_active), delay_minutes = coalesce($4, delay_minutes),
-                    max_age_minutes = coalesce($5, max_age_minutes), updated_at = $6
+UPDATE journeys SET is_active = $3, delay_minutes = $4, max_age_minutes = $5, starts_on = $6, reentry = $7,
+                    reentry_days = $8, updated_at = $9
 WHERE cafe_id = $1 AND id = $2
+"""
+# A guest whom an earlier version welcomed has a run whose trigger is the segment itself.
+LAST_ENTRIES = """
+SELECT t.cafe_id, t.journey_id, t.customer_id, greatest(e.last_at, r.occurred_at) AS last_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) AS t (cafe_id, journey_id, segment_id, customer_id)
+LEFT JOIN journey_entries e
+    ON e.cafe_id = t.cafe_id AND e.journey_id = t.journey_id AND e.customer_id = t.customer_id
+LEFT JOIN journey_runs r
+    ON r.cafe_id = t.cafe_id AND r.journey_id = t.journey_id AND r.trigger_id = t.segment_id
+    AND r.customer_id = t.customer_id AND r.state <> 'skipped'
+"""
+KEEP_ENTRIES = """
+INSERT INTO journey_entries AS kept (cafe_id, journey_id, customer_id, last_at)
+SELECT cafe_id, journey_id, customer_id, max(at)
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS t (cafe_id, journey_id, customer_id, at)
+GROUP BY cafe_id, journey_id, customer_id ORDER BY cafe_id, journey_id, customer_id
+ON CONFLICT (cafe_id, journey_id, customer_id) DO UPDATE SET last_at = greatest(kept.last_at, excluded.last_at)
+"""
+# The segments that the guest is in and journeys are about.
+STAYS_OF_GUEST = """
+SELECT j.id AS journey_id, j.journey_key, m.segment_key, m.segment_id, m.changed_at AS entered_at, m.reason
+FROM journeys j
+JOIN segment_members m ON m.cafe_id = j.cafe_id AND m.segment_key = j.segment_key AND m.customer_id = $2
+WHERE j.cafe_id = $1 AND m.is_member ORDER BY m.changed_at DESC, j.journey_key
+"""
+RUNS_FOR = """
+SELECT r.journey_id, r.trigger_id
+FROM unnest($3::uuid[], $4::uuid[]) AS t (journey_id, trigger_id)
+JOIN journey_runs r
+    ON r.cafe_id = $1 AND r.journey_id = t.journey_id AND r.trigger_id = t.trigger_id AND r.customer_id = $2
 """
 RUNS_OF_GUEST = """
 SELECT r.trigger_id, r.occurred_at, r.due_at, r.state::text AS state, r.reason, j.journey_key
@@ -189,6 +224,29 @@ async def insert_runs(conn: Connection, runs: Sequence[Run], at: datetime) -> No
     )
 
 
+async def last_entries(
+    conn: Connection, wanted: Sequence[tuple[UUID, UUID, UUID, UUID]]
+) -> dict[tuple[UUID, UUID, UUID], datetime]:
+    """For which moment each guest was taken last, by cafe, journey and guest, of (cafe, journey, segment, guest).
+
+    The membership's row must be locked, as whoever keeps a move does.
+    """
+    rows = await conn.fetch(LAST_ENTRIES, *([each[i] for each in wanted] for i in range(4)))
+    return {(cafe, journey, guest): last_at for cafe, journey, guest, last_at in rows if last_at is not None}
+
+
+async def keep_entries(conn: Connection, runs: Sequence[Run]) -> None:
+    """Notes for which moment journeys took these guests last."""
+    if runs:
+        await conn.execute(
+            KEEP_ENTRIES,
+            [run.cafe_id for run in runs],
+            [run.journey_id for run in runs],
+            [run.customer_id for run in runs],
+            [run.occurred_at for run in runs],
+        )
+
+
 async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> None:
     """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider."""
     cafes, ids = [cafe for cafe, _ in visits], [visit for _, visit in visits]
@@ -210,12 +268,25 @@ async def list_journeys(conn: Connection, cafe_id: UUID, journey_id: UUID | None
     return [dict(row) for row in await conn.fetch(LIST, cafe_id, journey_id)]
 
 
-async def update_journey(
-    conn: Connection, cafe_id: UUID, journey_id: UUID, is_active: bool | None, delay: int | None, max_age: int | None,
-    at: datetime,
-) -> None:  # fmt: skip
-    """Changes what is not None. `delay` and `max_age` in minutes."""
-    await conn.execute(UPDATE_JOURNEY, cafe_id, journey_id, is_active, delay, max_age, at)
+async def update_journey(conn: Connection, cafe_id: UUID, journey: Mapping[str, Any], at: datetime) -> None:
+    """Writes everything about the journey that may change, its text aside."""
+    names = ("id", "is_active", "delay_minutes", "max_age_minutes", "starts_on", "reentry", "reentry_days")
+    await conn.execute(UPDATE_JOURNEY, cafe_id, *(journey[name] for name in names), at)
+
+
+async def stays_of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID) -> list[dict[str, Any]]:
+    """The segments that the guest is in and journeys are about, with why the guest entered, newest first."""
+    return [dict(row) for row in await conn.fetch(STAYS_OF_GUEST, cafe_id, customer_id)]
+
+
+async def find_runs(
+    conn: Connection, cafe_id: UUID, customer_id: UUID, wanted: Sequence[tuple[UUID, UUID]]
+) -> set[tuple[UUID, UUID]]:
+    """Those of the (journey, trigger) for which the guest has a run."""
+    columns = [[each[i] for each in wanted] for i in range(2)]
+    return {
+        (row["journey_id"], row["trigger_id"]) for row in await conn.fetch(RUNS_FOR, cafe_id, customer_id, *columns)
+    }
 
 
 async def runs_of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
