@@ -212,6 +212,18 @@ RATED = f"""
 SELECT cafe_id, customer_id AS id, rating_count::bigint AS ratings, rating_sum::bigint AS stars FROM customer_activity
 WHERE {OF_CAFE} AND rating_count > 0 ORDER BY cafe_id, customer_id
 """  # noqa: S608
+# Cases of guests who were erased since hold nothing, and nothing of them needs to be known.
+OPEN_CASES = f"""
+SELECT cafe_id, k.id, customer_id, f.forgotten_at IS NOT NULL AS forgotten
+FROM feedback_cases k JOIN (SELECT cafe_id, id AS feedback_id, forgotten_at FROM customer_feedback) f
+    USING (cafe_id, feedback_id)
+WHERE {OF_CAFE} AND k.status = 'open' AND customer_id IS NOT NULL ORDER BY cafe_id, k.id
+"""  # noqa: S608
+HOLDS = f"""
+SELECT cafe_id, case_id AS id, customer_id, c.erased_at IS NOT NULL AS forgotten
+FROM complaint_holds h JOIN (SELECT cafe_id, customer_id, erased_at FROM contacts) c USING (cafe_id, customer_id)
+WHERE {OF_CAFE} AND h.opened_at > coalesce(h.closed_at, '-infinity') ORDER BY cafe_id, case_id
+"""  # noqa: S608
 
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
@@ -246,6 +258,10 @@ PAIRS = (
     Pair("answers_are_the_same_where_messages_leave", ("customer", ANSWERS), ("campaign", ANSWERS), ("agreed",)),
     Pair("answers_are_the_same_at_the_tills", ("customer", ANSWERS), ("visit", TILL_ANSWERS), ("agreed",)),
     Pair("ratings_of_visits_that_stand_count", ("feedback", SAID), ("customer", RATED), ("ratings", "stars")),
+    Pair(
+        "open_cases_hold_advertising", ("feedback", OPEN_CASES), ("campaign", HOLDS),
+        ("guest", "forgotten"), unless="forgotten",
+    ),
     Pair("each_visit_has_a_link", ("visit", FRESH_VISITS), ("feedback", LINKS), ("guest",), left_only=True),
 )  # fmt: skip
 # What loyalty's own audit calls its findings, in the words of this one.

@@ -80,6 +80,11 @@ DAMAGES = [
     ("answers_are_the_same_where_messages_leave", "campaign", "DELETE FROM consents"),
     ("answers_are_the_same_at_the_tills", "visit", "UPDATE guest_consents SET granted = NOT granted"),
     ("answers_are_the_same_at_the_tills", "customer", "DELETE FROM consents"),
+    (
+        "open_cases_hold_advertising", "campaign",
+        """INSERT INTO complaint_holds (cafe_id, customer_id, case_id, opened_at)
+           SELECT cafe_id, customer_id, gen_random_uuid(), now() FROM contacts""",
+    ),
     ("segments_are_counted", "customer", "UPDATE customer_segments SET customer_count = customer_count + 1"),
     ("each_visit_has_a_link", "feedback", "DELETE FROM feedback_links"),
     (
