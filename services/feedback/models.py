@@ -150,6 +150,16 @@ class UsedLink:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A feedback that the cafe has answered; `is_first`: it had not before. `said_at`: when the guest said it."""
+
+    customer_id: UUID | None
+    visit_id: UUID | None
+    said_at: datetime
+    is_first: bool
+
+
+@dataclass(frozen=True)
 class Sender:
     """From where a submission came. Trimmed after some weeks."""
 

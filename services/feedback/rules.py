@@ -21,6 +21,9 @@ LOW_RATING: Final = 2
 KEEP_SENDER: Final = timedelta(days=30)
 KEEP_DEAD_LINKS: Final = timedelta(days=30)
 
+# So long after an answer was taken its link is surely there to show the cafe's own: links live that much longer.
+ANSWER_REACHES: Final = KEEP_DEAD_LINKS - timedelta(days=2)
+
 CATEGORIES: Final[tuple[Topic, ...]] = get_args(Topic)
 
 _CODE_FORM: Final = re.compile("[a-z0-9]{12}")
@@ -62,6 +65,11 @@ def link_state(link: Link | None, moment: datetime) -> LinkState:
 def source_of(marker: str | None) -> Source:
     """Where a guest found the link, from its `?s=`: q on a printed code, w on a website, nothing in a message."""
     return _SOURCES.get(marker or "", "sms_link")
+
+
+def answer_reaches(said_at: datetime, moment: datetime) -> bool:
+    """Whether the guest can still find the cafe's answer on the page behind the link."""
+    return moment - said_at <= ANSWER_REACHES
 
 
 def follow_up_due(overall_rating: int, received_at: datetime) -> datetime | None:

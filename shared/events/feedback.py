@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Code, Event
+from shared.events.base import Code, Event, Identifier
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):
@@ -31,11 +31,13 @@ class FeedbackReceived(FeedbackEvent, frozen=True, kw_only=True):
 
 
 class CaseOpened(FeedbackEvent, frozen=True, kw_only=True):
-    """A low rating wants an answer by `due_at`."""
+    """A low rating wants an answer by `due_at`. `table_number` is there when it is a number, with a letter at most."""
 
     type: ClassVar[str] = "case.opened"
     case_id: UUID
     due_at: datetime
+    overall_rating: int | None = None
+    table_number: Identifier | None = None
 
 
 class CaseClosed(FeedbackEvent, frozen=True, kw_only=True):
@@ -43,4 +45,11 @@ class CaseClosed(FeedbackEvent, frozen=True, kw_only=True):
     case_id: UUID
 
 
-EVENTS = (FeedbackReceived, CaseOpened, CaseClosed)
+class FeedbackResponded(FeedbackEvent, frozen=True, kw_only=True):
+    """The cafe has answered for the first time what a guest said of a visit. Its words stay in the feedback database,
+    and on the page behind the visit's link."""
+
+    type: ClassVar[str] = "feedback.responded"
+
+
+EVENTS = (FeedbackReceived, CaseOpened, CaseClosed, FeedbackResponded)

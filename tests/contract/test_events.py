@@ -77,6 +77,7 @@ PAST_PARTICIPLES = {
     "opened",
     "closed",
     "claimed",
+    "responded",
     "granted",
     "revoked",
     "created",

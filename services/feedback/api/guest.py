@@ -48,12 +48,12 @@ class Received(BaseModel):
 
 @router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
 async def open_page(request: Request, token: Token) -> Response:
-    """The form, or why there is none."""
+    """The form, or why there is none; with what the cafe has answered."""
     try:
         link = await _look_up(request, token)
     except Rejected as why:
-        return refused(why)
-    return html(page.rating_page(link))
+        return refused(why, await _answer_behind(request, token, why))
+    return html(page.rating_page(link, answer=await _answer_behind(request, token)))
 
 
 @router.post("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
@@ -94,6 +94,13 @@ async def look_at_link(request: Request, token: Token) -> LinkView:
 async def send_feedback(request: Request, token: Token, said: Submission, s: Marker | None = None) -> Received:
     """Takes a guest's feedback, once per link. `s` tells where the link was found: q for a code, w for a website."""
     return Received(feedback_id=await _take(request, token, said, s))
+
+
+async def _answer_behind(request: Request, token: str, why: Rejected | None = None) -> str | None:
+    if why is not None and why.code in ("link_unknown", "too_many_tries"):
+        return None
+    async with db.transaction(request.app.state.pool) as conn:
+        return await handlers.find_answer(conn, token)
 
 
 async def _look_up(request: Request, token: str) -> Link:
@@ -166,12 +173,12 @@ def sender_of(request: Request) -> Sender:
     return Sender(device, client_address(request) or None)
 
 
-def refused(why: Rejected) -> HTMLResponse:
+def refused(why: Rejected, answer: str | None = None) -> HTMLResponse:
     """The page that says why there is no form; raises what no page is for."""
     state = STATES.get(why.code)
     if state is None:
         raise why
-    return html(page.answer_page(state), why.status)
+    return html(page.answer_page(state, answer), 200 if answer else why.status)
 
 
 def html(content: str, status: int = 200) -> HTMLResponse:

@@ -75,10 +75,13 @@ ANSWERS = {
 }
 
 
-def rating_page(link: Link, *, typed: Mapping[str, str] | None = None, alert: str | None = None) -> str:
-    """The form about a visit. `typed` is what the guest had filled in when `alert` had to be shown."""
+def rating_page(
+    link: Link, *, typed: Mapping[str, str] | None = None, alert: str | None = None, answer: str | None = None
+) -> str:
+    """The form about a visit. `typed` is what the guest had filled in when `alert` had to be shown; `answer` what the
+    cafe has said to what it heard of this visit in another way."""
     visit = f"بازدید {_day(link.visit.visit_date, link.calendar)}"
-    return form_page(link.cafe_name, visit, typed=typed, alert=alert)
+    return form_page(link.cafe_name, visit, typed=typed, alert=alert, answer=answer)
 
 
 def alert_of(error: ValidationError) -> str:
@@ -88,7 +91,12 @@ def alert_of(error: ValidationError) -> str:
 
 
 def form_page(
-    cafe_name: str | None, about: str, *, typed: Mapping[str, str] | None = None, alert: str | None = None
+    cafe_name: str | None,
+    about: str,
+    *,
+    typed: Mapping[str, str] | None = None,
+    alert: str | None = None,
+    answer: str | None = None,
 ) -> str:
     """The form about whatever `about` says."""
     typed = typed or {}
@@ -102,7 +110,7 @@ def form_page(
 <header><div class="mark"><svg viewBox="0 0 24 24" aria-hidden="true">{CUP}</svg></div>
 <h1>{escape(cafe_name or "نظر شما")}</h1>
 <p class="when">{escape(about)}</p></header>
-{warning}<form method="post">
+{_said_by_cafe(answer)}{warning}<form method="post">
 <fieldset class="overall"><legend>روی‌هم‌رفته چطور بود؟</legend>{_stars("overall_rating", typed, required=True)}
 <p class="word" aria-hidden="true"></p></fieldset>
 <p class="ask">متأسفیم که خوش نگذشت. بنویسید چه شد؛ کسی از کافه پیگیری می‌کند.</p>
@@ -117,17 +125,24 @@ def form_page(
     return _document(f"نظر شما دربارهٔ {cafe_name}" if cafe_name else "نظر شما", body)
 
 
-def answer_page(which: str) -> str:
-    """One of ANSWERS."""
+def answer_page(which: str, answer: str | None = None) -> str:
+    """One of ANSWERS, with what the cafe has answered to the guest."""
     title, text, english = ANSWERS[which]
+    if answer:
+        which, title = "used", "پاسخ کافه به نظر شما"
     mood, icon = ("good", CHECK) if which in ("thanks", "used") else ("bad", CLOCK)
     body = f"""
 <main class="card answer {mood}">
 <div class="mark"><svg viewBox="0 0 24 24" aria-hidden="true">{icon}</svg></div>
-<h1>{title}</h1><p>{text}</p>
+<h1>{title}</h1>{_said_by_cafe(answer)}<p>{text}</p>
 <p class="english" lang="en" dir="ltr">{english}</p>
 </main>"""
     return _document(title, body)
+
+
+def _said_by_cafe(answer: str | None) -> str:
+    lines = "<br>".join(escape(line) for line in answer.splitlines()) if answer else ""
+    return f'<blockquote class="reply" dir="auto">{lines}</blockquote>' if lines else ""
 
 
 def _stars(name: str, typed: Mapping[str, str], *, required: bool = False) -> str:

@@ -169,11 +169,14 @@ async def show(request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id
 async def respond(
     request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id: UUID, answer: ResponseText
 ) -> FeedbackView:
-    """Writes down what the cafe answered; a second answer replaces the first."""
+    """Writes down what the cafe answered; a second answer replaces the first. It stands on the page behind the visit's
+    link, and the guest of the visit gets one message that it does, of the first answer alone."""
     async with acting(request, caller) as conn:
         await require_role(conn, cafe_id, caller.user_id)
         await handlers.respond(conn, cafe_id, feedback_id, answer.text, caller.user_id)
-        return await _view(conn, cafe_id, feedback_id)
+        view = await _view(conn, cafe_id, feedback_id)
+    request.app.state.waker.wake()
+    return view
 
 
 @router.get("/cases")

@@ -16,9 +16,10 @@ from shared.crypto import Keys
 from shared.db import Connection, Pool
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
-from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
+from shared.tables import table_code
 
 E = TypeVar("E", VisitRecorded, VisitCorrected, VisitVoided)
 
@@ -159,13 +160,34 @@ async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
 
 
 async def respond(conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, user_id: UUID) -> None:
-    """Write down the cafe's answer; a later answer replaces it.
+    """Writes down the cafe's answer; a later answer replaces it. The guest is told of the first one.
 
     Raises `Rejected` when there is no such feedback, or its guest was erased.
     """
-    if not await store.respond(conn, cafe_id, feedback_id, text, now(), user_id):
+    moment = now()
+    answered = await store.respond(conn, cafe_id, feedback_id, text, moment, user_id)
+    if answered is None:
         there = await store.get_feedback(conn, cafe_id, feedback_id)
         raise guest_erased() if there else NotFound("feedback", "این نظر")
+    if (
+        answered.is_first
+        and answered.customer_id
+        and answered.visit_id
+        and rules.answer_reaches(answered.said_at, moment)
+    ):
+        responded = FeedbackResponded(
+            cafe_id=cafe_id,
+            occurred_at=moment,
+            customer_id=answered.customer_id,
+            visit_id=answered.visit_id,
+            feedback_id=feedback_id,
+        )
+        await outbox.emit(conn, [responded])
+
+
+async def find_answer(conn: Connection, token: str) -> str | None:
+    """What the cafe answered to what was said of the link's visit, whatever state the link is in."""
+    return await store.find_answer(conn, token) if rules.looks_like_token(token) else None
 
 
 async def close_case(conn: Connection, cafe_id: UUID, case_id: UUID, resolution: str, user_id: UUID) -> None:
@@ -285,6 +307,13 @@ async def take_in(conn: Connection, feedback: Feedback, visit_at: datetime | Non
         case_id = new_id()
         await cases.open_case(conn, case_id, feedback, feedback.follow_up_at)
         events.append(
-            CaseOpened(**about, causation_id=received.event_id, case_id=case_id, due_at=feedback.follow_up_at)
+            CaseOpened(
+                **about,
+                causation_id=received.event_id,
+                case_id=case_id,
+                due_at=feedback.follow_up_at,
+                overall_rating=feedback.overall_rating,
+                table_number=table_code(feedback.table_number),
+            )
         )
     await outbox.emit(conn, events)

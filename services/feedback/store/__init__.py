@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.feedback.models import Feedback, Filter, Link, UsedLink, Visit
+from services.feedback.models import Answered, Feedback, Filter, Link, UsedLink, Visit
 from shared.clock import new_id
 from shared.crypto import sha256
 from shared.db import Connection
@@ -163,8 +163,17 @@ SELECT count(*) AS responses, round(avg(overall_rating), 2) AS average_rating,
 FROM said WHERE NOT of_void
 """
 RESPOND = """
-UPDATE customer_feedback SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
-WHERE cafe_id = $1 AND id = $2 AND forgotten_at IS NULL RETURNING id
+UPDATE customer_feedback f SET response_text = $3, response_date = $4, responded_by = $5, updated_at = $4
+FROM (SELECT cafe_id, id, response_date FROM customer_feedback WHERE cafe_id = $1 AND id = $2 FOR UPDATE) AS before
+WHERE f.cafe_id = before.cafe_id AND f.id = before.id AND f.forgotten_at IS NULL
+RETURNING f.customer_id, f.visit_id, f.created_at AS said_at, before.response_date IS NULL AS is_first
+"""
+# The answer to what came by the link stands before those to what else was said of the visit.
+FIND_ANSWER = """
+SELECT f.response_text
+FROM feedback_links l JOIN customer_feedback f ON f.cafe_id = l.cafe_id AND f.visit_id = l.visit_id
+WHERE l.token_sha256 = $1 AND f.response_text IS NOT NULL
+ORDER BY f.source_reference = l.id::text DESC NULLS LAST, f.response_date DESC LIMIT 1
 """
 
 OLD_SENDERS = """
@@ -360,9 +369,16 @@ async def summarize(conn: Connection, cafe_id: UUID, since: datetime, until: dat
 
 async def respond(
     conn: Connection, cafe_id: UUID, feedback_id: UUID, text: str, moment: datetime, user_id: UUID
-) -> bool:
-    """Write the cafe's answer; False when there is no such feedback, or its guest was erased."""
-    return await conn.fetchval(RESPOND, cafe_id, feedback_id, text, moment, user_id) is not None
+) -> Answered | None:
+    """Writes the cafe's answer; None when there is no such feedback, or its guest was erased."""
+    row = await conn.fetchrow(RESPOND, cafe_id, feedback_id, text, moment, user_id)
+    return Answered(**row) if row else None
+
+
+async def find_answer(conn: Connection, token: str) -> str | None:
+    """What the cafe answered to what was said of the link's visit."""
+    answer: str | None = await conn.fetchval(FIND_ANSWER, sha256(token))
+    return answer
 
 
 async def list_old_senders(

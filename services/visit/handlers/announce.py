@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
-from services.visit.rules import Told, table_code
+from services.visit.rules import Told
 from shared.answers import ASKED, counts_at
 from shared.clock import now
 from shared.crypto import Keys, seal
@@ -24,6 +24,7 @@ from shared.events.visit import (
     VisitVoided,
 )
 from shared.ids import menu_code
+from shared.tables import table_code
 
 Span = tuple[datetime | None, datetime | None]
 

@@ -1,11 +1,9 @@
 """What follows from what, without looking anything up."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 from uuid import UUID
@@ -22,7 +20,6 @@ from shared.persian.text import latin_digits, persian_digits
 
 Verdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
 
-_TABLE = re.compile(r"(?:میز|table|tbl)?[ -]?([A-Za-z\u0622-\u06cc]?)[ -]?([0-9]{1,3})([A-Za-z]?)", re.IGNORECASE)
 # Of more there are figures (sql/visit/0103): a day more on either side for other time zones.
 DAYS_SHOWN = 90
 
@@ -72,17 +69,6 @@ def _is_guest(known: Known, draft: Draft, customer_id: UUID | None) -> bool:
     if keeps_its_guest(known, customer_id):
         return True
     return known.customer_id == customer_id or (was_erased and known.customer_id in (None, draft.own_id))
-
-
-def table_code(text: str | None) -> str | None:
-    """A table's number as events may carry it: digits with one letter at most. A table with a name has none there."""
-    return _table_code(text) if text else None
-
-
-@lru_cache(maxsize=8192)
-def _table_code(text: str) -> str | None:
-    found = _TABLE.fullmatch(latin_digits(text).strip())
-    return "".join(part or "" for part in found.groups()) if found else None
 
 
 def item_count(body: VisitBody) -> int:
