@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -129,6 +130,8 @@ def routes_for_people(document: dict[str, Any]) -> Iterator[tuple[str, str, Any]
                 for parameter in operation.get("parameters", ()):
                     if parameter["in"] == "path" and parameter["name"] != "cafe_id":
                         value = str(new_id()) if "uuid" in json.dumps(parameter["schema"]) else "1"
+                        if not re.search(parameter["schema"].get("pattern", ""), value):
+                            value = "1" * parameter["schema"]["maxLength"]
                         address = address.replace(f"{{{parameter['name']}}}", value)
                 # Routes that can't do without a question ask about a day.
                 asked = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]

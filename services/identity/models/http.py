@@ -35,7 +35,8 @@ class CreateCafe(Command):
 
 
 class ChangeCafe(Command):
-    """What is given changes, the rest stays."""
+    """What is given changes, the rest stays. Another `currency_unit` changes how amounts are shown and read from then
+    on; what they are worth stays."""
 
     name: Name | None = None
     time_zone: Zone | None = None
