@@ -15,7 +15,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test fuzz bench chaos first-minute test-compose secrets demo lock clean
+.PHONY: help setup check format test fuzz bench chaos first-minute test-compose contract secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ first-minute: $(READY)  ## Play newcomers: both commands of the README from fres
 
 test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it
 	$(BIN)/python -m pytest -m docker tests/deploy/test_compose.py
+
+contract: $(READY)  ## Write the AsyncAPI document of all topics anew, and let AsyncAPI's own parser read it (needs Node.js)
+	$(BIN)/crm contract
+	npm ci --silent --prefix tests/contract/parser
+	node tests/contract/parser/check.mjs docs/contract/asyncapi.json
 
 secrets:  ## Write .env with fresh secrets for docker compose, once
 	deploy/compose/secrets.sh

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from deploy.crm import (
     audit_commands,
+    contract,
     engines,
     identity_commands,
     parked_commands,
@@ -36,6 +37,7 @@ identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
 app.command("rebuild")(rebuild_commands.rebuild_service)
+app.command()(contract.contract)
 app.command("recover")(recover_commands.recover_service)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.replay)

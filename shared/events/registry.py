@@ -36,6 +36,14 @@ def schemas(kinds: Iterable[str] = BY_TYPE) -> dict[str, dict[str, Any]]:
     return found
 
 
+def components(place: str) -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of all event classes and of what stands in them, by the names of the classes, for a document
+    that holds them at `place` (a JSON pointer with `{name}` in it)."""
+    _, found = msgspec.json.schema_components(BY_TYPE.values(), ref_template=place)
+    tidied: dict[str, dict[str, Any]] = _tidied(found)
+    return tidied
+
+
 def _tidied(schema: Any) -> Any:
     # Descriptions are docstrings, which Python 3.13 takes out of their indentation and earlier ones leave in it.
     if isinstance(schema, dict):

@@ -10,6 +10,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OutOfOrderSequenceNumber
 from aiokafka.partitioner import DefaultPartitioner
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
 
 from shared import db, outbox, relay
 from shared.clock import new_id
@@ -89,9 +91,14 @@ async def test_events_arrive_as_cloudevents_keyed_by_guest(pool: Pool, kafka: Ka
     assert record.key == str(event.customer_id).encode()
     assert headers["ce_id"] == str(event.event_id)
     assert headers["ce_specversion"] == "1.0"
-    assert headers["ce_source"] == "visit"
+    assert headers["ce_source"] == "urn:servaan:visit"
     assert headers["ce_partitionkey"] == str(event.customer_id)
     assert headers["traceparent"].split("-")[1] == event.correlation_id.hex
+    as_others_read = from_binary(KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat())
+    assert as_others_read.get_source() == "urn:servaan:visit"
+    assert as_others_read.get_dataschema() == "urn:servaan:event:visit.recorded"
+    assert (as_others_read.get_id(), as_others_read.get_time()) == (str(event.event_id), event.occurred_at)
+    assert as_others_read.get_data()["visit_id"] == str(event.visit_id)
     assert decode(headers["ce_type"], record.value) == event
 
 
