@@ -14,7 +14,7 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
-from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
@@ -39,6 +39,7 @@ REACTIONS = Reactions(
         FeedbackReceived: reactions.on_feedback_received,
         CaseOpened: reactions.on_case_changed,
         CaseClosed: reactions.on_case_changed,
+        LinkOpened: reactions.on_link_opened,
     }
 )
 

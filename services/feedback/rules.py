@@ -26,8 +26,18 @@ ANSWER_REACHES: Final = KEEP_DEAD_LINKS - timedelta(days=2)
 
 CATEGORIES: Final[tuple[Topic, ...]] = get_args(Topic)
 
+# More openings of one link on one day are no more interest, and cost an event each.
+OPENINGS_A_DAY: Final = 20
+
 _CODE_FORM: Final = re.compile("[a-z0-9]{12}")
 _TOKEN_FORM: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+# Programs that look at a link before a person does, or instead: those that show previews, search or check.
+_MACHINES: Final = re.compile(
+    r"(?<!cu)bot\b|crawl|spider|slurp|preview|facebookexternalhit|facebot|whatsapp/|vkshare|embedly|google-safety"
+    r"|googleother|apis-google|bitlybot|quora link|lighthouse",
+    re.IGNORECASE,
+)
+_AHEAD: Final = re.compile("prefetch|prerender|preview", re.IGNORECASE)
 _SOURCES: Final[dict[str, Source]] = {"q": "qr_code", "w": "website"}
 
 
@@ -70,6 +80,13 @@ def source_of(marker: str | None) -> Source:
 def answer_reaches(said_at: datetime, moment: datetime) -> bool:
     """Whether the guest can still find the cafe's answer on the page behind the link."""
     return moment - said_at <= ANSWER_REACHES
+
+
+def is_opening(headers: Mapping[str, str]) -> bool:
+    """Whether a person opened the page, as far as the request's headers tell: no program that previews or searches, and
+    no browser that loads ahead."""
+    ahead = (headers.get(name, "") for name in ("sec-purpose", "purpose", "x-purpose", "x-moz"))
+    return not _MACHINES.search(headers.get("user-agent", "")) and not any(map(_AHEAD.search, ahead))
 
 
 def follow_up_due(overall_rating: int, received_at: datetime) -> datetime | None:

@@ -52,4 +52,15 @@ class FeedbackResponded(FeedbackEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "feedback.responded"
 
 
-EVENTS = (FeedbackReceived, CaseOpened, CaseClosed, FeedbackResponded)
+class LinkOpened(Event, frozen=True, kw_only=True):
+    """Somebody opened the link that a known guest got for a visit, for the `times`-th time: the greatest counts,
+    whatever order they come in. Looks of machines are not told, nor more than so many a day."""
+
+    type: ClassVar[str] = "link.opened"
+    topic: ClassVar[str] = "feedback.events"
+    customer_id: UUID
+    visit_id: UUID
+    times: int
+
+
+EVENTS = (FeedbackReceived, CaseOpened, CaseClosed, FeedbackResponded, LinkOpened)

@@ -9,10 +9,11 @@ from uuid import UUID
 from services.campaign.handlers.defaults import give_defaults
 from services.campaign.models import Run
 from services.campaign.rules import pace
-from services.campaign.store import audience, campaigns, deliveries, holds, journeys, providers
+from services.campaign.store import audience, campaigns, deliveries, holds, journeys, openings, providers
 from services.campaign.store.audience import Consent, Membership, Profile, SegmentList
 from services.campaign.store.campaigns import Change
 from services.campaign.store.holds import CaseWord
+from services.campaign.store.openings import Opening
 from shared import access, outbox, parked
 from shared.clock import now
 from shared.crypto import Keys, phone_hash, unseal
@@ -27,7 +28,7 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
-from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 
@@ -211,24 +212,31 @@ async def on_case_changed(conn: Connection, events: Sequence[CaseOpened | CaseCl
         await holds.keep(conn, words)
 
 
+async def on_link_opened(conn: Connection, events: Sequence[LinkOpened]) -> None:
+    """Counts how often the link in a message was opened."""
+    await _note_openings(
+        conn, [Opening(e.cafe_id, e.customer_id, e.visit_id, e.occurred_at, times=e.times) for e in events]
+    )
+
+
 async def on_feedback_received(conn: Connection, events: Sequence[FeedbackReceived]) -> None:
     """An answer given through the link of a message counts as that message's opening."""
     answers = [
-        (event.cafe_id, event.customer_id, event.visit_id, event.occurred_at)
+        Opening(event.cafe_id, event.customer_id, event.visit_id, event.occurred_at, answers=1)
         for event in events
         if event.source == "sms_link" and event.customer_id and event.visit_id
     ]
-    if not answers:
-        return
-    opened = await deliveries.mark_opened(conn, answers)
-    await campaigns.count(
-        conn,
-        [
-            Change(row["cafe_id"], row["campaign_id"], delivered=int(row["arrived"]), opened=int(row["first_opened"]))
-            for row in opened
-        ],
-        now(),
-    )
+    if answers:
+        await _note_openings(conn, answers)
+
+
+async def _note_openings(conn: Connection, found: Sequence[Opening]) -> None:
+    opened = await openings.mark_opened(conn, found)
+    changes = [
+        Change(row["cafe_id"], row["campaign_id"], delivered=int(row["arrived"]), opened=int(row["first_opened"]))
+        for row in opened
+    ]
+    await campaigns.count(conn, changes, now())
     await outbox.emit(
         conn,
         [

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import Handed, Settled
-from services.campaign.rules.settling import effects_of
+from services.campaign.rules.settling import effects_of, known_by_its_opening
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
 from shared import outbox, telemetry
@@ -33,7 +33,7 @@ async def settle(conn: Connection, keys: Sequence[Key], judge: Judge, moment: da
     for handed in await deliveries.lock_handed(conn, keys):
         settled = judge(handed)
         if settled is not None:
-            steps.append((handed, settled))
+            steps.append((handed, known_by_its_opening(handed, settled)))
     if not steps:
         return 0
     await deliveries.settle(conn, [settled for _, settled in steps], moment)

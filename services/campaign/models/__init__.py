@@ -336,6 +336,8 @@ class Handed:
     sent_at: datetime | None
     correlation_id: UUID
     causation_id: UUID | None
+    # The guest was quicker than the provider's answer.
+    is_opened: bool = False
 
 
 @dataclass(frozen=True)

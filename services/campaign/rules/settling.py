@@ -118,6 +118,13 @@ def _progressed(handed: Handed, receipt: Receipt, moment: datetime, *, accepted:
     return settled if end == "delivered" else replace(settled, error_code=receipt.code)
 
 
+def known_by_its_opening(handed: Handed, settled: Settled) -> Settled:
+    """What was opened before the provider's answer came has arrived."""
+    if not (handed.is_opened and settled.accepted and settled.status == "sent"):
+        return settled
+    return replace(settled, status="delivered", check_at=None)
+
+
 def effects_of(handed: Handed, settled: Settled) -> Effects:
     """What the step adds to counters, costs and usage; `handed` as it stood before."""
     counts = Effects(

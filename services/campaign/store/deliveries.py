@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from services.campaign.models import Decision, Handed, Pending, Place, Settled, Turn
@@ -107,7 +106,8 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text
 HANDED = """
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.provider_id, d.provider_name, d.local_id,
        d.provider_message_id, d.delivery_status::text AS status, d.parts, d.message_cost AS cost,
-       (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id
+       (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id,
+       d.opened_at IS NOT NULL AS is_opened
 FROM campaign_deliveries d
 JOIN cafes c ON c.cafe_id = d.cafe_id
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) ON t.cafe_id = d.cafe_id AND t.id = d.id
@@ -142,7 +142,8 @@ WHERE cafe_id = $1 AND provider_id = $2 AND provider_message_id = any($3::text[]
 # Of a guest who was erased meanwhile, the provider's words, which may quote the number, are not kept.
 SETTLE = """
 UPDATE campaign_deliveries d
-SET delivery_status = t.status::delivery_status_enum,
+SET delivery_status = CASE WHEN t.status = 'delivered' AND d.opened_at IS NOT NULL THEN 'opened'
+                           ELSE t.status END::delivery_status_enum,
     provider_message_id = coalesce(t.message_id, d.provider_message_id),
     message_cost = coalesce(t.cost, d.message_cost),
     error_code = t.error_code, check_at = t.check_at,
@@ -158,27 +159,6 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::numeric[], $6::t
     AS t (cafe_id, id, status, message_id, cost, error_code, error_message, check_at, due_at, refused_by, unpinned,
           accepted)
 WHERE d.cafe_id = t.cafe_id AND d.id = t.id
-"""
-# An answer through the link of a message proves that the message arrived and was opened.
-OPENED = """
-UPDATE campaign_deliveries d
-SET delivery_status = 'opened', opened_at = coalesce(d.opened_at, old.at), link_clicks = d.link_clicks + old.answers,
-    delivered_at = coalesce(d.delivered_at, old.at), check_at = NULL
-FROM (
-    SELECT o.cafe_id, o.id, t.at, t.answers, o.opened_at IS NULL AS first_opened, o.delivered_at IS NULL AS arrived
-    FROM (
-        SELECT cafe_id, customer_id, visit_id, min(at) AS at, count(*)::int AS answers
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS a (cafe_id, customer_id, visit_id, at)
-        GROUP BY cafe_id, customer_id, visit_id
-    ) AS t
-    JOIN campaign_deliveries o
-        ON o.cafe_id = t.cafe_id AND o.customer_id = t.customer_id AND o.visit_id = t.visit_id
-    WHERE o.delivery_status IN ('sent', 'delivered', 'opened')
-    ORDER BY o.cafe_id, o.id
-    FOR UPDATE OF o
-) AS old
-WHERE d.cafe_id = old.cafe_id AND d.id = old.id
-RETURNING d.cafe_id, d.id, d.campaign_id, d.customer_id, d.correlation_id, old.at, old.first_opened, old.arrived
 """
 REPLIED = """
 UPDATE campaign_deliveries SET reply_received = true
@@ -395,12 +375,6 @@ async def settle(conn: Connection, settled: Sequence[Settled], at: datetime) -> 
         [s.accepted for s in settled],
         at,
     )
-
-
-async def mark_opened(conn: Connection, answers: Sequence[tuple[UUID, UUID, UUID, datetime]]) -> list[asyncpg.Record]:
-    """Notes answers (cafe, guest, visit, when) given through a message's link; returns the messages concerned."""
-    columns = [[answer[i] for answer in answers] for i in range(4)]
-    return await conn.fetch(OPENED, *columns)
 
 
 async def mark_replied(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> UUID | None:

@@ -1,4 +1,5 @@
-"""What guests see: the page behind a link, and the same as JSON. Opening a link never changes anything."""
+"""What guests see: the page behind a link, and the same as JSON. Opening a link changes nothing but how often it was
+opened."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -47,12 +48,16 @@ class Received(BaseModel):
 
 
 @router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
-async def open_page(request: Request, token: Token) -> Response:
-    """The form, or why there is none; with what the cafe has answered."""
+async def open_page(request: Request, token: Token, s: Marker | None = None) -> Response:
+    """The form, or why there is none; with what the cafe has answered. A person's opening of the link in a message is
+    counted, also of a used one."""
     try:
         link = await _look_up(request, token)
     except Rejected as why:
+        if why.code == "link_used":
+            await _count_opening(request, token, s)
         return refused(why, await _answer_behind(request, token, why))
+    await _count_opening(request, token, s)
     return html(page.rating_page(link, answer=await _answer_behind(request, token)))
 
 
@@ -106,6 +111,14 @@ async def _answer_behind(request: Request, token: str, why: Rejected | None = No
 async def _look_up(request: Request, token: str) -> Link:
     async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
         return await handlers.find_open_link(conn, token)
+
+
+async def _count_opening(request: Request, token: str, marker: str | None) -> None:
+    if rules.source_of(marker) != "sms_link" or not rules.is_opening(request.headers):
+        return
+    async with db.transaction(request.app.state.pool) as conn:
+        await handlers.note_opening(conn, token)
+    request.app.state.waker.wake()
 
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:

@@ -16,7 +16,7 @@ from shared.crypto import Keys
 from shared.db import Connection, Pool
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
-from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded, LinkOpened
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.ids import feedback_token
 from shared.tables import table_code
@@ -101,6 +101,22 @@ async def find_open_link(conn: Connection, token: str) -> Link:
     if link is None or state != "open":
         raise refusal(state)
     return link
+
+
+async def note_opening(conn: Connection, token: str) -> None:
+    """Counts that somebody opened a link, and tells it when we know whose it is."""
+    moment = now()
+    link = await store.note_opening(conn, token, moment, rules.OPENINGS_A_DAY)
+    if link is not None and link["customer_id"] is not None:
+        opened = LinkOpened(
+            cafe_id=link["cafe_id"],
+            occurred_at=moment,
+            correlation_id=link["correlation_id"],
+            customer_id=link["customer_id"],
+            visit_id=link["visit_id"],
+            times=link["times"],
+        )
+        await outbox.emit(conn, [opened])
 
 
 def refusal(state: str) -> Rejected:

@@ -110,6 +110,23 @@ UPDATE feedback_links SET used_at = $2
 WHERE token_sha256 = $1 AND used_at IS NULL AND closed_at IS NULL AND expires_at > $2
 RETURNING customer_id
 """
+# Counted up to so many on one day.
+NOTE_OPENING = """
+WITH link AS (
+    SELECT cafe_id, visit_id, customer_id, correlation_id FROM feedback_links
+    WHERE token_sha256 = $1 AND closed_at IS NULL AND expires_at > $2
+),
+noted AS (
+    INSERT INTO link_openings AS kept (cafe_id, visit_id, times, day, times_that_day)
+    SELECT cafe_id, visit_id, 1, $3, 1 FROM link
+    ON CONFLICT (cafe_id, visit_id) DO UPDATE
+    SET times = kept.times + 1, day = excluded.day,
+        times_that_day = CASE WHEN kept.day = excluded.day THEN kept.times_that_day + 1 ELSE 1 END
+    WHERE kept.day <> excluded.day OR kept.times_that_day < $4
+    RETURNING cafe_id, visit_id, times
+)
+SELECT cafe_id, visit_id, customer_id, correlation_id, times FROM noted JOIN link USING (cafe_id, visit_id)
+"""
 FIND_VISIT = f"""
 SELECT v.visit_id, v.customer_id, v.visit_at, v.final_amount, v.currency_unit, v.table_number, {_VISIT_DATE}
 FROM visits v LEFT JOIN cafes c USING (cafe_id)
@@ -280,6 +297,12 @@ async def use_link(conn: Connection, token: str, moment: datetime) -> UsedLink |
     """Whose the link is, if it could still be used; now it is."""
     row = await conn.fetchrow(USE_LINK, sha256(token), moment)
     return UsedLink(row["customer_id"]) if row else None
+
+
+async def note_opening(conn: Connection, token: str, moment: datetime, most_a_day: int) -> Row | None:
+    """Counts an opening of the link; None when it can't be used, or was opened often enough today."""
+    row = await conn.fetchrow(NOTE_OPENING, sha256(token), moment, moment.date(), most_a_day)
+    return dict(row) if row else None
 
 
 async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> Visit | None:
