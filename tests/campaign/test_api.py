@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from services.campaign.handlers import reactions
 from shared.clock import new_id, now
 from shared.events.campaign import MessageDelivered, ReplyReceived
-from shared.events.feedback import FeedbackReceived, LinkOpened
+from shared.events.feedback import FeedbackReceived
 from tests.campaign.conftest import CLERK, MANAGER, OWNER, PHONE, SECOND, STRANGER, Simulator, World, sign_in
 
 
@@ -394,47 +394,6 @@ async def test_answer_through_the_link_is_an_opening(world: World, simulator: Si
     assert (campaign["messages_opened"], campaign["messages_delivered"]) == (1, 1)
     await world.poll()
     assert (await world.campaign())["messages_delivered"] == 1
-
-
-@pytest.mark.parametrize("order", [(1, 2, 3, "answer"), ("answer", 3, 1, 2), (3, 3, "answer", 2, 1)])
-async def test_three_openings_are_three_clicks_whatever_order_they_and_the_answer_come_in(
-    order: tuple[int | str, ...], world: World, simulator: Simulator
-) -> None:
-    guest = await world.add_guest()
-    visit = await world.record_visit(guest)
-    await world.run_jobs()
-    begin = now()
-    about: dict[str, Any] = {"cafe_id": world.cafe_id, "customer_id": guest, "visit_id": visit.visit_id}
-    for each in order:
-        if isinstance(each, int):
-            opened = LinkOpened(**about, occurred_at=begin + timedelta(minutes=each), times=each)
-            await world.react(reactions.on_link_opened, opened)
-        else:
-            answer = FeedbackReceived(
-                **about, occurred_at=begin + timedelta(minutes=5), feedback_id=new_id(), visit_at=None,
-                source="sms_link", overall_rating=5,
-            )  # fmt: skip
-            await world.react(reactions.on_feedback_received, answer)
-    row, campaign = await world.delivery(), await world.campaign()
-    assert (row["delivery_status"], row["link_clicks"]) == ("opened", 3)
-    assert row["opened_at"] == begin + timedelta(minutes=1)
-    assert (campaign["messages_opened"], campaign["messages_delivered"]) == (1, 1)
-
-
-async def test_opening_before_the_providers_answer_is_kept(world: World, simulator: Simulator) -> None:
-    guest = await world.add_guest()
-    visit = await world.record_visit(guest)
-    simulator.fail("error_after")
-    await world.run_jobs()
-    assert (await world.delivery())["delivery_status"] == "sending"
-    opened = LinkOpened(
-        cafe_id=world.cafe_id, customer_id=guest, visit_id=visit.visit_id, occurred_at=now(), times=1
-    )  # fmt: skip
-    await world.react(reactions.on_link_opened, opened)
-    await world.settle_unknown()
-    row, campaign = await world.delivery(), await world.campaign()
-    assert (row["delivery_status"], row["link_clicks"], row["opened_at"]) == ("opened", 1, opened.occurred_at)
-    assert (campaign["messages_opened"], campaign["messages_delivered"], campaign["messages_sent"]) == (1, 1, 1)
 
 
 async def test_budget_is_written_in_either_unit_and_shown_in_rial(
