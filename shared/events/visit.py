@@ -93,7 +93,7 @@ class ContactLearned(Event, frozen=True, kw_only=True):
     """A guest seen for the first time, or a new answer to the consent question. Kept 7 days; the phone is sealed.
 
     The answer was given at `consent_at` (at `occurred_at` when missing). A yes without `consent_asked` is a tick that
-    stands on each bill.
+    stands on each bill. `is_correction`: it was said about the bill later.
     """
 
     type: ClassVar[str] = "contact.learned"
@@ -104,6 +104,7 @@ class ContactLearned(Event, frozen=True, kw_only=True):
     marketing_consent: bool | None = None
     consent_at: datetime | None = None
     consent_asked: bool = False
+    is_correction: bool = False
 
 
 class ConsentRefused(Event, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from uuid import UUID
 from deploy.crm.migrate import migrate
 from services.customer.handlers import judging, segments
 from services.customer.models.http import ChangeSegment
-from services.customer.models.shapes import Guest, Sums
+from services.customer.models.shapes import Cause, Guest, Sums
 from services.customer.store import activity
 from shared import clock, db
 from shared.clock import new_id, now
@@ -179,7 +179,7 @@ async def _guests_change(judged: Judged, guests: int) -> list[Figure]:
             await activity.add_visits(conn, visits, judged.moment)
             judged.statements.seconds.clear()
             started = time.perf_counter()
-            verdicts = await judging.reassess(conn, dict.fromkeys(some), reason="visit", now=judged.moment)
+            verdicts = await judging.reassess(conn, dict.fromkeys(some, Cause("visit")), now=judged.moment)
         whole.append((time.perf_counter() - started) * 1000)
         judge = [spent for sql, spent in judged.statements.seconds.items() if "AS MATERIALIZED" in sql]
         judging_alone.append(sum(judge) * 1000)

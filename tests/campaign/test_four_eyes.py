@@ -318,6 +318,16 @@ async def test_what_a_journey_says_and_may_spend_waits(desk: Desk, body: dict[st
     assert after | {"waiting": None} == before
 
 
+async def test_whom_a_journey_takes_waits(desk: Desk) -> None:
+    answer = await change(desk, ONE, {"starts_on": ["definition"]}, "vip_welcome")
+    assert answer.status_code == 202
+    assert (answer.json()["starts_on"], answer.json()["waiting"]["starts_on"]) == (["visit", "time"], ["definition"])
+    [waiting] = await desk.waiting(TWO)
+    assert waiting["what"]["starts_on"] == ["definition"]
+    assert await decide(desk, TWO) == 200
+    assert (await desk.journey("vip_welcome"))["starts_on"] == ["definition"]
+
+
 async def test_switching_and_delay_wait_for_nobody_and_leave_a_trace(desk: Desk) -> None:
     assert (await change(desk, ONE, {"is_active": False, "delay_minutes": 7})).status_code == 200
     found = await desk.journey()

@@ -15,7 +15,7 @@ from shared.clock import new_id, now
 from shared.db import transaction
 from shared.events.customer import CustomerErased
 from shared.events.feedback import CaseClosed, CaseOpened
-from tests.campaign.conftest import MANAGER, Simulator, World, sign_in
+from tests.campaign.conftest import MANAGER, SECOND, Simulator, World, sign_in
 
 DAY = timedelta(days=1)
 SEGMENT = UUID(int=7)
@@ -92,8 +92,9 @@ async def test_manager_says_what_starts_a_journey(
     assert (vip["starts_on"], vip["reentry"], vip["reentry_days"]) == (["visit", "time"], "never", None)
     address = f"/cafes/{world.cafe_id}/journeys/{vip['id']}"
     change = {"starts_on": ["definition"], "reentry": "after_days", "reentry_days": 30}
-    answer = await client.patch(address, json=change)
-    assert answer.status_code == 200, answer.text
+    assert (await client.patch(address, json=change)).status_code == 202
+    sign_in(app, SECOND)
+    answer = await client.post(f"{address}/versions/2/decision", json={"approve": True})
     assert {name: answer.json()[name] for name in change} == change
     await world.enter_vip(await world.add_guest(), reason="definition", visit_at=None)
     await world.run_jobs()

@@ -33,6 +33,7 @@ from tests.customer.given import (
     emitted,
     guest_of,
     guests,
+    learned,
     recalculated,
     recorded,
     time_passes,
@@ -142,6 +143,12 @@ async def test_guest_who_is_known_last_of_all_came_with_the_oldest_visit(pool: P
     await visits(pool, [recorded(at=NOON - 90 * DAY), recorded()])
     await guests(pool)
     assert await moves(pool) == [("in", "visit", NOON - 90 * DAY)]
+
+
+async def test_guest_whom_a_correction_made_known_did_nothing_today(pool: Pool) -> None:
+    await cafe(pool)
+    await guests(pool, learned(is_correction=True))
+    assert await moves(pool, "new_customers") == [("in", "visit_corrected", None)]
 
 
 def tier(version: int, visit_at: datetime | None) -> TierChanged:

@@ -17,6 +17,7 @@ from shared.auth import Staff
 from shared.callers import current_staff
 from shared.clock import new_id, now
 from shared.db import Pool
+from shared.events.feedback import CaseOpened
 from tests.feedback.given import (
     CAFE,
     OTHER_CAFE,
@@ -24,6 +25,7 @@ from tests.feedback.given import (
     cafe_with_staff,
     claimed,
     corrected,
+    emitted,
     recorded,
     token_of,
     visits,
@@ -441,3 +443,7 @@ async def test_feedback_that_came_before_the_claim_is_the_guests(client: httpx2.
     await react(pool, claimed(nobodys, guest))
     assert await pool.fetchval("SELECT customer_id FROM customer_feedback") == guest
     assert await pool.fetchval("SELECT customer_id FROM feedback_cases") == guest
+    told = [event for event in await emitted(pool) if isinstance(event, CaseOpened)]
+    assert [event.customer_id for event in told] == [None, guest]
+    assert told[0].case_id == told[1].case_id
+    assert told[0].occurred_at == told[1].occurred_at

@@ -95,7 +95,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " campaigns.template_content campaigns.template_variables campaign_templates.name campaign_templates.content"
         " campaign_templates.variables campaign_templates.category journeys.journey_key journeys.name"
         " journeys.segment_key sms_providers.provider_name sms_providers.api_endpoint sms_providers.api_key_sealed"
-        " sms_providers.sender_line journeys.starts_on journeys.reentry",
+        " sms_providers.sender_line journeys.starts_on journeys.reentry"
+        " journey_versions.starts_on",
     },
     "feedback": {
         EMPTIED: "customer_feedback.comment customer_feedback.comment_language customer_feedback.source_reference"

@@ -43,6 +43,7 @@ class TextView(Priced):
     template_content: str
     template_variables: dict[str, str]
     ignores_quiet_hours: bool
+    starts_on: list[StartReason] | None
     budget: Money | None
     created_by: UUID
     created_at: datetime
@@ -200,7 +201,7 @@ async def change_journey(
         changed = JourneyView.model_validate(
             await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change)
         )
-    asks = change.model_fields_set & {"template", "fallbacks", "ignores_quiet_hours", "budget"}
+    asks = change.model_fields_set & {"template", "fallbacks", "ignores_quiet_hours", "budget", "starts_on"}
     response.status_code = 202 if asks and changed.waiting else 200
     return changed
 

@@ -1,5 +1,6 @@
-"""What journeys say. Another text, budget or freedom from quiet hours is a new version, which by the cafe's policy
-waits for a second person; until then guests get the former one. And the list of everything here that waits."""
+"""What journeys say. Another text, budget, freedom from quiet hours or reason to start is a new version, which by the
+cafe's policy waits for a second person; until then the former one holds. And the list of everything here that waits.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -21,8 +22,8 @@ from shared.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 
 # What changes at once, being neither said nor paid for.
+SWITCHED: Final = {"is_active", "delay_minutes", "max_age_minutes", "reentry", "reentry_days"}
 OF_SEGMENTS: Final = ("starts_on", "reentry", "reentry_days")
-SWITCHED: Final = {"is_active", "delay_minutes", "max_age_minutes", *OF_SEGMENTS}
 
 
 async def list_journeys(conn: Connection, cafe_id: UUID) -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ async def change_journey(
     changed = journey | switched
     if changed["reentry"] != "after_days" and "reentry_days" not in switched:
         changed["reentry_days"] = None
-    if problems := _contradictions(changed, switched):
+    if problems := _contradictions(changed, change.model_dump(exclude_none=True)):
         raise Rejected("invalid_input", "Some fields are not right.", "برخی فیلدها درست نیستند.", problems=problems)
     wanted = _text_of(cafe_id, journey, change, by, moment)
     if switched:
@@ -137,6 +138,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
                 "template": text.template_content,
                 "fallbacks": text.template_variables,
                 "ignores_quiet_hours": text.ignores_quiet_hours,
+                "starts_on": text.starts_on,
             },
             amount=text.budget,
             currency_unit="IRR",
@@ -204,8 +206,9 @@ def _text_of(
         content, fallbacks = wording.content, wording.fallbacks
     loud = journey["ignores_quiet_hours"] if change.ignores_quiet_hours is None else change.ignores_quiet_hours
     budget: Decimal | None = change.budget if "budget" in change.model_fields_set else journey["budget"]
-    says = (content, fallbacks, loud, budget)
-    if says == tuple(journey[n] for n in ("template_content", "template_variables", "ignores_quiet_hours", "budget")):
+    starts_on = change.starts_on or journey["starts_on"]
+    before = ("template_content", "template_variables", "ignores_quiet_hours", "budget", "starts_on")
+    if (content, fallbacks, loud, budget, starts_on) == tuple(journey[name] for name in before):
         return None
     return JourneyText(
         cafe_id=cafe_id,
@@ -218,6 +221,7 @@ def _text_of(
         budget=budget,
         created_by=by,
         created_at=moment,
+        starts_on=starts_on,
     )
 
 
@@ -238,7 +242,7 @@ async def _begin_versions(conn: Connection, journey: dict[str, Any], text: Journ
         first = replace(
             text, version=1, state="in_force", template_content=journey["template_content"],
             template_variables=journey["template_variables"], ignores_quiet_hours=journey["ignores_quiet_hours"],
-            budget=journey["budget"], created_by=SYSTEM_USER,
+            budget=journey["budget"], created_by=SYSTEM_USER, starts_on=journey["starts_on"],
         )  # fmt: skip
         await trail.insert_text(conn, first)
 
@@ -246,6 +250,8 @@ async def _begin_versions(conn: Connection, journey: dict[str, Any], text: Journ
 async def _put_in_force(conn: Connection, journey: dict[str, Any], text: JourneyText, by: UUID) -> None:
     moment = now()
     await campaigns.update_text(conn, journey["campaign_id"], text, moment)
+    if text.starts_on is not None:
+        await journeys.start_on(conn, text.cafe_id, text.journey_id, text.starts_on, moment)
     standing = await _standing(conn, text.cafe_id, journey)
     await trail.note(conn, standing, text.cafe_id, "approved", by, moment)
 

@@ -261,7 +261,8 @@ class Journey:
 
 @dataclass(frozen=True, kw_only=True)
 class JourneyText:
-    """A version of what a journey says and may spend (Rial). `decided_by` is None when nobody else was needed."""
+    """A version of what a journey says, may spend (Rial) and starts on, about a segment. `decided_by` is None when
+    nobody else was needed."""
 
     cafe_id: UUID
     journey_id: UUID
@@ -275,6 +276,7 @@ class JourneyText:
     created_at: datetime
     decided_by: UUID | None = None
     decided_at: datetime | None = None
+    starts_on: list[StartReason] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import SYSTEM_USER, Journey, Place, Purpose, Run, Trigger, Turn
+from services.campaign.models import SYSTEM_USER, Journey, Place, Purpose, Run, StartReason, Trigger, Turn
 from services.campaign.store.turns import RUN_SECOND, columns_of
 from shared.db import Connection
 
@@ -112,10 +112,11 @@ FROM journeys j JOIN campaigns c ON c.cafe_id = j.cafe_id AND c.id = j.campaign_
 WHERE j.cafe_id = $1 AND ($2::uuid IS NULL OR j.id = $2) ORDER BY j.journey_key
 """
 UPDATE_JOURNEY = """
-UPDATE journeys SET is_active = $3, delay_minutes = $4, max_age_minutes = $5, starts_on = $6, reentry = $7,
-                    reentry_days = $8, updated_at = $9
+UPDATE journeys SET is_active = $3, delay_minutes = $4, max_age_minutes = $5, reentry = $6, reentry_days = $7,
+                    updated_at = $8
 WHERE cafe_id = $1 AND id = $2
 """
+START_ON = "UPDATE journeys SET starts_on = $3, updated_at = $4 WHERE cafe_id = $1 AND id = $2"
 # A guest whom an earlier version welcomed has a run whose trigger is the segment itself.
 LAST_ENTRIES = """
 SELECT t.cafe_id, t.journey_id, t.customer_id, greatest(e.last_at, r.occurred_at) AS last_at
@@ -269,9 +270,16 @@ async def list_journeys(conn: Connection, cafe_id: UUID, journey_id: UUID | None
 
 
 async def update_journey(conn: Connection, cafe_id: UUID, journey: Mapping[str, Any], at: datetime) -> None:
-    """Writes everything about the journey that may change, its text aside."""
-    names = ("id", "is_active", "delay_minutes", "max_age_minutes", "starts_on", "reentry", "reentry_days")
+    """Writes everything about the journey that may change by itself."""
+    names = ("id", "is_active", "delay_minutes", "max_age_minutes", "reentry", "reentry_days")
     await conn.execute(UPDATE_JOURNEY, cafe_id, *(journey[name] for name in names), at)
+
+
+async def start_on(
+    conn: Connection, cafe_id: UUID, journey_id: UUID, reasons: Sequence[StartReason], at: datetime
+) -> None:
+    """The journey begins for these reasons from now on."""
+    await conn.execute(START_ON, cafe_id, journey_id, reasons, at)
 
 
 async def stays_of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID) -> list[dict[str, Any]]:

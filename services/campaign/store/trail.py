@@ -19,10 +19,10 @@ WHERE cafe_id = $1 AND campaign_id = $2 ORDER BY at DESC, id DESC LIMIT $3
 """
 COLUMNS = """
     cafe_id, journey_id, version, state, template_content, template_variables, ignores_quiet_hours, budget, created_by,
-    created_at, decided_by, decided_at
+    created_at, decided_by, decided_at, starts_on
 """
 INSERT_TEXT = f"""
-INSERT INTO journey_versions ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO journey_versions ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """  # noqa: S608
 LIST_TEXTS = f"""
 SELECT {COLUMNS} FROM journey_versions WHERE cafe_id = $1 AND journey_id = $2 ORDER BY version DESC LIMIT $3

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from services.customer.handlers import consents
 from services.customer.handlers.judging import reassess
-from services.customer.models.shapes import Answer, Cause, Guest, Profile, Source
+from services.customer.models.shapes import Answer, Guest, Profile, Source
+from services.customer.rules.causes import cause_of
 from services.customer.store import activity, customers
 from shared import clock, crypto, outbox
 from shared.answers import ASKED, TICK
@@ -63,8 +64,8 @@ async def on_contact_learned(
         if (agreed := event.marketing_consent) is not None
     ]  # fmt: skip
     await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
-    # A till makes somebody known by their visit.
-    causes = {guest: Cause("visit", event, event.occurred_at) for guest, event in registered.items()}
+    first = {_guest(event): event for event in reversed(events)}
+    causes = {guest: replace(cause_of(first[guest]), event=event) for guest, event in registered.items()}
     await reassess(conn, causes, now=now)
 
 

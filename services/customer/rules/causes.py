@@ -9,10 +9,11 @@ from services.customer.models.shapes import Cause, Guest
 from shared.events.base import Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
-from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
+from shared.events.visit import ContactLearned, VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 
 VISIT: Final = "visit"
 REASONS: Final[Mapping[type[Event], str]] = {
+    ContactLearned: "visit_corrected",
     VisitClaimed: "visit_corrected",
     VisitCorrected: "visit_corrected",
     VisitVoided: "visit_voided",
@@ -35,8 +36,9 @@ def causes_of(events: Sequence[Event]) -> dict[Guest, Cause]:
 
 
 def cause_of(event: Event) -> Cause:
-    """What one event gives as the cause. Points and tiers that a new visit brought are that visit's doing."""
-    if type(event) is VisitRecorded:
+    """What one event gives as the cause. Points and tiers that a new visit brought are that
+    visit's doing, and so is that a till made the guest known."""
+    if type(event) is VisitRecorded or (isinstance(event, ContactLearned) and not event.is_correction):
         return Cause(VISIT, event, event.occurred_at)
     if isinstance(event, PointsEarned) and event.is_new:
         return Cause(VISIT, event, event.visit_at)

@@ -42,9 +42,19 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *
 
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
-    """Visits of nobody are a guest's, and so is what was said about them."""
+    """Visits of nobody are a guest's, and so is what was said about them: of open cases others hear once more, with
+    whose they are."""
     await keep_recorded(conn, events)
-    await store.move_to_guests(conn, events)
+    moved = await store.move_to_guests(conn, events)
+    names = ("cafe_id", "customer_id", "visit_id", "feedback_id", "case_id", "due_at")
+    await outbox.emit(
+        conn,
+        [
+            CaseOpened(occurred_at=case["opened_at"], **{name: case[name] for name in names})
+            for case in moved
+            if case["status"] == "open"
+        ],
+    )
 
 
 async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:

@@ -67,10 +67,11 @@ WITH moved AS (
     FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
     JOIN visits v USING (cafe_id, visit_id)
     WHERE f.cafe_id = t.cafe_id AND f.visit_id = t.visit_id AND f.customer_id IS NULL AND v.customer_id IS NOT NULL
-    RETURNING f.cafe_id, f.id, f.customer_id
+    RETURNING f.cafe_id, f.id, f.customer_id, f.visit_id
 )
 UPDATE feedback_cases k SET customer_id = m.customer_id
 FROM moved m WHERE k.cafe_id = m.cafe_id AND k.feedback_id = m.id
+RETURNING k.cafe_id, k.id AS case_id, k.feedback_id, m.customer_id, m.visit_id, k.opened_at, k.due_at, k.status
 """
 CORRECT_CONTEXT = """
 UPDATE customer_feedback f
@@ -253,11 +254,11 @@ async def follow_visits(conn: Connection, events: Sequence[VisitCorrected]) -> N
     await conn.execute(CORRECT_CONTEXT, *places)
 
 
-async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> None:
-    """The links of claimed visits, and what was said about them by nobody, are the guests'."""
+async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> list[Row]:
+    """The links of claimed visits, and what was said about them by nobody, are the guests'. Returns their cases."""
     places = [event.cafe_id for event in events], [event.visit_id for event in events]
     await conn.execute(MOVE_LINKS, *places)
-    await conn.execute(MOVE_FEEDBACK, *places)
+    return [dict(row) for row in await conn.fetch(MOVE_FEEDBACK, *places)]
 
 
 async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:

@@ -187,6 +187,7 @@ def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
         marketing_consent=told.answer.granted if told.answer else None,
         consent_at=told.answer.at if told.answer else None,
         consent_asked=told.answer is not None and told.answer.source == ASKED,
+        is_correction=told.draft.corrected_at is not None,
     )
 
 
