@@ -116,6 +116,31 @@ FROM campaign_deliveries
 WHERE {OF_CAFE} AND delivery_status NOT IN ('skipped', 'queued')
 GROUP BY cafe_id, campaign_id, trigger_id, customer_id HAVING count(*) > 1
 """  # noqa: S608
+RESULTS = f"""
+WITH there AS (
+    SELECT cafe_id, campaign_id AS id, count(*) AS recipients, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent
+    FROM campaign_deliveries WHERE {OF_CAFE} GROUP BY 1, 2
+), ends AS (
+    SELECT cafe_id, campaign_id AS id, delivery_status::text AS outcome, coalesce(error_code, 'unknown') AS reason,
+           count(*)::int AS messages
+    FROM campaign_deliveries
+    WHERE {OF_CAFE} AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL GROUP BY 1, 2, 3, 4
+), told AS (
+    SELECT cafe_id, campaign_id AS id, outcome, reason, messages FROM campaign_results
+    WHERE {OF_CAFE} AND messages <> 0
+)
+SELECT c.cafe_id, c.id::text AS id,
+       'for ' || c.recipients || ' guests, sent ' || c.messages_sent || '; messages: ' || coalesce(t.recipients, 0)
+           || ', sent ' || coalesce(t.sent, 0) AS found
+FROM campaigns c LEFT JOIN there t USING (cafe_id, id)
+WHERE {OF_CAFE} AND c.recount_at IS NULL
+  AND (c.recipients, c.messages_sent) IS DISTINCT FROM (coalesce(t.recipients, 0), coalesce(t.sent, 0))
+UNION ALL
+SELECT cafe_id, id::text, concat_ws(' ', outcome, reason, 'counted', t.messages, 'and there are', e.messages)
+FROM told t FULL JOIN ends e USING (cafe_id, id, outcome, reason)
+WHERE t.messages IS DISTINCT FROM e.messages
+  AND (cafe_id, id) IN (SELECT c.cafe_id, c.id FROM campaigns c WHERE c.recount_at IS NULL)
+"""  # noqa: S608
 SEGMENT_COUNTS = f"""
 SELECT s.cafe_id, s.id::text AS id, s.customer_count || ' counted, ' || coalesce(m.members, 0) || ' inside' AS found
 FROM customer_segments s
@@ -232,6 +257,7 @@ RULES = (
     Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
     Rule("nothing_is_overspent", "loyalty", OVERSPENT),
     Rule("nobody_is_messaged_twice", "campaign", SENT_TWICE),
+    Rule("campaigns_add_up", "campaign", RESULTS),
     Rule("segments_are_counted", "customer", SEGMENT_COUNTS),
     Rule("guests_begin_with_their_bills", "customer", BEGINNINGS),
     *(

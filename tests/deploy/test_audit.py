@@ -76,6 +76,12 @@ DAMAGES = [
     ("visits_earn_what_they_show", "loyalty", "DELETE FROM visit_earnings"),
     ("guests_are_as_active_as_their_visits", "customer", "UPDATE customer_activity SET total_visits = 77"),
     ("guests_are_as_active_as_their_visits", "customer", "UPDATE customer_activity SET tier_level = 'platinum'"),
+    ("campaigns_add_up", "campaign", "UPDATE campaigns SET recipients = recipients + 1"),
+    (
+        "campaigns_add_up", "campaign",
+        """INSERT INTO campaign_results (cafe_id, campaign_id, outcome, reason, messages)
+           SELECT cafe_id, id, 'skipped', 'x', 1 FROM campaigns""",
+    ),
     ("answers_are_the_same_where_messages_leave", "campaign", "UPDATE consents SET granted = NOT granted"),
     ("answers_are_the_same_where_messages_leave", "campaign", "DELETE FROM consents"),
     ("answers_are_the_same_at_the_tills", "visit", "UPDATE guest_consents SET granted = NOT granted"),

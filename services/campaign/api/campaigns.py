@@ -1,10 +1,11 @@
 """One-off campaigns."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 
 from services.campaign.api.acting import acting
 from services.campaign.api.journeys import RemarkView
@@ -15,15 +16,42 @@ from services.campaign.store import trail
 from services.campaign.store.campaigns import list_campaigns
 from shared.amounts import Money, Priced
 from shared.callers import StaffCaller
+from shared.db import Connection
 from shared.inputs import PageSize
 from shared.persian.money import Unit
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 
 
+class EndView(BaseModel):
+    """Messages that were not sent, for one reason: a check's name, or a provider's code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    outcome: Literal["skipped", "failed"]
+    reason: str
+    messages: int
+    en: str
+    fa: str
+
+
+class ResultsView(BaseModel):
+    """Everybody whom the campaign was for: `recipients` is at every moment what was sent, failed, was skipped, and
+    waits. `sent` are those that a provider took, whatever became of them there."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    recipients: int
+    sent: int
+    failed: int
+    skipped: int
+    waiting: int
+    reasons: list[EndView]
+
+
 class CampaignView(Priced):
     """A campaign; one with a `journey_id` is the standing one of a journey. Costs in `currency_unit`; `failure` says
-    why it failed where no provider is the reason."""
+    why it failed where no provider is the reason. One from before results were counted has none for some minutes."""
 
     id: UUID
     journey_id: UUID | None
@@ -55,6 +83,7 @@ class CampaignView(Priced):
     version: int
     edited_by: UUID | None
     approved_alone: bool
+    results: ResultsView | None
     failure: RemarkView | None
     warnings: list[RemarkView]
 
@@ -71,15 +100,19 @@ class StepView(Priced):
     detail: dict[str, Any]
 
 
-def _view(row: dict[str, Any]) -> CampaignView:
-    return CampaignView.model_validate(campaigns.with_warnings(row))
+async def _view(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    (row,) = await campaigns.described(conn, cafe_id, [await campaigns.show(conn, cafe_id, campaign_id)])
+    return CampaignView.model_validate(row)
 
 
 @router.get("")
 async def list_all(request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50) -> list[CampaignView]:
     """The newest campaigns."""
     async with acting(request, caller, cafe_id) as conn:
-        return [_view(row) for row in await list_campaigns(conn, cafe_id, limit)]
+        return [
+            CampaignView.model_validate(row)
+            for row in await campaigns.described(conn, cafe_id, await list_campaigns(conn, cafe_id, limit))
+        ]
 
 
 @router.post("", status_code=201)
@@ -87,14 +120,14 @@ async def write(request: Request, caller: StaffCaller, cafe_id: UUID, body: Writ
     """Writes a draft. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         campaign_id = await campaigns.write_draft(conn, cafe_id, caller.user_id, body)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.get("/{campaign_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
     """One campaign."""
     async with acting(request, caller, cafe_id) as conn:
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.put("/{campaign_id}")
@@ -104,7 +137,7 @@ async def replace(
     """Rewrites a campaign that has not started. For managers; it is a draft again, and an approval ends."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.replace_draft(conn, cafe_id, campaign_id, caller.user_id, body)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.post("/{campaign_id}/schedule")
@@ -117,7 +150,7 @@ async def schedule(
         await campaigns.schedule(
             conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date, config=request.app.state.settings
         )
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.post("/{campaign_id}/approve")
@@ -127,7 +160,7 @@ async def approve(
     """Lets a scheduled campaign start. For a manager who neither wrote it nor changed it last."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.approve(conn, cafe_id, campaign_id, caller.user_id, body.version if body else None)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.post("/{campaign_id}/cancel")
@@ -135,7 +168,7 @@ async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_
     """Stops a campaign. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.cancel(conn, cafe_id, campaign_id, caller.user_id)
-        return _view(await campaigns.show(conn, cafe_id, campaign_id))
+        return await _view(conn, cafe_id, campaign_id)
 
 
 @router.get("/{campaign_id}/trail")

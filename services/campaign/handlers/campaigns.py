@@ -12,9 +12,10 @@ from services.campaign.models.bodies import WriteCampaign
 from services.campaign.rules import template
 from services.campaign.rules.deciding import cost_of, first_choice, in_priority
 from services.campaign.rules.parts import count_parts
+from services.campaign.rules.results import results_of
 from services.campaign.rules.targets import FAILURES, require_segments, segments_of
 from services.campaign.rules.wording import check_text, warnings_of
-from services.campaign.store import audience, campaigns, providers, trail
+from services.campaign.store import audience, campaigns, providers, results, trail
 from services.campaign.store.campaigns import NewCampaign
 from shared import access
 from shared.approval import Oversight, Size, require_pass
@@ -182,12 +183,18 @@ def require_channel(channel: CampaignType) -> None:
         raise Rejected("channel_unavailable", "Only SMS can be sent yet.", "هنوز تنها پیامک فرستاده می‌شود.", status=422)
 
 
-def with_warnings(campaign: dict[str, Any]) -> dict[str, Any]:
-    """The campaign with what is odd about its text, and why it failed."""
+async def described(conn: Connection, cafe_id: UUID, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The campaigns with what became of their messages, why they failed, and what is odd about their texts."""
+    ended = await results.of_campaigns(conn, cafe_id, [row["id"] for row in rows])
+    return [_described(row, ended.get(row["id"], ())) for row in rows]
+
+
+def _described(campaign: dict[str, Any], ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
     known = KNOWN if campaign["journey_id"] is None else template.EVERY_VARIABLE
     return campaign | {
-        "warnings": warnings_of(campaign["template_content"], campaign["template_variables"], known),
+        "results": results_of(campaign, ended),
         "failure": FAILURES.get(campaign["failure_reason"] or ""),
+        "warnings": warnings_of(campaign["template_content"], campaign["template_variables"], known),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -103,9 +104,10 @@ async def claim(
     queued = [each for each in decided[:waiting] if each.pending.id not in left]
     fresh = [_due_again(each, moment) if each.pending.id in left else each for each in decided[waiting:]]
     decided = await _keep(conn, queued, fresh, moment)
-    decided = [each for each in decided if each.pending.id not in left]
-    await _note(conn, decided, moment)
+    came = {each.pending.id for each in fresh} & {each.pending.id for each in decided}
+    await _note(conn, [each for each in decided if each.pending.id not in left], moment)
     await _start(conn, decided, known.cafes, moment)
+    await campaigns.count(conn, [_change(each, is_new=each.pending.id in came) for each in decided], moment)
     groups: dict[UUID, tuple[Provider, list[Message]]] = {}
     for each in decided:
         if each.ready is None:
@@ -113,7 +115,8 @@ async def claim(
         provider, contact = _chosen(each.decision, each.contact)
         message = Message(each.pending.id, each.pending.local_id, contact.phone or "", each.text)
         groups.setdefault(provider.id, (provider, []))[1].append(message)
-    return Claimed(groups, len(decided), set(left.values()))
+    done = sum(each.pending.id not in left for each in decided)
+    return Claimed(groups, done, set(left.values()))
 
 
 def _left_for_a_price(decided: Sequence[_Decided]) -> dict[UUID, UUID]:
@@ -135,9 +138,11 @@ def _due_again(each: _Decided, moment: datetime) -> _Decided:
 async def give_up(conn: Connection, turn: Turn, places: Sequence[Place], moment: datetime) -> int:
     """Takes the messages of a turn that nobody can decide about and closes them as broken. Returns how many."""
     waiting, batch = await _take(conn, [turn], places, moment)
-    decided = [_broken(pending) for pending in batch]
-    decided = await _keep(conn, decided[:waiting], decided[waiting:], moment)
+    broken = [_broken(pending) for pending in batch]
+    decided = await _keep(conn, broken[:waiting], broken[waiting:], moment)
     await _note(conn, decided, moment)
+    known = {pending.id for pending in batch[:waiting]}
+    await campaigns.count(conn, [_change(each, is_new=each.pending.id not in known) for each in decided], moment)
     return len(batch)
 
 
@@ -304,8 +309,16 @@ async def _start(
             for _, r in ready
         ],
     )
-    await campaigns.count(
-        conn, [Change(row.cafe_id, pending.campaign_id, reserved=row.cost) for pending, row in ready], moment
+
+
+def _change(each: _Decided, *, is_new: bool) -> Change:
+    skipped = each.decision.outcome == "skip"
+    return Change(
+        each.pending.cafe_id,
+        each.pending.campaign_id,
+        reserved=each.ready.cost if each.ready else Decimal(0),
+        recipients=int(is_new),
+        ended={("skipped", each.decision.reason): 1} if skipped else {},
     )
 
 

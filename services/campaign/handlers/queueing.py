@@ -10,7 +10,8 @@ import asyncpg
 
 from services.campaign.models import Pending, Place, Turn
 from services.campaign.rules.targets import GONE, missing_segments, segments_of
-from services.campaign.store import audience, deliveries, expanding, journeys
+from services.campaign.store import audience, campaigns, deliveries, expanding, journeys, results
+from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import NewDelivery
 from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
@@ -21,7 +22,10 @@ START_CAMPAIGNS: Final = "campaign.start_campaigns"
 CAMPAIGN_LIVES: Final = timedelta(days=2)
 _FIRST: Final = UUID(int=0)
 
+COUNT_RESULTS: Final = "campaign.count_results"
+
 _starting = ByCafe("campaign", START_CAMPAIGNS)
+_counting = ByCafe("campaign", COUNT_RESULTS)
 
 
 def local_id_of(delivery_id: UUID) -> int:
@@ -70,7 +74,7 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
 
 async def start_campaigns(pool: Pool) -> int:
     """Job: the next 1,000 guests of an approved campaign whose date has come become messages; then it is the next
-    campaign's turn. Returns how many.
+    campaign's turn. Returns how many. And the next campaign from before results were counted is counted.
 
     It goes on after the last guest queued, so a crash in the middle neither forgets nor repeats anybody.
     """
@@ -89,8 +93,15 @@ async def start_campaigns(pool: Pool) -> int:
     async def expand(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
         return await _expand(conn, rows[0], moment)
 
+    await count_results(pool)
     await _starting.run(pool, look, finish)
     return await _starting.run(pool, pick, expand)
+
+
+async def count_results(pool: Pool) -> int:
+    """Counts the next campaign from before results were counted, as a whole. Returns how many."""
+    moment = now()
+    return await _counting.run(pool, lambda conn, aside: results.to_recount(conn, moment, aside), results.recount)
 
 
 async def _expand(conn: Connection, row: asyncpg.Record, moment: datetime) -> int:
@@ -103,7 +114,8 @@ async def _expand(conn: Connection, row: asyncpg.Record, moment: datetime) -> in
     after = row["expanded_to"] or _FIRST
     guests = await expanding.next_recipients(conn, row["cafe_id"], after, segments, BATCH)
     correlation_id = new_id()
-    await deliveries.insert(conn, [_from_campaign(row, guest, correlation_id) for guest in guests], moment)
+    added = await deliveries.insert(conn, [_from_campaign(row, guest, correlation_id) for guest in guests], moment)
+    await campaigns.count(conn, [Change(row["cafe_id"], row["id"], recipients=len(added))], moment)
     finished_at = moment if len(guests) < BATCH else None
     last = guests[-1] if guests else None
     await expanding.note_expanded(conn, row["cafe_id"], row["id"], last, finished_at, moment)

@@ -83,7 +83,7 @@ async def on_customer_status_changed(conn: Connection, events: Sequence[Customer
 
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empties what is personal, and takes back what was waiting to be sent."""
-    await audience.erase(conn, _erasures(events))
+    await _count_skipped(conn, await audience.erase(conn, _erasures(events)), "erased")
     await parked.forget(conn, [event.customer_id for event in events])
 
 
@@ -195,7 +195,13 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> 
 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Takes back the thanks for visits that never were, unless a provider has it already."""
-    await journeys.cancel_visits(conn, sorted({(event.cafe_id, event.visit_id) for event in events}))
+    taken_back = await journeys.cancel_visits(conn, sorted({(event.cafe_id, event.visit_id) for event in events}))
+    await _count_skipped(conn, taken_back, "visit_voided")
+
+
+async def _count_skipped(conn: Connection, messages: Sequence[tuple[UUID, UUID]], reason: str) -> None:
+    changes = [Change(cafe_id, campaign_id, ended={("skipped", reason): 1}) for cafe_id, campaign_id in messages]
+    await campaigns.count(conn, changes, now())
 
 
 async def on_case_changed(conn: Connection, events: Sequence[CaseOpened | CaseClosed]) -> None:

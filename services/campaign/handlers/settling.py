@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import Handed, Settled
-from services.campaign.rules.settling import effects_of, known_by_its_opening
+from services.campaign.rules.settling import effects_of, ends_of, known_by_its_opening
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
 from shared import outbox, telemetry
@@ -89,6 +89,7 @@ async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], mome
                 failed=effects.failed,
                 cost=effects.cost,
                 reserved=effects.reserved,
+                ended=ends_of(handed, settled),
             )
         )
         if effects.messages_used or effects.cost_used or effects.reserved:

@@ -340,6 +340,7 @@ class Handed:
     causation_id: UUID | None
     # The guest was quicker than the provider's answer.
     is_opened: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

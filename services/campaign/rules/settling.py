@@ -125,6 +125,15 @@ def known_by_its_opening(handed: Handed, settled: Settled) -> Settled:
     return replace(settled, status="delivered", check_at=None)
 
 
+def ends_of(handed: Handed, settled: Settled) -> dict[tuple[Literal["skipped", "failed"], str], int]:
+    """What the step changes in how messages end that are not sent; one that was given up may be sent after all."""
+    if settled.accepted:
+        return {("skipped", handed.reason or "unknown"): -1} if handed.status == "skipped" else {}
+    if settled.status == "failed" and handed.status != "sent":
+        return {("failed", settled.error_code or "unknown"): 1}
+    return {}
+
+
 def effects_of(handed: Handed, settled: Settled) -> Effects:
     """What the step adds to counters, costs and usage; `handed` as it stood before."""
     counts = Effects(

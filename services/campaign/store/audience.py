@@ -91,13 +91,14 @@ SET recipient_phone_sealed = NULL, recipient_phone_hash = NULL, recipient_name_s
     error_code = CASE WHEN d.delivery_status = 'queued' THEN 'erased' ELSE d.error_code END,
     delivery_status = CASE WHEN d.delivery_status = 'queued' THEN 'skipped' ELSE d.delivery_status END
 FROM (
-    SELECT o.cafe_id, o.id
+    SELECT o.cafe_id, o.id, o.delivery_status = 'queued' AS was_queued
     FROM campaign_deliveries o
     JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, customer_id)
     ORDER BY o.cafe_id, o.id
     FOR UPDATE OF o
 ) AS own
 WHERE d.cafe_id = own.cafe_id AND d.id = own.id
+RETURNING d.cafe_id, d.campaign_id, own.was_queued
 """
 CANCEL_RUNS = """
 UPDATE journey_runs r SET state = 'cancelled', reason = 'erased'
@@ -278,14 +279,16 @@ async def block_lines(conn: Connection, guests: Sequence[Guest], at: datetime) -
         await conn.execute(BLOCK_LINES, *_columns(guests, 2), at)
 
 
-async def erase(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> None:
-    """Empties all that is personal of (cafe, guest, when), and takes their waiting messages back."""
+async def erase(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> list[tuple[UUID, UUID]]:
+    """Empties all that is personal of (cafe, guest, when), and takes their waiting messages back. Returns whose (cafe,
+    campaign) these were, one entry for each."""
     cafes, guests, _ = _columns(erasures, 3)
     # Deliveries before contacts: the order in which the sender locks them.
-    await conn.execute(EMPTY_DELIVERIES, cafes, guests)
+    emptied = await conn.fetch(EMPTY_DELIVERIES, cafes, guests)
     await conn.execute(CANCEL_RUNS, cafes, guests)
     await forget(conn, erasures)
     await conn.execute(DROP_REPLIES, cafes, guests)
+    return [(row["cafe_id"], row["campaign_id"]) for row in emptied if row["was_queued"]]
 
 
 async def forget(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> None:

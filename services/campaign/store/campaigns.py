@@ -1,25 +1,28 @@
 """Campaigns, their counters, and the library of texts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from services.campaign.models import CampaignStatus, JourneyText, Purpose
+from services.campaign.store import results
+from services.campaign.store.results import Ends
 from shared.db import Connection
 
 COUNT = """
 UPDATE campaigns c
 SET messages_sent = c.messages_sent + t.sent, messages_delivered = c.messages_delivered + t.delivered,
     messages_failed = c.messages_failed + t.failed, messages_opened = c.messages_opened + t.opened,
+    recipients = c.recipients + CASE WHEN c.recount_at IS NULL THEN t.recipients ELSE 0 END,
     actual_cost = greatest(0, c.actual_cost + t.cost), reserved_cost = greatest(0, c.reserved_cost + t.reserved),
     sent_date = CASE WHEN t.sent > 0 THEN $9 ELSE c.sent_date END, updated_at = $9
 FROM (
     SELECT given.* FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::int[], $7::numeric[],
-                               $8::numeric[])
-        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved)
+                               $8::numeric[], $10::int[])
+        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved, recipients)
     JOIN campaigns l USING (cafe_id, id) ORDER BY cafe_id, id FOR NO KEY UPDATE OF l
 ) AS t
 WHERE c.cafe_id = t.cafe_id AND c.id = t.id
@@ -29,7 +32,7 @@ SELECT id, name, description, campaign_type::text AS campaign_type, purpose::tex
 target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
 status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
 messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at,
-version, edited_by, approved_alone, failure_reason,
+version, edited_by, approved_alone, failure_reason, recipients, recount_at IS NULL AS is_counted,
 (SELECT j.id FROM journeys j WHERE j.cafe_id = campaigns.cafe_id AND j.campaign_id = campaigns.id) AS journey_id
 FROM campaigns
 """
@@ -37,8 +40,9 @@ LIST = SELECTED + "WHERE cafe_id = $1 ORDER BY created_at DESC, id LIMIT $2"
 GET = SELECTED + "WHERE cafe_id = $1 AND id = $2 FOR NO KEY UPDATE"
 INSERT = """
 INSERT INTO campaigns (cafe_id, id, name, description, campaign_type, purpose, ignores_quiet_hours, target_segment,
-                       template_content, template_variables, budget, created_at, updated_at, created_by)
-VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12)
+                       template_content, template_variables, budget, created_at, updated_at, created_by,
+                       recount_at)
+VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12, NULL)
 """
 REPLACE = """
 UPDATE campaigns SET name = $3, description = $4, purpose = $5::message_purpose_enum, ignores_quiet_hours = $6,
@@ -110,7 +114,8 @@ DELETE_TEMPLATE = "DELETE FROM campaign_templates WHERE cafe_id = $1 AND id = $2
 
 @dataclass(frozen=True)
 class Change:
-    """What a batch adds to a campaign's counters and costs (Rial)."""
+    """What a batch adds to a campaign's counters and costs (Rial): `recipients` are messages that came to be, `ended`
+    those that will not be sent, by reason."""
 
     cafe_id: UUID
     campaign_id: UUID
@@ -120,6 +125,8 @@ class Change:
     opened: int = 0
     cost: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
+    recipients: int = 0
+    ended: Ends = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,16 @@ async def count(conn: Connection, changes: Sequence[Change], at: datetime) -> No
     """Adds to the counters of campaigns, one statement for any number."""
     totals: dict[tuple[UUID, UUID], list[Any]] = {}
     for c in changes:
-        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0)])
-        for i, amount in enumerate((c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved)):
+        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0), 0])
+        for i, amount in enumerate((c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved, c.recipients)):
             total[i] += amount
     if totals:
         keys = sorted(totals)
         await conn.execute(
             COUNT, [cafe for cafe, _ in keys], [campaign for _, campaign in keys],
-            *([totals[key][i] for key in keys] for i in range(6)), at,
+            *([totals[key][i] for key in keys] for i in range(6)), at, [totals[key][6] for key in keys],
         )  # fmt: skip
+        await results.count(conn, [(c.cafe_id, c.campaign_id, c.ended) for c in changes if c.ended])
 
 
 async def list_campaigns(conn: Connection, cafe_id: UUID, limit: int) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ HANDED = """
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.provider_id, d.provider_name, d.local_id,
        d.provider_message_id, d.delivery_status::text AS status, d.parts, d.message_cost AS cost,
        (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id,
-       d.opened_at IS NOT NULL AS is_opened
+       d.opened_at IS NOT NULL AS is_opened, d.error_code AS reason
 FROM campaign_deliveries d
 JOIN cafes c ON c.cafe_id = d.cafe_id
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) ON t.cafe_id = d.cafe_id AND t.id = d.id

@@ -28,8 +28,9 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::tex
 """
 INSERT_STANDING = """
 INSERT INTO campaigns (id, cafe_id, name, description, campaign_type, purpose, template_content, template_variables,
-                       status, created_at, updated_at, created_by)
-SELECT id, cafe_id, name, description, 'sms', purpose::message_purpose_enum, content, variables, 'sending', $8, $8, $9
+                       status, created_at, updated_at, created_by, recount_at)
+SELECT id, cafe_id, name, description, 'sms', purpose::message_purpose_enum, content, variables, 'sending', $8, $8, $9,
+       NULL
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
     AS t (id, cafe_id, name, description, purpose, content, variables)
 """
@@ -68,6 +69,7 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
 JOIN journeys j ON j.cafe_id = t.cafe_id AND j.trigger = 'visit.recorded'
 WHERE d.cafe_id = t.cafe_id AND d.campaign_id = j.campaign_id AND d.trigger_id = t.visit_id
   AND d.delivery_status = 'queued'
+RETURNING d.cafe_id, d.campaign_id
 """
 # Locked rows stay where they are, so the update finds them by their places.
 TAKE_DUE = f"""
@@ -248,12 +250,13 @@ async def keep_entries(conn: Connection, runs: Sequence[Run]) -> None:
         )
 
 
-async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> None:
-    """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider."""
+async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:
+    """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider. Returns
+    whose messages (cafe, campaign) these were, one entry for each."""
     cafes, ids = [cafe for cafe, _ in visits], [visit for _, visit in visits]
     # A run that becomes a delivery at this moment is locked: the second statement then sees the delivery.
     await conn.execute(CANCEL_RUNS, cafes, ids)
-    await conn.execute(CANCEL_QUEUED, cafes, ids)
+    return [(row["cafe_id"], row["campaign_id"]) for row in await conn.fetch(CANCEL_QUEUED, cafes, ids)]
 
 
 async def take_due(
