@@ -27,6 +27,7 @@ from shared.discreet import bare
 from shared.errors import Problem, Rejected
 from shared.outbox import Waker
 from shared.problems import problems_of
+from shared.services import service_of
 from shared.settings import Settings, settings
 
 KIB = 1024
@@ -100,23 +101,26 @@ def make_api(
 ) -> FastAPI:
     """The service's application.
 
-    `app.state.pool`, `app.state.settings` and `app.state.waker` are there while it runs. `max_body` in bytes.
+    `app.state.settings` is there while it runs, and `app.state.pool` and `app.state.waker` when the service has a
+    database. `max_body` in bytes.
     `any_query`: paths whose addresses others write into, such as those who count clicks; everywhere else a query
     parameter that is not known is refused. `for_guests`: how the paths begin that are served on the guests' port; that
     port serves nothing else.
     """
-    config = config or settings()
+    config, has_database = config or settings(), service_of(service).has_database
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.configure_logging(f"{service}-api", config.log_level)
-        app.state.pool = await db.open_pool(config.dsn(service), max_size=6, name=f"{service} api")
-        app.state.waker = Waker(app.state.pool)
+        if has_database:
+            app.state.pool = await db.open_pool(config.dsn(service), max_size=6, name=f"{service} api")
+            app.state.waker = Waker(app.state.pool)
         try:
             yield
         finally:
             crashpoint("api.in_shutdown")
-            await app.state.pool.close()
+            if has_database:
+                await app.state.pool.close()
 
     app = FastAPI(
         title=f"Servaan CRM: {service}",
@@ -138,7 +142,7 @@ def make_api(
     app.state.draining = False
     for router in routers:
         app.include_router(router)
-    _add_health(app)
+    _add_health(app, has_database=has_database)
     _add_errors(app)
     app.add_middleware(Limits, max_body=max_body)
     if for_guests:
@@ -176,7 +180,7 @@ def _known_query(request: Request) -> frozenset[str]:
     return known[route.endpoint]
 
 
-def _add_health(app: FastAPI) -> None:
+def _add_health(app: FastAPI, *, has_database: bool) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> PlainTextResponse:
         return PlainTextResponse("ok")
@@ -185,7 +189,8 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> PlainTextResponse:
         if request.app.state.draining:
             return PlainTextResponse("stopping", 503)
-        await request.app.state.pool.fetchval("SELECT 1", timeout=2)
+        if has_database:
+            await request.app.state.pool.fetchval("SELECT 1", timeout=2)
         return PlainTextResponse("ready")
 
     @app.get("/metrics", include_in_schema=False)

@@ -16,6 +16,7 @@ from shared import telemetry
 from shared.facts import require_secret_or_exit
 from shared.http import KIB, problem_response
 from shared.memory import rarely_collect
+from shared.services import service_of
 from shared.settings import Settings
 
 # A request that takes longer is cut when the process stops.
@@ -36,7 +37,8 @@ def run(app: FastAPI, service: str) -> None:
     is not that of the database."""
     config: Settings = app.state.settings
     telemetry.configure_logging(f"{service}-api", config.log_level)
-    require_secret_or_exit(config, service)
+    if service_of(service).has_database:
+        require_secret_or_exit(config, service)
     server = Server(
         uvicorn.Config(
             app,

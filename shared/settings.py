@@ -10,8 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.addresses import Network, networks_of
 from shared.crypto import Keys, derive_password
-
-SERVICES = ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
+from shared.services import GUESTS_PORT, service_of
 
 
 class Settings(BaseSettings):
@@ -73,17 +72,17 @@ class Settings(BaseSettings):
         return f"postgresql://crm_{service}:{password}@{host}/{self.database_name(service)}"
 
     def http_port(self, service: str) -> int:
-        """8101 for identity, 8102 for customer and so on, unless `CRM_PORT` says otherwise."""
-        return self.port or 8101 + SERVICES.index(service)
+        """The port in the service's row, unless `CRM_PORT` says otherwise."""
+        return self.port or service_of(service).port
 
     @property
     def window_port(self) -> int | None:
         """The guests' port: 8107, unless `CRM_GUESTS_PORT` says otherwise; none where only `CRM_PORT` is given."""
-        return self.guests_port or (None if self.port else 8101 + len(SERVICES))
+        return self.guests_port or (None if self.port else GUESTS_PORT)
 
     def worker_port(self, service: str) -> int:
-        """Where a worker shows its health and metrics: 8201 for identity and so on."""
-        return self.port or 8201 + SERVICES.index(service)
+        """Where a worker shows its health and metrics."""
+        return self.port or service_of(service).worker_port
 
 
 @lru_cache(maxsize=4)

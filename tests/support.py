@@ -18,7 +18,8 @@ from deploy.crm.migrate import OWNER, migrate, owner_dsn
 from deploy.engines.engine import Engine, Kind
 from deploy.engines.local_postgres import run_folder
 from shared import db
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings
 
 # Workers of a run find its folder under this name; its absence tells the process that begins a run.
 RUN_FOLDER = "CRM_TEST_RUN"
@@ -154,7 +155,7 @@ async def clear_postgres(url: str, run: Run) -> None:
 async def drop_databases(config: Settings) -> None:
     """Drop the databases of every service under these settings."""
     async with admin_connection(config) as admin:
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             await admin.execute(f"DROP DATABASE IF EXISTS {config.database_name(service)} WITH (FORCE)")
 
 

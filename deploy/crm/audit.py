@@ -14,7 +14,8 @@ from deploy.crm.invariants import BOOKS, PAIRS, RULES, Pair, Rule
 from services.loyalty.store import audit as loyalty
 from shared import parked
 from shared.db import SERVER_SETTINGS, Connection
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings
 
 # What one service knows, another may learn a moment later; a breach that is still there after this long is one.
 SECOND_LOOK_SECONDS = 10.0
@@ -75,7 +76,7 @@ async def opened(config: Settings) -> AsyncIterator[Connections]:
     """A connection to each service's database, as the service, which can only read."""
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             connection = await asyncpg.connect(
                 config.dsn(service), server_settings=SERVER_SETTINGS | {"application_name": "crm audit"}
             )

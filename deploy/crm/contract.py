@@ -15,7 +15,7 @@ import typer
 from deploy.crm.rebuild_commands import reactions_of
 from shared.events import pos, registry
 from shared.events.base import Event
-from shared.settings import SERVICES
+from shared.services import WITH_WORKER
 from shared.signing import HEADER, publisher_of
 from shared.topics import DAY_MS, TOPICS, Topic
 
@@ -123,7 +123,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    heard = {service: reactions_of(service) for service in SERVICES}
+    heard = {service: reactions_of(service) for service in WITH_WORKER}
     for topic in TOPICS:
         publisher = TILL if topic.open_to_others else publisher_of(topic.name)
         yield f"{publisher}.says.{topic.name}", _operation("send", publisher, topic, kinds_of(topic))

@@ -30,7 +30,8 @@ from deploy.engines import kafka_jars, local_postgres
 from deploy.engines.engine import EngineError
 from shared import facts
 from shared import topics as topic_list
-from shared.settings import SERVICES, Settings, settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings, settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 identity_commands.add_to(app)
@@ -76,7 +77,7 @@ def refuse_wrong_secret() -> None:
 
 
 async def _wrong_secrets(config: Settings) -> list[facts.WrongSecret]:
-    asked = [facts.require_secret(config, service) for service in SERVICES]
+    asked = [facts.require_secret(config, service) for service in WITH_DATABASE]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     return [answer for answer in answers if isinstance(answer, facts.WrongSecret)]
 

@@ -14,7 +14,8 @@ from shared import facts
 from shared.crashpoints import crashpoint
 from shared.crypto import derive_password
 from shared.db import Connection
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings
 
 SQL = Path(__file__).parents[2] / "sql"
 OWNER = "crm_owner"
@@ -41,7 +42,7 @@ class MigrationFailed(Exception):
     """A migration was refused; the message is the tool's own, which names the file and the statement."""
 
 
-async def migrate(config: Settings, services: Iterable[str] = SERVICES) -> None:
+async def migrate(config: Settings, services: Iterable[str] = WITH_DATABASE) -> None:
     """Bring every service's database to the newest version.
 
     Uses the administrator's login of `config.postgres_url` for roles, databases and extensions, and the owner's for
@@ -92,7 +93,7 @@ def _refuse_old(version: asyncpg.ServerVersion) -> None:
 async def _make_roles(admin: Connection, config: Settings) -> None:
     secret = config.secret.get_secret_value()
     # NOINHERIT: a service has the rights of people and tills only inside a transaction that becomes one of them.
-    logins = {f"crm_{service}": (service, "NOINHERIT") for service in SERVICES} | {OWNER: ("owner", "INHERIT")}
+    logins = {f"crm_{service}": (service, "NOINHERIT") for service in WITH_DATABASE} | {OWNER: ("owner", "INHERIT")}
     existing = {row["rolname"] for row in await admin.fetch("SELECT rolname FROM pg_roles")}
     for group in GROUPS:
         if group not in existing:
@@ -101,7 +102,7 @@ async def _make_roles(admin: Connection, config: Settings) -> None:
         # The password is set each time, so that a changed secret takes effect by migrating.
         verb, password = "ALTER" if role in existing else "CREATE", derive_password(secret, label)
         await admin.execute(f"{verb} ROLE {role} LOGIN {inherits} NOSUPERUSER NOBYPASSRLS PASSWORD '{password}'")
-    service_logins = ", ".join(f"crm_{service}" for service in SERVICES)
+    service_logins = ", ".join(f"crm_{service}" for service in WITH_DATABASE)
     await admin.execute(f"GRANT {', '.join(GROUPS)} TO {service_logins}")
 
 
@@ -136,10 +137,10 @@ async def _close_common_databases(admin: Connection) -> None:
     They are open to everybody, and can be closed only to everybody: so only where nobody else has a login or a database
     on the server, and where we may.
     """
-    logins = [OWNER, *(f"crm_{service}" for service in SERVICES)]
+    logins = [OWNER, *(f"crm_{service}" for service in WITH_DATABASE)]
     if await admin.fetchval(OURS_ALONE, logins):
         await admin.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {', '.join(COMMON_DATABASES)} FROM PUBLIC")
-    elif await admin.fetchval(ENTER_COMMON, f"crm_{SERVICES[0]}"):
+    elif await admin.fetchval(ENTER_COMMON, f"crm_{WITH_DATABASE[0]}"):
         print(
             "others use this server too, so the services' logins may still enter its databases "
             f'{" and ".join(COMMON_DATABASES)}: README, "Run it", says how to keep them out',

@@ -12,7 +12,8 @@ from deploy.crm.output import AsJson, show_json
 from shared import parked
 from shared.db import Connection
 from shared.errors import Rejected
-from shared.settings import SERVICES, settings
+from shared.services import WITH_DATABASE
+from shared.settings import settings
 
 app = typer.Typer(
     help="Records set aside with their reason: list, look into, send again, give up.", no_args_is_help=True
@@ -27,8 +28,8 @@ ALL_LIMIT = 10_000
 
 def within(service: str, work: Callable[[Connection], Awaitable[T]]) -> T:
     """Runs `work` in one transaction of the service's own database."""
-    if service not in SERVICES:
-        raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="--service")
+    if service not in WITH_DATABASE:
+        raise typer.BadParameter(f"one of {', '.join(WITH_DATABASE)}", param_hint="--service")
 
     async def run() -> T:
         conn = await asyncpg.connect(settings().dsn(service))
@@ -51,7 +52,7 @@ def list_records(
     """List parked records, newest first, without what is in them."""
     found = [
         {"service": name, **row}
-        for name in ([service] if service else SERVICES)
+        for name in ([service] if service else WITH_DATABASE)
         for row in within(name, lambda conn: parked.list_parked(conn, status, limit))
     ]
     if as_json:

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,17 +21,16 @@ from deploy.crm import engines
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import Engine, answers, last_lines, port_is_free
 from shared import topics
-from shared.settings import SERVICES, Settings
+from shared.services import FIRST_PORT, GUESTS_PORT, TABLE, Service
+from shared.settings import Settings
 
 READY_WITHIN_SECONDS = 90
 STOP_WITHIN_SECONDS = 25
-BASE_PORT = 8101
 SIMULATOR = "sms-simulator"
 SIMULATOR_OFFSET = 199
 # In the environment of every part: the folder of the system that it belongs to.
 STARTED_BY = "CRM_STARTED_BY"
-# Beside the feedback API's own port: where guests reach their pages, and nothing else.
-GUESTS_OFFSET = len(SERVICES)
+GUESTS_OFFSET = GUESTS_PORT - FIRST_PORT
 # What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
 LEFT_BEHIND = (
     "postgres",
@@ -91,11 +90,15 @@ def home() -> Path:
     return Path(os.environ.get("CRM_HOME", ".crm")).resolve()
 
 
-def parts(base_port: int, *, simulator: bool) -> tuple[Part, ...]:
-    """Every process of the system. APIs are at the base port and up, workers a hundred above."""
-    services = list(enumerate(SERVICES))
-    apis = [Part(f"{name}-api", f"services.{name}.api", base_port + at) for at, name in services]
-    workers = [Part(f"{name}-worker", f"services.{name}.worker", base_port + 100 + at) for at, name in services]
+def parts(base_port: int, *, simulator: bool, services: Sequence[Service] = TABLE) -> tuple[Part, ...]:
+    """Every process of the system. With another base port all ports lie as far from it as they do from the first."""
+    moved = base_port - FIRST_PORT
+    apis = [Part(f"{each.name}-api", f"services.{each.name}.api", each.port + moved) for each in services]
+    workers = [
+        Part(f"{each.name}-worker", f"services.{each.name}.worker", each.worker_port + moved)
+        for each in services
+        if each.has_worker
+    ]
     port = base_port + SIMULATOR_OFFSET
     sms = Part(SIMULATOR, "deploy.simulators.kavenegar", port, ("--port", str(port)), "/healthz")
     return (*([sms] if simulator else []), *apis, *workers)
@@ -114,7 +117,7 @@ def up(folder: Path, *, simulator: bool, say: Callable[[str], None]) -> dict[str
         stop_leftovers(folder, [each.process for each in state.started])
         alive = tuple(each for each in state.started if pids.is_running(each.process))
         # Parts that run stay where they are, and the others beside them.
-        base_port = state.base_port if alive else int(os.environ.get("CRM_BASE_PORT", BASE_PORT))
+        base_port = state.base_port if alive else int(os.environ.get("CRM_BASE_PORT", FIRST_PORT))
         state = replace(state, started=alive, base_port=base_port)
         state = _start_engines(folder, state, say)
         environment = environment_of(folder, state, simulator=simulator)
@@ -188,7 +191,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 def read_state(folder: Path) -> State:
     """What the last `up` left; an empty state when there was none."""
     file = folder / "state.json"
-    return msgspec.json.decode(file.read_bytes(), type=State) if file.exists() else State(BASE_PORT)
+    return msgspec.json.decode(file.read_bytes(), type=State) if file.exists() else State(FIRST_PORT)
 
 
 def write_state(folder: Path, state: State) -> None:
@@ -284,7 +287,7 @@ def stop_leftovers(folder: Path, known: Iterable[pids.Process] = ()) -> None:
     """Stop the parts of the system in `folder` that nobody wrote down, because whoever started them was killed: all but
     the `known` ones."""
     spared = set(known)
-    for part in parts(BASE_PORT, simulator=True):
+    for part in parts(FIRST_PORT, simulator=True):
         for process in pids.find(part.module):
             if process not in spared and pids.environment(process).get(STARTED_BY) == str(folder):
                 pids.stop(process, deadline=STOP_WITHIN_SECONDS)

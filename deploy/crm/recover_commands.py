@@ -19,7 +19,8 @@ from shared import positions, standing
 from shared.clients import opened
 from shared.db import Connection
 from shared.positions import OUTBOX, Partition, Place, fault_of
-from shared.settings import SERVICES, Settings, settings
+from shared.services import WITH_WORKER
+from shared.settings import Settings, settings
 
 out = Console()
 # The inbox knows what was taken in since; a record may have been on its way for so long.
@@ -56,7 +57,7 @@ class Found:
 
 
 def recover_service(
-    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(WITH_WORKER)}.")],
     check: Annotated[bool, typer.Option("--check", help="Only look; exit code 1 when something is wrong.")] = False,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Read every topic from its beginning, whatever the database notes.")
@@ -69,8 +70,8 @@ def recover_service(
     database itself, so nothing counts twice and nothing is left out. Stop the service's workers first, and run
     `crm audit` when they have caught up.
     """
-    if service not in SERVICES:
-        raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="SERVICE")
+    if service not in WITH_WORKER:
+        raise typer.BadParameter(f"one of {', '.join(WITH_WORKER)}", param_hint="SERVICE")
     config = settings()
     try:
         found = uvloop.run(_look(service, config, from_start=from_start))

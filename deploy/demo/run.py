@@ -22,7 +22,8 @@ from deploy.demo import board, books, dataset, guests, till
 from shared import db
 from shared.ids import customer_id
 from shared.persian.phone import canonical
-from shared.settings import SERVICES, Settings
+from shared.services import FIRST_PORT, WITH_DATABASE, service_of
+from shared.settings import Settings
 
 SETTLED_WITHIN_SECONDS = 300
 EVERY_SECONDS = 1.0
@@ -113,7 +114,7 @@ async def opened(config: Settings) -> AsyncIterator[dict[str, db.Pool]]:
     """A pool on each service's database."""
     async with contextlib.AsyncExitStack() as stack:
         pools = {}
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             pool = await db.open_pool(config.dsn(service), max_size=2, name="demo")
             stack.push_async_callback(pool.close)
             pools[service] = pool
@@ -126,7 +127,7 @@ async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
     async with asyncio.timeout(60):
         while not await pools["visit"].fetchval("SELECT count(*) FROM till_keys WHERE key_id = $1", key_id):
             await asyncio.sleep(0.1)
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             while not await pools[service].fetchval("SELECT count(*) FROM cafes WHERE cafe_id = $1", cafe.cafe_id):
                 await asyncio.sleep(0.1)
 
@@ -155,7 +156,7 @@ async def thank_at_once(config: Settings, cafe: Cafe) -> None:
 def api_url(config: Settings, service: str) -> str:
     """Where a service's API is; ports follow the identity service's."""
     base, _, port = config.identity_url.rpartition(":")
-    return f"{base}:{int(port) + SERVICES.index(service)}"
+    return f"{base}:{int(port) + service_of(service).port - FIRST_PORT}"
 
 
 async def publish(

@@ -26,7 +26,7 @@ from shared.amounts import DESCRIPTION
 from shared.documents import METHODS, PROBLEM, operations
 from shared.events import pos
 from shared.inputs import Days, Moments, Reader
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 # Bodies that routes read themselves, digit by digit.
 READ_BY_HAND = {model.__name__: model for model in (*pos.BODIES.values(), EnteredVisit)}

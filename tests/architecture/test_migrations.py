@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 SQL = Path(__file__).parents[2] / "sql"
 

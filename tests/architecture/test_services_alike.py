@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.consumer import Reactions
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
 SIX = {"models", "rules", "store", "handlers", "api", "worker"}

@@ -10,7 +10,7 @@ import pytest
 
 import services
 from shared import inbox, outbox, parked, relay
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "CALL")
 

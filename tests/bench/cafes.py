@@ -16,7 +16,8 @@ from services.visit.store import statistics
 from shared import access, db, parked
 from shared.clock import new_id, now
 from shared.events.identity import AccessGranted, CafeChanged
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from shared.worker import HOUSEKEEPING_SECONDS, PRUNING, Job
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import History, Size, admin_of, drop_databases, fill_all

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from deploy.demo import till
 from shared.clock import new_id, now
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import CAFES, History, Size, Statements, open_history, phone_of
 from tests.chaos.house import TAKE_OUTBOX, House

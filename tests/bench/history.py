@@ -27,7 +27,8 @@ from shared.consumer import Consumer
 from shared.crypto import phone_hash, seal
 from shared.db import Connection
 from shared.persian.calendar import year_of
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench import rows
 from tests.chaos.house import House, reactions_of
 

@@ -31,7 +31,8 @@ from shared.events.customer import SegmentEntered
 from shared.events.loyalty import PointsEarned
 from shared.events.registry import decode
 from shared.records import header
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench.client import post_at_rate
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.workers import drain, running

@@ -21,7 +21,8 @@ from deploy.demo import till
 from deploy.demo.dataset import Basket
 from shared import db
 from shared.consumer import Consumer
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench.figure import Bench
 from tests.chaos.house import House, reactions_of
 from tests.shared.records import FakeRecord

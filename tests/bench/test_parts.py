@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.engines.engine import Engine
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench import cafes, growth, memory, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
 from tests.bench.history import Size

@@ -19,7 +19,8 @@ from deploy.demo import till
 from deploy.demo.dataset import Basket
 from deploy.engines.engine import free_port
 from shared import db, topics
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.bench.figure import Bench
 from tests.support import SECRET, delete_topics, drop_databases
 

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from shared.settings import SERVICES, settings
+from shared.services import WITH_DATABASE
+from shared.settings import settings
 from tests.chaos.scenario import World
 from tests.support import Databases, Run, admin_connection
 
 
 @asynccontextmanager
-async def databases_on(world: World, name: str, services: Sequence[str] = SERVICES) -> AsyncIterator[Databases]:
+async def databases_on(world: World, name: str, services: Sequence[str] = WITH_DATABASE) -> AsyncIterator[Databases]:
     """As the fixture `database` gives, for a scenario; dropped when it ends. Commits are not waited for: what is tried
     here is not the disk."""
     config = settings().model_copy(update={"postgres_url": world.postgres.url, "database_prefix": f"{name}_"})

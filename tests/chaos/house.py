@@ -19,7 +19,8 @@ from services.identity.models.http import CreateApiKey, CreateCafe
 from shared import db
 from shared.clock import new_id
 from shared.consumer import Consumer, Reactions
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings
 from tests.shared.records import FakeRecord, relayed
 from tests.support import Databases
 
@@ -84,7 +85,7 @@ class House:
 
     async def relay(self) -> int:
         """Moves what is in the outboxes to those who read it; returns how much."""
-        return sum([await self.relay_of(service) for service in self.dice.sample(SERVICES, len(SERVICES))])
+        return sum([await self.relay_of(service) for service in self.dice.sample(WITH_DATABASE, len(WITH_DATABASE))])
 
     async def relay_of(self, service: str) -> int:
         """Moves what is in one service's outbox; returns how much."""
@@ -96,8 +97,10 @@ class House:
 
 async def open_house(config: Settings, database: Databases, dice: random.Random) -> House:
     """A house on fresh databases."""
-    pools = {service: await database(service) for service in SERVICES}
-    consumers = {service: Consumer(service, pools[service], reactions_of(service), config.keys) for service in SERVICES}
+    pools = {service: await database(service) for service in WITH_DATABASE}
+    consumers = {
+        service: Consumer(service, pools[service], reactions_of(service), config.keys) for service in WITH_DATABASE
+    }
     return House(config, pools, consumers, dice)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from deploy.crm.migrate import migrate
 from shared.crashpoints import CRASH_AT, Point
-from shared.settings import SERVICES
+from shared.services import WITH_DATABASE
 from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
 from tests.chaos.scenario import Scenario, World, assert_sound
@@ -149,7 +149,7 @@ async def kill_migrations(world: World) -> str:
     async with stay(world) as scene:
         environment = {**os.environ, **scene.system.environment}
         prefixes = [f"killed_{world.seed}_{number}_" for number in range(2 if world.quick else 8)]
-        for time in range(1, len(SERVICES) + 1):
+        for time in range(1, len(WITH_DATABASE) + 1):
             armed = {"CRM_DATABASE_PREFIX": prefixes[0], CRASH_AT: f"migration.between_databases:{time}"}
             assert await _migrate(environment | armed) == -signal.SIGKILL
             kills += 1
@@ -164,7 +164,7 @@ async def kill_migrations(world: World) -> str:
             config = scene.system.config.model_copy(update={"database_prefix": prefix})
             await migrate(config)
             await assert_sound(config)
-    return f"{kills} kills, {len(prefixes) * len(SERVICES)} databases whole"
+    return f"{kills} kills, {len(prefixes) * len(WITH_DATABASE)} databases whole"
 
 
 async def _migrate(environment: dict[str, str], kill_after: float | None = None) -> int:

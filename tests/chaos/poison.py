@@ -22,7 +22,8 @@ from shared.crypto import seal
 from shared.db import Connection, Pool
 from shared.events.identity import ApiKeyCreated
 from shared.events.registry import BY_TYPE
-from shared.settings import SERVICES, settings
+from shared.services import WITH_WORKER
+from shared.settings import settings
 from tests.chaos import fuzz, payloads
 from tests.chaos.payloads import SAMPLE_ID, Body, Payload, written
 from tests.chaos.scenario import Scenario, World
@@ -218,7 +219,7 @@ async def _swallow(world: World) -> str:
     config = settings().model_copy(update={"postgres_url": world.postgres.url, "database_prefix": "poison_"})
     await migrate(config)
     dice, total = world.dice, Eaten()
-    for service in SERVICES:
+    for service in WITH_WORKER:
         if not reactions_of(service).topics:
             continue
         pool = await db.open_pool(config.dsn(service), name="poison")

@@ -14,7 +14,8 @@ from deploy.demo import run as demo
 from deploy.demo.dataset import Basket
 from shared.consumer import Reactions
 from shared.db import Pool
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_WORKER
+from shared.settings import Settings
 from tests.chaos.scenario import assert_sound
 from tests.chaos.system import Scene, count_parked, messages_of
 
@@ -94,7 +95,7 @@ async def _look(
         f"outbox of {service}": int(await pool.fetchval("SELECT count(*) FROM crm.outbox"))
         for service, pool in pools.items()
     }
-    read = {service: topics_of(config, service) for service in SERVICES}
+    read = {service: topics_of(config, service) for service in WITH_WORKER}
     partitions = {
         topic: [TopicPartition(topic, number) for number in range(config.partitions)]
         for topic in {topic for topics in read.values() for topic in topics}

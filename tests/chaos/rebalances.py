@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.crashpoints import PAUSE_AT, Point
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_WORKER
+from shared.settings import Settings
 from shared.topics import TOPICS
 from tests.chaos.load import load_on
 from tests.chaos.proof import prove, topics_of
@@ -20,7 +21,7 @@ from tests.chaos.scenario import Scenario, World
 from tests.chaos.system import Scene, stay
 
 # Identity's worker reads nothing.
-READERS = tuple(service for service in SERVICES if service != "identity")
+READERS = tuple(service for service in WITH_WORKER if service != "identity")
 # A worker that was killed is missed after 8 s, and then the group has to agree, once more if another came meanwhile.
 MOVES_WITHIN_SECONDS = 20.0
 STOPS_WITHIN_SECONDS = 10.0

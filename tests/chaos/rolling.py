@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
 from tests.chaos.scenario import Scenario, World

@@ -28,13 +28,14 @@ from deploy.engines.engine import free_port, last_lines, port_is_free
 from shared import topics
 from shared.crashpoints import CRASH_AT, Point
 from shared.db import Pool
-from shared.settings import SERVICES, Settings, settings
+from shared.services import SERVICES, WITH_WORKER
+from shared.settings import Settings, settings
 from tests.support import SECRET
 
 if TYPE_CHECKING:
     from tests.chaos.scenario import World
 
-WORKERS = tuple(f"{service}-worker" for service in SERVICES)
+WORKERS = tuple(f"{service}-worker" for service in WITH_WORKER)
 APIS = tuple(f"{service}-api" for service in SERVICES)
 READY_WITHIN_SECONDS = 180.0
 GONE_WITHIN_SECONDS = 25.0
@@ -238,8 +239,8 @@ async def open_system(
         "CRM_DATABASE_PREFIX": f"{word}_",
         "CRM_TOPIC_PREFIX": f"{word.replace('_', '.')}.",
         "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
-        "CRM_GUESTS_PORT": str(base + len(SERVICES)),
-        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + len(SERVICES)}",
+        "CRM_GUESTS_PORT": str(base + processes.GUESTS_OFFSET),
+        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + processes.GUESTS_OFFSET}",
         "CRM_SMS_ENDPOINT": f"http://127.0.0.1:{base + processes.SIMULATOR_OFFSET}",
         "CRM_SMS_API_KEY": "simulated",
         "CRM_SMS_SENDER": "10004346",

@@ -19,7 +19,8 @@ from deploy.crm.main import app
 from deploy.demo import till
 from services.visit.handlers import upkeep
 from shared.db import Connection
-from shared.settings import SERVICES, Settings
+from shared.services import WITH_DATABASE
+from shared.settings import Settings
 from tests.chaos.house import House, open_house
 from tests.support import Databases
 
@@ -150,7 +151,7 @@ async def test_books_of_a_cafe_in_order_have_no_breach(house: House) -> None:
     assert await house.pools["loyalty"].fetchval("SELECT count(*) FROM visit_earnings") == VISITS + 1
     async with audit.opened(house.config) as connections:
         assert await audit.look(connections) == []
-        assert await audit.count_parked(connections) == dict.fromkeys(SERVICES, 0)
+        assert await audit.count_parked(connections) == dict.fromkeys(WITH_DATABASE, 0)
 
 
 async def test_each_damage_is_found_under_its_name_and_in_its_cafe(house: House, database: Databases) -> None:

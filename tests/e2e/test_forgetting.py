@@ -25,7 +25,7 @@ from shared.crypto import derive
 from shared.db import Pool
 from shared.ids import customer_id
 from shared.persian.text import persian_digits
-from shared.settings import SERVICES
+from shared.services import WITH_DATABASE
 from shared.topics import TOPICS
 from tests.e2e.conftest import System, eventually
 from tests.e2e.test_journey import LINK, bill, to_kafka
@@ -147,7 +147,7 @@ async def told(system: System) -> str:
     async with httpx2.AsyncClient(timeout=10, follow_redirects=True) as client:
         answers = [await client.get(f"{each.part.url}/metrics") for each in started if each.part.name[-3:] != "tor"]
     texts += [answer.text for answer in answers if answer.status_code == 200]
-    assert sum("crm_" in text for text in texts) > len(SERVICES)
+    assert sum("crm_" in text for text in texts) > len(WITH_DATABASE)
     return "\n".join(texts)
 
 
@@ -281,7 +281,7 @@ async def test_no_word_about_an_erased_guest_is_left_anywhere(
     await desk(system, cafe, owner, words, guest)
     await at_rest(pools)
 
-    before = {name: words.found_in(with_opened(await database(system, name), secret)) for name in SERVICES}
+    before = {name: words.found_in(with_opened(await database(system, name), secret)) for name in WITH_DATABASE}
     assert {"h item", "correction", "void", "h value", "bad1 notes", "broken"} <= set(before["visit"])
     assert {"name", "email", "address", "preferred"} <= set(before["customer"])
     assert {"comment", "answer", "case", "entry reference"} <= set(before["feedback"])
@@ -308,7 +308,7 @@ async def test_no_word_about_an_erased_guest_is_left_anywhere(
     change = full_bill(words, "k", "plain", corrected_at=datetime.now(UTC).isoformat(), total="80000")
     assert (await till.post(f"{system.api('visit')}/visits/corrections", json=change)).status_code == 200
     await at_rest(pools)
-    after = {name: words.found_in(with_opened(await database(system, name), secret)) for name in SERVICES}
+    after = {name: words.found_in(with_opened(await database(system, name), secret)) for name in WITH_DATABASE}
     assert not any(after.values()), after
     assert words.found_in(with_opened(await kept_for_ever(system), secret)) == []
     assert words.found_in(await told(system)) == []

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.demo import run as demo
 from shared.db import Pool
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from tests.e2e.conftest import System
 
 HERE = Path(__file__).parent

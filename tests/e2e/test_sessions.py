@@ -6,7 +6,7 @@ import httpx2
 
 from deploy.demo import run as demo
 from shared.db import Pool
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from tests.e2e.conftest import System
 
 PATHS = {

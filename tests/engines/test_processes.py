@@ -15,7 +15,8 @@ from deploy.crm.main import app
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, free_port
 from shared.niceness import NICENESS
-from shared.settings import SERVICES, Settings
+from shared.services import FIRST_PORT, SERVICES
+from shared.settings import Settings
 from tests import support
 
 
@@ -117,7 +118,7 @@ def test_up_refuses_a_port_that_a_stranger_has(tmp_path: Path) -> None:
 
 
 def test_wipe_removes_what_up_left_and_nothing_else(tmp_path: Path) -> None:
-    processes.write_state(tmp_path, State(processes.BASE_PORT))
+    processes.write_state(tmp_path, State(FIRST_PORT))
     (tmp_path / "logs").mkdir()
     (tmp_path / "mine.txt").write_text("not ours")
     processes.down(tmp_path, wipe=True, say=silent)

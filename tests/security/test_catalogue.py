@@ -8,7 +8,7 @@ import pytest
 from deploy.crm.walls import faults
 from shared import db
 from shared.clock import new_id
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from tests.support import Databases
 
 

@@ -17,7 +17,8 @@ from shared.auth import Staff
 from shared.callers import current_staff
 from shared.clock import new_id, now
 from shared.events.identity import AccessGranted, AccessRevoked, SessionsEnded
-from shared.settings import SERVICES, Settings
+from shared.services import SERVICES
+from shared.settings import Settings
 from tests.support import Databases
 
 CAFE, SARA, TABLET, PHONE = (UUID(int=number) for number in range(1, 5))

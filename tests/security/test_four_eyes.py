@@ -6,7 +6,7 @@ import warnings
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 # What a person of a cafe can't do alone beyond the cafe's approval policy (shared/approval.py).
 DAY = "four eyes: summed with what its author did alone on that day of the cafe"

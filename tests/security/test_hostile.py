@@ -17,7 +17,7 @@ from shared.clock import new_id, now
 from shared.db import Pool, transaction
 from shared.documents import PROBLEM, operations
 from shared.events.identity import AccessGranted, CafeChanged
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from shared.tries import Tries
 from tests.support import Databases
 

@@ -4,7 +4,7 @@ tests/e2e/test_forgetting.py."""
 import asyncpg
 import pytest
 
-from shared.settings import SERVICES
+from shared.services import SERVICES
 from tests.support import Databases
 
 COLUMNS = """

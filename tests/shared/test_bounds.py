@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial
 from shared.events import pos
 from shared.problems import problems_of
-from shared.settings import SERVICES
+from shared.services import SERVICES
 
 # Numbers that count neither money nor points: a till's own numbering, and rows of a ledger.
 OTHER_NUMBERS = {"device_sequence", "before"}

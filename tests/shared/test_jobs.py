@@ -25,7 +25,7 @@ from services.loyalty.models.accounts import Redemption
 from shared.clock import new_id, now
 from shared.db import Pool, transaction
 from shared.events.identity import CafeChanged
-from shared.settings import SERVICES
+from shared.services import WITH_WORKER
 from shared.worker import Job
 from tests import support
 from tests.customer.given import KEYS, learned
@@ -33,7 +33,7 @@ from tests.shared.records import visit
 
 JOBS: dict[str, tuple[str, Job]] = {
     job.name: (service, job)
-    for service in SERVICES
+    for service in WITH_WORKER
     for job in importlib.import_module(f"services.{service}.worker").JOBS
 }
 # What a job keeps for itself holds nothing of a cafe's that could fail.

@@ -1,0 +1,47 @@
+"""The services there are. Ports, databases, logins, migrations and processes follow from a service's row."""
+
+from dataclasses import dataclass
+from typing import Final
+
+WORKERS_ABOVE: Final = 100
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service. `port` is that of its API.
+
+    Without a database it keeps nothing of its own: no login, no migrations. Without a worker it takes no events in and
+    publishes none.
+    """
+
+    name: str
+    port: int
+    has_database: bool = True
+    has_worker: bool = True
+
+    @property
+    def worker_port(self) -> int:
+        """Where its worker shows health and metrics."""
+        return self.port + WORKERS_ABOVE
+
+
+TABLE: Final = (
+    Service("identity", 8101),
+    Service("customer", 8102),
+    Service("visit", 8103),
+    Service("loyalty", 8104),
+    Service("campaign", 8105),
+    Service("feedback", 8106),
+)
+FIRST_PORT: Final = 8101
+# Beside the feedback API's own port: guests' pages, and nothing else.
+GUESTS_PORT: Final = 8107
+
+SERVICES: Final = tuple(each.name for each in TABLE)
+WITH_DATABASE: Final = tuple(each.name for each in TABLE if each.has_database)
+WITH_WORKER: Final = tuple(each.name for each in TABLE if each.has_worker)
+
+
+def service_of(name: str) -> Service:
+    """The row of that service. Raises KeyError when there is none."""
+    return {each.name: each for each in TABLE}[name]
