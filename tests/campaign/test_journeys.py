@@ -292,6 +292,22 @@ async def test_everything_else_is_judged_again_too(world: World, simulator: Simu
     assert ("skip", "campaign") in await world.decisions()
 
 
+async def test_message_that_comes_back_from_its_provider_is_not_sent_for_a_voided_visit(
+    world: World, simulator: Simulator
+) -> None:
+    visit = await world.record_visit(await world.add_guest())
+    await world.hold()
+    await world.pool.execute(
+        "UPDATE campaign_deliveries SET delivery_status = 'sending', sending_at = now(),"
+        " provider_id = (SELECT id FROM sms_providers)"
+    )
+    await world.void(visit)
+    await world.pool.execute("UPDATE campaign_deliveries SET delivery_status = 'queued', provider_id = NULL")
+    await world.run_jobs()
+    assert simulator.texts == []
+    assert (await world.decisions())[-1] == ("skip", "visit_voided")
+
+
 async def test_changed_quiet_hours_are_those_of_what_is_held_too(world: World, simulator: Simulator) -> None:
     clock = now().astimezone(ZoneInfo("Asia/Tehran"))
 

@@ -165,6 +165,8 @@ class Pending:
     # that the message is about.
     segments: Sequence[str] | None = None
     of_this_stay: bool = False
+    # Why the occasion is none any more, as of a visit that was voided.
+    cancelled_for: str | None = None
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,9 @@ def _refusal(facts: Facts, name: str, answer: Answer, made: Sequence[Check]) -> 
 
 
 def _campaign(facts: Facts) -> Answer:
-    return Answer(facts.pending.campaign_status not in _ENDED, {"status": facts.pending.campaign_status})
+    status, cancelled_for = facts.pending.campaign_status, facts.pending.cancelled_for
+    detail = {"status": status} | ({"cancelled_for": cancelled_for} if cancelled_for else {})
+    return Answer(status not in _ENDED and cancelled_for is None, detail, reason=cancelled_for)
 
 
 def _expiry(facts: Facts) -> Answer:

@@ -37,7 +37,8 @@ SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, 
        CASE WHEN j.segment_key IS NOT NULL THEN ARRAY[j.segment_key]::text[]
             WHEN c.target_segment ? 'segments'
             THEN ARRAY(SELECT jsonb_array_elements_text(c.target_segment -> 'segments')) END AS segments,
-       coalesce(j.reentry = 'every_stay', false) AS of_this_stay
+       coalesce(j.reentry = 'every_stay', false) AS of_this_stay,
+       CASE WHEN r.state = 'cancelled' THEN r.reason END AS cancelled_for
 FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
 CROSS JOIN LATERAL (
     SELECT own.*
@@ -54,6 +55,8 @@ CROSS JOIN LATERAL (
 ) AS d
 JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = d.campaign_id
 LEFT JOIN journeys j ON j.cafe_id = d.cafe_id AND j.campaign_id = d.campaign_id
+LEFT JOIN journey_runs r
+    ON r.cafe_id = d.cafe_id AND r.journey_id = j.id AND r.trigger_id = d.trigger_id AND r.customer_id = d.customer_id
 """  # noqa: S608
 SENT_TODAY = """
 SELECT d.customer_id, count(*)::int AS sent

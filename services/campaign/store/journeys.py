@@ -57,11 +57,13 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $
           causation_id)
 ON CONFLICT DO NOTHING
 """
+# Also those that are messages already: one that comes back from its provider is not sent by another.
 CANCEL_RUNS = """
 UPDATE journey_runs r SET state = 'cancelled', reason = 'visit_voided'
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, visit_id)
 JOIN journeys j ON j.cafe_id = t.cafe_id AND j.trigger = 'visit.recorded'
-WHERE r.cafe_id = t.cafe_id AND r.journey_id = j.id AND r.trigger_id = t.visit_id AND r.state = 'waiting'
+WHERE r.cafe_id = t.cafe_id AND r.journey_id = j.id AND r.trigger_id = t.visit_id
+  AND r.state IN ('waiting', 'queued')
 """
 CANCEL_QUEUED = """
 UPDATE campaign_deliveries d SET delivery_status = 'skipped', error_code = 'visit_voided'
