@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.campaign.handlers import asking, queueing, reactions, replies, sending
+from services.campaign.handlers import asking, duty, queueing, reactions, replies, sending
 from shared import access
 from shared.consumer import Reactions
 from shared.events.customer import (
@@ -14,7 +14,7 @@ from shared.events.customer import (
     SegmentLeft,
     SegmentListChanged,
 )
-from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, LinkOpened
+from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from shared.rebuild import Projection
@@ -37,9 +37,10 @@ REACTIONS = Reactions(
         VisitClaimed: reactions.on_visit_claimed,
         VisitVoided: reactions.on_visit_voided,
         FeedbackReceived: reactions.on_feedback_received,
-        CaseOpened: reactions.on_case_changed,
+        CaseOpened: reactions.on_case_opened,
         CaseClosed: reactions.on_case_changed,
         LinkOpened: reactions.on_link_opened,
+        FeedbackResponded: duty.on_feedback_responded,
     }
 )
 

@@ -21,17 +21,19 @@ async def journey(client: httpx2.AsyncClient, world: World, key: str = "thanks")
     return next(each for each in found if each["journey_key"] == key)
 
 
-async def test_new_cafe_has_two_journeys_that_send(app: FastAPI, client: httpx2.AsyncClient, world: World) -> None:
+async def test_new_cafe_has_journeys_that_send(app: FastAPI, client: httpx2.AsyncClient, world: World) -> None:
     await world.open_cafe(version=2)
     sign_in(app, CLERK)
     found = (await client.get(f"/cafes/{world.cafe_id}/journeys")).json()
     assert [(j["journey_key"], j["purpose"], j["delay_minutes"], j["is_active"]) for j in found] == [
+        ("answer", "service", 0, True),
+        ("case_notice", "service", 0, True),
         ("thanks", "service", 5, True),
         ("vip_welcome", "marketing", 0, True),
     ]
     templates = (await client.get(f"/cafes/{world.cafe_id}/templates")).json()
-    assert [each["is_system_template"] for each in templates] == [True, True]
-    assert templates[0]["variables"] == {"name": "مهمان"}
+    assert [each["is_system_template"] for each in templates] == [True] * 4
+    assert {"name": "مهمان"} in [each["variables"] for each in templates]
 
 
 async def test_manager_changes_delay_and_text(

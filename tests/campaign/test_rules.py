@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.campaign.handlers.defaults import DEFAULTS, GUEST
+from services.campaign.handlers.defaults import DEFAULTS
 from services.campaign.models import CafeRules, Contact, Handed, Pending, Provider, Receipt, SendResult, Tally
 from services.campaign.rules import pace, settling, template, wording
 from services.campaign.rules.deciding import CHECKS, Facts, decide
@@ -163,8 +163,8 @@ def test_text_from_before_fallbacks_were_asked_for_never_begins_with_a_comma() -
 def test_texts_that_cafes_begin_with_pass() -> None:
     for each in DEFAULTS:
         known = template.VARIABLES[each.trigger]
-        assert wording.check_text(each.content, GUEST, known) == wording.Wording(each.content, GUEST)
-        assert wording.warnings_of(each.content, GUEST, known) == []
+        assert wording.check_text(each.content, each.fallbacks, known) == wording.Wording(each.content, each.fallbacks)
+        assert wording.warnings_of(each.content, each.fallbacks, known) == []
 
 
 def test_advertising_ends_with_the_stop_line_once() -> None:

@@ -49,9 +49,10 @@ async def test_every_way_by_which_a_text_comes_in_refuses_what_a_guest_must_not_
             *[
                 await client.patch(f"{base}/journeys/{each['id']}", json={"template": text, "fallbacks": {}})
                 for each in journeys
+                if each["trigger"] != "case.opened"
             ],
         ]
-        assert [[found for _, found in codes(each)] for each in answers] == [[code]] * 6
+        assert [[found for _, found in codes(each)] for each in answers] == [[code]] * 7
     assert codes(await client.post(f"{base}/templates", json=template | {"content": "{{x}}"})) == [
         ("content", "unknown_variable")
     ]

@@ -98,6 +98,7 @@ RULES = {
         "POST /cafes/{cafe_id}/providers": COST,
         "PUT /cafes/{cafe_id}/providers/{provider_id}": COST,
         "PUT /cafes/{cafe_id}/messaging": COST,
+        "PUT /cafes/{cafe_id}/duty": COST,
         "POST /providers/kavenegar/receipts": "the provider's own, with its token",
         "POST /providers/kavenegar/replies": GUEST,
     },

@@ -77,13 +77,14 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         CAFE: "programs.rules program_proposals.rules",
     },
     "campaign": {
+        STAFF: "duty_people.phone_sealed duty_people.phone_hash duty_people.label",
         EMPTIED: "contacts.phone_sealed contacts.phone_hash contacts.name_sealed"
         " campaign_deliveries.recipient_phone_sealed campaign_deliveries.recipient_phone_hash"
         " campaign_deliveries.recipient_name_sealed campaign_deliveries.personalized_content_sealed"
         " campaign_deliveries.error_message",
         GONE: "consents.source segment_members.segment_key segment_members.reason unclear_replies.words_sealed",
         MACHINE: "campaign_deliveries.provider_message_id",
-        OURS: "campaigns.failure_reason campaign_results.outcome campaign_results.reason"
+        OURS: "case_notices.table_number campaigns.failure_reason campaign_results.outcome campaign_results.reason"
         " unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
         " sms_providers.last_error contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
         " campaign_deliveries.provider_name send_decisions.reason send_decisions.checks journey_runs.reason"

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.campaign.api import callbacks, campaigns, journeys, providers, replies
+from services.campaign.api import callbacks, campaigns, duty, journeys, providers, replies
 from shared.http import make_api
 
 
@@ -14,6 +14,7 @@ def make_app() -> FastAPI:
         campaigns.router,
         providers.router,
         replies.router,
+        duty.router,
         callbacks.router,
         max_body=64 * 1024,
         any_query=callbacks.ADDRESSES,

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.campaign.handlers.duty import notice_values, on_duty
 from services.campaign.handlers.providers.accounts import on_its_terms
 from services.campaign.handlers.queueing import take_due_runs
 from services.campaign.models import (
@@ -17,6 +18,7 @@ from services.campaign.models import (
     Contact,
     Decision,
     Message,
+    Notice,
     Pending,
     Place,
     Provider,
@@ -27,7 +29,7 @@ from services.campaign.models import (
 from services.campaign.rules import pace, template
 from services.campaign.rules.deciding import Facts, cost_of, decide
 from services.campaign.rules.parts import count_parts
-from services.campaign.store import audience, campaigns, deliveries, holds, providers
+from services.campaign.store import audience, campaigns, deliveries, duty, holds, providers
 from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import NewDelivery, Ready
 from shared import outbox, telemetry
@@ -66,6 +68,8 @@ class _Known:
     contacts: Mapping[Guest, Contact]
     # The stays that guests are in now, by segment.
     stays: Mapping[Guest, Mapping[str, UUID]]
+    # What is said of cases to whoever is on duty, by cafe and case.
+    notices: Mapping[tuple[UUID, UUID], Notice]
     tally: Tally
 
 
@@ -166,9 +170,14 @@ async def _look_up(
     for row in rows:
         guest = (row["cafe_id"], row["customer_id"])
         contacts[guest] = _contact(row, consents.get(guest, {}), complaints.get(guest, ()), config.keys)
+    people = await duty.find(conn, [guest for guest in guests if guest not in contacts])
+    contacts |= {(row["cafe_id"], row["id"]): on_duty(row, config.keys) for row in people}
+    told = {(row["cafe_id"], row["id"]) for row in people}
+    cases = sorted({(p.cafe_id, p.trigger_id) for p in batch if (p.cafe_id, p.customer_id) in told})
+    notices = await duty.notices(conn, cases)
     stays = await _stays(conn, batch)
     cafes = {id_: rules for id_, rules in (await providers.cafe_rules(conn, cafe_ids)).items() if _has_days(rules)}
-    return _Known(cafes, accounts, contacts, stays, await _count(conn, cafes, guests, moment))
+    return _Known(cafes, accounts, contacts, stays, notices, await _count(conn, cafes, guests, moment))
 
 
 async def _stays(conn: Connection, batch: Sequence[Pending]) -> dict[Guest, dict[str, UUID]]:
@@ -239,7 +248,7 @@ def _broken(pending: Pending) -> _Decided:
 def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime) -> _Decided:
     cafe = known.cafes.get(pending.cafe_id)
     contact = known.contacts.get((pending.cafe_id, pending.customer_id))
-    text = write_text(pending, cafe, contact, config)
+    text = write_text(pending, cafe, contact, config, known.notices.get((pending.cafe_id, pending.trigger_id)))
     parts = count_parts(text)
     stays = known.stays.get((pending.cafe_id, pending.customer_id), {})
     accounts = known.providers.get(pending.cafe_id, ())
@@ -252,8 +261,10 @@ def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime)
     return _Decided(pending, decision, contact, text, ready)
 
 
-def write_text(pending: Pending, cafe: CafeRules | None, contact: Contact | None, config: Settings) -> str:
-    """The message as the guest reads it. The feedback link stands nowhere else in clear."""
+def write_text(
+    pending: Pending, cafe: CafeRules | None, contact: Contact | None, config: Settings, notice: Notice | None = None
+) -> str:
+    """The message as the guest reads it, or whoever is on duty. The feedback link stands nowhere else in clear."""
     link = None
     if pending.visit_id is not None:
         token = feedback_token(config.keys, pending.cafe_id, pending.visit_id)
@@ -262,6 +273,7 @@ def write_text(pending: Pending, cafe: CafeRules | None, contact: Contact | None
         "name": template.presentable(contact.name if contact else None),
         "cafe": cafe.name if cafe else None,
         "link": link,
+        **(notice_values(notice) if notice else {}),
     }
     return template.with_stop_line(template.render(pending.template, values, pending.fallbacks), pending.purpose)
 

@@ -1,6 +1,6 @@
-"""What a cafe starts with: two journeys that send, and the installation's SMS account."""
+"""What a cafe starts with: journeys that send, and the installation's SMS account."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -20,6 +20,8 @@ GUEST: Final = {"name": "مهمان"}
 
 @dataclass(frozen=True)
 class _Default:
+    """A journey; `fallbacks` stand for what is not known of a guest."""
+
     key: str
     name: str
     trigger: Trigger
@@ -27,6 +29,7 @@ class _Default:
     delay_minutes: int
     content: str
     category: str
+    fallbacks: Mapping[str, str]
 
 
 DEFAULTS: Final = (
@@ -38,6 +41,27 @@ DEFAULTS: Final = (
         5,
         "{{name}} عزیز، از این‌که به {{cafe}} آمدید سپاسگزاریم.\nنظرتان را با ما در میان بگذارید:\n{{link}}",
         "feedback",
+        GUEST,
+    ),
+    _Default(
+        "case_notice",
+        "خبر نظر بد به مسئول شیفت",
+        "case.opened",
+        None,
+        0,
+        "امتیاز {{rating}} برای {{table}} در {{cafe}}.\nدر پنل ببینید.",
+        "feedback",
+        {"table": "یک مهمان"},
+    ),
+    _Default(
+        "answer",
+        "خبر پاسخ به نظر مهمان",
+        "feedback.responded",
+        None,
+        0,
+        "{{name}} عزیز، پاسخ {{cafe}} به نظرتان را ببینید:\n{{link}}",
+        "feedback",
+        GUEST,
     ),
     _Default(
         "vip_welcome",
@@ -47,6 +71,7 @@ DEFAULTS: Final = (
         0,
         "{{name}} عزیز، به جمع مهمانان ویژهٔ {{cafe}} خوش آمدید. خوشحالیم که همراه مایید.",
         "welcome",
+        GUEST,
     ),
 )
 
@@ -75,7 +100,7 @@ def _journey(cafe_id: UUID, default: _Default) -> NewJourney:
         delay_minutes=default.delay_minutes,
         purpose=PURPOSE_OF[default.trigger],
         content=default.content,
-        fallbacks=GUEST,
+        fallbacks=default.fallbacks,
         category=default.category,
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.campaign.models import Pending, Place, Turn
+from services.campaign.models import ABOUT_VISITS, Pending, Place, Turn
 from services.campaign.rules.targets import GONE, missing_segments, segments_of
 from services.campaign.store import audience, campaigns, deliveries, expanding, journeys, results
 from services.campaign.store.campaigns import Change
@@ -50,7 +50,7 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
         campaign_id=row["campaign_id"],
         customer_id=row["customer_id"],
         trigger_id=row["trigger_id"],
-        visit_id=row["trigger_id"] if row["trigger"] == "visit.recorded" else None,
+        visit_id=row["trigger_id"] if row["trigger"] in ABOUT_VISITS else None,
         local_id=local_id_of(delivery_id),
         template=row["template"],
         fallbacks=row["fallbacks"],

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from services.campaign.handlers import duty
 from services.campaign.handlers.defaults import give_defaults
 from services.campaign.models import Run
 from services.campaign.rules import pace
@@ -202,6 +203,12 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> No
 async def _count_skipped(conn: Connection, messages: Sequence[tuple[UUID, UUID]], reason: str) -> None:
     changes = [Change(cafe_id, campaign_id, ended={("skipped", reason): 1}) for cafe_id, campaign_id in messages]
     await campaigns.count(conn, changes, now())
+
+
+async def on_case_opened(conn: Connection, events: Sequence[CaseOpened]) -> None:
+    """Holds advertising to the guests back, and has somebody of the cafe told."""
+    await on_case_changed(conn, events)
+    await duty.tell_of_cases(conn, events)
 
 
 async def on_case_changed(conn: Connection, events: Sequence[CaseOpened | CaseClosed]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 Purpose = Literal["service", "marketing"]
 CampaignType = Literal["sms", "instagram", "email", "push"]
 CampaignStatus = Literal["draft", "scheduled", "sending", "sent", "completed", "cancelled", "failed"]
-Trigger = Literal["visit.recorded", "segment.entered"]
+Trigger = Literal["visit.recorded", "segment.entered", "case.opened", "feedback.responded"]
 RunState = Literal["waiting", "queued", "cancelled", "skipped"]
 # What may start a journey about a segment: the reasons of segment.entered, less those that are nobody's doing.
 StartReason = Literal[
@@ -40,7 +40,14 @@ DEAREST_SMS = Decimal(1_000_000)
 DEAREST_MESSAGE = 20 * DEAREST_SMS
 
 # Fixed: a message about the guest's own visit asks for no consent to advertising, so it never becomes an advert.
-PURPOSE_OF: Mapping[Trigger, Purpose] = {"visit.recorded": "service", "segment.entered": "marketing"}
+PURPOSE_OF: Mapping[Trigger, Purpose] = {
+    "visit.recorded": "service",
+    "segment.entered": "marketing",
+    "case.opened": "service",
+    "feedback.responded": "service",
+}
+# Whose occasion is a visit, so that the message may hold the visit's link.
+ABOUT_VISITS: frozenset[Trigger] = frozenset({"visit.recorded", "feedback.responded"})
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,29 @@ class Contact:
     consents: Mapping[Purpose, bool]
     # Cases that a low rating opened and nobody has closed.
     complaints: Sequence[UUID] = ()
+    # How many messages a day this one gets at most, where that is not the same for all guests.
+    daily_cap: int | None = None
+
+
+@dataclass(frozen=True)
+class OnDuty:
+    """Somebody of the cafe who may be told of unhappy guests."""
+
+    id: UUID
+    cafe_id: UUID
+    phone_sealed: str = field(repr=False)
+    phone_hash: bytes = field(repr=False)
+    label: str
+    is_on_duty: bool
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a message to whoever is on duty says of a case."""
+
+    case_id: UUID
+    overall_rating: int | None
+    table_number: str | None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose, Reentry, StartReason
 from shared.bounds import MOST_RIAL, Rial, too_much
 from shared.credentials import Credential
-from shared.inputs import Command, Matching, Moment, Text, Version, Whole, Wording, Words
+from shared.inputs import Command, Matching, Moment, Phone, Text, Version, Whole, Wording, Words, fault
 from shared.persian.money import Unit, in_unit
+from shared.persian.phone import is_mobile
 
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
@@ -125,6 +126,35 @@ class WriteProvider(_WithCosts):
     priority_order: Annotated[int, Whole(0, 10_000)] = 0
     daily_limit: Annotated[int, Whole(0, 10_000_000)] | None = None
     monthly_limit: Annotated[int, Whole(0, 100_000_000)] | None = None
+
+
+class Person(Command):
+    """Somebody of the cafe: a mobile number, and what the cafe calls it."""
+
+    phone: Phone
+    label: Annotated[str, Text(100, line=True)]
+    is_on_duty: StrictBool = True
+
+    @field_validator("phone")
+    @classmethod
+    def _takes_messages(cls, phone: str) -> str:
+        if not is_mobile(phone):
+            raise fault("not_a_mobile", "SMS go to mobile numbers only.", "پیامک تنها به شمارهٔ همراه می‌رسد.")
+        return phone
+
+
+class WriteDuty(Command):
+    """Whom the cafe wants told of low ratings, whole."""
+
+    people: Annotated[list[Person], Field(max_length=10)]
+    most_a_day: Annotated[int, Whole(1, 50)] = 10
+
+    @field_validator("people")
+    @classmethod
+    def _each_once(cls, people: list[Person]) -> list[Person]:
+        if len({person.phone for person in people}) < len(people):
+            raise fault("twice", "A number is there twice.", "شماره‌ای دو بار آمده است.")
+        return people
 
 
 class WriteSettings(_WithCosts):

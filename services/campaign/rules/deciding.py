@@ -166,7 +166,8 @@ def _text(facts: Facts) -> Answer:
 
 def _frequency(facts: Facts) -> Answer:
     assert facts.cafe is not None
-    sent, cap = facts.tally.today.get(facts.pending.customer_id, 0), facts.cafe.guest_daily_cap
+    own = facts.contact.daily_cap if facts.contact else None
+    sent, cap = facts.tally.today.get(facts.pending.customer_id, 0), facts.cafe.guest_daily_cap if own is None else own
     return Answer(sent < cap, {"today": sent, "cap": cap})
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.campaign.models import CafeRules, Journey, Run, RunState
 from shared.events.customer import SegmentEntered
+from shared.events.feedback import CaseOpened, FeedbackResponded
 from shared.events.visit import VisitRecorded
 from shared.persian.calendar import day_bounds, local_date
 
@@ -112,6 +113,18 @@ def enrol_member(journey: Journey, entered: SegmentEntered, last_at: datetime | 
     return run
 
 
+def enrol_on_duty(journey: Journey, opened: CaseOpened, person: UUID, moment: datetime) -> Run:
+    """The run of somebody of the cafe who is to be told of a case: once for each case."""
+    return _run(journey, opened, opened.case_id, person, opened.occurred_at, moment)
+
+
+def enrol_answered(journey: Journey, responded: FeedbackResponded, moment: datetime) -> Run | None:
+    """The run of a guest whom the cafe has answered: once for each visit, whose link shows the answer."""
+    if responded.customer_id is None or responded.visit_id is None:
+        return None
+    return _run(journey, responded, responded.visit_id, responded.customer_id, responded.occurred_at, moment)
+
+
 def stay_id(segment_id: UUID, entered_at: datetime) -> UUID:
     """What identifies a guest's stay in a segment, beside the guest."""
     return uuid5(segment_id, entered_at.astimezone(UTC).isoformat())
@@ -126,7 +139,7 @@ def takes_again(journey: Journey, at: datetime, last_at: datetime | None) -> boo
 
 def _run(
     journey: Journey,
-    cause: VisitRecorded | SegmentEntered,
+    cause: VisitRecorded | SegmentEntered | CaseOpened | FeedbackResponded,
     trigger_id: UUID,
     customer_id: UUID,
     happened_at: datetime,

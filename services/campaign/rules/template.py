@@ -17,13 +17,19 @@ STOP_LINE: Final = "لغو۱۱"
 VARIABLES: Final[Mapping[Trigger | None, frozenset[str]]] = {
     "visit.recorded": frozenset({"name", "cafe", "link"}),
     "segment.entered": frozenset({"name", "cafe"}),
+    "case.opened": frozenset({"cafe", "rating", "table"}),
+    "feedback.responded": frozenset({"name", "cafe", "link"}),
     None: frozenset({"name", "cafe"}),
 }
 EVERY_VARIABLE: Final = frozenset().union(*VARIABLES.values())
-# Guests known by their phone alone have no name.
-MAY_BE_MISSING: Final = frozenset({"name"})
+# Guests known by their phone alone have no name, and not every guest sat at a table with a number.
+MAY_BE_MISSING: Final = frozenset({"name", "table"})
 LONGEST_NAME: Final = 40
 
+_ANYBODY: Final = {
+    "fa": {"name": "مهمان", "table": "یک مهمان"},
+    "en": {"name": "guest", "table": "a guest"},
+}
 _VARIABLE = re.compile(r"\{\{ *([a-z_]{1,30}) *\}\}")
 _PERSIAN = re.compile("[\u0600-\u06ff]")
 _UNSAFE_NAME = re.compile(r"[0-9\u06f0-\u06f9/:@.<>{}\\\r\n]|www|http", re.IGNORECASE)
@@ -48,7 +54,7 @@ def render(content: str, values: Mapping[str, str | None], fallbacks: Mapping[st
     """The text with every variable's value, or its fallback where the value is missing, or what stands for any guest
     where a text is so old that it has none: no text begins with a comma."""
     template = compile_template(content)
-    anybody = {"name": "مهمان" if _PERSIAN.search(content) else "guest"}
+    anybody = _ANYBODY["fa" if _PERSIAN.search(content) else "en"]
     out = [template.texts[0]]
     for name, text in zip(template.names, template.texts[1:], strict=True):
         out += [values.get(name) or fallbacks.get(name) or anybody.get(name, ""), text]
