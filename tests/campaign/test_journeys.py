@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from services.campaign.handlers import reactions, staff
 from services.campaign.models import StartReason
+from services.campaign.rules import beginnings
+from services.customer.rules.causes import REASONS
 from shared.clock import new_id, now
 from shared.db import transaction
 from shared.events.customer import CustomerErased
@@ -124,8 +126,27 @@ async def test_contradictions_are_refused_by_field(
     assert {fault["field"] for fault in answer.json()["errors"]} == fields
 
 
-def test_reasons_of_nobody_start_nothing() -> None:
+def test_reasons_of_nobody_start_nothing_and_all_have_words() -> None:
     assert not {"rebuild", "erased"} & set(get_args(StartReason))
+    assert {*get_args(StartReason), "rebuild", "unknown"} == set(beginnings.BY)
+    assert {*REASONS.values(), "visit"} <= set(beginnings.BY)
+
+
+async def test_staff_read_in_both_languages_why_nothing_came(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    sign_in(app, MANAGER)
+    guest = await world.add_guest()
+    await world.record_visit(guest, minutes_ago=3000)
+    await world.enter_vip(guest, reason="definition", visit_at=None)
+    told = (await client.get(f"/cafes/{world.cafe_id}/guests/{guest}/messages")).json()
+    assert [(run["reason"], run["en"], run["fa"]) for run in told["runs"]] == [
+        ("too_late", *beginnings.OF_RUNS["too_late"])
+    ]
+    [missing] = told["not_begun"]
+    assert (missing["reason"], missing["segment_key"]) == ("definition", "vip_customers")
+    assert "a changed definition" in missing["en"]
+    assert "تغییر تعریف بخش" in missing["fa"]
 
 
 # --- how often ---

@@ -136,7 +136,7 @@ class MessageView(Priced):
 
 
 class RunView(BaseModel):
-    """One way through a journey, also one that was taken back or began too late."""
+    """One way through a journey, also one that was taken back or began too late: `en` and `fa` say why."""
 
     journey_key: str
     trigger_id: UUID
@@ -144,6 +144,8 @@ class RunView(BaseModel):
     due_at: datetime
     state: str
     reason: str | None
+    en: str | None
+    fa: str | None
 
 
 class NotBegunView(BaseModel):
@@ -154,6 +156,8 @@ class NotBegunView(BaseModel):
     segment_key: str
     entered_at: datetime
     reason: str
+    en: str
+    fa: str
 
 
 class GuestView(BaseModel):
@@ -195,8 +199,9 @@ async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) ->
 async def change_journey(
     request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, journey_id: UUID, change: ChangeJourney
 ) -> JourneyView:
-    """Switches a journey on or off, or changes its delay, text, quiet hours or budget. For managers. 202: what it says
-    or may spend waits for a second person (`waiting`), and the former text is sent until then."""
+    """Switches a journey on or off, or changes its delay, whether it takes guests again, what starts it, its text,
+    quiet hours or budget. For managers. 202: what it says, may spend or starts on waits for a second person
+    (`waiting`), and the former holds until then."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         changed = JourneyView.model_validate(
             await texts.change_journey(conn, cafe_id, journey_id, caller.user_id, change)

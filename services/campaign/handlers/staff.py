@@ -7,6 +7,7 @@ from services.campaign.handlers.campaigns import require_channel
 from services.campaign.handlers.providers.accounts import allowed_endpoints, seal_key
 from services.campaign.models import Provider
 from services.campaign.models.bodies import WriteProvider, WriteTemplate
+from services.campaign.rules import beginnings
 from services.campaign.rules.pace import stay_id
 from services.campaign.rules.template import EVERY_VARIABLE
 from services.campaign.rules.wording import Wording, check_text, warnings_of
@@ -25,7 +26,10 @@ async def explain_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limi
     """Why a guest got what they got, and why not: their ways through journeys, those that did not begin, their
     messages, every decision."""
     return {
-        "runs": await journeys.runs_of_guest(conn, cafe_id, customer_id, limit),
+        "runs": [
+            run | beginnings.of_run(run["reason"])
+            for run in await journeys.runs_of_guest(conn, cafe_id, customer_id, limit)
+        ],
         "not_begun": await _not_begun(conn, cafe_id, customer_id),
         "messages": await deliveries.of_guest(conn, cafe_id, customer_id, limit),
     }
@@ -38,9 +42,10 @@ async def _not_begun(conn: Connection, cafe_id: UUID, customer_id: UUID) -> list
     wanted = [(stay["journey_id"], trigger) for stay, both in zip(stays, triggers, strict=True) for trigger in both]
     begun = {journey_id for journey_id, _ in await journeys.find_runs(conn, cafe_id, customer_id, wanted)}
     shown = ("journey_key", "segment_key", "entered_at")
+    reasons = [stay["reason"] or "unknown" for stay in stays]
     return [
-        {name: stay[name] for name in shown} | {"reason": stay["reason"] or "unknown"}
-        for stay in stays
+        {name: stay[name] for name in shown} | {"reason": reason} | beginnings.not_begun(reason)
+        for stay, reason in zip(stays, reasons, strict=True)
         if stay["journey_id"] not in begun
     ]
 
