@@ -85,7 +85,7 @@ async def test_search_uses_the_comment_index(pool: Pool) -> None:
 
 async def test_no_key_points_at_another_service_and_erasure_takes_the_place_of_cascade(pool: Pool) -> None:
     keys = await pool.fetch("SELECT confrelid::regclass::text AS target FROM pg_constraint WHERE contype = 'f'")
-    assert {row["target"] for row in keys} == {"customer_feedback"}
+    assert {row["target"] for row in keys} == {"customer_feedback", "feedback_links"}
     visit = recorded()
     await visits(pool, visit)
     async with transaction(pool) as conn:
