@@ -52,6 +52,8 @@ ROWS = {
         " points_version, tier_level, tier_version, total_visits, rating_sum, rating_count, lifetime_spent,"
         " recent_visits FROM customer_activity ORDER BY 1, 2"
     ),
+    "ratings": "SELECT * FROM ratings ORDER BY 1, 2",
+    "rated_visits": "SELECT * FROM rated_visits ORDER BY 1, 2",
     "segment_members": "SELECT * FROM segment_members ORDER BY 1, 2, 3",
     "customer_segments": "SELECT cafe_id, id, customer_count FROM customer_segments ORDER BY 1, 2",
     "customers": "SELECT cafe_id, id, segment FROM customers ORDER BY 1, 2",
@@ -171,6 +173,8 @@ async def damage(pool: Pool) -> None:
             " WHERE customer_id = (SELECT max(customer_id::text)::uuid FROM segment_members)"
         ),
         "UPDATE customer_segments SET customer_count = customer_count + 5",
+        "UPDATE ratings SET rating = 6 - rating",
+        "DELETE FROM rated_visits",
         (
             "UPDATE customers SET segment = 'vip' WHERE is_active AND segment <> 'vip' AND id IN"
             " (SELECT id FROM customers WHERE is_active ORDER BY id LIMIT 9)"
