@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import reactions, staff
+from services.campaign.handlers import queueing, reactions, staff
 from services.campaign.models import StartReason
 from services.campaign.rules import beginnings
 from services.customer.rules.causes import REASONS
@@ -18,6 +18,7 @@ from shared.db import transaction
 from shared.events.customer import CustomerErased
 from shared.events.feedback import CaseClosed, CaseOpened
 from tests.campaign.conftest import MANAGER, SECOND, Simulator, World, sign_in
+from tests.campaign.test_api import CAMPAIGN
 
 DAY = timedelta(days=1)
 SEGMENT = UUID(int=7)
@@ -280,6 +281,15 @@ async def test_guest_who_left_the_segment_meanwhile_gets_nothing(world: World, s
     assert (await world.decisions())[-1] == ("skip", "left_segment")
 
 
+async def test_stay_that_is_heard_of_after_its_end_sends_nothing(world: World, simulator: Simulator) -> None:
+    guest, before = await world.add_guest(), now() - timedelta(minutes=5)
+    await world.leave_vip(guest)
+    await world.enter_vip(guest, occurred_at=before, visit_at=before)
+    await world.run_jobs()
+    assert simulator.texts == []
+    assert await world.decisions() == [("skip", "left_segment")]
+
+
 async def test_stay_that_ended_meanwhile_is_not_welcomed_beside_the_next(world: World, simulator: Simulator) -> None:
     await set_journey(world, reentry="every_stay")
     guest = await world.add_guest()
@@ -290,6 +300,27 @@ async def test_stay_that_ended_meanwhile_is_not_welcomed_beside_the_next(world: 
     await world.run_jobs()
     assert len(simulator.texts) == 1
     assert ("skip", "left_segment") in await world.decisions()
+
+
+async def test_guest_who_left_the_segment_of_a_campaign_gets_nothing_of_it(
+    app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
+) -> None:
+    await world.pool.execute("UPDATE journeys SET is_active = false")
+    stays, leaves = await world.add_guest(), await world.add_guest("+989120000009")
+    for guest in (stays, leaves):
+        await world.enter_vip(guest)
+    sign_in(app, MANAGER)
+    campaigns = f"/cafes/{world.cafe_id}/campaigns"
+    own = f"{campaigns}/{(await client.post(campaigns, json=CAMPAIGN)).json()['id']}"
+    await client.post(f"{own}/schedule", json={"scheduled_date": (now() + DAY).isoformat()})
+    sign_in(app, SECOND)
+    assert (await client.post(f"{own}/approve")).status_code == 200
+    await world.pool.execute("UPDATE campaigns SET scheduled_date = now() WHERE status = 'scheduled'")
+    await queueing.start_campaigns(world.pool)
+    await world.leave_vip(leaves)
+    await world.run_jobs()
+    assert len(simulator.texts) == 1
+    assert sorted(await world.decisions()) == [("send", "all_checks_passed"), ("skip", "left_segment")]
 
 
 async def test_everything_else_is_judged_again_too(world: World, simulator: Simulator) -> None:
