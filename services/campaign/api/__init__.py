@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.campaign.api import callbacks, campaigns, duty, journeys, providers, replies
+from services.campaign.api import callbacks, campaigns, duty, journeys, previews, providers, replies
 from shared.http import make_api
 
 
@@ -12,6 +12,7 @@ def make_app() -> FastAPI:
         "campaign",
         journeys.router,
         campaigns.router,
+        previews.router,
         providers.router,
         replies.router,
         duty.router,

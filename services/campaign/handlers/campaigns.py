@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from services.campaign.handlers.providers.accounts import on_its_terms
+from services.campaign.handlers.providers.accounts import account_to_send_by
 from services.campaign.models import CampaignType, Step
 from services.campaign.models.bodies import WriteCampaign
 from services.campaign.rules import template
-from services.campaign.rules.deciding import cost_of, first_choice, in_priority
+from services.campaign.rules.deciding import cost_of
 from services.campaign.rules.parts import count_parts
 from services.campaign.rules.results import results_of
 from services.campaign.rules.targets import FAILURES, require_segments, segments_of
@@ -146,6 +146,18 @@ async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, 
     return found
 
 
+async def show_one_off(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
+    """One campaign that is not the standing one of a journey.
+
+    Raises `NotFound`, and `Rejected` (409) when it is.
+    """
+    found = await show(conn, cafe_id, campaign_id)
+    if found["journey_id"] is not None:
+        en, fa = "This is the standing campaign of a journey.", "این کمپین از آنِ یک مسیر پیام است."
+        raise Rejected("of_a_journey", en, fa, status=409)
+    return found
+
+
 async def _in_status(conn: Connection, cafe_id: UUID, campaign_id: UUID, *allowed: str) -> dict[str, Any]:
     found = await show(conn, cafe_id, campaign_id)
     if found["status"] not in allowed or found["journey_id"] is not None:
@@ -234,7 +246,5 @@ async def _cost_of_one(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]
     values = {"cafe": cafes[cafe_id].name if cafe_id in cafes else None}
     text = template.render(campaign["template_content"], values, campaign["template_variables"])
     parts = count_parts(template.with_stop_line(text, campaign["purpose"]))
-    # By the account that would send now; where none could, by the first that is meant to.
-    accounts = [on_its_terms(each, config) for each in await providers.of_cafe(conn, cafe_id)]
-    account = first_choice(accounts, now()) or next(iter(in_priority(accounts)), None)
+    account = account_to_send_by(await providers.of_cafe(conn, cafe_id), config, now())
     return cost_of(parts, account) if account else Decimal(0)

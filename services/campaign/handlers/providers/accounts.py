@@ -1,7 +1,8 @@
 """From a cafe's row to somebody who can send: which account, on whose terms, and which adapter speaks to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from services.campaign.handlers.providers.base import Account, SmsProvider
 from services.campaign.handlers.providers.kavenegar import NAME as KAVENEGAR
 from services.campaign.handlers.providers.kavenegar import Kavenegar
 from services.campaign.models import DEAREST_SMS, AccountFault, Provider
+from services.campaign.rules.deciding import first_choice, in_priority
 from shared.credentials import is_credential
 from shared.crypto import CannotUnseal, Keys, keyed_digest, seal, unseal
 from shared.settings import Settings
@@ -45,6 +47,12 @@ def on_its_terms(provider: Provider, config: Settings) -> Provider:
             daily_limit=_lower(provider.daily_limit, config.sms_lent_daily),
         )
     return replace(provider, fault=_fault(provider, config))
+
+
+def account_to_send_by(accounts: Sequence[Provider], config: Settings, moment: datetime) -> Provider | None:
+    """The account that would send now, on its terms; where none could, the first that is meant to."""
+    on_terms = [on_its_terms(each, config) for each in accounts]
+    return first_choice(on_terms, moment) or next(iter(in_priority(on_terms)), None)
 
 
 def _fault(provider: Provider, config: Settings) -> AccountFault | None:

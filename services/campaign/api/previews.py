@@ -1,0 +1,60 @@
+"""What a campaign would do, before it does."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+
+from services.campaign.api.acting import acting
+from services.campaign.handlers import previewing
+from shared.amounts import Money, Priced
+from shared.callers import StaffCaller
+from shared.documents import problems
+
+router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
+
+
+class NotReachedView(BaseModel):
+    """Guests who would not be sent it, for one reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    guests: int
+    en: str
+    fa: str
+
+
+class SampleView(BaseModel):
+    """The message to one guest."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    customer_id: UUID
+    phone_ends_with: str
+    text: str
+    parts: int
+
+
+class PreviewView(Priced):
+    """What would be sent now, to how many, and what it would cost, by the longest of the samples. Hours, caps and
+    accounts are asked about when it is sent."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    guests: int
+    reached: int
+    not_reached: list[NotReachedView]
+    samples: list[SampleView]
+    parts: int
+    cost_of_one: Money
+    cost: Money
+    fits_budget: bool
+
+
+@router.post("/{campaign_id}/preview", responses=problems(409))
+async def preview(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> PreviewView:
+    """Who would be sent it now and who not, what five of them would read, and what it would cost. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        found = await previewing.preview(conn, request.app.state.settings, cafe_id, campaign_id)
+    return PreviewView.model_validate(found)
