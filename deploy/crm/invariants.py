@@ -119,12 +119,12 @@ GROUP BY cafe_id, campaign_id, trigger_id, customer_id HAVING count(*) > 1
 RESULTS = f"""
 WITH there AS (
     SELECT cafe_id, campaign_id AS id, count(*) AS recipients, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent
-    FROM campaign_deliveries WHERE {OF_CAFE} GROUP BY 1, 2
+    FROM campaign_deliveries WHERE {OF_CAFE} AND NOT is_test GROUP BY 1, 2
 ), ends AS (
     SELECT cafe_id, campaign_id AS id, delivery_status::text AS outcome, coalesce(error_code, 'unknown') AS reason,
            count(*)::int AS messages
     FROM campaign_deliveries
-    WHERE {OF_CAFE} AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL GROUP BY 1, 2, 3, 4
+    WHERE {OF_CAFE} AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL AND NOT is_test GROUP BY 1, 2, 3, 4
 ), told AS (
     SELECT cafe_id, campaign_id AS id, outcome, reason, messages FROM campaign_results
     WHERE {OF_CAFE} AND messages <> 0

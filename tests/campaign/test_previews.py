@@ -6,11 +6,13 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from deploy.crm.invariants import RESULTS
 from services.campaign.handlers import reactions
+from services.campaign.models import TRIES_A_DAY
 from shared.clock import new_id, now
 from shared.events.customer import CustomerErased, CustomerStatusChanged
 from shared.events.feedback import CaseOpened
-from tests.campaign.conftest import CLERK, MANAGER, STRANGER, Simulator, World, sign_in
+from tests.campaign.conftest import CLERK, MANAGER, PHONE, STRANGER, Simulator, World, sign_in
 
 CAMPAIGN: dict[str, Any] = {
     "name": "یلدا", "target": {"everyone": True}, "template": "{{name|دوست}} عزیز، یلدا مبارک", "budget": "4000",
@@ -81,3 +83,48 @@ async def test_preview_is_for_managers_and_shows_no_number(
     assert (await client.post(f"{own}/preview")).status_code == 403
     sign_in(app, STRANGER)
     assert (await client.post(f"{own}/preview")).status_code == 404
+
+
+async def test_message_to_try_goes_the_way_of_all_others_and_counts_for_nobody(
+    app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
+) -> None:
+    own = await written(app, client, world, target={"segments": ["vip_customers"]})
+    await world.open_cafe(version=2, quiet_from="00:00", quiet_until="23:59")
+    answer = await client.post(f"{own}/test", json={"phone": "۰۹۱۲ ۱۱۱ ۲۲۳۳"})
+    assert answer.status_code == 202
+    await world.run_jobs()
+    assert simulator.texts == ["دوست عزیز، یلدا مبارک\nلغو۱۱"]
+    row = await world.delivery()
+    assert (row["id"].hex, row["is_test"]) == (answer.json()["delivery_id"].replace("-", ""), True)
+    assert await world.decisions() == [("send", "all_checks_passed")]
+    assert await world.emitted() == []
+    shown = (await client.get(own)).json()
+    assert (shown["messages_sent"], shown["results"]["recipients"], shown["actual_cost"]) == (0, 0, "1390.00")
+    assert await world.pool.fetchval("SELECT sum(messages) FROM sms_usage") == 1
+    assert await world.pool.fetch(RESULTS, world.cafe_id) == []
+    trail = (await client.get(f"{own}/trail")).json()
+    assert (trail[0]["what"], trail[0]["by_user"]) == ("tried", str(MANAGER))
+    assert "9121112233" not in str(trail)
+    # A budget holds for it as well: 4,000 Rial are enough for two, whoever they go to.
+    for _ in range(2):
+        await client.post(f"{own}/test", json={"phone": PHONE})
+        await world.run_jobs()
+    assert len(simulator.texts) == 2
+
+
+async def test_message_to_try_is_refused_to_others_too_often_and_for_numbers_that_take_none(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    own = await written(app, client, world)
+    for phone, field in (("021-88776655", "phone"), ("12", "phone")):
+        refused = await client.post(f"{own}/test", json={"phone": phone})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+    for _ in range(TRIES_A_DAY):
+        assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 202
+    assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 429
+    await client.post(f"{own}/cancel")
+    assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 409
+    sign_in(app, CLERK)
+    assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 403
+    sign_in(app, STRANGER)
+    assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 404

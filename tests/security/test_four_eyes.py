@@ -95,6 +95,7 @@ RULES = {
         "POST /cafes/{cafe_id}/campaigns/{campaign_id}/approve": ANSWER,
         "POST /cafes/{cafe_id}/campaigns/{campaign_id}/cancel": STOPS,
         "POST /cafes/{cafe_id}/campaigns/{campaign_id}/preview": NONE,
+        "POST /cafes/{cafe_id}/campaigns/{campaign_id}/test": "to a number of whoever asks, ten times a day",
         "POST /cafes/{cafe_id}/replies/{reply_id}/settlement": STOPS,
         "POST /cafes/{cafe_id}/providers": COST,
         "PUT /cafes/{cafe_id}/providers/{provider_id}": COST,

@@ -132,6 +132,7 @@ class MessageView(Priced):
     provider_name: str | None
     link_clicks: int
     reply_received: bool
+    is_test: bool
     decisions: list[DecisionView]
 
 

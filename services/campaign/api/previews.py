@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from services.campaign.api.acting import acting
-from services.campaign.handlers import previewing
+from services.campaign.handlers import previewing, testing
+from services.campaign.models.bodies import TryCampaign
+from shared import db
 from shared.amounts import Money, Priced
 from shared.callers import StaffCaller
 from shared.documents import problems
@@ -50,6 +52,26 @@ class PreviewView(Priced):
     cost_of_one: Money
     cost: Money
     fits_budget: bool
+
+
+class TryView(BaseModel):
+    """The message that was queued; the campaign's trail names it."""
+
+    delivery_id: UUID
+
+
+@router.post("/{campaign_id}/test", status_code=202, responses=problems(409, 429))
+async def try_out(
+    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: TryCampaign
+) -> TryView:
+    """Sends the message to a mobile of whoever asks, some times a day; it is paid like any other. For managers."""
+    config, pool = request.app.state.settings, request.app.state.pool
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        allowed = await testing.allow(conn, config, cafe_id, campaign_id, caller.user_id, body.phone)
+    # Staff's own rights do not reach messages.
+    async with db.transaction(pool) as conn:
+        await testing.queue(conn, allowed)
+    return TryView(delivery_id=allowed.message.id)
 
 
 @router.post("/{campaign_id}/preview", responses=problems(409))

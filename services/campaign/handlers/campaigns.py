@@ -146,6 +146,14 @@ async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, 
     return found
 
 
+async def show_unended(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
+    """One campaign, locked.
+
+    Raises `NotFound`, and `Rejected` (409) when it has ended or belongs to a journey.
+    """
+    return await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", "sending")
+
+
 async def show_one_off(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
     """One campaign that is not the standing one of a journey.
 

@@ -13,6 +13,7 @@ from services.campaign.handlers.duty import notice_values, on_duty
 from services.campaign.handlers.providers.accounts import on_its_terms
 from services.campaign.handlers.queueing import take_due_runs
 from services.campaign.models import (
+    TRIES_A_DAY,
     CafeRules,
     Check,
     Contact,
@@ -241,6 +242,12 @@ def _decide_safely(pending: Pending, known: _Known, config: Settings, moment: da
         return _broken(pending)
 
 
+def _tester(pending: Pending, keys: Keys) -> Contact:
+    phone = unseal(keys, pending.test_phone_sealed or "", table=TABLE, column="recipient_phone", row=pending.id)
+    agreed = {pending.purpose: True}
+    return Contact(phone, None, "active", line_blocked=False, erased=False, consents=agreed, daily_cap=TRIES_A_DAY)
+
+
 def _broken(pending: Pending) -> _Decided:
     return _Decided(pending, Decision("skip", BROKEN, [Check(BROKEN, passed=False)]), None, "")
 
@@ -248,6 +255,10 @@ def _broken(pending: Pending) -> _Decided:
 def _decide(pending: Pending, known: _Known, config: Settings, moment: datetime) -> _Decided:
     cafe = known.cafes.get(pending.cafe_id)
     contact = known.contacts.get((pending.cafe_id, pending.customer_id))
+    if pending.test_phone_sealed is not None:
+        # Whoever asked for it agrees to it, belongs to no segment, and is awake.
+        pending = replace(pending, segments=None, ignores_quiet_hours=True)
+        contact = _tester(pending, config.keys)
     text = write_text(pending, cafe, contact, config, known.notices.get((pending.cafe_id, pending.trigger_id)))
     parts = count_parts(text)
     stays = known.stays.get((pending.cafe_id, pending.customer_id), {})
@@ -324,7 +335,7 @@ async def _start(
 
 
 def _change(each: _Decided, *, is_new: bool) -> Change:
-    skipped = each.decision.outcome == "skip"
+    skipped = each.decision.outcome == "skip" and each.pending.test_phone_sealed is None
     return Change(
         each.pending.cafe_id,
         each.pending.campaign_id,
@@ -338,7 +349,7 @@ async def _note(conn: Connection, decided: Sequence[_Decided], moment: datetime)
     """Keeps the decisions, but not that an account is still away, and tells of messages that will not be sent."""
     told = [each for each in decided if not (each.decision.reason == "provider" == each.pending.held_for)]
     await deliveries.insert_decisions(conn, [(new_id(), each.pending, each.decision) for each in told], moment)
-    skipped = [each for each in decided if each.decision.outcome == "skip"]
+    skipped = [d for d in decided if d.decision.outcome == "skip" and d.pending.test_phone_sealed is None]
     await outbox.emit(conn, [_skipped(each.pending, each.decision, moment) for each in skipped])
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +43,8 @@ async def settle(conn: Connection, keys: Sequence[Key], judge: Judge, moment: da
         conn, sorted({(handed.cafe_id, handed.customer_id) for handed, settled in steps if settled.blocked}), moment
     )
     await _count(conn, steps, moment)
-    await outbox.emit(conn, [event for handed, settled in steps for event in _events(handed, settled, moment)])
+    events = [_events(handed, settled, moment) for handed, settled in steps if not handed.is_test]
+    await outbox.emit(conn, list(chain.from_iterable(events)))
     return len(steps)
 
 
@@ -81,7 +83,9 @@ async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], mome
     for handed, settled in steps:
         effects = effects_of(handed, settled)
         changes.append(
-            Change(
+            Change(handed.cafe_id, handed.campaign_id, cost=effects.cost, reserved=effects.reserved)
+            if handed.is_test
+            else Change(
                 handed.cafe_id,
                 handed.campaign_id,
                 sent=effects.sent,

@@ -21,7 +21,7 @@ StartReason = Literal[
 Reentry = Literal["never", "after_days", "every_stay"]
 ContactStatus = Literal["active", "inactive", "blocked"]
 TextState = Literal["waiting", "in_force", "replaced", "declined"]
-Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched"]
+Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched", "tried"]
 Outcome = Literal["send", "hold", "skip"]
 # accepted: the provider has it. refused_message: never for this number or text. refused: not by this provider, ask
 # another. busy: not now. unknown: nobody can say whether it has the message; only a look-up by local id settles that.
@@ -35,6 +35,8 @@ AccountFault = Literal["no_account", "not_lent", "price_too_high"]
 # Who made the rows that nobody made.
 SYSTEM_USER = UUID(int=0)
 LONGEST_MESSAGE = 900
+# Of a cafe's campaigns together: enough to see a text grow, too few to write to people by it.
+TRIES_A_DAY = 10
 # Rial for one part. A thousand times what one costs, and the sums of all messages of a cafe's life still fit.
 DEAREST_SMS = Decimal(1_000_000)
 DEAREST_MESSAGE = 20 * DEAREST_SMS
@@ -189,6 +191,8 @@ class Pending:
     correlation_id: UUID
     causation_id: UUID | None
     held_for: str | None = None
+    # The number that a message to try goes to, sealed in its own row; None for all others.
+    test_phone_sealed: str | None = field(default=None, repr=False)
     # Of what is spent, the part whose price is only what was expected.
     reserved: Decimal = Decimal(0)
     # The guest must be in one of these at the moment of sending; None: in none. With `of_this_stay`, by the very stay
@@ -373,6 +377,7 @@ class Handed:
     # The guest was quicker than the provider's answer.
     is_opened: bool = False
     reason: str | None = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose, Reentry, StartReason
@@ -13,6 +13,14 @@ from shared.inputs import Command, Matching, Moment, Phone, Text, Version, Whole
 from shared.persian.money import Unit, in_unit
 from shared.persian.phone import is_mobile
 
+
+def _takes_messages(phone: str) -> str:
+    if not is_mobile(phone):
+        raise fault("not_a_mobile", "SMS go to mobile numbers only.", "پیامک تنها به شمارهٔ همراه می‌رسد.")
+    return phone
+
+
+Mobile = Annotated[Phone, AfterValidator(_takes_messages)]
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
 Template = Annotated[str, Text(LONGEST_MESSAGE)]
@@ -100,6 +108,12 @@ class Approve(Command):
     version: Version | None = None
 
 
+class TryCampaign(Command):
+    """The number to send a campaign's message to, to see it."""
+
+    phone: Mobile
+
+
 class WriteTemplate(Command):
     """A text for the library."""
 
@@ -131,16 +145,9 @@ class WriteProvider(_WithCosts):
 class Person(Command):
     """Somebody of the cafe: a mobile number, and what the cafe calls it."""
 
-    phone: Phone
+    phone: Mobile
     label: Annotated[str, Text(100, line=True)]
     is_on_duty: StrictBool = True
-
-    @field_validator("phone")
-    @classmethod
-    def _takes_messages(cls, phone: str) -> str:
-        if not is_mobile(phone):
-            raise fault("not_a_mobile", "SMS go to mobile numbers only.", "پیامک تنها به شمارهٔ همراه می‌رسد.")
-        return phone
 
 
 class WriteDuty(Command):

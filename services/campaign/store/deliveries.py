@@ -26,6 +26,11 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid
 ON CONFLICT DO NOTHING
 RETURNING id
 """
+INSERT_TEST = """
+INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, local_id, message_content,
+                                 queued_at, due_at, expires_at, correlation_id, recipient_phone_sealed, is_test)
+VALUES ($1, $2, $3, $4, $1, $5, $6, $7, $7, $8, $9, $10, true)
+"""
 CLAIM = f"""
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
        d.message_content AS template,
@@ -38,7 +43,8 @@ SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, 
             WHEN c.target_segment ? 'segments'
             THEN ARRAY(SELECT jsonb_array_elements_text(c.target_segment -> 'segments')) END AS segments,
        coalesce(j.reentry = 'every_stay', false) AS of_this_stay,
-       CASE WHEN r.state = 'cancelled' THEN r.reason END AS cancelled_for
+       CASE WHEN r.state = 'cancelled' THEN r.reason END AS cancelled_for,
+       CASE WHEN d.is_test THEN d.recipient_phone_sealed END AS test_phone_sealed
 FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
 CROSS JOIN LATERAL (
     SELECT own.*
@@ -110,7 +116,8 @@ HANDED = """
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.provider_id, d.provider_name, d.local_id,
        d.provider_message_id, d.delivery_status::text AS status, d.parts, d.message_cost AS cost,
        (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id,
-       d.opened_at IS NOT NULL AS is_opened, d.error_code AS reason
+       d.opened_at IS NOT NULL AS is_opened, d.error_code AS reason,
+       d.is_test
 FROM campaign_deliveries d
 JOIN cafes c ON c.cafe_id = d.cafe_id
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) ON t.cafe_id = d.cafe_id AND t.id = d.id
@@ -175,7 +182,7 @@ OF_GUEST = """
 SELECT d.id, d.campaign_id, c.name AS campaign, c.purpose::text AS purpose, d.trigger_id, d.visit_id,
        d.message_content, d.delivery_status::text AS delivery_status, d.delivery_attempts, d.queued_at, d.due_at,
        d.sent_at, d.delivered_at, d.opened_at, d.failed_at, d.error_code, d.error_message, d.message_cost,
-       d.currency_unit, d.parts, d.provider_name, d.link_clicks, d.reply_received
+       d.currency_unit, d.parts, d.provider_name, d.link_clicks, d.reply_received, d.is_test
 FROM campaign_deliveries d JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = d.campaign_id
 WHERE d.cafe_id = $1 AND d.customer_id = $2 ORDER BY d.queued_at DESC, d.id LIMIT $3
 """
@@ -249,6 +256,14 @@ async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> 
         at,
     )
     return {row["id"] for row in rows}
+
+
+async def insert_test(conn: Connection, new: NewDelivery, phone_sealed: str, at: datetime) -> None:
+    """Adds a message that somebody of the staff has sent to their own number."""
+    await conn.execute(
+        INSERT_TEST, new.id, new.cafe_id, new.campaign_id, new.customer_id, new.local_id, new.content, at,
+        new.expires_at, new.correlation_id, phone_sealed,
+    )  # fmt: skip
 
 
 async def claim(conn: Connection, moment: datetime, turns: Sequence[Turn], places: Sequence[Place]) -> list[Pending]:

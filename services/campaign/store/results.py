@@ -35,11 +35,12 @@ INSERT INTO campaign_results (cafe_id, campaign_id, outcome, reason, messages)
 SELECT cafe_id, campaign_id, delivery_status::text, coalesce(error_code, 'unknown'), count(*)
 FROM campaign_deliveries
 WHERE cafe_id = $1 AND campaign_id = $2 AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL
+  AND NOT is_test
 GROUP BY 1, 2, 3, 4
 """
 RECOUNTED = """
 UPDATE campaigns c SET recount_at = NULL, recipients = (
-    SELECT count(*) FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id
+    SELECT count(*) FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id AND NOT d.is_test
 )
 WHERE c.cafe_id = $1 AND c.id = $2
 """

@@ -17,6 +17,7 @@ LIST = """
 SELECT what, by_user, at, version, ended_approval, detail FROM campaign_trail
 WHERE cafe_id = $1 AND campaign_id = $2 ORDER BY at DESC, id DESC LIMIT $3
 """
+TRIED_SINCE = "SELECT count(*) FROM campaign_trail WHERE cafe_id = $1 AND what = 'tried' AND at >= $2"
 COLUMNS = """
     cafe_id, journey_id, version, state, template_content, template_variables, ignores_quiet_hours, budget, created_by,
     created_at, decided_by, decided_at, starts_on
@@ -62,6 +63,11 @@ async def note(
 async def list_steps(conn: Connection, cafe_id: UUID, campaign_id: UUID, limit: int) -> list[dict[str, Any]]:
     """What was done with a campaign, newest first."""
     return [dict(row) for row in await conn.fetch(LIST, cafe_id, campaign_id, limit)]
+
+
+async def tried_since(conn: Connection, cafe_id: UUID, since: datetime) -> int:
+    """How often campaigns of the cafe were tried since then."""
+    return int(await conn.fetchval(TRIED_SINCE, cafe_id, since))
 
 
 async def insert_text(conn: Connection, text: JourneyText) -> None:
