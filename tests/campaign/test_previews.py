@@ -51,7 +51,7 @@ async def test_preview_says_who_is_reached_and_who_not_by_the_checks_of_sending(
     texts = {each["text"] for each in shown["samples"]}
     assert texts == {"سارا عزیز، یلدا مبارک\nلغو۱۱", "دوست عزیز، یلدا مبارک\nلغو۱۱"}
     assert {each["phone_ends_with"] for each in shown["samples"]} == {"0000", "0001", "0007", "0008"}
-    assert (shown["parts"], Decimal(shown["cost"]), shown["fits_budget"]) == (1, 4 * 1390, False)
+    assert (shown["parts"], Decimal(shown["cost"]), shown["is_affordable"]) == (1, 4 * 1390, False)
     assert shown["currency_unit"] == "IRR"
     assert (await client.get(own)).json()["status"] == "draft"
     assert simulator.texts == []

@@ -51,7 +51,7 @@ class PreviewView(Priced):
     parts: int
     cost_of_one: Money
     cost: Money
-    fits_budget: bool
+    is_affordable: bool
 
 
 class TryView(BaseModel):

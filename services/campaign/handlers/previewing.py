@@ -58,7 +58,7 @@ class Preview:
     parts: int
     cost_of_one: Decimal
     cost: Decimal
-    fits_budget: bool
+    is_affordable: bool
     currency_unit: Literal["IRR"] = "IRR"
 
 
@@ -88,7 +88,7 @@ async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id
         parts=parts,
         cost_of_one=cost_of_one,
         cost=reached * cost_of_one,
-        fits_budget=budget is None or reached * cost_of_one <= budget,
+        is_affordable=budget is None or reached * cost_of_one <= budget,
     )
 
 
