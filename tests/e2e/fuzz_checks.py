@@ -13,7 +13,7 @@ BEYOND = {
     # The clock, and what is there already.
     *("expires_in_the_past", "date_passed", "delay_too_long", "too_early", "in_the_future", "unknown_guest"),
     # What is easily guessed, misread or abused.
-    *("weak_password", "ambiguous_login", "login", "phone", "foreign_endpoint", "string_too_short"),
+    *("weak_password", "ambiguous_login", "login", "phone", "not_a_mobile", "foreign_endpoint", "string_too_short"),
     # What no database keeps, and numbers that are written too finely.
     *("free_value", "unstorable", "too_large", "decimal_max_places", "decimal_max_digits", "decimal_whole_digits"),
     # The till's contract, whose schema only grows.

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose, Reentry, StartReason
@@ -21,6 +21,8 @@ def _takes_messages(phone: str) -> str:
 
 
 Mobile = Annotated[Phone, AfterValidator(_takes_messages)]
+# The others are known by name and refused by one of their own; documents say what can be sent.
+Channel = Annotated[CampaignType, WithJsonSchema({"type": "string", "enum": ["sms"], "default": "sms"})]
 Name = Annotated[str, Text(200, line=True)]
 Description = Annotated[str | None, Words(2000)]
 Template = Annotated[str, Text(LONGEST_MESSAGE)]
@@ -86,7 +88,7 @@ class WriteCampaign(_WithCosts):
 
     name: Name
     description: Description = None
-    campaign_type: CampaignType = "sms"
+    campaign_type: Channel = "sms"
     purpose: Purpose = "marketing"
     ignores_quiet_hours: StrictBool = False
     target: Target
@@ -118,7 +120,7 @@ class WriteTemplate(Command):
     """A text for the library."""
 
     name: Name
-    template_type: CampaignType = "sms"
+    template_type: Channel = "sms"
     content: Template
     variables: Fallbacks = {}
     category: Annotated[str | None, Words(50, line=True)] = None

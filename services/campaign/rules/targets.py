@@ -39,7 +39,7 @@ def require_segments(wanted: Sequence[str], known: KnownSegments) -> None:
     if missing:
         there = ", ".join(sorted({*known.keys, *OF_EVERY_CAFE} - set(known.off_keys)))
         problems = [_problem(wanted.index(key), key, there, is_off=key in known.off_keys) for key in missing]
-        raise Rejected("invalid_target", "The target is not right.", "مخاطبان درست نیستند.", problems=problems)
+        raise Rejected("target", "The target is not right.", "مخاطبان درست نیستند.", problems=problems)
 
 
 def _problem(place: int, key: str, there: str, *, is_off: bool) -> Problem:
