@@ -105,6 +105,14 @@ async def test_message_to_try_goes_the_way_of_all_others_and_counts_for_nobody(
     trail = (await client.get(f"{own}/trail")).json()
     assert (trail[0]["what"], trail[0]["by_user"]) == ("tried", str(MANAGER))
     assert "9121112233" not in str(trail)
+    # Whose number it is may be a guest, who is erased before it leaves.
+    await client.post(f"{own}/test", json={"phone": PHONE})
+    guest = await world.pool.fetchval("SELECT customer_id FROM campaign_deliveries WHERE delivery_status = 'queued'")
+    await world.react(
+        reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=now())
+    )
+    assert await world.pool.fetchval("SELECT count(recipient_phone_sealed) FROM campaign_deliveries") == 0
+    assert await world.pool.fetch(RESULTS, world.cafe_id) == []
     # A budget holds for it as well: 4,000 Rial are enough for two, whoever they go to.
     for _ in range(2):
         await client.post(f"{own}/test", json={"phone": PHONE})

@@ -91,7 +91,7 @@ SET recipient_phone_sealed = NULL, recipient_phone_hash = NULL, recipient_name_s
     error_code = CASE WHEN d.delivery_status = 'queued' THEN 'erased' ELSE d.error_code END,
     delivery_status = CASE WHEN d.delivery_status = 'queued' THEN 'skipped' ELSE d.delivery_status END
 FROM (
-    SELECT o.cafe_id, o.id, o.delivery_status = 'queued' AS was_queued
+    SELECT o.cafe_id, o.id, o.delivery_status = 'queued' AND NOT o.is_test AS was_queued
     FROM campaign_deliveries o
     JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, customer_id)
     ORDER BY o.cafe_id, o.id
