@@ -209,8 +209,8 @@ async def unit_of(conn: Connection, cafe_id: UUID) -> Unit:
 
 
 async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:
-    """What one person does in a cafe goes on one after the other until the transaction ends, so that each sees in the
-    sum of the day what came before it. Taken before any row is locked."""
+    """Lock what one person does in a cafe until the transaction ends, so that each action sees the earlier ones in the
+    sum of the day. Taken before any row is locked."""
     await conn.execute(TAKE_TURN, cafe_id, user_id)
 
 

@@ -1,4 +1,4 @@
-"""Who counts as one caller: the address behind a request, also behind proxies."""
+"""The caller's address, also behind proxies: rate limits count by it."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache

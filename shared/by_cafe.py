@@ -101,7 +101,7 @@ class ByCafe:
 
     @asynccontextmanager
     async def alone(self, cafe_id: UUID) -> AsyncIterator[None]:
-        """Around all that the job does for one cafe: what fails there, also by taking too long, puts the cafe aside.
+        """Wrap all that the job does for one cafe in this: a failure, or taking too long, puts the cafe aside.
 
         Raises what an outage raises.
         """
@@ -122,7 +122,7 @@ class ByCafe:
         groups: dict[UUID, list[T]],
         error: BaseException,
     ) -> int:
-        """What of the failed groups can be done; the cafes that fail by themselves are put aside."""
+        """Does what can be done of the failed groups; cafes that fail alone are put aside."""
         if len(groups) == 1:
             self.put_aside(next(iter(groups)), error)
             return 0

@@ -40,13 +40,13 @@ Ingress = Callable[[Connection, Sequence[Record]], Awaitable[Sequence[Refusal]]]
 ATTEMPTS = 3
 # A pool must be at work again within 5 s of the database's return.
 LONGEST_WAIT_SECONDS = 3.0
-# With nothing good between: so many records, and of so many cafes, or of all if there are fewer. That so many have
-# faults of their own at the same time, while no other record of anybody is good, does not happen; a thousand bad
-# records of one cafe do, and are that cafe's alone.
+# The worker stops when so many records, of so many cafes (or of all, if there are fewer), failed with no good one
+# between: that many do not have faults of their own at the same time. A thousand bad records of one cafe may come, and
+# concern that cafe alone.
 PARKED_IN_A_ROW_LIMIT = 100
 FAILING_CAFES_LIMIT = 20
 
-# Whose a record is that does not say.
+# The owner of records that do not say whose they are.
 NOBODY = ""
 
 # The record itself is at fault and always will be: said so by us, or values that no column of the database takes.
@@ -160,7 +160,8 @@ class Consumer:
             await self._take_apart(records, error)
 
     async def _take_apart(self, records: Sequence[Record], error: Exception) -> None:
-        """First all cafes but those whose records failed lately, so that these hold up nobody for long."""
+        """Takes all other cafes first, then those whose records failed lately, so that these hold up nobody for
+        long."""
         groups: dict[str, list[Record]] = {}
         for record, owner in zip(records, await self._owners(records), strict=True):
             groups.setdefault(owner, []).append(record)
@@ -175,8 +176,9 @@ class Consumer:
     async def _in_parts(
         self, owners: Sequence[str], parts: Sequence[Sequence[Record]], error: Exception | None
     ) -> None:
-        """What failed as a whole, in chunks of parts that shrink when one fails and grow when one does not: if one part
-        is bad the cost is a logarithm, if all are it is one transaction for each. The order is kept."""
+        """Tries a failed batch again in chunks of its parts, in their order. Chunks shrink when one fails and grow when
+        one does not: one bad part costs a logarithm of transactions, nothing but bad parts cost one transaction
+        each."""
         size, start = max(1, len(parts) // 2), 0
         while start < len(parts):
             chunk = parts[start : start + size]
@@ -191,15 +193,15 @@ class Consumer:
                 start, size = start + 1, 1
 
     async def _alone(self, owner: str, records: Sequence[Record], error: Exception) -> None:
-        """One cafe's records, or one of them."""
+        """Tries one cafe's records alone, or one record."""
         if len(records) == 1:
             await self._judge(records[0], owner, error)
         else:
             await self._in_parts([owner] * len(records), [[record] for record in records], error)
 
     async def _judge(self, record: Record, owner: str, error: Exception) -> None:
-        """Tries a record that stands alone again, and parks it when that does not help. What has failed in vain in the
-        same way in this cafe's record before is not tried again."""
+        """Tries a record that stands alone again, and parks it when that does not help. When trying again did not cure
+        the same fault in an earlier record of this cafe, it is parked at once."""
         attempt = 1
         while not isinstance(error, HOPELESS) and attempt < ATTEMPTS and (owner, where(error)) not in self._tried:
             await asyncio.sleep(_pause(attempt, 0.05, 1.0))
@@ -229,8 +231,8 @@ class Consumer:
         return None
 
     async def _owners(self, records: Sequence[Record]) -> list[str]:
-        """Whose each record is: our events say so, and of a till's records the key that signed them, whatever they
-        say. Those that say nothing belong to one nobody."""
+        """The owner of each record. Our events name their cafe; a till's record is of the cafe whose key signed it,
+        whatever it says. Those that say nothing share one owner, `NOBODY`."""
         found: dict[str, str] = {}
         by_key = [self.plain(record.topic) in self.reactions.ingress for record in records]
         names = [
@@ -316,7 +318,8 @@ class Consumer:
         self._count(events, wanted, refusals)
 
     def _read(self, records: Sequence[Record], plain: Mapping[str, str]) -> tuple[list[Event], list[Refusal], Late]:
-        """The events, what is refused, and those that the broker got long after they were said."""
+        """Checks and decodes: the events, the refused records, and those that the broker got long after they
+        happened."""
         events: list[Event] = []
         refusals: list[Refusal] = []
         late: Late = []

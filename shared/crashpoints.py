@@ -1,4 +1,4 @@
-"""Named places at which a process can be told to die or to freeze, so that tests see what exactly that leaves behind.
+"""Named places in the code at which a test can kill or freeze the process, to see what exactly that leaves behind.
 
 `CRM_CRASH_AT=relay.before_delete:3` kills the process the third time it comes by, `CRM_PAUSE_AT=` stops it there until
 it gets SIGCONT. Nothing is armed otherwise.

@@ -92,7 +92,8 @@ async def open_pool(
 
 
 async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Nobody leaves a role, a setting or a lock behind that outlives the transaction: a round trip saved each time."""
+    """Replaces the reset of a connection that is given back. No transaction of ours leaves a role, a setting or a lock
+    behind, so the round trip is saved."""
 
 
 async def connect(dsn: str, *, name: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -112,7 +113,8 @@ def _to_json(value: Any) -> str:
 
 
 def heed_cancellation() -> None:
-    """For whoever catches an outage and goes on: raises CancelledError when the task was told to end meanwhile.
+    """Call this after catching an outage and before going on: raises CancelledError when the task was cancelled
+    meanwhile.
 
     Rolling back on a connection that is gone fails, and that error takes the place of the cancellation.
     """
@@ -130,7 +132,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def keyed_transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """As the service itself, planned by key. For what works off rows by their keys."""
+    """As the service itself, with generic plans (see `plan_by_key`). For work that finds all its rows by keys."""
     async with _transaction_with(pool, BY_KEY) as conn:
         yield conn
 
@@ -143,7 +145,8 @@ async def noting_transaction(pool: Pool, note: str, *, by_key: bool) -> AsyncIte
 
 
 async def plan_by_key(conn: Connection) -> None:
-    """For the rest of the transaction: one plan for all batches, through the indexes."""
+    """For the rest of the transaction PostgreSQL plans each statement once, for batches of any size, and uses
+    indexes."""
     await conn.execute(f"SELECT {BY_KEY}")
 
 

@@ -1,12 +1,12 @@
-"""Events that can wait gather at the broker while those that somebody waits for are taken as they come."""
+"""Pauses partitions whose events can wait, so that these gather at the broker; the others are taken as they come."""
 
 import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
 
-# Batches that are not full begin so far apart, except the first after a pause: those that would begin sooner are small,
-# and cost as much as others.
+# The least time between the beginnings of batches that are not full (the first after a pause begins at once). Batches
+# that begin sooner are small, and cost as much as others.
 PACE_SECONDS = 0.025
 
 
@@ -26,7 +26,7 @@ class Deferring:
     earliest_next: float = 0.0
 
     async def before_poll(self, client: Any) -> None:
-        """Asks again, for everything when it is time."""
+        """Resumes partitions: those of `at_once`, and all when the others have gathered long enough."""
         if (wait := self.earliest_next - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         if time.monotonic() >= self.until:

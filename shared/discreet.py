@@ -1,4 +1,4 @@
-"""What may be said of an error: never the words of one that nobody wrote for a reader, which may quote a row."""
+"""What a log may say of an error: never a message that we did not write for readers, as it may quote a row."""
 
 import sys
 from collections.abc import MutableMapping

@@ -1,4 +1,4 @@
-"""What a database and the processes that work on it must agree about: the secret, and the broker."""
+"""Facts that a database keeps so that processes can check that they fit it: the secret and the broker."""
 
 import asyncio
 import hmac

@@ -1,4 +1,4 @@
-"""Work that many requests ask for at once, done together."""
+"""Joins requests that come at the same time into one round of work."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Gathering(Generic[K, A, R]):
-    """What comes while a round runs is the next round. Whoever comes alone waits for nobody.
+    """Requests that come while a round runs make the next round. A request that comes alone is worked on at once.
 
     Rounds of one key follow each other, those of different keys run beside each other.
     """

@@ -1,10 +1,11 @@
-"""How a process of ours keeps its memory."""
+"""Settings of the garbage collector for our processes."""
 
 import gc
 
 
 def rarely_collect() -> None:
-    """Call once everything is imported: what is there by then is never looked through again, and the rest seldom.
+    """Call once everything is imported: objects that exist by then are never collected, and the others are looked at
+    seldom.
 
     A batch or a request makes many objects and no cycles: looking for some at the usual pace was a quarter of the
     processor time of the workers and a tenth of that of the APIs. The threshold is above what a full batch of visits

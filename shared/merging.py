@@ -1,4 +1,4 @@
-"""What waits in several partitions is taken about in the order in which it was published."""
+"""Reads several partitions roughly in the order in which their records were published."""
 
 import asyncio
 import heapq
@@ -12,7 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from shared.db import heed_cancellation
 
-# So many records are taken from one partition before it is asked again which of them is furthest behind.
+# How many records are taken from one partition before we look again which one is furthest behind.
 SLICE = 10
 # A client asks a broker one thing at a time. About partitions where nothing new comes it is answered after this long,
 # and only then it can ask for more of a partition whose records in hand have come to an end. That is mostly there after
@@ -26,8 +26,8 @@ async def take(client: Any, most: int, timeout_ms: int) -> list[ConsumerRecord]:
 
     The client itself empties one partition after the other. A worker that has been away would then see what a guest did
     at one till long before what the same guest did, earlier, at another; and late visits cost much more than others.
-    Here the topics take turns, and of a topic that partition whose last record is the oldest gives the next slice; at
-    first each gives one.
+    Here the topics take turns, and within a topic the next slice comes from the partition that is furthest behind. At
+    first each partition gives one.
 
     Raises:
         aiokafka.errors.KafkaError: only when nothing was taken. What was taken is always returned, because the client
@@ -54,7 +54,7 @@ async def take(client: Any, most: int, timeout_ms: int) -> list[ConsumerRecord]:
 
 
 def _turns(client: Any, reached: Mapping[TopicPartition, int]) -> deque[list[tuple[int, TopicPartition]]]:
-    """Of each topic a heap of its partitions, by the moment up to which they were taken."""
+    """A heap of partitions for each topic, the one that is furthest behind first."""
     topics = defaultdict[str, list[tuple[int, TopicPartition]]](list)
     for partition in client.assignment() - client.paused():
         heapq.heappush(topics[partition.topic], (reached.get(partition, 0), partition))

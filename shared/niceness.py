@@ -1,4 +1,4 @@
-"""Who gets the processor when it is full: who is waited for before who is not."""
+"""Process priorities: when the processor is full, processes that somebody waits for come first."""
 
 import contextlib
 import os
@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# Each step is a quarter: an API gets nine times as much as a worker, and one that brings points three times as much as
-# one that lets events gather. Three times as much also goes to the one that takes in what tills publish: the others get
-# their work from it, and while it waits for the processor, part of the machine stands still in the middle of a rush.
+# Each step of niceness is a quarter of processor time. An API gets nine times as much as a worker, and a worker that
+# takes events as they come three times as much as one that lets them gather. The worker that takes in what tills
+# publish gets three times as much as other workers: the others get their work from it, and while it waits for the
+# processor, part of the machine stands still in a rush.
 # `cpu_shares` in docker-compose.yml say the same of containers.
 NICENESS: Final = 10
 NICENESS_OF_INGRESS: Final = 5
@@ -17,15 +18,16 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def niceness_of(*, takes_in: bool, gathers: bool) -> int:
-    """A worker's niceness: it takes in what comes from outside, or lets events gather, or neither."""
+    """A worker's niceness. `takes_in`: it reads what tills publish. `gathers`: it lets events gather before it takes
+    them."""
     if takes_in:
         return NICENESS_OF_INGRESS
     return NICENESS_OF_GATHERING if gathers else NICENESS
 
 
 def give_way(niceness: int) -> None:
-    """Waking up, this process interrupts nobody, and of a full processor it takes little: a till that posts a bill
-    waits for an answer, and events wait for none.
+    """Run this process at low priority, so that API processes get the processor first: a till waits for the answer to
+    its bill, and nobody waits for a batch of events.
 
     Needs no privilege; what a system does not know or forbids is left out. `niceness` from 0 to 19.
     """

@@ -77,7 +77,8 @@ FROM unnest($1::text[], $2::integer[]) AS t (topic, partition)
 
 @dataclass
 class Seen:
-    """Which records were parked before they come again, because a process ended before their offsets were committed.
+    """Remembers which records were parked already. They come again when a process ended before it committed their
+    offsets.
 
     Asked only while a partition's offsets are at or below the highest that was parked when it was first read.
     """
@@ -85,7 +86,7 @@ class Seen:
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Partitions have changed hands: others may have parked since."""
+        """Call when partitions were given away or taken over: other processes may have parked records since."""
         self.highest.clear()
 
     def may_hold(self, records: Sequence[Record], *, topics: Mapping[str, str]) -> bool:
@@ -96,7 +97,7 @@ class Seen:
         )
 
     async def places(self, conn: Connection, records: Sequence[Record], *, topics: Mapping[str, str]) -> list[int]:
-        """Which of the records were parked, by their places. `topics` maps full names to plain ones."""
+        """Which of the records were parked, by topic, partition and offset. `topics` maps full names to plain ones."""
         new = {(topics[record.topic], record.partition) for record in records} - self.highest.keys()
         if new:
             columns = [topic for topic, _ in new], [partition for _, partition in new]
@@ -236,7 +237,7 @@ async def forget(conn: Connection, guests: Sequence[UUID]) -> None:
 async def of_whom(
     conn: Connection, topic: str, keys: Keys, limit: int
 ) -> list[tuple[UUID, list[tuple[str, bytes]], bytes]]:
-    """The newest records of a topic of which nobody has said whose they are: id, headers and body."""
+    """The newest parked records of a topic whose guests are not known yet: id, headers and body."""
     rows = await conn.fetch(OF_WHOM, topic, limit)
     found = []
     for row in rows:

@@ -1,7 +1,8 @@
-"""Up to where a database has taken in what it reads, and whether the broker remembers the same.
+"""Up to which offset of each partition a database has taken in records, and whether the broker remembers the same.
 
 Positions are written in the transaction of the effects, and offsets are committed afterwards: the broker may be behind.
-When it is ahead, the database was put back in time, and who went on would never take in what lies between.
+When the broker is ahead, the database was restored from an older state, and a worker that went on would never take in
+what lies between.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -32,7 +33,8 @@ Partition = tuple[str, int]
 
 
 class PutBack(Exception):
-    """The database or the broker was put back in time, or a topic made anew; the message is one sentence."""
+    """The database or the broker was restored from an older state, or a topic was made anew. The message is one
+    sentence."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ class Place:
 
     @property
     def lost(self) -> int:
-        """How many offsets the topic has given up before they were taken in: nobody can read them any more."""
+        """How many offsets the topic deleted before they were taken in: nobody can read them any more."""
         return max(0, self.begin - (self.noted or 0))
 
 
 def fault_of(place: Place) -> str | None:
-    """Why nobody may go on from there, without what heals; None when all is well."""
+    """Why no worker may go on from there, without the remedy; None when all is well."""
     name, noted = f"{place.topic}[{place.partition}]", place.noted or 0
     if max(noted, place.committed or 0) > place.end:
         return (

@@ -1,4 +1,4 @@
-"""How a type of input is made: what it reads, and what it says of itself in JSON Schema."""
+"""The base of all input types: how they read a value, and what they say of themselves in JSON Schema."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Counting a service's projections anew from all events it ever took in, and putting right what differs.
+"""Rebuilds a service's projections from all events it ever took in, and replaces rows that differ.
 
 Nothing is held up while the events are read: the counting goes on in tables that only this session sees (see
 `shared.shadow`). In the last step nobody writes to the live tables for the moment in which we look where they stand
@@ -32,7 +32,7 @@ from shared.settings import Settings
 from shared.shadow import Difference, Table
 from shared.signing import Doorkeeper
 
-# So few may be left for the last step, in which the service waits.
+# The most records that may be left for the last step, during which the service waits.
 CAUGHT_UP_RECORDS = 5_000
 # No batch is larger: what was committed to the database and not yet to the offsets lies within this of the offset.
 IN_DOUBT_RECORDS = 5_000
@@ -44,7 +44,7 @@ CONTENDED = (
 
 SESSION = "SET lock_timeout = '5s'; SET temp_buffers = '128MB'; SET work_mem = '128MB'"
 REPLAYED = "CREATE TEMPORARY TABLE replayed (event_id uuid PRIMARY KEY, portion int NOT NULL)"
-# Answers with how many were new: nearly always all of them.
+# Tells how many were new: nearly always all of them.
 REMEMBER = "INSERT INTO pg_temp.replayed SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING"
 WERE_THERE = "SELECT event_id FROM pg_temp.replayed WHERE event_id = any($1::uuid[]) AND portion <> $2"
 TAKEN = "SELECT event_id FROM crm.inbox WHERE event_id = any($1::uuid[])"
@@ -90,7 +90,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of it."""
+    """The result of a rebuild."""
 
     events: int
     seconds: float

@@ -67,7 +67,8 @@ _headers = msgspec.json.Decoder(list[tuple[str, str]])
 
 @dataclass
 class Watermark:
-    """Below it every row is surely gone, so dead rows pinned by an old snapshot are not walked again at each poll.
+    """An outbox id below which every row is surely gone. Polls begin there, so that they do not walk again over dead
+    rows that an old snapshot pins.
 
     It may follow a published id only once a fetch has seen the outcome of every transaction that could hold a lower
     one. A writer has its transaction's number before it draws an id, so these are the transactions with a lower number
@@ -92,7 +93,8 @@ class Watermark:
 
 @dataclass
 class Parcels:
-    """Outbox rows packed by partition: a record sent alone costs the client four times as much."""
+    """Record batches made of outbox rows, one for each partition: a record that is sent alone costs the client four
+    times as much."""
 
     service: str
     keys: Keys
@@ -132,7 +134,8 @@ class Parcels:
 
 @lru_cache(maxsize=65536)
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where Kafka's own clients put that key: murmur2 without its sign, over the number of partitions.
+    """The partition that Kafka's own clients choose for that key: murmur2 without its sign, modulo the number of
+    partitions.
 
     Remembered, because the same guests come again and the hash is computed in Python.
     """

@@ -15,7 +15,7 @@ from shared.topics import TOPICS
 
 # Many, so that one statement per table carries much; few enough to hold in memory.
 RECORDS_AT_ONCE = 20_000
-# After so few others get their turn: the database would wait for its next statement while we unpack records.
+# Unpacking yields to the event loop after this many records; otherwise the database would wait for its next statement.
 RECORDS_OF_A_TURN = 1_000
 NOTHING_CAME_SECONDS = 30
 COMPACTED = {topic.name for topic in TOPICS if topic.compacted}
@@ -24,7 +24,7 @@ Offsets = Mapping[TopicPartition, int]
 
 
 class CannotReplay(Exception):
-    """The topics do not hold all that was ever said."""
+    """Kafka no longer has events that a replay needs."""
 
 
 @dataclass

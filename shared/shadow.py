@@ -1,4 +1,5 @@
-"""Tables beside the live ones, to count anew in: made, compared row by row, and put in the place of what differs.
+"""Temporary tables beside the live ones, in which a rebuild counts: made, compared row by row, and copied over rows
+that differ.
 
 They are temporary tables under the live tables' own names, so the statements of a store write to them unchanged, nobody
 else sees them, and they are gone with their session, however it ends.
@@ -34,7 +35,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the events say otherwise than one live table: numbers of rows, and the keys of a few."""
+    """How one live table differs from what the events say: numbers of rows, and the keys of a few."""
 
     table: str
     missing: int
@@ -74,7 +75,7 @@ async def analyze(conn: Connection, tables: Sequence[Table]) -> None:
 
 
 async def hold(conn: Connection, tables: Sequence[Table]) -> None:
-    """Lets nobody write to the live tables until the transaction ends; everybody may read."""
+    """Locks the live tables against writing until the transaction ends; everybody may read."""
     names = ", ".join(f"public.{table.name}" for table in tables)
     await conn.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 

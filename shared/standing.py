@@ -1,4 +1,4 @@
-"""What the broker says about a service: where its group stands in what it reads, and what it has published."""
+"""What the broker knows of a service: the offsets of its consumer group, and the last events it published."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.signing import number_of, publisher_of
 from shared.topics import TOPICS
 
-# Of each partition so many of the last records are looked at: others may have written there too.
+# How many of the last records of each partition are looked at: others may have written there too.
 LAST_RECORDS = 200
 WITHIN_SECONDS = 20
 WAITED_FOR_MS = 2_000

@@ -1,4 +1,5 @@
-"""Records that nobody vouches for. Whoever reaches the broker chooses how many, so what they cost is bounded."""
+"""Records without a valid signature. Whoever reaches the broker chooses how many there are, so their cost is
+bounded."""
 
 import time
 from collections import defaultdict
@@ -17,7 +18,7 @@ MOST_HEADERS = 20
 
 @dataclass(frozen=True)
 class Cut:
-    """The beginning of a record."""
+    """A record cut short, to be parked."""
 
     topic: str
     partition: int
@@ -30,7 +31,7 @@ class Cut:
 
 @dataclass
 class Strangers:
-    """Keeps the first of each topic and hour to be looked into, and counts the others."""
+    """Keeps the first such records of each topic and hour for people to look at, and counts the others."""
 
     service: str
     hour: int = 0

@@ -1,4 +1,4 @@
-"""How a table may be called where no free words may be."""
+"""Table numbers in a form that events may carry."""
 
 import re
 from functools import lru_cache

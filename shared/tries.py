@@ -1,4 +1,4 @@
-"""How often somebody may try, kept in memory: it slows guessing down and keeps floods from the database."""
+"""Rate limits, kept in memory: they slow guessing down and keep floods from the database."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,8 @@ REMEMBERED = 10_000
 
 
 class Tries:
-    """Counts tries per caller in a window that begins with the first. Forgets the oldest callers when it is full.
+    """A fixed-window rate limit for each caller; the window begins with the first try. Forgets the oldest callers when
+    it is full.
 
     A caller is whatever counts as one: `client_address(request)`, a link, a pair of both.
     """

@@ -47,20 +47,21 @@ READY_WITHIN_SECONDS = 2.0
 # Whoever stops a process waits some 25 s. What the broker or the database was not told by then it finds out by itself.
 LEAVE_WITHIN_SECONDS = 15.0
 CLOSE_WITHIN_SECONDS = 2.5
-# Where nobody waits at the till, so much or so long gathers before it is taken: a batch costs 5 to 15 ms of processor
-# time however small it is, and the points wait for what others spend on small batches.
+# How long, or until how many bytes, events gather at the broker in services for which nobody waits. A batch costs 5 to
+# 15 ms of processor time however small it is, and points wait while others spend it on small batches.
 GATHER_SECONDS = 0.3
 GATHER_BYTES = 256 * 1024
-# Less would have to be asked for more often, and a worker that is behind waits for it each time; more is memory.
+# Bytes fetched of a partition at once. With fewer, a worker that is behind waits for the broker more often; more cost
+# memory.
 PARTITION_BYTES = 2 * 1024 * 1024
 # Two jobs at once may hold three connections each, and events wait for none of them.
 POOL_SIZE = 8
-# Eager jobs wait that long for what comes next: run after every batch, they would cost more than the batches.
+# An eager job waits so long for the next batch: run after each one, jobs would cost more than the batches.
 EAGER_PAUSE_SECONDS = 0.05
 
 
 class Broker(KafkaBroker):
-    """Takes its leave in time, also of a server that does not answer."""
+    """A broker that stops in time, also when the server does not answer."""
 
     async def stop(self, *error: Any) -> None:
         """Finishes the batch in hand and leaves the consumer group."""
@@ -90,7 +91,7 @@ async def _prune_inbox(pool: Pool) -> int:
         return await inbox.prune(conn)
 
 
-# What is left to forget is looked for in all that is remembered: seldom, and in one process.
+# Reads the whole inbox, so it runs seldom and in one process.
 PRUNING = Job("prune_inbox", 3600.0, _prune_inbox)
 
 
@@ -329,7 +330,7 @@ class Worker:
                 await asyncio.sleep(EAGER_PAUSE_SECONDS)
 
     def _wake(self) -> None:
-        """Something was committed here: events may wait for the relay, and work for the eager jobs."""
+        """Call after a commit: wakes the relay, which may have events to publish, and the eager jobs."""
         if self.relay is not None:
             self.relay.wake()
         for stirred in self.stirred.values():
@@ -344,7 +345,7 @@ class Worker:
         return 0
 
     async def _revive(self, _: Pool) -> int:
-        """Begins anew from the committed offsets when the consume loop has ended by itself.
+        """Starts the subscriber again, from the committed offsets, when its loop has ended by itself.
 
         What the client cancels while offsets are committed looks to the framework like our end, after which it starts
         nothing again.

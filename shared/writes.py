@@ -19,9 +19,9 @@ class Write(NamedTuple):
 
 
 async def write(conn: Connection, *writes: Write | None) -> None:
-    """Sends those that are not None as one statement.
+    """Sends the writes that are not None as one statement.
 
-    All see the tables as they were before, so no two may write one row, and none finds what another has written.
+    Each sees the tables as they were before, so no two may write the same row, and none sees what another wrote.
     References between them are checked when all are done.
 
     Raises ValueError when more than one of them has common table expressions of its own.

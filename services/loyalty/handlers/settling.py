@@ -47,13 +47,13 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def points(self) -> int:
-        """What the visit counts for more than it did."""
+        """Difference from the points that the visit earned before."""
         return self.after.points - (self.before.points if self.before else 0)
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What counting a guest came to; counted anew, with all visits in their order, and what voided ones would have
-    earned."""
+    """The result of counting a guest. After counting anew it also has all visits in their order, and what voided ones
+    would have earned."""
 
     account: Account
     plan: Plan
@@ -64,7 +64,8 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A redemption as it was, None when there was none, and as the bills say now, not drawn from lots yet."""
+    """A change of a redemption: as it was (None when there was none), and as the bills say now, not drawn from lots
+    yet."""
 
     before: Redemption | None
     after: Redemption
@@ -171,7 +172,8 @@ def _wanted(account: Account, wish: Wish, known: Mapping[UUID, Redemption], mome
 
 
 def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Outcome:
-    """Everything to be written about a guest: `held` are the lots that may change, `causes` the events by visit id."""
+    """All rows and events to be written about a guest. `held` are the lots that may change, `causes` the events by
+    visit id."""
     after_lots, drafts = _post_visits(counted, held, causes)
     for turn in turns:
         if turn.gives_back and turn.before:
@@ -329,7 +331,7 @@ def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime
 
 
 def _told(turn: Turn, moment: datetime) -> list[Redemption]:
-    """What others hear of a redemption that changed: that it was given back, as it was, and what it is now."""
+    """The redemptions to announce after a change: the old one as given back, then the new one."""
     before, after = turn.before, turn.after
     told: list[Redemption] = []
     moved = before is not None and before.visit_id is not None and before.visit_id != after.visit_id
