@@ -12,7 +12,8 @@ import asyncpg
 from services.loyalty.handlers import periodic
 from services.loyalty.handlers.cafes import on_cafes_changed, on_customers_registered, publish_program
 from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
-from services.loyalty.models.http import ProgramRules, PublishProgram
+from services.loyalty.models.http import PublishProgram
+from services.loyalty.models.programs import ProgramRules
 from shared import access, db
 from shared.consumer import in_order
 from shared.events.base import Event

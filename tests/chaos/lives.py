@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.loyalty.handlers import adjustments, redemptions
 from services.loyalty.models.accounts import Adjustment, Redemption
-from services.loyalty.models.http import ProgramRules
+from services.loyalty.models.programs import ProgramRules
 from shared import db
 from shared.clock import new_id
 from shared.errors import Rejected

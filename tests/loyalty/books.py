@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.handlers.settling import NO_SPENDING, is_late, news_of, settle, tally
 from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
 from services.loyalty.models.accounts import Account, Counted, Entry, Lot, Plan, Rank, Standing, VisitState
+from services.loyalty.rules.counting import is_late, news_of, tally
+from services.loyalty.rules.settling import settle
+from services.loyalty.rules.spending import NO_SPENDING
 from services.loyalty.store import accounts, visits
 from services.loyalty.store.audit import audit
 from shared import db

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from persiantools.jdatetime import JalaliDate
 
 from services.loyalty.models.accounts import Plan, Visit, VisitState
-from services.loyalty.models.http import ProgramRules
+from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules import programs
 from shared.events.base import CurrencyUnit
 from shared.events.identity import CafeChanged

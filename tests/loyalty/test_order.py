@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.loyalty.models.http import ProgramRules
+from services.loyalty.models.programs import ProgramRules
 from shared.events.visit import VisitEvent
 from tests.loyalty import books
 from tests.loyalty.books import Ending, Memory

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.loyalty.models.accounts import Account, Draft, Lot, Rank, Standing, Visit
-from services.loyalty.models.http import ProgramRules, TierRule
+from services.loyalty.models.programs import ProgramRules, TierRule
 from services.loyalty.rules import ledger, lots, programs, tiers
 from shared.persian.calendar import Calendar
 from tests.loyalty.examples import CAFE, GUEST, NOON, Bill, a_visit, naive_points, plan_of, visit_number, year_number

@@ -7,7 +7,8 @@ import pytest
 
 from services.loyalty.handlers import periodic
 from services.loyalty.handlers.cafes import on_cafes_changed, publish_program
-from services.loyalty.models.http import ProgramRules, PublishProgram
+from services.loyalty.models.http import PublishProgram
+from services.loyalty.models.programs import ProgramRules
 from services.loyalty.store import programs
 from shared import db
 from shared.errors import Rejected

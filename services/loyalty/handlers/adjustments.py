@@ -6,14 +6,14 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.loyalty.handlers import guests as common
 from services.loyalty.handlers import redemptions
-from services.loyalty.handlers.guests import DESCRIPTIONS
+from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.redemptions import insufficient
 from services.loyalty.models.accounts import Account, Adjustment, Draft, Lot, Outcome, Redemption
+from services.loyalty.rules import announcing, counting, tiers
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules import lots as lot_rules
-from services.loyalty.rules import tiers
+from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.store import accounts, adjustments, ledger
 from shared import access
 from shared.approval import Size, require_pass
@@ -102,7 +102,7 @@ async def decide(
 
 async def _keep(conn: Connection, wanted: Adjustment) -> Adjustment:
     """The adjustment as it is kept: posted when its author may give it alone, after all that they gave on that day."""
-    plan = (await common.plans_of(conn, [wanted.cafe_id]))[wanted.cafe_id]
+    plan = (await plans_of(conn, [wanted.cafe_id]))[wanted.cafe_id]
     oversight = await access.oversight(conn, wanted.cafe_id)
     today = oversight.day_begins(wanted.created_at)
     size = Size(
@@ -143,7 +143,7 @@ async def _post(
         order_reference=adjustment.order_reference,
         created_by=approved_by,
     )
-    plan = (await common.plans_of(conn, [account.cafe_id]))[account.cafe_id]
+    plan = (await plans_of(conn, [account.cafe_id]))[account.cafe_id]
     held = (await ledger.load_lots(conn, [account.guest], []))[account.guest]
     if takes:
         lots = lot_rules.spend(held, adjustment.points)[0]
@@ -153,19 +153,19 @@ async def _post(
         gained = Lot(draft.entry_id, adjustment.points, adjustment.points, moment, expires_at)
         lots = lot_rules.add(held, gained, account.customer_id, moment)
     posted, entries = ledger_rules.post(account, [draft])
-    after = common.ranked(plan, posted, account.standing, moment)
+    after = counting.ranked(plan, posted, account.standing, moment)
     about: dict[str, Any] = {"correlation_id": correlation_id}
     outcome = Outcome(
         before=account,
         after=after,
         entries=entries,
-        lots=common.changed_lots(held, lots),
+        lots=counting.changed_lots(held, lots),
         events=[
-            *(common.points_change(after, entry, None, about) for entry in entries),
-            *common.tier_change(account, after, moment, about),
+            *(announcing.points_change(after, entry, None, about) for entry in entries),
+            *announcing.tier_change(account, after, moment, about),
         ],
     )
-    await common.save(conn, [outcome])
+    await save(conn, [outcome])
 
 
 def _same(known: Adjustment, wanted: Adjustment) -> Adjustment:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.loyalty.handlers.guests import plans_of, ranked, save
+from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Outcome, Program
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
+from services.loyalty.rules.counting import ranked
 from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits
 from shared import access, parked
 from shared.clock import now

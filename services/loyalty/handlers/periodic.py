@@ -8,13 +8,15 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.loyalty.handlers import guests as common
-from services.loyalty.handlers import spending
-from services.loyalty.handlers.guests import DESCRIPTIONS
-from services.loyalty.handlers.settling import NO_SPENDING, settle, tally
+from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.visits import find_turns, load_lots
 from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan, Redemption
+from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
+from services.loyalty.rules.announcing import DESCRIPTIONS
+from services.loyalty.rules.counting import tally
+from services.loyalty.rules.settling import settle
+from services.loyalty.rules.spending import NO_SPENDING
 from services.loyalty.store import accounts, ledger, programs, redemptions, visits
 from shared.by_cafe import ByCafe
 from shared.clock import now
@@ -75,18 +77,18 @@ async def recount(pool: Pool) -> int:
 
 async def _expire(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
-    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
+    plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     held = await ledger.load_lots(conn, guests, [])
     outcomes = [
         _expired(plans[guest[0]], account, list(held[guest].values()), moment) for guest, account in locked.items()
     ]
-    await common.save(conn, outcomes)
+    await save(conn, outcomes)
     return sum(len(outcome.entries) for outcome in outcomes)
 
 
 async def _release(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
-    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
+    plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     overdue: dict[Guest, list[Redemption]] = {guest: [] for guest in locked}
     for each in await redemptions.list_of_guests(conn, list(locked)):
         if each.state == "completed" and each.reserved_until and each.reserved_until <= moment:
@@ -96,7 +98,7 @@ async def _release(conn: Connection, guests: Sequence[Guest], moment: datetime) 
     outcomes = [
         _released(plans[guest[0]], account, held[guest], overdue[guest], moment) for guest, account in locked.items()
     ]
-    await common.save(conn, outcomes)
+    await save(conn, outcomes)
     return sum(len(outcome.redemptions) for outcome in outcomes)
 
 
@@ -109,30 +111,30 @@ def _released(
         drafts.append(draft)
         released.append(redemption)
     posted, entries = ledger_rules.post(account, drafts)
-    after = common.ranked(plan, posted, account.standing, moment)
+    after = counting.ranked(plan, posted, account.standing, moment)
     return Outcome(
         before=account,
         after=after,
         entries=entries,
-        lots=common.changed_lots(held, lots),
+        lots=counting.changed_lots(held, lots),
         redemptions=released,
         events=[
-            *(common.points_change(after, entry, None, {}) for entry in entries),
-            *(common.redemption_event(each, None, moment, {}) for each in released),
-            *common.tier_change(account, after, moment, {}),
+            *(announcing.points_change(after, entry, None, {}) for entry in entries),
+            *(announcing.redemption_event(each, None, moment, {}) for each in released),
+            *announcing.tier_change(account, after, moment, {}),
         ],
     )
 
 
 async def _end(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
-    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in locked})
+    plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     outcomes = []
     for account in locked.values():
-        after = common.ranked(plans[account.cafe_id], account, account.standing, moment)
-        events = common.tier_change(account, after, moment, {})
+        after = counting.ranked(plans[account.cafe_id], account, account.standing, moment)
+        events = announcing.tier_change(account, after, moment, {})
         outcomes.append(Outcome(before=account, after=after, events=events))
-    await common.save(conn, outcomes)
+    await save(conn, outcomes)
     return sum(outcome.after != outcome.before for outcome in outcomes)
 
 
@@ -146,7 +148,7 @@ async def _recount_next(conn: Connection, due: programs.Recount, moment: datetim
 
 async def _recount(conn: Connection, guests: list[Guest], moment: datetime) -> None:
     locked = await accounts.lock_existing(conn, guests)
-    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in guests})
+    plans = await plans_of(conn, {cafe_id for cafe_id, _ in guests})
     histories = await visits.load_histories(conn, guests)
     tallies = [tally(plans[guest[0]], account, histories[guest], {}) for guest, account in locked.items()]
     turns = await find_turns(conn, tallies, moment)
@@ -155,7 +157,7 @@ async def _recount(conn: Connection, guests: list[Guest], moment: datetime) -> N
         settle(each, held.get(each.account.guest, {}), turns.get(each.account.guest, NO_SPENDING), {}, moment)
         for each in tallies
     ]
-    await common.save(conn, outcomes)
+    await save(conn, outcomes)
 
 
 def _expired(plan: Plan, account: Account, held: list[Lot], moment: datetime) -> Outcome:
@@ -166,14 +168,14 @@ def _expired(plan: Plan, account: Account, held: list[Lot], moment: datetime) ->
         if lot.expires_at
     ]
     posted, entries = ledger_rules.post(account, drafts)
-    after = common.ranked(plan, posted, account.standing, moment)
+    after = counting.ranked(plan, posted, account.standing, moment)
     return Outcome(
         before=account,
         after=after,
         entries=entries,
         lots=[replace(lot, remaining=0) for lot in lapsed],
         events=[
-            *(common.points_change(after, entry, None, {}) for entry in entries),
-            *common.tier_change(account, after, moment, {}),
+            *(announcing.points_change(after, entry, None, {}) for entry in entries),
+            *announcing.tier_change(account, after, moment, {}),
         ],
     )

@@ -8,7 +8,8 @@ from msgspec.structs import asdict, replace
 from services.loyalty.handlers.cafes import check_program, program_changed, publish_program
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Proposal
-from services.loyalty.models.http import ProgramRules, PublishProgram, ShownProgram, ShownProposal
+from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProposal
+from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules.programs import in_toman, priced
 from services.loyalty.store import adjustments, proposals
 from shared import access
@@ -28,7 +29,9 @@ async def propose(
     Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman` and `publish_program`.
     """
     last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
-    rules = _with_limit(in_toman(wanted, unit), last.approval_above, role)
+    rules = _with_limit(
+        in_toman(wanted.rules, wanted.earn_per, wanted.currency_unit or unit), last.approval_above, role
+    )
     wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge([author], Size()).passes:

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.handlers import guests as common
-from services.loyalty.handlers import spending
+from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Account, Draft, Outcome, Redemption
+from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.store import accounts, ledger, redemptions
 from shared.clock import now
@@ -132,23 +132,23 @@ async def _save(
     correlation_id: UUID,
 ) -> Account:
     moment = now()
-    plan = (await common.plans_of(conn, [account.cafe_id]))[account.cafe_id]
+    plan = (await plans_of(conn, [account.cafe_id]))[account.cafe_id]
     posted, entries = ledger_rules.post(account, [draft])
-    after = common.ranked(plan, posted, account.standing, moment)
+    after = counting.ranked(plan, posted, account.standing, moment)
     about: dict[str, Any] = {"correlation_id": correlation_id}
     outcome = Outcome(
         before=account,
         after=after,
         entries=entries,
-        lots=common.changed_lots(held, lots),
+        lots=counting.changed_lots(held, lots),
         redemptions=[redemption],
         events=[
-            *(common.points_change(after, entry, None, about) for entry in entries),
-            common.redemption_event(redemption, None, moment, about),
-            *common.tier_change(account, after, moment, about),
+            *(announcing.points_change(after, entry, None, about) for entry in entries),
+            announcing.redemption_event(redemption, None, moment, about),
+            *announcing.tier_change(account, after, moment, about),
         ],
     )
-    await common.save(conn, [outcome])
+    await save(conn, [outcome])
     return after
 
 

@@ -9,21 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.loyalty.handlers import guests as common
-from services.loyalty.handlers.settling import (
-    NO_SPENDING,
-    News,
-    Spending,
-    Tally,
-    Turn,
-    is_late,
-    lots_needed,
-    news_of,
-    settle,
-    tally,
-    turns_of,
-)
+from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Account, Counted, Guest, Lot, Plan, Redemption, VisitState
+from services.loyalty.rules.counting import News, Tally, is_late, news_of, tally
+from services.loyalty.rules.settling import settle
+from services.loyalty.rules.spending import NO_SPENDING, Spending, Turn, lots_needed, turns_of
 from services.loyalty.store import accounts, ledger, redemptions, visits
 from shared.clock import now
 from shared.db import Connection
@@ -55,7 +45,7 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
     if not by_guest:
         return
     guests = list(by_guest)
-    plans = await common.plans_of(conn, {cafe_id for cafe_id, _ in guests})
+    plans = await plans_of(conn, {cafe_id for cafe_id, _ in guests})
     locked = await accounts.lock(conn, guests)
     known = await visits.find(conn, [(*guest, event.visit_id) for guest in guests for event in by_guest[guest]])
     news = {guest: news_of(by_guest[guest], state, known.get(guest, {})) for guest in guests}
@@ -73,7 +63,7 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
         )
         for guest, counted in tallies.items()
     ]
-    await common.save(conn, outcomes)
+    await save(conn, outcomes)
 
 
 async def _count(

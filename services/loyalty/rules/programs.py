@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from services.loyalty.models.accounts import Plan, Program, Step
-from services.loyalty.models.http import ProgramRules, PublishProgram
+from services.loyalty.models.programs import ProgramRules
 from shared.amounts import INSIDE, inside
 from shared.bounds import MOST_TOMAN
 from shared.errors import Problem, Rejected
@@ -42,15 +43,14 @@ def priced(rules: Mapping[str, Any]) -> dict[str, Any]:
     return {"rules": rules, "earn_per": ProgramRules.model_validate(rules).earn_per_toman, "currency_unit": INSIDE}
 
 
-def in_toman(wanted: PublishProgram, own_unit: Unit) -> ProgramRules:
-    """The rules that somebody of a cafe with that unit asks for, as they are kept.
+def in_toman(rules: ProgramRules, earn_per: Decimal | None, unit: Unit) -> ProgramRules:
+    """The rules as they are kept, when somebody names in that unit what earns a point, or leaves that to the rules.
 
     Raises Rejected for an amount that is no whole Toman or contradicts the rules.
     """
-    rules = wanted.rules
-    if wanted.earn_per is None:
+    if earn_per is None:
         return rules
-    earn_per = inside(wanted.earn_per, wanted.currency_unit or own_unit)
+    earn_per = inside(earn_per, unit)
     if not 1 <= earn_per <= MOST_TOMAN or earn_per % 1:
         raise _wrong_amount(
             "whole_toman",

@@ -1,0 +1,70 @@
+"""The rules of a cafe's program, as owners write them and as each version is kept."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.loyalty.models.accounts import DebtPolicy
+from shared.bounds import MOST_TOMAN, PointsOrNone
+from shared.events.base import Tier
+from shared.inputs import Command, Whole
+
+TierPeriod = Literal["jalali_year", "gregorian_year"]
+
+LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
+
+MULTIPLIER = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        {"type": "string", "pattern": r"^[1-9][0-9]?(?:\.[0-9]{1,2})?$"},
+    ]
+}
+
+
+class TierRule(Command):
+    """A tier: from how many points of a tier period on, and what it multiplies a visit's points by."""
+
+    tier: Tier
+    threshold: PointsOrNone
+    multiplier: Annotated[
+        Decimal, Field(gt=0, le=100, max_digits=5, decimal_places=2), WithJsonSchema(MULTIPLIER, mode="validation")
+    ]
+
+
+class ProgramRules(Command):
+    """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out."""
+
+    earn_per_toman: Annotated[int, Whole(1, MOST_TOMAN), Field(description="Toman that earn one point")] = 1000
+    tiers: Annotated[tuple[TierRule, ...], Field(min_length=1, max_length=4)] = (
+        TierRule(tier="bronze", threshold=0, multiplier=Decimal("1")),
+        TierRule(tier="silver", threshold=500, multiplier=Decimal("1.2")),
+        TierRule(tier="gold", threshold=1500, multiplier=Decimal("1.5")),
+        TierRule(tier="platinum", threshold=3000, multiplier=Decimal("2")),
+    )
+    tier_period: TierPeriod
+    points_expire_days: Annotated[
+        Annotated[int, Whole(1, 3660)] | None, Field(description="null: points never expire")
+    ] = None
+    negative_balance: DebtPolicy = "allow_after_refund"
+    approval_above: Annotated[
+        PointsOrNone,
+        Field(
+            description="what one person may give and take in a day alone, if that is less than the cafe's approval"
+            " policy allows; changed by owners, as before when left out"
+        ),
+    ] = 1000
+
+    @model_validator(mode="after")
+    def _tiers_ascend(self) -> Self:
+        places = [LADDER.index(each.tier) for each in self.tiers]
+        thresholds = [each.threshold for each in self.tiers]
+        ascends = places == sorted(set(places)) and thresholds == sorted(set(thresholds))
+        if not ascends or places[0] != 0 or thresholds[0] != 0:
+            raise PydanticCustomError(
+                "tiers_not_ascending",
+                "tiers start with bronze at 0 points and go up: bronze, silver, gold, platinum",
+                {"fa": "سطح‌ها از برنزی با صفر امتیاز آغاز می‌شوند و بالا می‌روند: برنزی، نقره‌ای، طلایی، پلاتینی"},
+            )
+        return self

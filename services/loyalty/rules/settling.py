@@ -1,0 +1,158 @@
+"""One guest: from what was counted and what is spent to everything that is to be written and said."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.loyalty.models.accounts import Account, Draft, Entry, Lot, Outcome, Plan, Redemption, Visit
+from services.loyalty.rules import announcing, counting, ledger, lots, spending, tiers
+from services.loyalty.rules.announcing import DESCRIPTIONS, multiplier
+from services.loyalty.rules.counting import Change, Tally
+from services.loyalty.rules.spending import Lots, Spending, Turn
+from shared.events.base import Event, caused_by
+from shared.events.loyalty import LedgerType
+from shared.events.visit import VisitEvent, VisitRecorded
+
+Causes = Mapping[UUID, Event]
+
+
+def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Outcome:
+    """All rows and events to be written about a guest. `held` are the lots that may change, `causes` the events by
+    visit id."""
+    after_lots, drafts = _post_visits(counted, held, causes)
+    for turn in turns:
+        if turn.gives_back and turn.before:
+            after_lots, _, draft = spending.give_back(after_lots, turn.before, moment)
+            drafts.append(draft)
+    redemptions: list[Redemption] = []
+    for turn in turns:
+        redemption = turn.after
+        if turn.takes:
+            after_lots, redemption, draft = spending.take(after_lots, redemption, moment)
+            drafts.append(draft)
+        redemptions.append(redemption)
+    after_lots, forgiven = _forgive(counted, after_lots, drafts, moment)
+    account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
+    account = counting.ranked(counted.plan, account, counted.standing, moment)
+    return Outcome(
+        before=counted.account,
+        after=account,
+        only_purchases=not (held or redemptions)
+        and all(change.before is None and not change.after.visit.points_to_redeem for change in counted.changes),
+        entries=entries,
+        lots=counting.changed_lots(held, after_lots),
+        counted=[change.after for change in counted.changes],
+        redemptions=redemptions,
+        events=_events(counted, account, entries, turns, causes, moment),
+    )
+
+
+def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list[Draft]]:
+    after, drafts, debt_id = held, [], counted.account.customer_id
+    for change in counted.changes:
+        visit = change.after.visit
+        expires_at = _expiry(counted.plan, visit)
+        # Another moment, or other rules of that moment: the points lapse as if it had been so from the beginning.
+        after = lots.date(after, visit.visit_id, visit.occurred_at, expires_at)
+        if change.points > 0:
+            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, expires_at)
+            after = lots.add(after, gained, debt_id, visit.occurred_at)
+        elif change.points < 0:
+            after = lots.shrink(after, visit.visit_id, -change.points, debt_id, visit.occurred_at)
+        if change.points:
+            drafts.append(_draft(change, is_own=visit.visit_id in causes))
+    return after, drafts
+
+
+def _draft(change: Change, *, is_own: bool) -> Draft:
+    visit, earning = change.after.visit, change.after.earning
+    kind: LedgerType = "earned_purchase"
+    description = DESCRIPTIONS["earned_purchase"]
+    if change.before is not None:
+        kind = "adjustment_add" if change.points > 0 else "adjustment_subtract"
+        description = DESCRIPTIONS[("corrected" if earning else "voided") if is_own else "recounted"]
+    return Draft(
+        type=kind,
+        change=change.points,
+        occurred_at=visit.occurred_at,
+        description=description,
+        notes=f"v{earning.program_version} x{multiplier(earning.multiplier)}" if earning else None,
+        visit_id=visit.visit_id,
+        order_reference=visit.receipt_number,
+        related_amount=visit.final_amount,
+        currency_unit=visit.currency_unit,
+    )
+
+
+def _expiry(plan: Plan, visit: Visit) -> datetime | None:
+    days = tiers.in_force(plan, visit.occurred_at).points_expire_days
+    return visit.occurred_at + timedelta(days=days) if days else None
+
+
+def _forgive(counted: Tally, held: Lots, drafts: Sequence[Draft], moment: datetime) -> tuple[Lots, list[Draft]]:
+    owing = -(counted.account.balance + sum(draft.change for draft in drafts))
+    if owing <= 0 or tiers.in_force(counted.plan, moment).negative_balance != "forgive_after_refund":
+        return held, []
+    draft = Draft(type="adjustment_add", change=owing, occurred_at=moment, description=DESCRIPTIONS["forgiven"])
+    gained = Lot(draft.entry_id, owing, owing, moment)
+    return lots.add(held, gained, counted.account.customer_id, moment), [draft]
+
+
+def _events(
+    counted: Tally,
+    account: Account,
+    entries: Sequence[Entry],
+    turns: Spending,
+    causes: Causes,
+    moment: datetime,
+) -> list[Event]:
+    first = next(iter(causes.values()), None)
+    changes = {change.after.visit.visit_id: change for change in counted.changes}
+    visit_at = {event.visit_id: event.occurred_at for event in causes.values() if isinstance(event, VisitEvent)}
+    events: list[Event] = []
+    for entry in entries:
+        visit_id = entry.draft.visit_id
+        cause = causes.get(visit_id, first) if visit_id else first
+        about = caused_by(cause) if cause else {}
+        if visit_id and entry.draft.redemption_id is None:
+            is_new = changes[visit_id].before is None and type(causes.get(visit_id)) is VisitRecorded
+            events.append(announcing.points_earned(account, entry, changes[visit_id], about, is_new=is_new))
+        else:
+            events.append(announcing.points_change(account, entry, visit_at.get(visit_id) if visit_id else None, about))
+    about = caused_by(first) if first else {}
+    visit_at |= {each.visit.visit_id: each.visit.occurred_at for each in counted.bills}
+    for turn in turns:
+        for told in _told(turn, moment):
+            at = visit_at.get(told.visit_id) if told.visit_id else None
+            events.append(announcing.redemption_event(told, at, moment, about))
+    return events + announcing.tier_change(
+        counted.account, account, moment, about, _moved_at(counted, account, causes, moment)
+    )
+
+
+def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime) -> datetime | None:
+    """When the oldest of the new visits happened that moved the tier; None when anything else had a part in it, as
+    rules that changed since the guest was last counted."""
+    before = counted.account
+    is_new = bool(causes) and all(type(cause) is VisitRecorded for cause in causes.values())
+    if before.rank.tier == account.rank.tier or not is_new:
+        return None
+    if tiers.rank(counted.plan, before.standing, moment).tier != before.rank.tier:
+        return None
+    return min(cause.occurred_at for cause in causes.values())
+
+
+def _told(turn: Turn, moment: datetime) -> list[Redemption]:
+    """The redemptions to announce after a change: the old one as given back, then the new one."""
+    before, after = turn.before, turn.after
+    told: list[Redemption] = []
+    moved = before is not None and before.visit_id is not None and before.visit_id != after.visit_id
+    if before and before.state == "completed" and (turn.gives_back or moved):
+        told.append(replace(before, state="reversed", reversed_at=moment))
+    if after.state == "completed" and (turn.takes or (before and before.visit_id != after.visit_id)):
+        told.append(after)
+    if after.state == "refused" and (before is None or before.state != "refused" or before.points != after.points):
+        told.append(after)
+    return told
