@@ -24,7 +24,9 @@ def main(word: str) -> int:
             print("These fail without any mutant:", *red, sep="\n  ")
             return 1
         survivors = _survivors(mutants)
-    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants noticed in {time.monotonic() - began:.0f} seconds")
+    print(
+        f"{len(mutants) - len(survivors)} of {len(mutants)} mutants noticed in {time.monotonic() - began:.0f} seconds"
+    )
     return 1 if survivors or not mutants else 0
 
 
