@@ -229,7 +229,11 @@ def settled(status: Any, **changes: Any) -> Settled:
         (PUT_BACK, settled("sent", accepted=True, cost=260), Effects(sent=1, cost=260, messages_used=1, cost_used=260)),
         (SENDING, settled("sending", error_code="outcome_unknown"), NONE),
         (SENDING, settled("queued"), Effects(reserved=-200, messages_used=-1, cost_used=-200)),
-        (SENDING, settled("failed", error_code="411"), Effects(failed=1, reserved=-200, messages_used=-1, cost_used=-200)),
+        (
+            SENDING,
+            settled("failed", error_code="411"),
+            Effects(failed=1, reserved=-200, messages_used=-1, cost_used=-200),
+        ),
         (SENDING, settled("failed", error_code="outcome_unknown"), Effects(failed=1, cost=200, reserved=-200)),
         (PUT_BACK, settled("failed", error_code="411"), Effects(failed=1)),
         (SENT, settled("delivered"), Effects(delivered=1)),

@@ -1,6 +1,7 @@
 """The one rule of who may do what alone: every policy, every number of people, every size."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -41,6 +42,30 @@ def test_what_waits_follows_from_policy_people_and_size(when: When, managers: se
 def test_somebody_below_manager_is_never_alone_where_there_is_a_manager() -> None:
     assert asks("when_two", {ALI}, LARGE, author=MINA) == "waits"
     assert asks("when_two", {ALI}, SMALL, author=MINA) == "alone"
+
+
+def test_what_counts_is_who_changed_it_last_and_the_last_point_of_a_limit_is_within_it() -> None:
+    cafe = Oversight(Policy(), frozenset({ALI}))
+    assert cafe.judge([ALI, MINA], LARGE).outcome == "waits"
+    assert cafe.judge([MINA, ALI], LARGE).outcome == "alone"
+    for when in ("when_two", "above"):
+        assert asks(when, {ALI, NASRIN}, Size(10, 90, 100)) == "alone"
+        assert asks(when, {ALI, NASRIN}, Size(11, 90, 100)) == "waits"
+
+
+def test_only_what_is_alone_or_approved_takes_effect() -> None:
+    cafe = Oversight(Policy(), frozenset({ALI, NASRIN}))
+    assert cafe.judge([ALI], SMALL).passes
+    assert cafe.judge([ALI], LARGE, approver=NASRIN).passes
+    assert not cafe.judge([ALI], LARGE).passes
+    assert not cafe.judge([ALI], LARGE, approver=ALI).passes
+
+
+def test_sum_of_a_day_begins_at_midnight_of_the_cafe() -> None:
+    cafe = Oversight(Policy(), frozenset({ALI}))
+    midnight = datetime(2026, 11, 24, 20, 30, tzinfo=UTC)
+    assert cafe.day_begins(midnight) == midnight
+    assert cafe.day_begins(midnight - timedelta(seconds=1)) == midnight - timedelta(days=1)
 
 
 def test_a_cafe_nobody_is_known_of_is_not_a_cafe_of_one() -> None:
