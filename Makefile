@@ -15,7 +15,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test fuzz bench chaos first-minute test-compose contract secrets demo lock clean
+.PHONY: help setup check format test mutants fuzz bench chaos first-minute test-compose contract secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test: $(READY)  ## Run the tests (TESTS=tests/visit for some, ENGINES=docker|loc
 		dpkg --configure -a && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+mutants: $(READY)  ## Break the pure rules one by one and see that a test notices each time (ONLY=word: those of a file or text, 4 minutes else)
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 bench: $(READY)  ## Measure how fast it is, as ratios in one run (QUICK=1: the main path and the jobs of many cafes in 4 minutes, WRITE=1: keep the results)
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(WRITE),--write) $(BENCH)

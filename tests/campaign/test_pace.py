@@ -8,8 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from services.campaign.models import Effects, Handed, Journey, KnownSegments, Provider, Receipt, SendResult, Settled
+from services.campaign.models import (
+    Effects,
+    Handed,
+    Journey,
+    KnownSegments,
+    Place,
+    Provider,
+    Receipt,
+    SendResult,
+    Settled,
+)
 from services.campaign.rules import deciding, pace, settling, turns
+from services.campaign.rules.deciding import decide
 from services.campaign.rules.targets import missing_segments
 from shared.events.customer import SegmentEntered
 from shared.events.visit import VisitRecorded
@@ -144,6 +155,13 @@ def test_quiet_hours_hold_until_their_end_and_only_while_they_are_others() -> No
     assert pace.next_day(CAFE, night) == datetime(2026, 11, 24, 20, 30, tzinfo=UTC)
 
 
+def test_quiet_hours_within_a_day_end_at_their_last_minute() -> None:
+    siesta = replace(CAFE, quiet_from=time(12), quiet_until=time(13))
+    assert pace.quiet_until(siesta, NOON - SECOND) is None
+    assert pace.quiet_until(siesta, NOON) == NOON + HOUR
+    assert pace.quiet_until(siesta, NOON + HOUR) is None
+
+
 def test_runs_are_locked_in_the_order_of_their_key() -> None:
     runs = [
         replace(pace.enrol_member(JOURNEY, entered(), None, NOON), cafe_id=UUID(int=cafe), customer_id=UUID(int=guest))
@@ -153,6 +171,16 @@ def test_runs_are_locked_in_the_order_of_their_key() -> None:
 
 
 # --- whose turn
+
+
+def test_cafe_that_was_served_longest_ago_comes_first_and_then_the_one_with_the_oldest_work() -> None:
+    cafes = [UUID(int=number) for number in range(4)]
+    places = [Place("delivery", NOON + place * SECOND, cafes[number]) for place, number in enumerate((2, 0, 1, 2, 3))]
+    served = {cafes[2]: 9, cafes[0]: 5}
+    assert turns.candidates(places, {cafes[3]}, served) == [cafes[1], cafes[0], cafes[2]]
+    assert turns.candidates(places, (), {}) == [cafes[2], cafes[0], cafes[1], cafes[3]]
+    many = [Place("run", NOON, UUID(int=number)) for number in range(201)]
+    assert len(turns.candidates(many, (), {})) == 200
 
 
 def test_shares_of_a_round() -> None:
@@ -229,6 +257,12 @@ def settled(status: Any, **changes: Any) -> Settled:
         (PUT_BACK, settled("sent", accepted=True, cost=260), Effects(sent=1, cost=260, messages_used=1, cost_used=260)),
         (SENDING, settled("sending", error_code="outcome_unknown"), NONE),
         (SENDING, settled("queued"), Effects(reserved=-200, messages_used=-1, cost_used=-200)),
+        # The provider says that it does not have it.
+        (
+            SENDING,
+            settled("queued", error_code="outcome_unknown"),
+            Effects(reserved=-200, messages_used=-1, cost_used=-200),
+        ),
         (
             SENDING,
             settled("failed", error_code="411"),
@@ -348,5 +382,17 @@ def test_segment_that_is_off_is_missing_and_those_of_every_cafe_never_are() -> N
 )
 def test_message_without_an_account_is_held(changes: dict[str, Any], hold: timedelta) -> None:
     pending = PENDING if changes else replace(PENDING, refused_by=(PROVIDER.id,))
-    decision = deciding.decide(facts(pending=pending, providers=(replace(PROVIDER, **changes),)))
+    decision = decide(facts(pending=pending, providers=(replace(PROVIDER, **changes),)))
     assert (decision.outcome, decision.hold_until) == ("hold", NOON + hold)
+
+
+def test_hold_until_the_very_expiry_is_a_skip() -> None:
+    night = NOON + 11 * HOUR
+    morning = pace.quiet_until(CAFE, night)
+    assert morning is not None
+    for expires_at, outcome in ((morning, "skip"), (morning + SECOND, "hold")):
+        assert decide(facts(pending=replace(PENDING, expires_at=expires_at), moment=night)).outcome == outcome
+
+
+def test_message_without_words_is_not_sent() -> None:
+    assert decide(facts(text="")).reason == "text"

@@ -73,6 +73,10 @@ def test_every_fault_is_named_with_its_place(raw: Any, fields: dict[str, str]) -
     assert faults(raw) == fields
 
 
+def test_range_of_one_number_is_no_empty_one() -> None:
+    parse({"visit_count": {"min": 5, "max": 5}})
+
+
 def nested(depth: int) -> dict[str, Any]:
     inner: dict[str, Any] = {"visit_count": {"min": 1}}
     for _ in range(depth - 1):

@@ -1,13 +1,16 @@
 """Deadlines, sources, language, tone and topics."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given as each
 from hypothesis import strategies as st
 
 from services.feedback import rules
+from services.feedback.models import Link, Visit
 from shared.persian.text import search_key
 from tests.feedback.given import EVENING
 
@@ -116,6 +119,57 @@ def test_low_rating_wants_an_answer_within_a_day(rating: int, due: bool) -> None
 
 def test_link_lives_fourteen_days_from_when_we_learned_of_the_visit() -> None:
     assert rules.link_expires(EVENING) == EVENING + timedelta(days=14)
+
+
+SECOND = timedelta(seconds=1)
+VISIT = Visit(
+    visit_id=UUID(int=1), customer_id=None, visit_at=EVENING, visit_date=EVENING.date(), final_amount=Decimal(1),
+    currency_unit="IRT", table_number=None,
+)  # fmt: skip
+LINK = Link(
+    link_id=UUID(int=4), cafe_id=UUID(int=2), correlation_id=UUID(int=3), expires_at=EVENING, used_at=None,
+    closed_at=None, cafe_name=None, calendar="jalali", visit=VISIT,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("link", "state"),
+    [
+        (None, "unknown"),
+        (LINK, "expired"),
+        (replace(LINK, expires_at=EVENING + SECOND), "open"),
+        (replace(LINK, closed_at=EVENING), "closed"),
+        (replace(LINK, used_at=EVENING), "used"),
+        # Whoever has answered is told so, whatever came of the link later.
+        (replace(LINK, used_at=EVENING, closed_at=EVENING), "used"),
+    ],
+)
+def test_state_of_a_link(link: Link | None, state: str) -> None:
+    assert rules.link_state(link, EVENING) == state
+
+
+def test_answer_reaches_as_long_as_its_link_is_surely_there() -> None:
+    assert rules.answer_reaches(EVENING, EVENING + rules.ANSWER_REACHES)
+    assert not rules.answer_reaches(EVENING, EVENING + rules.ANSWER_REACHES + SECOND)
+
+
+PERSON = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_opening"),
+    [
+        ({"user-agent": PERSON}, True),
+        ({"user-agent": "Mozilla/5.0 (Linux; CUBOT X30) Chrome/120.0 Mobile"}, True),
+        ({}, True),
+        ({"user-agent": "WhatsApp/2.23"}, False),
+        ({"user-agent": "TelegramBot (like TwitterBot)"}, False),
+        ({"user-agent": PERSON, "sec-purpose": "prefetch;prerender"}, False),
+        ({"user-agent": PERSON, "x-moz": "prefetch"}, False),
+    ],
+)
+def test_page_is_opened_by_people(headers: dict[str, str], is_opening: bool) -> None:
+    assert rules.is_opening(headers) is is_opening
 
 
 @pytest.mark.parametrize(

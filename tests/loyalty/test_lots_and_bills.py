@@ -44,6 +44,8 @@ def purse(*each: Lot) -> dict[UUID, Lot]:
         ([lot(ONE, 100, 20, 9), lot(TWO, 50, 50, 3)], 30, [lot(ONE, 70, 0, 9), lot(TWO, 50, 40, 3)]),
         ([lot(ONE, 100, 20, 9)], 30, [lot(ONE, 70, 0, 9), debt(-10)]),
         ([lot(ONE, 100, 100, 9)], 100, [lot(ONE, 0, 0, 9)]),
+        # More than it ever held: it is empty, and never less.
+        ([lot(ONE, 10, 10, 9), lot(TWO, 50, 50, 3)], 30, [lot(ONE, 0, 0, 9), lot(TWO, 50, 30, 3)]),
         ([lot(TWO, 50, 50, 3)], 10, [lot(TWO, 50, 40, 3)]),
         ([], 10, [debt(-10)]),
         # Its own points are taken first, though another lot lapses sooner.
@@ -190,6 +192,9 @@ def test_what_is_gone_later_is_not_there_for_a_bill_that_comes_late() -> None:
     later = Fact(NOON + 5 * MINUTE, -80)
     assert wishes([EARNS, bill(2, 1, asks=30)], facts=[later]) == [(TWO, 30, SHORT, False)]
     assert wishes([EARNS, bill(2, 1, asks=20)], facts=[later]) == [(TWO, 20, None, False)]
+    # The least that is left counts, however often points go.
+    sooner, last = Fact(NOON + 5 * MINUTE, -10), Fact(NOON + 6 * MINUTE, -80)
+    assert wishes([EARNS, bill(2, 1, asks=30)], facts=[sooner, last]) == [(TWO, 30, SHORT, False)]
     # Unless points that came before it pay for it.
     more = Fact(NOON + 4 * MINUTE, 10)
     assert wishes([EARNS, bill(2, 1, asks=30)], facts=[later, more]) == [(TWO, 30, None, False)]
@@ -200,6 +205,12 @@ def test_points_of_a_bill_count_until_it_is_voided(voided_after: int, refusal: s
     voided = bill(1, 0, state="voided", voided_at=NOON + voided_after * MINUTE)
     found = wishes([voided, bill(2, 2, asks=50)], lost={ONE: 50})
     assert found == [(TWO, 50, refusal, False)]
+
+
+def test_bill_that_was_voided_before_its_own_moment_never_counted() -> None:
+    voided = bill(1, 5, state="voided", voided_at=NOON + MINUTE)
+    bills, gift = [bill(2, 3, asks=50), voided], Fact(NOON, 50)
+    assert wishes(bills, facts=[gift], lost={ONE: 50}) == [(TWO, 50, None, False)]
 
 
 @pytest.mark.parametrize(

@@ -346,5 +346,7 @@ def test_only_taking_back_may_leave_a_debt() -> None:
     assert (owing.balance, owing.owed) == (-10, 10)
     paying, _ = ledger.post(owing, [draft("earned_bonus", 4)])
     assert (paying.balance, paying.owed) == (-6, 6)
+    rich, _ = ledger.post(account(earned=30), [draft("adjustment_subtract", -10)], may_owe=True)
+    assert (rich.balance, rich.owed) == (20, 0)
     overdrawn, _ = ledger.post(account(), [draft("redeemed_item", -5)])
     assert overdrawn.owed == 0

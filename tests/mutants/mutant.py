@@ -3,6 +3,7 @@
 Nothing in the checkout is written: the fork compiles the wrong text in place of the file's own when it imports it.
 """
 
+import gc
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,9 +17,11 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 LIST: Final = Path(__file__).with_name("mutants.toml")
 AT_ONCE: Final = 2
+# Looking for all plugins there are would take longer than most tests.
+PLUGINS: Final = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 # What most of a test's start is spent on. Our own modules are left out: each fork imports them anew, one of them wrong.
 LIBRARIES: Final = (
-    "pytest", "hypothesis", "hypothesis.strategies", "pytest_asyncio", "xdist", "asyncpg", "aiokafka", "fastapi",
+    "pytest", *PLUGINS, "hypothesis", "hypothesis.strategies", "asyncpg", "aiokafka", "fastapi",
     "faststream.kafka", "msgspec", "structlog", "prometheus_client", "cryptography.hazmat.primitives.kdf.hkdf",
     "phonenumbers", "persiantools.jdatetime", "typer", "rich", "pydantic_settings", "uuid_utils", "jwt", "zxcvbn",
 )  # fmt: skip
@@ -64,6 +67,8 @@ def warm() -> None:
     """Imports what every fork would import anyway."""
     for library in LIBRARIES:
         import_module(library)
+    # The forks share what is not looked at.
+    gc.freeze()
 
 
 def each_in_a_fork(work: Iterable[Callable[[], int]]) -> Iterator[tuple[int, int]]:
@@ -120,7 +125,10 @@ def _pytest(tests: Iterable[str]) -> int:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     options = [
-        "-x", "-q", "-n", "0", "-m", "pure", "-p", "no:cacheprovider", "--hypothesis-profile=mutants",
-        "--timeout=30", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+        "-x", "-q", "-m", "pure", "-p", "no:cacheprovider", *(word for name in PLUGINS for word in ("-p", name)),
+        "--hypothesis-profile=mutants", "--timeout=30", "-W", "ignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # What is thrown away in a moment need not be tidied up.
+    gc.disable()
     return int(pytest.main([*options, *(str(ROOT / test) for test in tests)]))

@@ -9,8 +9,6 @@ from tests.mutants import mutant
 from tests.mutants.mutant import ROOT, Mutant
 
 LISTED = mutant.listed()
-# Cheap ones: `make mutants` asks for them all.
-NOTICED = "share = min(LARGEST_SHARE"
 
 
 def test_every_mutant_is_in_the_list_once_and_changes_the_rules_as_they_are() -> None:

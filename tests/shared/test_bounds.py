@@ -2,12 +2,13 @@
 
 import importlib
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from shared.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial
+from shared.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial, within
 from shared.events import pos
 from shared.problems import problems_of
 from shared.services import SERVICES
@@ -77,6 +78,8 @@ def test_every_number_that_comes_in_has_a_bound() -> None:
         (Rial, 1.5, "exact_number"),
         (Rial, True, "exact_number"),
         (Rial, "NaN", "exact_number"),
+        (Rial, Decimal("NaN"), "exact_number"),
+        (Rial, Decimal("-Infinity"), "exact_number"),
         (Rial, "1e5", "exact_number"),
         (Rial, "1_000", "exact_number"),
         (Points, MOST_POINTS + 1, "less_than_equal"),
@@ -95,3 +98,9 @@ def test_what_is_out_of_bounds_is_answered_with_the_way_to_mend_it(kind: Any, va
 @pytest.mark.parametrize("typed", ["۱۰۰۰۰۰۰۰۰۰۰۰۰۰", str(MOST_RIAL), MOST_RIAL])
 def test_largest_amount_is_taken_in_any_digits(typed: Any) -> None:
     assert TypeAdapter(Rial).validate_python(typed) == 10 * MOST_TOMAN
+
+
+@pytest.mark.parametrize("points", [-MOST_POINTS, -1, 0, MOST_POINTS])
+def test_points_of_before_there_was_a_bound_are_held_to_it(points: int) -> None:
+    assert within(points) == points
+    assert (within(MOST_POINTS + 1), within(-MOST_POINTS - 1)) == (MOST_POINTS, -MOST_POINTS)

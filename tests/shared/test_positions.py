@@ -20,7 +20,7 @@ from shared.events.visit import VisitRecorded
 from shared.positions import Place, PutBack, fault_of
 from shared.relay import Relay
 from tests.conftest import Kafka
-from tests.shared.records import record_of, visit
+from tests.shared.records import FakeRecord, record_of, visit
 from tests.shared.taking import publish, relay, take_in
 from tests.support import Databases, admin_connection
 
@@ -38,6 +38,7 @@ OK = Place("visit.events", 0, noted=50, committed=50, begin=0, end=80)
         # Between them there is no record any more: the topic was compacted.
         (replace(OK, committed=60, waiting=60), None),
         (replace(OK, committed=60, waiting=None), None),
+        (replace(OK, committed=60, waiting=60, begin=40), None),
         (replace(OK, committed=60, waiting=50), "the database was put back in time"),
         (replace(OK, committed=60, begin=60), "the database was put back in time"),
         (replace(OK, end=20, committed=None), "was made anew"),
@@ -50,6 +51,15 @@ OK = Place("visit.events", 0, noted=50, committed=50, begin=0, end=80)
 def test_place_is_judged(place: Place, fault: str | None) -> None:
     found = fault_of(place)
     assert (found is None) if fault is None else fault in (found or "")
+
+
+def test_place_after_some_records_is_that_of_the_next() -> None:
+    plain = {"t.visit.events": "visit.events"}
+    records = [
+        FakeRecord("t.visit.events", None, partition=partition, offset=offset)
+        for partition, offset in ((0, 7), (1, 3), (0, 9))
+    ]
+    assert positions.reached_by(records, plain) == {("visit.events", 0): 10, ("visit.events", 1): 4}
 
 
 async def keep(conn: Connection, events: Sequence[VisitRecorded]) -> None:

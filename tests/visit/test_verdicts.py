@@ -303,6 +303,13 @@ def test_guest_is_told_of_once_and_an_answer_only_when_it_counts() -> None:
     assert [each.answer for each in yes] == [Answer(True, ASKED, NOON + 6 * MINUTE)]
 
 
+def test_no_takes_a_yes_back_and_what_was_said_already_is_not_told_again() -> None:
+    yes = Guest(SARA, answer=Answer(True, TICK, NOON))
+    assert rules.learn(yes, [ticked()], is_new=False) == (yes, [])
+    refused, told = rules.learn(yes, [ticked(False)], is_new=False)
+    assert [each.answer for each in told] == [refused.answer] == [Answer(False, TICK, NOON)]
+
+
 def test_name_is_learned_once_from_the_earliest_visit() -> None:
     later = draft(command=record(guest_name="رضا", occurred_at=(NOON + MINUTE).isoformat()))
     guest, told = rules.learn(Guest(SARA), [later, draft(command=record(guest_name="سارا"))], is_new=False)
