@@ -16,6 +16,8 @@ ANCHOR = re.compile(r"\]\(([^)#:\s]*)#([^)]+)\)")
 # A file or folder by its path from the root, a migration by its number.
 PLACE = re.compile(r"`((?:services|shared|deploy|tests|docs|sql)/[\w./-]+)`")
 TEST = re.compile(r"`(test_\w+)`")
+ARROW = re.compile(r"^ {4}(\S+) --> (\w+)", re.MULTILINE)
+ENUM = re.compile(r"CREATE TYPE (\w+) AS ENUM \(([^)]+)\)")
 KEPT_AND_KEY = re.compile(r"Kept: (?P<kept>.+)\. Key: (?P<key>.+)\.")
 
 
@@ -38,6 +40,17 @@ def test_table_of_topics_is_that_of_the_contract() -> None:
     start = lines.index("| topic | key | kept | who says | who hears |") + 2
     rows = [line for line in lines[start:] if line.startswith("|")][: len(list(topics()))]
     assert rows == [f"| {' | '.join(each)} |" for each in topics()]
+
+
+@pytest.mark.parametrize(
+    ("thing", "enum", "beside"),
+    [("message to a guest", "delivery_status_enum", set()), ("redemption", "redemption_state_enum", {"reserved"})],
+)
+def test_states_are_those_of_the_table(thing: str, enum: str, beside: set[str]) -> None:
+    picture = (ROOT / "ARCHITECTURE.md").read_text().partition(f"## The states of a {thing}")[2].partition("\n## ")[0]
+    drawn = {state for arrow in ARROW.findall(picture) for state in arrow if state != "[*]"}
+    enums = dict(each for path in (ROOT / "sql").rglob("*.sql") for each in ENUM.findall(path.read_text()))
+    assert drawn == set(re.findall(r"'(\w+)'", enums[enum])) | beside
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
