@@ -266,11 +266,15 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> str:
-    """The methods that the request's path takes. Where words and ids both fit in its place, the word is meant."""
+    """The methods that the request's path takes. Where several routes fit, the one is meant that names most of it."""
     routes = [route for route in _routes(request.app) if route.path_regex.match(request.scope["path"])]
-    fewest = min((len(route.param_convertors) for route in routes), default=0)
-    chosen = [route for route in routes if len(route.param_convertors) == fewest]
+    best = min((_looseness(route) for route in routes), default=None)
+    chosen = [route for route in routes if _looseness(route) == best]
     return ", ".join(sorted({method for route in chosen for method in route.methods or ()}))
+
+
+def _looseness(route: APIRoute) -> tuple[int, int]:
+    return len(route.param_convertors), -len(re.sub("{[^}]*}", "", route.path))
 
 
 def _is_meant(request: Request) -> bool:

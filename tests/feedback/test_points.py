@@ -82,6 +82,9 @@ async def test_code_is_drawn_as_a_qr_code_of_its_address(client: httpx2.AsyncCli
     assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
     assert re.search(r"<svg [^>]*xmlns=", drawn.text)
     assert "<script" not in drawn.text
+    for method in ("DELETE", "OPTIONS", "POST"):
+        refused = await client.request(method, f"/cafes/{CAFE}/feedback-points/{point['code']}.svg")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET"), method
     strange = await client.get(f"/cafes/{CAFE}/feedback-points/aaaaaaaaaaaa.svg")
     assert strange.status_code == 404
 
