@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,6 @@ from deploy import pids
 from deploy.crm import engines, processes
 from deploy.crm.migrate import OWNER, migrate, owner_dsn
 from deploy.engines.engine import Engine, Kind
-from deploy.engines.local_postgres import run_folder
 from shared import db
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
@@ -49,6 +49,13 @@ class Run:
             if not note.exists():
                 note.write_bytes(msgspec.json.encode(start()))
             return read_engine(note)
+
+
+def run_folder(name: str) -> Path:
+    """A new folder for one run's servers, which the unprivileged login may search. The caller removes it."""
+    folder = Path(tempfile.mkdtemp(prefix=name))
+    folder.chmod(0o711)
+    return folder
 
 
 def begin_run() -> Run:

@@ -15,8 +15,6 @@ from deploy.crm import processes
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, address, answers
 
-LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "bold red"}
-
 
 @dataclass(frozen=True)
 class Health:

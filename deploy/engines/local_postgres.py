@@ -105,13 +105,6 @@ def find_binaries() -> Path:
     return found
 
 
-def run_folder(name: str) -> Path:
-    """A new folder for one run's servers, which the unprivileged login may search. The caller removes it."""
-    folder = Path(tempfile.mkdtemp(prefix=name))
-    folder.chmod(0o711)
-    return folder
-
-
 def _newest_binaries() -> Path | None:
     folders = {path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")}
     on_path = shutil.which("initdb")

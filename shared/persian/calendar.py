@@ -1,6 +1,6 @@
 """The cafe's calendar: local days, Jalali and Gregorian months and years, birthdays.
 
-Two kinds of answers: `*_of` gives first and last day, both inclusive; `*_bounds` gives the moments
+Two kinds of answers: `*_of` gives first and last day, both inclusive; `day_bounds` gives the moments
 [start, end) in the cafe's time zone. Months and years are cached, because loyalty asks for them once per visit.
 """
 
@@ -53,38 +53,10 @@ def year_of(day: date, calendar: Calendar) -> Days:
     return _from_jalali(year, 1, 1), _from_jalali(year + 1, 1, 1) - _DAY
 
 
-def month_bounds(day: date, calendar: Calendar, tz: str) -> Moments:
-    """Moments [start, end) of the month of the local `day`."""
-    return _moments(month_of(day, calendar), tz)
-
-
-def year_bounds(day: date, calendar: Calendar, tz: str) -> Moments:
-    """Moments [start, end) of the year of the local `day`."""
-    return _moments(year_of(day, calendar), tz)
-
-
 def day_bounds(day: date, tz: str) -> Moments:
     """Moments [start, end) of the local `day`."""
-    return _moments((day, day), tz)
-
-
-def period_of(moment: datetime, calendar: Calendar, tz: str) -> Days:
-    """First and last day (inclusive) of the tier period, a calendar year, in which `moment` falls.
-
-    Raises:
-        ValueError: `moment` has no time zone.
-    """
-    return year_of(local_date(moment, tz), calendar)
-
-
-def next_period(period: Days, calendar: Calendar) -> Days:
-    """The period that follows `period`."""
-    return year_of(period[1] + _DAY, calendar)
-
-
-def previous_period(period: Days, calendar: Calendar) -> Days:
-    """The period before `period`."""
-    return year_of(period[0] - _DAY, calendar)
+    zone = ZoneInfo(tz)
+    return datetime.combine(day, time(), zone), datetime.combine(day + _DAY, time(), zone)
 
 
 @lru_cache(maxsize=8192)
@@ -105,27 +77,10 @@ def celebrated_on(day: date, calendar: Calendar) -> tuple[MonthDay, ...]:
     return (own, leap_day) if own == eve and month_of(day, calendar)[1] == day else (own,)
 
 
-def next_birthday(born: date, today: date, calendar: Calendar) -> date:
-    """The first day from `today` on (inclusive) on which a guest born on `born` has a birthday."""
-    this_year = _anniversary(born, today, calendar)
-    if this_year >= today:
-        return this_year
-    return _anniversary(born, year_of(today, calendar)[1] + _DAY, calendar)
-
-
 def format_date(day: date, calendar: Calendar = "jalali") -> str:
     """`day` for a guest to read, in Persian digits: year/month/day of `calendar`."""
     year, month, month_day = _jalali(day) if calendar == "jalali" else (day.year, day.month, day.day)
     return persian_digits(f"{year:04}/{month:02}/{month_day:02}")
-
-
-def _anniversary(born: date, in_year_of: date, calendar: Calendar) -> date:
-    month, day = month_day(born, calendar)
-    if calendar == "gregorian":
-        last = month_of(date(in_year_of.year, month, 1), "gregorian")[1]
-        return last.replace(day=min(day, last.day))
-    year = _jalali(in_year_of)[0]
-    return _from_jalali(year, month, min(day, _jalali_month_length(year, month)))
 
 
 def _jalali(day: date) -> tuple[int, int, int]:
@@ -139,8 +94,3 @@ def _from_jalali(year: int, month: int, day: int) -> date:
 
 def _jalali_month_length(year: int, month: int) -> int:
     return JalaliDate.days_in_month(month, year)
-
-
-def _moments(days: Days, tz: str) -> Moments:
-    zone = ZoneInfo(tz)
-    return datetime.combine(days[0], time(), zone), datetime.combine(days[1] + _DAY, time(), zone)

@@ -1,17 +1,15 @@
 """Money: a Decimal and its unit. Toman (IRT) and Rial (IRR) meet only through `in_unit`."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from shared.persian.text import persian_digits
 
 Unit = Literal["IRT", "IRR"]
-UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 _RIAL_PER: Final[dict[Unit, Decimal]] = {"IRT": Decimal(10), "IRR": Decimal(1)}
-_NAMES: Final[dict[Unit, str]] = {"IRT": "تومان", "IRR": "ریال"}
 _CENT: Final = Decimal("0.01")
-_THOUSANDS, _POINT = "\u066c", "\u066b"
+_THOUSANDS: Final = "\u066c"
 
 
 def in_unit(amount: Decimal, from_unit: Unit, to_unit: Unit) -> Decimal:
@@ -34,18 +32,6 @@ def rounded(amount: Decimal) -> Decimal:
     """
     _check(amount)
     return amount.quantize(_CENT, ROUND_HALF_EVEN)
-
-
-def format_amount(amount: Decimal, unit: Unit) -> str:
-    """`amount` for a guest to read: Persian digits, thousands separators, the unit's name; no trailing zeros.
-
-    Raises:
-        TypeError: `amount` is not a Decimal.
-    """
-    whole, _, fraction = f"{rounded(amount):,f}".partition(".")
-    fraction = fraction.rstrip("0")
-    digits = whole.replace(",", _THOUSANDS) + (_POINT + fraction if fraction else "")
-    return f"{persian_digits(digits)} {_NAMES[unit]}"
 
 
 def format_count(number: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Counted, Earning, Fact, Lot, Redemption, Standing, Step
-from services.loyalty.models.http import ProgramRules, PublishProgram
+from services.loyalty.models.http import ProgramRules
 from services.loyalty.rules import lots, programs, redeeming, tiers
 from shared.bounds import MOST_POINTS, MOST_TOMAN
 from shared.errors import Rejected
@@ -299,24 +299,26 @@ RULES = {"tier_period": "jalali_year"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "own_unit", "kept"),
+    ("rules", "earn_per", "unit", "kept"),
     [
-        ({"rules": RULES}, "IRR", 1000),
-        ({"rules": RULES, "earn_per": 5000}, "IRR", 500),
-        ({"rules": RULES, "earn_per": 5000}, "IRT", 5000),
-        ({"rules": RULES, "earn_per": 5000, "currency_unit": "IRT"}, "IRR", 5000),
-        ({"rules": RULES, "earn_per": 5001}, "IRR", "whole_toman"),
-        ({"rules": RULES, "earn_per": 0}, "IRT", "whole_toman"),
-        ({"rules": RULES, "earn_per": 10}, "IRR", 1),
-        ({"rules": RULES, "earn_per": MOST_TOMAN}, "IRT", MOST_TOMAN),
-        ({"rules": RULES, "earn_per": MOST_TOMAN + 1}, "IRT", "whole_toman"),
-        ({"rules": RULES | {"earn_per_toman": 500}, "earn_per": 5000}, "IRR", 500),
-        ({"rules": RULES | {"earn_per_toman": 501}, "earn_per": 5000}, "IRR", "earn_per_twice"),
+        (RULES, None, "IRR", 1000),
+        (RULES, 5000, "IRR", 500),
+        (RULES, 5000, "IRT", 5000),
+        (RULES, 5001, "IRR", "whole_toman"),
+        (RULES, 0, "IRT", "whole_toman"),
+        (RULES, 10, "IRR", 1),
+        (RULES, MOST_TOMAN, "IRT", MOST_TOMAN),
+        (RULES, MOST_TOMAN + 1, "IRT", "whole_toman"),
+        (RULES | {"earn_per_toman": 500}, 5000, "IRR", 500),
+        (RULES | {"earn_per_toman": 501}, 5000, "IRR", "earn_per_twice"),
     ],
 )
-def test_what_earns_a_point_is_kept_in_toman(asked: dict[str, Any], own_unit: Any, kept: int | str) -> None:
+def test_what_earns_a_point_is_kept_in_toman(
+    rules: dict[str, Any], earn_per: int | None, unit: Any, kept: int | str
+) -> None:
+    amount = None if earn_per is None else Decimal(earn_per)
     try:
-        found: Any = programs.in_toman(PublishProgram.model_validate(asked), own_unit).earn_per_toman
+        found: Any = programs.in_toman(ProgramRules.model_validate(rules), amount, unit).earn_per_toman
     except Rejected as refused:
         found = refused.problems[0].code
     assert found == kept

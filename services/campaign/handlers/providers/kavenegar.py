@@ -19,7 +19,6 @@ from shared.db import heed_cancellation
 from shared.persian.money import rounded
 
 NAME: Final = "kavenegar"
-ENDPOINT: Final = "https://api.kavenegar.com"
 TIMEOUT: Final = httpx2.Timeout(20.0, connect=5.0)
 # All of a call: one that answers drop by drop never times out otherwise.
 CALL_SECONDS: Final = 22.0
