@@ -140,7 +140,7 @@ _AUTHORS_ONLY = Verdict(
 
 
 def require_pass(verdict: Verdict) -> None:
-    """Nothing, when the approver's word counts.
+    """Checks that the approver may approve this.
 
     Raises:
         Rejected: status 403 with the reason.

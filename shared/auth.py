@@ -196,7 +196,7 @@ def _till_of(key: ApiKey, rows: Iterable[asyncpg.Record], moment: datetime) -> T
 
 
 def require_scope(till: Till, scope: str) -> None:
-    """Nothing, when the till may do that.
+    """Checks that the till may do that.
 
     Raises:
         Rejected: status 403.

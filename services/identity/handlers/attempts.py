@@ -1,5 +1,5 @@
-"""How often somebody may try a password. The pause belongs to a login tried from one address: strangers lock nobody out
-who comes from elsewhere, and never a device that signed in before."""
+"""Limits on trying passwords. The pause after wrong ones belongs to one login and one address, so strangers never lock
+out somebody who comes from elsewhere, nor a device that signed in before."""
 
 import base64
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def login_hash(keys: Keys, login: str) -> bytes:
 
 
 async def begin(conn: Connection, keys: Keys, logins: Sequence[str], device: Device) -> Attempt:
-    """Who tries to sign in with the first of these logins that has an account.
+    """Begins a sign-in with the first of these logins that has an account.
 
     The attempt is counted before its password is looked at, so that parallel guesses count too.
 
@@ -49,8 +49,8 @@ async def begin_for(conn: Connection, keys: Keys, account: Account, device: Devi
 
 
 async def begin_own(conn: Connection, keys: Keys, account: Account) -> Attempt:
-    """Who is signed in and proves their password. Counted apart from sign-ins, and from wherever it is tried: a stolen
-    token must not be a way to guess.
+    """Begins a check of the password of somebody who is signed in. Counted apart from sign-ins, and over all addresses:
+    a stolen token must not be a way to guess.
 
     Raises:
         Rejected: status 429 while the person has to wait.
@@ -76,7 +76,7 @@ async def count(conn: Connection, counter: bytes, free: int = rules.FREE_ATTEMPT
 
 
 def device_token(keys: Keys, user_id: UUID, device_id: UUID, moment: datetime) -> str:
-    """What shows, until `rules.DEVICE_LIFETIME` is over, that this person signed in on this device."""
+    """A token that shows, until `rules.DEVICE_LIFETIME` is over, that this person signed in on this device."""
     issued = int(moment.timestamp())
     return f"d1.{device_id.hex}.{issued}.{_device_mark(keys, user_id, device_id, issued)}"
 

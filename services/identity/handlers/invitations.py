@@ -101,7 +101,7 @@ async def renew(
 
 
 async def revoke(conn: Connection, cafe_id: UUID, invitation_id: UUID, *, by: UUID) -> None:
-    """Nobody can accept it any more.
+    """Revokes the invitation: nobody can accept it any more.
 
     Raises:
         Rejected: status 403 or 404 as for inviting, 409 when it was accepted or revoked.
@@ -148,7 +148,8 @@ async def begin_accepting(conn: Connection, keys: Keys, command: AcceptInvitatio
 async def accept(
     conn: Connection, keys: Keys, command: AcceptInvitation, attempt: Attempt, *, proven: bool, chosen_hash: str
 ) -> Accepted:
-    """Access for who accepts. `proven` when the password was that of the account; `chosen_hash` is of the new one.
+    """Gives access to the person who accepts. `proven` when the password was that of the account; `chosen_hash` is of
+    the new one.
 
     An account that opens no cafe guards nothing: who was invited and can't prove its password begins a new one, and the
     login leads there. So nobody can keep a login for themselves that somebody else is invited by.

@@ -18,8 +18,8 @@ _passwords = PasswordHash((Argon2Hasher(),))
 
 
 class Hashing:
-    """One hash takes 64 MiB and a core for a moment: a flood of them waits here instead of emptying the machine, and
-    what is too much is told to come again. A part of the places is kept for those who are known."""
+    """A bounded queue for hashing. One hash takes 64 MiB and a core for a moment, so a flood of them waits here, and
+    what is too much is told to come again. Some places are kept for people who are known."""
 
     def __init__(self, at_once: int = 2, places: int = 32, kept_for_known: int = 8) -> None:
         self._cores = asyncio.Semaphore(at_once)
@@ -76,7 +76,7 @@ async def password_matches(
 
 
 def check_new_password(field: str, password: SecretStr, known: Iterable[str]) -> None:
-    """Nothing, for a password that can't be guessed from what is known of the person: login, name, name of the cafe.
+    """Checks that the password can't be guessed from what is known of the person: login, name, name of the cafe.
 
     Raises:
         Rejected: status 422, naming `field`.

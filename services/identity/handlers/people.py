@@ -29,7 +29,7 @@ async def enter(conn: Connection, cafe_id: UUID, user_id: UUID, least: Role) -> 
 
 
 async def change_role(conn: Connection, cafe_id: UUID, user_id: UUID, role: Role, *, by: UUID) -> Member:
-    """Another role for a member.
+    """Gives a member another role.
 
     Raises:
         Rejected: status 404 for a stranger, 403 when `by` may not do that, 409 when no owner would be left.
@@ -44,7 +44,7 @@ async def change_role(conn: Connection, cafe_id: UUID, user_id: UUID, role: Role
 
 
 async def remove_member(conn: Connection, cafe_id: UUID, user_id: UUID, *, by: UUID) -> None:
-    """No more access for a member; who has none left at all is signed out. Everybody may leave by themselves.
+    """Takes a member's access away; who has none left at all is signed out. Everybody may leave by themselves.
 
     Raises:
         Rejected: status 404 for a stranger, 403 when `by` may not do that, 409 when no owner would be left.

@@ -116,7 +116,7 @@ async def end_all_sessions(conn: Connection, user_id: UUID, *, besides: UUID | N
 
 
 async def check_token(conn: Connection, caller: Staff) -> None:
-    """Nothing, for a token that nobody has ended. In cafes `require_role` sees to that; this is for the rest.
+    """Checks that nobody has ended the token. In cafes `require_role` does that; this is for routes outside of cafes.
 
     Raises:
         Rejected: status 401.

@@ -55,7 +55,7 @@ _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
 def refuse_guessable(password: str, known: Iterable[str] = ()) -> None:
-    """Nothing, for a password that nobody would guess.
+    """Checks that nobody would guess the password.
 
     Args:
         password: as it was typed.

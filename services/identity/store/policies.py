@@ -1,4 +1,4 @@
-"""What became of each change of a cafe's approval policy."""
+"""The history of a cafe's approval policy: what became of each change."""
 
 from uuid import UUID
 

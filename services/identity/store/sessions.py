@@ -80,7 +80,7 @@ async def lock(conn: Connection, session_id: UUID) -> SessionRow | None:
 
 
 async def turn(conn: Connection, session_id: UUID, moment: datetime, address: str) -> None:
-    """From now on the next refresh token holds."""
+    """Notes that from now on the next refresh token holds, and no earlier one."""
     await conn.execute(TURN, session_id, moment, address)
 
 
@@ -117,7 +117,7 @@ async def token_holds(conn: Connection, user_id: UUID, generation: int, session_
 
 
 async def next_generation(conn: Connection, user_id: UUID) -> int:
-    """Tokens made before are of an earlier generation than this one."""
+    """Begins a new generation: all tokens made before are of an earlier one."""
     generation: int = await conn.fetchval(NEXT_GENERATION, user_id)
     return generation
 
