@@ -34,13 +34,14 @@ $(READY): requirements-dev.lock pyproject.toml
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --editable .
 	@touch $@
 
-check: $(READY)  ## Format, lint, types, import rules, migrations, dependencies
+check: $(READY)  ## Format, lint, types, import rules, migrations, dependencies, the contract of the topics
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/squawk sql/*/*.sql
 	$(BIN)/deptry .
+	$(BIN)/crm contract --check
 
 format: $(READY)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix .

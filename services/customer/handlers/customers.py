@@ -96,7 +96,7 @@ async def change_customer(conn: Connection, guest: Guest, command: ChangeCustome
         raise Rejected(
             "changed_meanwhile",
             "Somebody else changed this guest; load it again.",
-            "این مشتری در این میان تغییر کرده است؛ دوباره بارگذاری کنید.",
+            "این مهمان در این میان تغییر کرده است؛ دوباره بارگذاری کنید.",
             status=409,
         )
     given = command.model_fields_set
@@ -215,7 +215,7 @@ def _tie(act: Act) -> dict[str, Any]:
 
 
 def _no_such_guest() -> NotFound:
-    return NotFound("customer", "مشتری")
+    return NotFound("customer", "مهمان")
 
 
 def _in_clear(keys: Keys, row: Mapping[str, Any]) -> Customer:
