@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.crm import (
+    archive_commands,
     audit_commands,
     contract,
     engines,
@@ -37,6 +38,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
+app.command("archive")(archive_commands.archive_visits)
 app.command("rebuild")(rebuild_commands.rebuild_service)
 app.command()(contract.contract)
 app.command("recover")(recover_commands.recover_service)

@@ -21,7 +21,6 @@ USED_ELSEWHERE = {
         "on_partitions_assigned", "on_partitions_revoked",
     },
     "a migration holds its answer, and a test keeps the two alike": {"sql_function", "sql_functions"},
-    "operators take old months out by it": {"detach_old_visits"},
     "what is true of every service is tested for each": {"SERVICES"},
 }  # fmt: skip
 

@@ -1,10 +1,15 @@
 """Partitions made ahead and detached."""
 
-from datetime import UTC, date, datetime
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from deploy.crm import archive_commands
 from services.visit.handlers import upkeep
 from shared import db
 from shared.clock import now
@@ -77,6 +82,21 @@ async def test_detached_months_are_tables_of_their_own(database: Databases) -> N
         assert await owner.fetchval("SELECT count(*) FROM customer_visits_y2016m05") == 1
     finally:
         await owner.close()
+
+
+async def test_operator_archives_what_is_older_than_a_year(database: Databases) -> None:
+    pool = await database("visit")
+    await pool.execute("SELECT make_visit_partition('2016-05-01')")
+    app = typer.Typer()
+    app.command()(archive_commands.archive_visits)
+
+    async def archive(day: date) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, [day.isoformat()])
+
+    assert (await archive(date(2016, 6, 1))).stdout.split() == ["customer_visits_y2016m05"]
+    assert (await archive(date(2016, 6, 1))).stdout.split() == []
+    refused = await archive(now().date() - timedelta(days=archive_commands.FEWEST_DAYS - 1))
+    assert (refused.exit_code, "corrections" in refused.output) == (2, True)
 
 
 async def test_only_the_service_may_reshape_the_table(pool: Pool) -> None:
