@@ -36,9 +36,12 @@ CAFES = 10
 YEAR = timedelta(days=365)
 # Loading in two databases at a time: more would only wait for each other's disk.
 AT_ONCE = 2
+# With those of other tables that rest on them, which go first.
 CONSTRAINTS = """
-SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-WHERE conrelid = $1::regclass AND contype IN ('p', 'u')
+SELECT conrelid::regclass::text AS of_table, conname AS name, pg_get_constraintdef(oid) AS definition
+FROM pg_constraint
+WHERE (conrelid = $1::regclass AND contype IN ('p', 'u')) OR (confrelid = $1::regclass AND contype = 'f')
+ORDER BY contype <> 'f'
 """
 INDEXES = """
 SELECT indexrelid::regclass::text AS name, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS definition
@@ -160,14 +163,18 @@ async def make_segments(pool: db.Pool, cafes: Iterable[UUID], criteria: Mapping[
 
 async def fill(conn: Connection, inserts: Mapping[str, Sequence[str]], *values: Any) -> None:
     """Fills tables without their indexes, which are made again afterwards. `values` are for every statement."""
-    made_again = []
+    made_again: list[str] = []
     for table in inserts:
-        for row in await conn.fetch(CONSTRAINTS, table):
-            made_again.append(f'ALTER TABLE {table} ADD CONSTRAINT "{row["name"]}" {row["definition"]}')
-            await conn.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{row["name"]}"')
         for row in await conn.fetch(INDEXES, table):
             made_again.append(row["definition"])
             await conn.execute(f"DROP INDEX {row['name']}")
+        constraints = await conn.fetch(CONSTRAINTS, table)
+        for row in constraints:
+            await conn.execute(f'ALTER TABLE {row["of_table"]} DROP CONSTRAINT "{row["name"]}"')
+        made_again += [
+            f'ALTER TABLE {row["of_table"]} ADD CONSTRAINT "{row["name"]}" {row["definition"]}'
+            for row in reversed(constraints)
+        ]
     for statements in inserts.values():
         for statement in statements:
             await conn.execute(statement, *values)
