@@ -8,8 +8,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.addresses import Network, networks_of
-from shared.crypto import Keys, derive_password
+from shared.security.addresses import Network, networks_of
+from shared.security.crypto import Keys, derive_password
 from shared.services import GUESTS_PORT, service_of
 
 

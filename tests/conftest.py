@@ -15,7 +15,7 @@ import pytest
 
 from deploy.crm import engines
 from deploy.engines.engine import Engine
-from shared import topics
+from shared.messaging import topics
 from shared.settings import Settings, settings
 from tests import support
 from tests.support import Kafka

@@ -17,7 +17,7 @@ from deploy import pids
 from deploy.crm import engines, processes
 from deploy.crm.migrate import OWNER, migrate, owner_dsn
 from deploy.engines.engine import Engine, Kind
-from shared import db
+from shared.database import db
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 

@@ -12,8 +12,8 @@ import asyncpg
 from deploy.crm import walls
 from deploy.crm.invariants import BOOKS, PAIRS, RULES, Pair, Rule
 from services.loyalty.store import audit as loyalty
-from shared import parked
-from shared.db import SERVER_SETTINGS, Connection
+from shared.database.db import SERVER_SETTINGS, Connection
+from shared.messaging import parked
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 

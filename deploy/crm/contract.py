@@ -15,9 +15,9 @@ import typer
 from deploy.crm.rebuild_commands import reactions_of
 from shared.events import pos, registry
 from shared.events.base import Event
+from shared.messaging.signing import HEADER, publisher_of
+from shared.messaging.topics import DAY_MS, TOPICS, Topic
 from shared.services import WITH_WORKER
-from shared.signing import HEADER, publisher_of
-from shared.topics import DAY_MS, TOPICS, Topic
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "contract" / "asyncapi.json"

@@ -23,10 +23,10 @@ from services.identity.models.http import CreateApiKey, CreateBranch, CreateCafe
 from services.identity.models.logins import spellings
 from services.identity.store import accounts
 from services.identity.store import cafes as store
-from shared import db
+from shared.database import db
 from shared.errors import Rejected
-from shared.problems import problems_of
 from shared.settings import settings
+from shared.web.validation_errors import problems_of
 
 T = TypeVar("T")
 

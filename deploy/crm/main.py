@@ -29,8 +29,8 @@ from deploy.crm.output import AsJson, show_json
 from deploy.demo import commands as demo_commands
 from deploy.engines import kafka_jars, local_postgres
 from deploy.engines.engine import EngineError
-from shared import facts
-from shared import topics as topic_list
+from shared.messaging import topics as topic_list
+from shared.process import facts
 from shared.services import WITH_DATABASE
 from shared.settings import Settings, settings
 

@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-from shared import facts
 from shared.crashpoints import crashpoint
-from shared.crypto import derive_password
-from shared.db import Connection
+from shared.database.db import Connection
+from shared.process import facts
+from shared.security.crypto import derive_password
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 

@@ -9,9 +9,9 @@ import asyncpg
 import typer
 
 from deploy.crm.output import AsJson, show_json
-from shared import parked
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
+from shared.messaging import parked
 from shared.services import WITH_DATABASE
 from shared.settings import settings
 

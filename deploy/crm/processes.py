@@ -20,7 +20,7 @@ from deploy import pids
 from deploy.crm import engines
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import Engine, answers, last_lines, port_is_free
-from shared import topics
+from shared.messaging import topics
 from shared.services import FIRST_PORT, GUESTS_PORT, TABLE, Service
 from shared.settings import Settings
 

@@ -8,9 +8,9 @@ import uvloop
 
 from deploy.crm.migrate import owner_dsn
 from deploy.crm.output import AsJson, show_json
-from shared.consumer import Reactions
-from shared.rebuild import Projection, Rebuilt, rebuild
-from shared.replay import CannotReplay
+from shared.messaging.consumer import Reactions
+from shared.rebuild.rebuild import Projection, Rebuilt, rebuild
+from shared.rebuild.replay import CannotReplay
 from shared.settings import Settings, settings
 
 REBUILT = ("customer", "feedback", "campaign")

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from deploy.crm.migrate import owner_dsn
 from deploy.crm.rebuild_commands import reactions_of
-from shared import positions, standing
-from shared.clients import opened
-from shared.db import Connection
-from shared.positions import OUTBOX, Partition, Place, fault_of
+from shared.database.db import Connection
+from shared.messaging import positions, standing
+from shared.messaging.clients import opened
+from shared.messaging.positions import OUTBOX, Partition, Place, fault_of
 from shared.services import WITH_WORKER
 from shared.settings import Settings, settings
 

@@ -1,6 +1,6 @@
 """What PostgreSQL's own catalogue says about the walls between cafes: whatever escapes row level security."""
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 TABLES_WITHOUT_WALLS = """
 SELECT c.oid::regclass::text || ': ' || CASE

@@ -9,8 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shared import parked
-from shared.db import Pool
+from shared.database.db import Pool
+from shared.messaging import parked
 
 # One number each, of the demo's cafe.
 NUMBERS = {

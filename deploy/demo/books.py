@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from persiantools.jdatetime import JalaliDate
 
 from deploy.demo.dataset import Basket
-from shared.db import Connection
+from shared.database.db import Connection
 
 TEHRAN = ZoneInfo("Asia/Tehran")
 TIERS = (

@@ -19,9 +19,9 @@ from rich.live import Live
 
 from deploy.crm import processes
 from deploy.demo import board, books, dataset, guests, till
-from shared import db
-from shared.ids import customer_id
+from shared.database import db
 from shared.persian.phone import canonical
+from shared.security.ids import customer_id
 from shared.services import FIRST_PORT, WITH_DATABASE, service_of
 from shared.settings import Settings
 

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy import pids
-from shared.clients import opened
+from shared.messaging.clients import opened
 
 Kind = Literal["postgres", "kafka"]
 

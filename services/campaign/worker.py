@@ -3,8 +3,6 @@
 from functools import partial
 
 from services.campaign.handlers import asking, duty, queueing, reactions, replies, sending
-from shared import access
-from shared.consumer import Reactions
 from shared.events.customer import (
     ConsentChanged,
     CustomerErased,
@@ -17,10 +15,12 @@ from shared.events.customer import (
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
-from shared.rebuild import Projection
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.rebuild.rebuild import Projection
+from shared.rebuild.shadow import Table
+from shared.security import access
 from shared.settings import settings
-from shared.shadow import Table
-from shared.worker import GATHER_SECONDS, Job, run
 
 REACTIONS = Reactions(
     events={

@@ -29,16 +29,19 @@ from services.customer.models.http import (
 )
 from services.customer.models.shapes import Act, Guest
 from services.customer.store import customers as store
-from shared import clock, db, http, parked
-from shared.access import require_role, unit_of
-from shared.auth import Staff
-from shared.callers import StaffCaller
-from shared.crypto import Keys
-from shared.db import Connection
+from shared import clock
+from shared.database import db
+from shared.database.db import Connection
 from shared.events.identity import Role
-from shared.inputs import Day, PageSize
-from shared.serving import run
+from shared.inputs.fields import Day, PageSize
+from shared.messaging import parked
+from shared.security.access import require_role, unit_of
+from shared.security.auth import Staff
+from shared.security.crypto import Keys
 from shared.settings import Settings
+from shared.web import http
+from shared.web.dependencies import StaffCaller
+from shared.web.serving import run
 
 guests = APIRouter(prefix="/cafes/{cafe_id}/customers", tags=["customers"])
 definitions = APIRouter(prefix="/cafes/{cafe_id}/segments", tags=["segments"])

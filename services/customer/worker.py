@@ -11,10 +11,8 @@ from uuid import UUID
 from services.customer.handlers import activity, consents, judging, rebuilding, registration, segments
 from services.customer.store import activity as activity_store
 from services.customer.store import segments as segments_store
-from shared import access, clock
-from shared.by_cafe import ByCafe
-from shared.consumer import Reactions
-from shared.db import Pool, transaction
+from shared import clock
+from shared.database.db import Pool, transaction
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
@@ -28,9 +26,12 @@ from shared.events.visit import (
     VisitRecorded,
     VisitVoided,
 )
-from shared.rebuild import Projection
+from shared.jobs.by_cafe import ByCafe
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.rebuild.rebuild import Projection
+from shared.security import access
 from shared.settings import settings
-from shared.worker import GATHER_SECONDS, Job, run
 
 # A chunk is one transaction: live visits of its guests wait that long. While the database works on one chunk and the
 # disk confirms another, Python prepares the third.

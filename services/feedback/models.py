@@ -9,9 +9,9 @@ from uuid import UUID
 from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.bounds import MOST_OF_UNIT, Rial, too_much
 from shared.events.base import CurrencyUnit
-from shared.inputs import Command, Day, Identifier, Text, Whole, Words, fault
+from shared.inputs.bounds import MOST_OF_UNIT, Rial, too_much
+from shared.inputs.fields import Command, Day, Identifier, Text, Whole, Words, fault
 
 Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]

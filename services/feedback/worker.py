@@ -4,14 +4,14 @@ from functools import partial
 
 from services.feedback import handlers
 from services.feedback.store import guests
-from shared import access
-from shared.consumer import Reactions
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
-from shared.rebuild import Projection
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.rebuild.rebuild import Projection
+from shared.rebuild.shadow import Table
+from shared.security import access
 from shared.settings import settings
-from shared.shadow import Table
-from shared.worker import GATHER_SECONDS, Job, run
 
 REACTIONS = Reactions(
     events={

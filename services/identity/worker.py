@@ -1,10 +1,10 @@
 """The background of identity: its events go out, its signing key rotates. It reacts to nothing."""
 
 from services.identity.handlers import sessions, signing
-from shared import db
-from shared.consumer import Reactions
+from shared.database import db
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import Job, run
 from shared.settings import settings
-from shared.worker import Job, run
 
 REACTIONS = Reactions(events={})
 

@@ -28,16 +28,19 @@ from services.loyalty.models.http import (
 )
 from services.loyalty.store import adjustments as adjustment_store
 from services.loyalty.store import redemptions as redemption_store
-from shared import clock, db, http, ids
-from shared.access import require_role
-from shared.approval import Decide, Waiting
-from shared.auth import Staff, Till, require_scope
-from shared.callers import StaffCaller, TillCaller
-from shared.db import Connection
+from shared import clock
+from shared.database import db
+from shared.database.db import Connection
 from shared.events.identity import Role
-from shared.inputs import Cursor, PageSize
-from shared.serving import run
+from shared.inputs.fields import Cursor, PageSize
+from shared.security import ids
+from shared.security.access import require_role
+from shared.security.approval import Decide, Waiting
+from shared.security.auth import Staff, Till, require_scope
 from shared.settings import Settings
+from shared.web import http
+from shared.web.dependencies import StaffCaller, TillCaller
+from shared.web.serving import run
 
 LOOKUP_SCOPE, REDEEM_SCOPE = "loyalty_lookup", "ingest"
 LISTED_AT_MOST = 200

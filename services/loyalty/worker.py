@@ -3,12 +3,12 @@
 from services.loyalty.handlers import periodic
 from services.loyalty.handlers.cafes import on_cafes_changed, on_customers_erased, on_customers_registered
 from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
-from shared import access
-from shared.consumer import Reactions
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
-from shared.worker import Job, run
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import Job, run
+from shared.security import access
 
 REACTIONS = Reactions(
     events={

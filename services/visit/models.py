@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from shared.answers import Answer, counts_at
+from shared.consent import Answer, counts_at
 from shared.errors import Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
-from shared.inputs import Command as InputCommand
-from shared.inputs import Identifier, Phone, Words
+from shared.inputs.fields import Command as InputCommand
+from shared.inputs.fields import Identifier, Phone, Words
 
 # cafe, device, receipt number: what a visit is recognised by, for ever.
 ReceiptKey = tuple[UUID, str, str]

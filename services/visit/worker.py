@@ -4,14 +4,14 @@ from functools import partial
 
 from services.visit.handlers import erasure, reactions, upkeep, words
 from services.visit.handlers.tills import on_pos_records
-from shared import access
-from shared.consumer import Reactions
 from shared.events.customer import ConsentChanged, CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
+from shared.messaging.consumer import Reactions
+from shared.messaging.worker import Job, run
+from shared.security import access
 from shared.settings import settings
-from shared.worker import Job, run
 
 REACTIONS = Reactions(
     events={

@@ -27,7 +27,7 @@ Identifier = Annotated[str, Meta(extra={"kind": "identifier"})]
 Code = Annotated[str, Meta(extra={"kind": "code"})]
 # What the cafe calls itself, its branches and its tills.
 OwnName = Annotated[str, Meta(extra={"kind": "own_name"})]
-# An envelope of shared.crypto, or a keyed hash: only on topics that forget, unless it is about no guest.
+# An envelope of shared.security.crypto, or a keyed hash: only on topics that forget, unless it is about no guest.
 Sealed = Annotated[str, Meta(extra={"kind": "sealed"})]
 # Filled by earlier versions, empty since; readers leave it alone.
 Emptied = Annotated[str, Meta(extra={"kind": "emptied"})]
@@ -67,8 +67,9 @@ def caused_by(cause: Event) -> dict[str, Any]:
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of a bill. `quantity` may be fractional (weighed goods); `amount` is of the whole line.
 
-    The visit's own table keeps `name`, `sku` and `category` as the till wrote them. An event has `shared.ids.menu_code`
-    of each instead: a rule about a category asks whether its own word has that code. Its `name` is empty.
+    The visit's own table keeps `name`, `sku` and `category` as the till wrote them. An event has the code of
+    each instead (`shared.security.ids.menu_code`): a rule about a category asks whether its own word has that code.
+    Its `name` is empty.
     """
 
     name: Emptied

@@ -31,7 +31,7 @@ class CustomerErased(CustomerEvent, frozen=True, kw_only=True):
 
 
 class ConsentChanged(CustomerEvent, frozen=True, kw_only=True):
-    """An answer that counts from now on; shared.answers says which of two does."""
+    """An answer that counts from now on; shared.consent says which of two does."""
 
     type: ClassVar[str] = "consent.changed"
     channel: Literal["sms", "email", "push", "instagram"]

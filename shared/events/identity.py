@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.approval import DEFAULT, When
 from shared.events.base import Code, CurrencyUnit, Event, Identifier, OwnName, Sealed
 
 Role = Literal["owner", "manager", "staff"]
+ApprovalWhen = Literal["always", "when_two", "above"]
 
 
 class IdentityEvent(Event, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class IdentityEvent(Event, frozen=True, kw_only=True):
 
 
 class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
-    """The whole of what other services need of a cafe; the highest `version` wins. `approval_*`: shared/approval.py."""
+    """The whole of what other services need of a cafe; the highest `version` wins."""
 
     type: ClassVar[str] = "cafe.changed"
     version: int
@@ -27,10 +27,10 @@ class CafeChanged(IdentityEvent, frozen=True, kw_only=True):
     quiet_from: Code = "22:00"
     quiet_until: Code = "09:00"
     is_active: bool = True
-    approval_when: When = DEFAULT.when
-    approval_points: int = DEFAULT.points
-    approval_amount: int = DEFAULT.amount
-    approval_staff_amount: int = DEFAULT.staff_amount
+    approval_when: ApprovalWhen = "when_two"
+    approval_points: int = 1_000
+    approval_amount: int = 10_000_000
+    approval_staff_amount: int = 2_000_000
 
 
 class BranchChanged(IdentityEvent, frozen=True, kw_only=True):

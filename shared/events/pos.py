@@ -32,10 +32,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from shared.bounds import MOST_OF_UNIT, MOST_POINTS, MOST_RIAL, exact, too_much
 from shared.clock import now
 from shared.events.base import CurrencyUnit
-from shared.inputs import LARGEST_INTEGER, Free, Identifier, Moments, Phones, Words, fault
+from shared.inputs.bounds import MOST_OF_UNIT, MOST_POINTS, MOST_RIAL, exact, too_much
+from shared.inputs.fields import LARGEST_INTEGER, Free, Identifier, Moments, Phones, Words, fault
 from shared.persian.phone import InvalidPhone, canonical
 from shared.persian.text import latin_digits
 

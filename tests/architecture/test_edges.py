@@ -22,11 +22,11 @@ from pydantic import BaseModel, PlainValidator, SecretStr, Strict
 from pydantic.fields import FieldInfo
 
 from services.visit.models import EnteredVisit
-from shared.amounts import DESCRIPTION
-from shared.documents import METHODS, PROBLEM, operations
 from shared.events import pos
-from shared.inputs import Days, Moments, Reader
+from shared.inputs.amounts import DESCRIPTION
+from shared.inputs.fields import Days, Moments, Reader
 from shared.services import SERVICES
+from shared.web.documents import METHODS, PROBLEM, operations
 
 # Bodies that routes read themselves, digit by digit.
 READ_BY_HAND = {model.__name__: model for model in (*pos.BODIES.values(), EnteredVisit)}
@@ -202,7 +202,7 @@ def amounts_of(schema: dict[str, Any]) -> list[str]:
 
 
 def test_documents_show_without_the_internet(app: FastAPI) -> None:
-    from shared.documents import page
+    from shared.web.documents import page
 
     shown = page(app.openapi())
     assert "<script" not in shown

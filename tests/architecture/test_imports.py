@@ -15,12 +15,13 @@ CONFIG = ROOT / ".importlinter"
 VIOLATIONS = {
     "independent": ("services/visit/handlers.py", "import services.loyalty.models"),
     "layers": ("services/visit/store.py", "import services.visit.handlers"),
-    "shared": ("shared/db.py", "import services.visit.models"),
+    "shared": ("shared/database/db.py", "import services.visit.models"),
     "pure": ("services/visit/rules/claiming.py", "import asyncpg"),
     "bodies": ("services/loyalty/rules/counting.py", "import services.loyalty.models.http"),
     "http": ("services/visit/api.py", "import aiokafka"),
     "worker": ("services/visit/worker.py", "import fastapi"),
-    "down": ("shared/clock.py", "import shared.http"),
+    "rooms": ("shared/clock.py", "import shared.web.http"),
+    "messaging": ("shared/messaging/records.py", "import shared.messaging.worker"),
     "services-do-not-run-themselves": ("services/visit/handlers.py", "import deploy"),
 }
 

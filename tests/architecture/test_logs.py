@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
-# Ids of ours, numbers, names of our own code, and errors without their words (`shared.discreet`).
+# Ids of ours, numbers, names of our own code, and errors without their words (`shared.process.discreet`).
 FIELDS = {
     "attempt", "cafe_id", "cafes", "correlation_id", "customer_id", "delivery_id", "error",
     "exc_info", "failures", "host", "incident", "job",
@@ -37,7 +37,7 @@ def faults(source: str) -> list[str]:
             if field.arg not in FIELDS:
                 found.append(f"{field.arg}: not among the fields of tests/architecture/test_logs.py")
             elif field.arg in ("error", "exc_info") and not _is_bare(field.value):
-                found.append(f"{field.arg}={ast.unparse(field.value)}: use shared.discreet.where or bare")
+                found.append(f"{field.arg}={ast.unparse(field.value)}: use shared.process.discreet.where or bare")
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.consumer import Reactions
+from shared.messaging.consumer import Reactions
 from shared.services import SERVICES
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 import services
-from shared import inbox, outbox, parked, relay
+from shared.messaging import inbox, outbox, parked, relay
 from shared.services import SERVICES
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "CALL")

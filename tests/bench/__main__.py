@@ -9,7 +9,7 @@ import time
 import uvloop
 
 from deploy.crm import engines
-from shared.memory import rarely_collect
+from shared.process.memory import rarely_collect
 from tests.bench import cafes, growth, latency, main_path, rebuild, report, segments, storage
 from tests.bench.figure import Bench, Figure, Part, pace
 from tests.bench.memory import huge_pages, total_mb

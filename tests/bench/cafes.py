@@ -13,12 +13,14 @@ from uuid import UUID
 
 from deploy.crm.migrate import migrate
 from services.visit.store import statistics
-from shared import access, db, parked
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.identity import AccessGranted, CafeChanged
+from shared.messaging import parked
+from shared.messaging.worker import HOUSEKEEPING_SECONDS, PRUNING, Job
+from shared.security import access
 from shared.services import SERVICES
 from shared.settings import Settings
-from shared.worker import HOUSEKEEPING_SECONDS, PRUNING, Job
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import History, Size, admin_of, drop_databases, fill_all
 from tests.chaos.house import House, reactions_of

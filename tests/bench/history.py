@@ -21,12 +21,13 @@ from services.customer.models.shapes import Rule
 from services.customer.rules.compile import compile_rules
 from services.customer.store import segments
 from services.customer.store.activity import CUSTOMER_JOIN
-from shared import db, ids
 from shared.clock import new_id, now
-from shared.consumer import Consumer
-from shared.crypto import phone_hash, seal
-from shared.db import Connection
+from shared.database import db
+from shared.database.db import Connection
+from shared.messaging.consumer import Consumer
 from shared.persian.calendar import year_of
+from shared.security import ids
+from shared.security.crypto import phone_hash, seal
 from shared.services import SERVICES
 from shared.settings import Settings
 from tests.bench import rows

@@ -26,11 +26,11 @@ from deploy.crm.migrate import owner_dsn
 from deploy.demo import dataset, till
 from deploy.demo import run as demo
 from deploy.engines.engine import free_port
-from shared import db
+from shared.database import db
 from shared.events.customer import SegmentEntered
 from shared.events.loyalty import PointsEarned
 from shared.events.registry import decode
-from shared.records import header
+from shared.messaging.records import header
 from shared.services import SERVICES
 from shared.settings import Settings
 from tests.bench.client import post_at_rate

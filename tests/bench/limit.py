@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from deploy.crm.migrate import migrate
 from deploy.demo import till
 from deploy.demo.dataset import Basket
-from shared import db
-from shared.consumer import Consumer
+from shared.database import db
+from shared.messaging.consumer import Consumer
 from shared.services import SERVICES
 from shared.settings import Settings
 from tests.bench.figure import Bench

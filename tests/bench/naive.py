@@ -15,10 +15,10 @@ from faststream import AckPolicy
 from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
-from shared.memory import rarely_collect
-from shared.niceness import NICENESS, give_way
+from shared.messaging.worker import Rebalances, Worker
+from shared.process.memory import rarely_collect
+from shared.process.priority import NICENESS, give_way
 from shared.settings import settings
-from shared.worker import Rebalances, Worker
 
 
 class OneByOne(Worker):

@@ -25,14 +25,15 @@ from deploy.crm.migrate import admin_dsn, migrate, owner_dsn
 from deploy.crm.processes import Part as Process
 from deploy.crm.rebuild_commands import lines_of, projection_of
 from deploy.engines.engine import free_port
-from shared import clock, topics
-from shared.db import Connection
+from shared import clock
+from shared.database.db import Connection
 from shared.events.base import Event, Item
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
 from shared.events.loyalty import PointsEarned, TierChanged
 from shared.events.visit import VisitRecorded
-from shared.rebuild import Rebuilt, rebuild
+from shared.messaging import topics
+from shared.rebuild.rebuild import Rebuilt, rebuild
 from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.shared.records import record_of

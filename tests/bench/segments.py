@@ -16,11 +16,12 @@ from services.customer.handlers import judging, segments
 from services.customer.models.http import ChangeSegment
 from services.customer.models.shapes import Cause, Guest, Sums
 from services.customer.store import activity
-from shared import clock, db
+from shared import clock
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.identity import CafeChanged
+from shared.messaging.worker import POOL_SIZE
 from shared.settings import Settings
-from shared.worker import POOL_SIZE
 from tests.bench import rows
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import (

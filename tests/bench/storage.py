@@ -9,7 +9,7 @@ from typing import Any, Final
 from deploy.crm.migrate import migrate
 from services.visit.store import guests
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.settings import Settings
 from tests.bench import rows
 from tests.bench.figure import Bench, Figure, Part

@@ -18,7 +18,8 @@ from deploy.demo import run as demo
 from deploy.demo import till
 from deploy.demo.dataset import Basket
 from deploy.engines.engine import free_port
-from shared import db, topics
+from shared.database import db
+from shared.messaging import topics
 from shared.services import SERVICES
 from shared.settings import Settings
 from tests.bench.figure import Bench

@@ -21,18 +21,18 @@ from services.campaign.api import make_app as make_api
 from services.campaign.handlers import asking, queueing, reactions, sending
 from services.campaign.handlers.lanes import Lanes
 from services.campaign.handlers.providers import kavenegar
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.crypto import seal
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.customer import ConsentChanged, CustomerProfiled, SegmentEntered, SegmentLeft
 from shared.events.identity import AccessGranted, CafeChanged, Role
 from shared.events.registry import decode
 from shared.events.visit import VisitRecorded, VisitVoided
-from shared.ids import customer_id
+from shared.security.auth import Staff
+from shared.security.crypto import seal
+from shared.security.ids import customer_id
 from shared.settings import Settings
+from shared.web.dependencies import current_staff
 
 API_KEY = "the-installation-s-key"
 PHONE = "+989121112233"
@@ -246,7 +246,7 @@ class World:
 
     async def grant(self, user_id: UUID, role: Role) -> None:
         granted = AccessGranted(cafe_id=self.cafe_id, occurred_at=now(), version=1, user_id=user_id, role=role)
-        from shared import access
+        from shared.security import access
 
         await self.react(access.on_access_granted, granted)
 

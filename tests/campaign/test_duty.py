@@ -14,7 +14,7 @@ from services.campaign.handlers import duty, reactions
 from services.campaign.handlers.defaults import DEFAULTS
 from shared.clock import new_id, now
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackResponded
-from shared.ids import feedback_token
+from shared.security.ids import feedback_token
 from tests.campaign.conftest import CLERK, MANAGER, OWNER, Simulator, World, sign_in
 
 MIGRATION = Path(__file__).parents[2] / "sql" / "campaign" / "0131_tell_who_is_on_duty.sql"

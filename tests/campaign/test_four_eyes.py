@@ -13,11 +13,12 @@ from fastapi import Request
 
 from services.campaign.api import make_app
 from services.campaign.models import PURPOSE_OF
-from shared import access, db
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.identity import AccessRevoked
+from shared.security import access
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.campaign.conftest import Simulator, World
 
 OWNER, ONE, TWO, CLERK = (new_id() for _ in range(4))

@@ -14,7 +14,7 @@ from services.campaign.models import StartReason
 from services.campaign.rules import beginnings
 from services.customer.rules.causes import REASONS
 from shared.clock import new_id, now
-from shared.db import transaction
+from shared.database.db import transaction
 from shared.events.customer import CustomerErased
 from shared.events.feedback import CaseClosed, CaseOpened
 from tests.campaign.conftest import MANAGER, SECOND, Simulator, World, sign_in

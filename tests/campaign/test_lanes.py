@@ -19,7 +19,7 @@ from services.campaign.rules.turns import CAFES_AT_ONCE, candidates, share_out
 from services.campaign.store import turns as store
 from services.campaign.store.turns import due_places
 from shared.clock import new_id, now
-from shared.db import keyed_transaction
+from shared.database.db import keyed_transaction
 from tests.campaign.conftest import Simulator, World, add_provider, ended
 
 OWN_KEY = "a-cafe-s-own-key"

@@ -139,7 +139,7 @@ async def test_process_killed_between_commit_and_call_sends_exactly_one_message(
 import asyncio, os, signal
 from services.campaign.handlers import sending
 from services.campaign.handlers.providers.kavenegar import Kavenegar
-from shared import db
+from shared.database import db
 from shared.settings import settings
 
 async def killed(self, messages, until):

@@ -6,9 +6,9 @@ import asyncpg
 
 from services.campaign.handlers import reactions
 from services.campaign.store import expanding
-from shared import db
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database import db
+from shared.database.db import Connection
 from shared.events.identity import CafeChanged
 from tests.support import Databases
 

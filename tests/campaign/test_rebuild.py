@@ -6,7 +6,6 @@ from uuid import UUID
 
 from services.campaign.worker import REACTIONS
 from shared.clock import new_id, now
-from shared.crypto import seal
 from shared.events.base import Event
 from shared.events.customer import (
     ConsentChanged,
@@ -19,6 +18,7 @@ from shared.events.customer import (
     SegmentListChanged,
 )
 from shared.events.feedback import CaseClosed, CaseOpened
+from shared.security.crypto import seal
 from tests.conftest import Kafka
 from tests.shared.taking import ends, publish, rebuilt, take_in
 from tests.support import Databases

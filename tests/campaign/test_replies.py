@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from services.campaign.handlers import reactions, replies
 from services.campaign.rules.replies import Meaning, read_reply
 from shared.clock import now
-from shared.db import transaction
+from shared.database.db import transaction
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import CustomerErased
 from tests.campaign.conftest import CLERK, STRANGER, Simulator, World, sign_in

@@ -12,7 +12,7 @@ from services.campaign.handlers import queueing, reactions
 from services.campaign.rules.deciding import CHECKS
 from services.campaign.rules.results import REASONS
 from shared.clock import now
-from shared.db import transaction
+from shared.database.db import transaction
 from shared.events.customer import CustomerErased
 from tests.campaign.conftest import MANAGER, SECOND, Simulator, World, sign_in
 

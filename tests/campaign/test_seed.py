@@ -128,7 +128,7 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
 
     from services.campaign.handlers import campaigns, reactions, replies, staff
     from services.campaign.models.bodies import Target, WriteCampaign, WriteProvider, WriteTemplate
-    from shared.db import transaction
+    from shared.database.db import transaction
 
     simulator.network.ends = {"09120000001": 11}
     simulator.network.refused = {"09120000002"}

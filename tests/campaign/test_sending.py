@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 from services.campaign.handlers import reactions
 from services.campaign.store import deliveries
 from shared.clock import new_id, now
-from shared.crypto import unseal
 from shared.events.campaign import MessageSkipped
 from shared.events.customer import CustomerErased, CustomerStatusChanged
-from shared.ids import customer_id, feedback_token
+from shared.security.crypto import unseal
+from shared.security.ids import customer_id, feedback_token
 from tests.campaign.conftest import PHONE, Simulator, World, add_provider
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from services.campaign.worker import JOBS, REACTIONS
 from shared.clock import now
-from shared.consumer import Consumer
 from shared.events.customer import CustomerProfiled
 from shared.events.visit import VisitRecorded
-from shared.telemetry import RECORDS
+from shared.messaging.consumer import Consumer
+from shared.process.telemetry import RECORDS
 from tests.campaign.conftest import Simulator, World
 from tests.shared.records import FakeRecord, record_of, signed
 

@@ -21,10 +21,11 @@ from services.customer.handlers import customers
 from services.customer.models.http import RecordConsent
 from services.customer.models.shapes import Act
 from services.customer.models.shapes import Guest as Key
-from shared import db, ids
 from shared.clock import new_id, now
+from shared.database import db
 from shared.errors import NotFound
 from shared.events.customer import SegmentEntered
+from shared.security import ids
 from shared.settings import Settings
 from tests.campaign.conftest import API_KEY, ended, running_simulator
 from tests.chaos.databases import databases_on

@@ -9,9 +9,10 @@ from uuid import UUID, uuid5
 
 from services.loyalty.handlers.adjustments import adjust, decide
 from services.loyalty.models.accounts import Adjustment
-from shared import access, db, ids
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.identity import AccessGranted
+from shared.security import access, ids
 from tests.chaos.databases import databases_on
 from tests.chaos.history import GIFT, GUESTS, SPENDER, TWIN, Sent, an_order, history, phone
 from tests.chaos.house import House, open_house

@@ -14,14 +14,15 @@ from services.loyalty.handlers.cafes import on_cafes_changed, on_customers_regis
 from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
 from services.loyalty.models.http import PublishProgram
 from services.loyalty.models.programs import ProgramRules
-from shared import access, db
-from shared.consumer import in_order
+from shared.database import db
 from shared.events.base import Event
 from shared.events.customer import CustomerRegistered
 from shared.events.identity import AccessGranted, CafeChanged
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.registry import decode
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
+from shared.messaging.consumer import in_order
+from shared.security import access
 
 START = datetime(2026, 5, 10, 8, 30, tzinfo=UTC)
 HANDLERS: dict[type[Event], Callable[[db.Connection, Any], Awaitable[None]]] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deploy.engines.engine import Kind
-from shared.db import Pool
+from shared.database.db import Pool
 from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
 from tests.chaos.scenario import Scenario, World

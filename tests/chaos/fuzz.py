@@ -16,7 +16,7 @@ from shared.events import pos, registry
 from tests.shared.records import CAFE
 
 CONTRACT: Final = Path(__file__).parents[1] / "contract"
-# What `shared.consumer` parks as undecodable, and what `pos.read` promises.
+# What `shared.messaging.consumer` parks as undecodable, and what `pos.read` promises.
 EVENT_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 TILL_ERRORS: Final = (ValidationError,)
 HOW_MANY: Final = (1, 1, 1, 1, 2, 4)

@@ -16,9 +16,9 @@ from uuid import UUID
 from deploy.demo import till
 from services.identity.handlers import cafes, tills
 from services.identity.models.http import CreateApiKey, CreateCafe
-from shared import db
 from shared.clock import new_id
-from shared.consumer import Consumer, Reactions
+from shared.database import db
+from shared.messaging.consumer import Consumer, Reactions
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.shared.records import FakeRecord, relayed

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from services.loyalty.handlers import accounts, adjustments, cafes, periodic, redemptions, visits
 from services.loyalty.store.audit import audit
-from shared import db
+from shared.database import db
 from tests.chaos.databases import databases_on
 from tests.chaos.desk import Clock, Desk
 from tests.chaos.lives import Life

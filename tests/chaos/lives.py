@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.loyalty.handlers import adjustments, redemptions
 from services.loyalty.models.accounts import Adjustment, Redemption
 from services.loyalty.models.programs import ProgramRules
-from shared import db
 from shared.clock import new_id
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 from tests.chaos.desk import START, Desk

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from shared.clock import new_id
-from shared.signing import HEADER
+from shared.messaging.signing import HEADER
 from tests.shared.records import FakeRecord, signed
 
 TEN_MEGABYTES: Final = 10 * 1024 * 1024

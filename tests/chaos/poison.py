@@ -14,14 +14,15 @@ from uuid import UUID
 
 from deploy.crm.migrate import migrate
 from deploy.demo import till
-from shared import db, ids
-from shared.access import on_api_key_created
 from shared.clock import new_id, now
-from shared.consumer import Consumer, Reactions
-from shared.crypto import seal
-from shared.db import Connection, Pool
+from shared.database import db
+from shared.database.db import Connection, Pool
 from shared.events.identity import ApiKeyCreated
 from shared.events.registry import BY_TYPE
+from shared.messaging.consumer import Consumer, Reactions
+from shared.security import ids
+from shared.security.access import on_api_key_created
+from shared.security.crypto import seal
 from shared.services import WITH_WORKER
 from shared.settings import settings
 from tests.chaos import fuzz, payloads

@@ -18,9 +18,10 @@ from deploy import pids
 from deploy.crm import processes
 from deploy.crm.migrate import migrate, owner_dsn
 from deploy.engines.engine import free_port
-from shared import db, topics
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.visit import VisitRecorded
+from shared.messaging import topics
 from shared.settings import Settings, settings
 from tests.chaos.scenario import Scenario, World
 from tests.shared.records import record_of, visit

@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo import run as demo
 from deploy.demo.dataset import Basket
-from shared.consumer import Reactions
-from shared.db import Pool
+from shared.database.db import Pool
+from shared.messaging.consumer import Reactions
 from shared.services import WITH_WORKER
 from shared.settings import Settings
 from tests.chaos.scenario import assert_sound

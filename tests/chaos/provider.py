@@ -24,7 +24,7 @@ from deploy.crm.migrate import migrate
 from deploy.engines.engine import free_port
 from services.campaign.handlers.providers import kavenegar
 from services.campaign.handlers.providers.accounts import callback_token
-from shared import db
+from shared.database import db
 from shared.settings import Settings, settings
 from tests.campaign.conftest import World as Cafe
 from tests.chaos.scenario import Scenario, World
@@ -42,7 +42,7 @@ NOWHERE: Final = "http://127.0.0.1:9/receipts"
 SENDER: Final = """
 import asyncio
 from services.campaign.handlers import sending
-from shared import db
+from shared.database import db
 from shared.settings import settings
 
 async def main():

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.crashpoints import PAUSE_AT, Point
+from shared.messaging.topics import TOPICS
 from shared.services import WITH_WORKER
 from shared.settings import Settings
-from shared.topics import TOPICS
 from tests.chaos.load import load_on
 from tests.chaos.proof import prove, topics_of
 from tests.chaos.scenario import Scenario, World

@@ -16,7 +16,7 @@ from deploy import pids
 from deploy.engines import local_kafka, local_postgres
 from deploy.engines.engine import Engine, Kind
 from deploy.engines.local_kafka import ByWay
-from shared.db import Pool
+from shared.database.db import Pool
 from tests.chaos.scenario import World
 from tests.chaos.system import System
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared import ids
+from shared.security import ids
 from tests.chaos.house import House
 
 # (service, what, statement); ids of guests and visits are shown by names.

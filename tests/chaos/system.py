@@ -25,9 +25,9 @@ from deploy.crm.migrate import migrate
 from deploy.crm.processes import Part, Started
 from deploy.demo import run as demo
 from deploy.engines.engine import free_port, last_lines, port_is_free
-from shared import topics
 from shared.crashpoints import CRASH_AT, Point
-from shared.db import Pool
+from shared.database.db import Pool
+from shared.messaging import topics
 from shared.services import SERVICES, WITH_WORKER
 from shared.settings import Settings, settings
 from tests.support import SECRET

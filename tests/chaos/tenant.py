@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaProducer
 from deploy.demo import run as demo
 from deploy.demo import till
 from shared.clock import new_id
-from shared.ids import customer_id
 from shared.persian.phone import canonical
+from shared.security.ids import customer_id
 from tests.chaos.load import load_on
 from tests.chaos.proof import come_to_rest, prove
 from tests.chaos.scenario import Scenario, World

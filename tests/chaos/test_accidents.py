@@ -15,10 +15,10 @@ from deploy.demo import till
 from services.customer.handlers import rebuilding, segments
 from services.customer.models.http import ChangeSegment
 from services.customer.worker import recalculate
-from shared import db
 from shared.clock import new_id, now
-from shared.ids import customer_id
+from shared.database import db
 from shared.persian.phone import canonical
+from shared.security.ids import customer_id
 from shared.settings import Settings
 from tests.chaos.house import House, open_house
 from tests.support import Databases

@@ -9,8 +9,8 @@ import pytest
 
 from deploy.crm.contract import DOCUMENT, SAMPLES, TILL_SAMPLES, as_text, document, kinds_of
 from shared.events import pos, registry
-from shared.outbox import headers_of
-from shared.topics import TOPICS
+from shared.messaging.outbox import headers_of
+from shared.messaging.topics import TOPICS
 from tests.contract.pos.write import EXAMPLES
 
 KEPT = json.loads(DOCUMENT.read_text())

@@ -14,7 +14,7 @@ import pytest
 
 from shared.events import registry
 from shared.events.base import Code, Emptied, Event, Identifier
-from shared.topics import TOPICS
+from shared.messaging.topics import TOPICS
 
 SAMPLES = Path(__file__).parent / "samples"
 PLAIN = {UUID, datetime, date, Decimal, int, bool, type(None)}

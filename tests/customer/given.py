@@ -13,15 +13,15 @@ from services.customer.models.http import CreateSegment
 from services.customer.models.shapes import Guest
 from services.customer.store import activity
 from services.customer.worker import recalculate
-from shared import access
 from shared.clock import new_id
-from shared.crypto import Keys, seal
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, CafeChanged, Role
 from shared.events.registry import decode
 from shared.events.visit import ContactLearned, VisitCorrected, VisitRecorded, VisitVoided
-from shared.ids import customer_id
+from shared.security import access
+from shared.security.crypto import Keys, seal
+from shared.security.ids import customer_id
 from tests.support import SECRET
 
 KEYS = Keys.from_secret(SECRET)

@@ -14,11 +14,8 @@ from services.customer.api import make_app
 from services.customer.handlers.activity import on_points_changed
 from services.customer.store import customers as store
 from services.customer.worker import recalculate
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.crypto import unseal
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.customer import (
     ConsentChanged,
     CustomerErased,
@@ -27,6 +24,9 @@ from shared.events.customer import (
     CustomerStatusChanged,
     SegmentLeft,
 )
+from shared.security.auth import Staff
+from shared.security.crypto import unseal
+from shared.web.dependencies import current_staff
 from tests.customer.given import (
     CAFE,
     DAY,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.customer.handlers import activity
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.visit import VisitCorrected, VisitVoided
 from tests.customer.given import (
     DAY,

@@ -11,7 +11,7 @@ from services.customer.models.http import RecordConsent
 from services.customer.models.shapes import Act
 from services.customer.store import customers as store
 from shared.clock import new_id, now
-from shared.db import Pool, staff_transaction, transaction
+from shared.database.db import Pool, staff_transaction, transaction
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import ConsentChanged
 from tests.customer.given import CAFE, DAY, STAFF, cafe, emitted, guest_of, guests, learned, staff

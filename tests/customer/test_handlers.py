@@ -13,14 +13,14 @@ from services.customer.handlers.registration import on_contact_learned
 from services.customer.models.shapes import Guest
 from services.customer.store.activity import NEWEST_KEPT
 from shared.clock import new_id
-from shared.crypto import Keys, phone_hash, seal, unseal
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.errors import Poison
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import ConsentChanged, CustomerProfiled, CustomerRegistered
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import ConsentRefused
+from shared.security.crypto import Keys, phone_hash, seal, unseal
 from tests.customer.given import (
     CAFE,
     DAY,

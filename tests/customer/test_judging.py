@@ -12,7 +12,7 @@ from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import parse
 from services.customer.store.activity import CUSTOMER_JOIN, FIND_MISJUDGED, find_misjudged
 from shared.clock import new_id
-from shared.db import Connection, Pool, transaction
+from shared.database.db import Connection, Pool, transaction
 from shared.persian.text import search_key
 from tests.customer.given import CAFE, DAY, NOON
 

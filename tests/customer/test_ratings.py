@@ -9,7 +9,7 @@ import pytest
 from services.customer.handlers import activity
 from services.customer.models.shapes import Guest
 from shared.clock import new_id
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.base import Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided

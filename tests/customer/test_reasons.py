@@ -19,7 +19,7 @@ from services.customer.models.http import ChangeSegment
 from services.customer.models.shapes import Cause
 from services.customer.rules.causes import cause_of, of_all_visits, together
 from shared.clock import new_id
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.loyalty import PointsEarned, TierChanged

@@ -16,7 +16,7 @@ from services.customer.models.shapes import Act
 from services.customer.rules.segments import SYSTEM
 from services.customer.worker import recalculate
 from shared.clock import new_id, now
-from shared.db import Pool, staff_transaction, transaction
+from shared.database.db import Pool, staff_transaction, transaction
 from shared.errors import Rejected
 from shared.persian.text import normalize
 from tests.customer.given import (

@@ -14,7 +14,7 @@ from services.customer.store import segments as store
 from services.customer.worker import reassess_due, tell_segments
 from shared.clock import new_id
 from shared.clock import now as the_present
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.errors import NotFound, Rejected
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft, SegmentListChanged
 from shared.events.loyalty import TierChanged

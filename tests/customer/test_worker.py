@@ -15,10 +15,10 @@ from services.customer.store import activity
 from services.customer.store import segments as store
 from services.customer.worker import JOBS, REACTIONS, recalculate
 from shared.clock import now
-from shared.consumer import Consumer
-from shared.db import Connection, Pool, transaction
+from shared.database.db import Connection, Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, AccessRevoked
+from shared.messaging.consumer import Consumer
 from tests.customer.given import (
     CAFE,
     DAY,

@@ -18,7 +18,7 @@ from deploy.crm import audit
 from deploy.crm.main import app
 from deploy.demo import till
 from services.visit.handlers import upkeep
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.chaos.house import House, open_house

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.niceness import niceness_of
+from shared.process.priority import niceness_of
 from shared.services import SERVICES, WITH_WORKER
 from shared.settings import Settings
 

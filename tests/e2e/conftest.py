@@ -14,7 +14,7 @@ import pytest
 from deploy.crm import processes
 from deploy.demo import run as demo
 from deploy.engines.engine import Engine, free_port, port_is_free
-from shared import db
+from shared.database import db
 from shared.settings import Settings, settings
 from tests import support
 

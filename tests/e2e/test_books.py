@@ -13,7 +13,7 @@ from deploy.crm import processes
 from deploy.demo import run as demo
 from deploy.demo import till as pos
 from deploy.demo.dataset import Basket, load
-from shared.db import Pool
+from shared.database.db import Pool
 from tests.e2e.conftest import System
 
 VISITS = 2000

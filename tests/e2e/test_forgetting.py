@@ -21,12 +21,12 @@ from deploy.crm import processes
 from deploy.crm.migrate import owner_dsn
 from deploy.demo import run as demo
 from shared.clock import new_id
-from shared.crypto import derive
-from shared.db import Pool
-from shared.ids import customer_id
+from shared.database.db import Pool
+from shared.messaging.topics import TOPICS
 from shared.persian.text import persian_digits
+from shared.security.crypto import derive
+from shared.security.ids import customer_id
 from shared.services import WITH_DATABASE
-from shared.topics import TOPICS
 from tests.e2e.conftest import System, eventually
 from tests.e2e.test_journey import LINK, bill, to_kafka
 

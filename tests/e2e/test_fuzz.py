@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from deploy.demo import run as demo
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.services import SERVICES
 from tests.e2e.conftest import System
 

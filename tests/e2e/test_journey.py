@@ -14,9 +14,9 @@ from deploy.demo import run as demo
 from deploy.demo import sample
 from deploy.demo import till as pos
 from shared.clock import new_id
-from shared.db import Pool
-from shared.ids import customer_id
+from shared.database.db import Pool
 from shared.persian.phone import canonical
+from shared.security.ids import customer_id
 from tests.e2e.conftest import System, eventually
 
 PHONE = "۰۹۱۲ ۱۱۱ ۲۲۳۳"

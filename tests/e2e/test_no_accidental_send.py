@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from deploy.demo import run as demo
-from shared.db import Pool
+from shared.database.db import Pool
 from tests.e2e.conftest import System, eventually
 from tests.e2e.test_journey import bill, guest
 

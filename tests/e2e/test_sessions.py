@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 
 from deploy.demo import run as demo
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.services import SERVICES
 from tests.e2e.conftest import System
 

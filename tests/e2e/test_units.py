@@ -12,13 +12,13 @@ from uuid import UUID
 import httpx2
 
 from services.loyalty.handlers.cafes import on_cafes_changed
-from shared import access
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
 from shared.persian.money import Unit, in_unit
+from shared.security import access
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.customer import given as guests
 from tests.feedback import given as opinions
 from tests.identity import given as people

@@ -14,7 +14,7 @@ from deploy.crm import processes, views
 from deploy.crm.main import app
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, free_port
-from shared.niceness import NICENESS
+from shared.process.priority import NICENESS
 from shared.services import FIRST_PORT, SERVICES
 from shared.settings import Settings
 from tests import support

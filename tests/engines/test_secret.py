@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from deploy.crm import migrate as module
 from deploy.crm.migrate import MigrationFailed, migrate, owner_dsn
 from deploy.engines.engine import Engine, free_port
-from shared import facts
-from shared.crypto import seal
+from shared.process import facts
+from shared.security.crypto import seal
 from shared.settings import Settings
 from tests import support
 

@@ -6,15 +6,15 @@ from typing import Any
 from uuid import UUID
 
 from services.feedback import handlers
-from shared import access
 from shared.clock import new_id, now
-from shared.crypto import Keys
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, CafeChanged
 from shared.events.registry import BY_TYPE, decode
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
-from shared.ids import feedback_token
+from shared.security import access
+from shared.security.crypto import Keys
+from shared.security.ids import feedback_token
 from tests.support import SECRET
 
 KEYS = Keys.from_secret(SECRET)

@@ -8,7 +8,7 @@ import httpx2
 from services.feedback.handlers import on_customer_erased
 from services.feedback.rules import ANSWER_REACHES
 from shared.clock import now
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.customer import CustomerErased
 from shared.events.feedback import CaseOpened, FeedbackResponded
 from tests.feedback.given import CAFE, emitted, recorded, token_of, visits, voided

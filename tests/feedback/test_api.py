@@ -12,12 +12,12 @@ from fastapi import FastAPI
 
 from services.feedback.api import make_app, page
 from services.feedback.api.guest import GUESSES_OF_AN_ADDRESS, USES_OF_A_LINK
-from shared.addresses import networks_of
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.feedback import CaseOpened
+from shared.security.addresses import networks_of
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.feedback.given import (
     CAFE,
     OTHER_CAFE,

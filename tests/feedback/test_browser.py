@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from deploy.engines.engine import free_port
 from services.feedback.api import make_app
-from shared.db import Pool
+from shared.database.db import Pool
 from tests.feedback import browser
 from tests.feedback.given import cafe_with_staff, recorded, token_of, visits
 

@@ -14,12 +14,12 @@ import pytest
 from services.feedback import handlers, rules
 from services.feedback.models import Sender, StaffEntry, Submission
 from shared.clock import new_id, now
-from shared.crypto import sha256
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.errors import Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
+from shared.security.crypto import sha256
 from tests.feedback.given import (
     CAFE,
     EVENING,

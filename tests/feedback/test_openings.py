@@ -3,7 +3,7 @@
 import httpx2
 
 from services.feedback import rules
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.feedback import LinkOpened
 from tests.feedback.given import emitted, recorded, token_of, visits
 from tests.feedback.test_api import FORM, app, client, pool

@@ -11,13 +11,13 @@ from fastapi import FastAPI
 from services.feedback.api import make_app
 from services.feedback.api.points import ANSWERS_OF_A_POINT, ANSWERS_OF_AN_ADDRESS
 from services.feedback.models import Source
-from shared.addresses import networks_of
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.feedback import CaseOpened, FeedbackReceived
-from shared.ids import feedback_address
+from shared.security.addresses import networks_of
+from shared.security.auth import Staff
+from shared.security.ids import feedback_address
+from shared.web.dependencies import current_staff
 from tests.feedback.given import CAFE, KEYS, OTHER_CAFE, STAFF, cafe_with_staff, emitted, recorded, visits
 
 FORM = {"overall_rating": "2", "service": "4", "comment": "قهوه سرد بود"}

@@ -8,7 +8,7 @@ import pytest
 from services.feedback import handlers
 from services.feedback.models import Sender, Submission
 from shared.clock import now
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.customer import CustomerErased
 from tests.feedback.given import CAFE, STAFF, cafe_with_staff, recorded, token_of, visits
 

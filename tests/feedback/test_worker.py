@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.feedback.worker import JOBS, REACTIONS
-from shared.consumer import Consumer
+from shared.messaging.consumer import Consumer
 from tests.feedback.given import KEYS, recorded, voided
 from tests.shared.records import record_of
 

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from services.identity import api
 from services.identity.handlers import cafes, invitations, passwords, people
 from services.identity.models.http import CreateCafe
-from shared import db
-from shared.crypto import Keys
+from shared.database import db
 from shared.events.identity import Role
+from shared.security.crypto import Keys
 from shared.settings import Settings
 from tests.support import SECRET
 

@@ -11,8 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.crm import identity_commands
-from shared import auth, db
-from shared.ids import parse_api_key
+from shared.database import db
+from shared.security import auth
+from shared.security.ids import parse_api_key
 from shared.settings import Settings
 from tests.identity.given import PASSWORD, a_cafe, a_person, client, joins, running
 from tests.support import Databases

@@ -12,7 +12,8 @@ import pytest
 from services.identity import worker
 from services.identity.handlers import invitations, sessions
 from services.identity.rules import access as rules
-from shared import clock, db
+from shared import clock
+from shared.database import db
 from shared.events.identity import AccessGranted
 from shared.settings import Settings
 from tests.identity.given import PASSWORD, Person, a_cafe, a_person, client, emitted, joins, running

@@ -9,7 +9,7 @@ from services.identity.handlers import invitations
 from services.identity.models.accounts import AnyLogin, ChangePassword, Login
 from services.identity.models.logins import canonical_login, masked_login, spellings
 from services.identity.models.passwords import refuse_guessable
-from shared import db
+from shared.database import db
 from shared.settings import Settings
 from tests.identity.given import KEYS, PASSWORD, a_cafe, a_person, client, hashed_password, running
 from tests.support import Databases

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared import auth, clock, db
-from shared.crypto import sha256
+from shared import clock
+from shared.database import db
 from shared.events.identity import (
     AccessGranted,
     AccessRevoked,
@@ -17,6 +17,8 @@ from shared.events.identity import (
     BranchChanged,
     CafeChanged,
 )
+from shared.security import auth
+from shared.security.crypto import sha256
 from shared.settings import Settings
 from tests.identity.given import KEYS, a_cafe, a_person, client, emitted, joins, running
 from tests.support import Databases

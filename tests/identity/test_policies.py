@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared import db
+from shared.database import db
 from shared.events.identity import CafeChanged
 from shared.settings import Settings
 from tests.identity.given import a_cafe, a_person, client, emitted, running

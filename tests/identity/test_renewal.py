@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from services.identity.handlers import sessions
 from services.identity.rules import sessions as rules
-from shared import clock, db
+from shared import clock
+from shared.database import db
 from shared.events.identity import SessionsEnded
 from shared.settings import Settings
 from tests.identity.given import PASSWORD, Person, a_cafe, a_person, client, emitted, running

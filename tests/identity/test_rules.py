@@ -10,8 +10,8 @@ from services.identity.models.accounts import ChangePassword, Login
 from services.identity.models.http import ChangeCafe, CreateApiKey, CreateCafe, SetPolicy
 from services.identity.rules import access, policies
 from services.identity.rules import sessions as rules
-from shared.bounds import MOST_RIAL, MOST_TOMAN
 from shared.errors import Rejected
+from shared.inputs.bounds import MOST_RIAL, MOST_TOMAN
 
 
 def test_pause_grows_from_the_fifth_attempt_up_to_a_quarter_of_an_hour() -> None:

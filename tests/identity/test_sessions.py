@@ -10,7 +10,9 @@ from services.identity import worker
 from services.identity.handlers import attempts, sessions, signing
 from services.identity.models.accounts import Device
 from services.identity.rules import sessions as rules
-from shared import auth, clock, db
+from shared import clock
+from shared.database import db
+from shared.security import auth
 from shared.settings import Settings
 from tests.identity.given import KEYS, PASSWORD, a_cafe, a_person, client, running
 from tests.support import Databases

@@ -7,8 +7,8 @@ from aiokafka import AIOKafkaConsumer
 from services.identity import worker
 from shared.events.identity import CafeChanged
 from shared.events.registry import decode
+from shared.messaging.worker import Worker
 from shared.settings import Settings
-from shared.worker import Worker
 from tests.conftest import Kafka
 from tests.identity.given import a_cafe
 from tests.support import Databases

@@ -13,11 +13,11 @@ from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING
 from services.loyalty.store import accounts, visits
 from services.loyalty.store.audit import audit
-from shared import db
-from shared.consumer import in_order
+from shared.database import db
 from shared.events.base import Event
 from shared.events.registry import decode
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
+from shared.messaging.consumer import in_order
 from tests.loyalty.examples import CAFE, GUEST
 
 HANDLERS: dict[type[Event], Any] = {

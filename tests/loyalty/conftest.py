@@ -6,7 +6,7 @@ import pytest
 
 from services.loyalty.handlers import accounts, adjustments, cafes, periodic, redemptions, visits
 from services.loyalty.handlers.cafes import on_cafes_changed
-from shared import db
+from shared.database import db
 from tests.loyalty.examples import NOON, cafe_changed
 
 

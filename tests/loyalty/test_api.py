@@ -9,12 +9,12 @@ import pytest
 from fastapi import FastAPI
 
 from services.loyalty.api import make_app
-from shared import access, ids
-from shared.auth import Staff, Till
-from shared.callers import current_staff, current_till
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
+from shared.security import access, ids
+from shared.security.auth import Staff, Till
 from shared.settings import Settings
+from shared.web.dependencies import current_staff, current_till
 from tests.loyalty import books
 from tests.loyalty.examples import CAFE, NOON, OTHER_CAFE, recorded
 

@@ -12,12 +12,12 @@ from fastapi import FastAPI
 
 from services.loyalty.api import make_app
 from services.loyalty.handlers.cafes import on_cafes_changed
-from shared import access, ids
-from shared.auth import Staff
-from shared.callers import current_staff
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged
+from shared.security import access, ids
+from shared.security.auth import Staff
 from shared.settings import Settings
+from shared.web.dependencies import current_staff
 from tests.loyalty import books
 from tests.loyalty.conftest import Clock
 from tests.loyalty.examples import CAFE, NOON, cafe_changed, guest_number, recorded

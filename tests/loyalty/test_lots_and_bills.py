@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from services.loyalty.models.accounts import Counted, Earning, Fact, Lot, Redemption, Standing, Step
 from services.loyalty.models.http import ProgramRules
 from services.loyalty.rules import lots, programs, redeeming, tiers
-from shared.bounds import MOST_POINTS, MOST_TOMAN
 from shared.errors import Rejected
+from shared.inputs.bounds import MOST_POINTS, MOST_TOMAN
 from tests.loyalty.examples import CAFE, GUEST, NOON, a_visit, plan_of, visit_number
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

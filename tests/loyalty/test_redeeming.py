@@ -9,8 +9,8 @@ import pytest
 from services.loyalty.handlers import redemptions
 from services.loyalty.handlers.cafes import on_cafes_changed
 from services.loyalty.models.accounts import Redemption
-from shared import db
 from shared.clock import new_id
+from shared.database import db
 from shared.events.loyalty import RedemptionCompleted, RedemptionRefused, RedemptionReversed
 from shared.events.visit import VisitEvent
 from tests.loyalty import books

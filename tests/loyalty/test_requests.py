@@ -11,11 +11,12 @@ from services.loyalty.handlers.adjustments import adjust, decide
 from services.loyalty.handlers.cafes import on_customers_erased, on_customers_registered
 from services.loyalty.handlers.redemptions import redeem, reverse
 from services.loyalty.models.accounts import Adjustment, Redemption
-from shared import access, db
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import AccessGranted
 from shared.events.loyalty import PointsChanged, RedemptionCompleted, RedemptionReversed
+from shared.security import access
 from tests.loyalty import books
 from tests.loyalty.examples import CAFE, GUEST, NOON, corrected, guest_number, recorded, visit_number, voided
 

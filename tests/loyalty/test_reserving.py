@@ -7,8 +7,8 @@ import pytest
 
 from services.loyalty.handlers import periodic, redemptions
 from services.loyalty.models.accounts import Redemption
-from shared import db
 from shared.clock import new_id
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.loyalty import RedemptionReversed
 from tests.loyalty import books

@@ -9,7 +9,7 @@ import pytest
 
 from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.models.accounts import Redemption
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from tests.loyalty import books
 from tests.loyalty.examples import CAFE, GUEST, NOON, recorded
 from tests.support import Databases

@@ -10,7 +10,7 @@ from services.loyalty.handlers.cafes import on_cafes_changed, publish_program
 from services.loyalty.models.http import PublishProgram
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.store import programs
-from shared import db
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.loyalty import PointsChanged, TierChanged
 from tests.loyalty import books

@@ -13,7 +13,7 @@ from services.loyalty.handlers.cafes import on_customers_registered
 from services.loyalty.handlers.visits import on_visits_recorded
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.store import programs
-from shared import db
+from shared.database import db
 from shared.events.customer import CustomerRegistered
 from shared.events.loyalty import (
     PointsChanged,

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from services.loyalty.worker import REACTIONS
-from shared.consumer import Consumer
-from shared.crypto import Keys
+from shared.messaging.consumer import Consumer
+from shared.security.crypto import Keys
 from tests.loyalty.examples import NOON, cafe_changed, recorded
 from tests.shared.records import record_of
 from tests.support import SECRET

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from deploy.crm.walls import faults
-from shared import db
 from shared.clock import new_id
+from shared.database import db
 from shared.services import SERVICES
 from tests.support import Databases
 

@@ -12,13 +12,14 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from shared import access, db
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
+from shared.database import db
 from shared.events.identity import AccessGranted, AccessRevoked, SessionsEnded
+from shared.security import access
+from shared.security.auth import Staff
 from shared.services import SERVICES
 from shared.settings import Settings
+from shared.web.dependencies import current_staff
 from tests.support import Databases
 
 CAFE, SARA, TABLET, PHONE = (UUID(int=number) for number in range(1, 5))

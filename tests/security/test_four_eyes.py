@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from shared.services import SERVICES
 
-# What a person of a cafe can't do alone beyond the cafe's approval policy (shared/approval.py).
+# What a person of a cafe can't do alone beyond the cafe's approval policy (shared/security/approval.py).
 DAY = "four eyes: summed with what its author did alone on that day of the cafe"
 SECOND = "four eyes: without bound, or a message to guests, so another person approves it"
 ANSWER = "the second person's answer: never the author's own while somebody else could give it"

@@ -10,15 +10,15 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from shared import access
-from shared.auth import Staff, Till
-from shared.callers import current_staff, current_till
 from shared.clock import new_id, now
-from shared.db import Pool, transaction
-from shared.documents import PROBLEM, operations
+from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted, CafeChanged
+from shared.security import access
+from shared.security.auth import Staff, Till
 from shared.services import SERVICES
-from shared.tries import Tries
+from shared.web.dependencies import current_staff, current_till
+from shared.web.documents import PROBLEM, operations
+from shared.web.rate_limits import Tries
 from tests.support import Databases
 
 CAFE, PERSON = new_id(), new_id()

@@ -15,9 +15,9 @@ from shared.clock import new_id
 from shared.events.base import Event
 from shared.events.registry import encode
 from shared.events.visit import VisitRecorded
-from shared.outbox import headers_of
+from shared.messaging.outbox import headers_of
+from shared.messaging.signing import HEADER, signature
 from shared.settings import settings
-from shared.signing import HEADER, signature
 
 CAFE = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 _offsets = itertools.count()

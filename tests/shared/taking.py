@@ -8,12 +8,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from deploy.crm.rebuild_commands import projection_of
-from shared.consumer import Consumer, Reactions
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.base import Event
-from shared.rebuild import Rebuilt, rebuild
-from shared.relay import Relay
-from shared.topics import TOPICS
+from shared.messaging.consumer import Consumer, Reactions
+from shared.messaging.relay import Relay
+from shared.messaging.topics import TOPICS
+from shared.rebuild.rebuild import Rebuilt, rebuild
 from tests.conftest import Kafka
 from tests.shared.records import record_of
 from tests.support import Databases

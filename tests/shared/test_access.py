@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from shared import access, db
-from shared.consumer import in_order
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, AccessRevoked, ApiKeyCreated, ApiKeyRevoked, CafeChanged
+from shared.messaging.consumer import in_order
+from shared.security import access
 from tests.support import Databases
 
 CAFE = UUID("00000000-0000-7000-8000-0000000000ca")

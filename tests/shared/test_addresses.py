@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from shared.addresses import client_address, networks_of
+from shared.security.addresses import client_address, networks_of
 from shared.settings import Settings
-from shared.tries import Tries
+from shared.web.rate_limits import Tries
 
 
 def asked(peer: str, *forwarded: str, trusted: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.amounts import Money, Priced
+from shared.inputs.amounts import Money, Priced
 
 AMOUNTS = st.decimals("-1e13", "1e13", places=2)
 

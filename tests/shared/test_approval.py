@@ -4,11 +4,14 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
+import msgspec
 import pytest
 
-from shared import access, db
-from shared.approval import Oversight, Policy, Size, When
 from shared.clock import new_id
+from shared.database import db
+from shared.events.identity import ApprovalWhen, CafeChanged
+from shared.security import access
+from shared.security.approval import DEFAULT, Oversight, Policy, Size
 from tests.shared.test_access import CAFE, OTHER, REZA, SARA, cafe_changed, granted, react
 from tests.support import Databases
 
@@ -18,7 +21,7 @@ LAST_DROP = Size(1, 100, 100)
 MESSAGE = Size(10, 0, 100, is_message=True)
 
 
-def asks(when: When, managers: set, size: Size, author=ALI) -> str:
+def asks(when: ApprovalWhen, managers: set, size: Size, author=ALI) -> str:
     return Oversight(Policy(when), frozenset(managers)).judge([author], size).outcome
 
 
@@ -33,7 +36,7 @@ def asks(when: When, managers: set, size: Size, author=ALI) -> str:
         ("above", {ALI, NASRIN}, {"large", "boundless", "last drop"}),
     ],
 )
-def test_what_waits_follows_from_policy_people_and_size(when: When, managers: set, waiting: set) -> None:
+def test_what_waits_follows_from_policy_people_and_size(when: ApprovalWhen, managers: set, waiting: set) -> None:
     sizes = {"small": SMALL, "large": LARGE, "boundless": BOUNDLESS, "last drop": LAST_DROP, "message": MESSAGE}
     found = {name for name, size in sizes.items() if asks(when, managers, size) == "waits"}
     assert found == waiting
@@ -72,8 +75,8 @@ def test_a_cafe_nobody_is_known_of_is_not_a_cafe_of_one() -> None:
     assert asks("when_two", set(), LARGE) == "waits"
 
 
-@pytest.mark.parametrize("when", get_args(When))
-def test_neither_author_nor_last_editor_ever_approves_while_somebody_else_could(when: When) -> None:
+@pytest.mark.parametrize("when", get_args(ApprovalWhen))
+def test_neither_author_nor_last_editor_ever_approves_while_somebody_else_could(when: ApprovalWhen) -> None:
     cafe = Oversight(Policy(when), frozenset({ALI, NASRIN, MINA}))
     for author, editor in itertools.product((ALI, NASRIN), repeat=2):
         assert cafe.judge([author, editor], LARGE, approver=author).outcome == "refused"
@@ -133,3 +136,8 @@ async def test_people_see_who_may_approve_in_their_own_cafe_only(database: Datab
             assert (await access.oversight(conn, OTHER)).managers == set()
     async with db.staff_transaction(pool, REZA) as conn:
         assert await conn.fetchval("SELECT count(*) FROM crm.approvers($1)", CAFE) == 0
+
+
+def test_cafe_that_was_never_told_of_policies_has_the_default_one() -> None:
+    told = {field.name: field.default for field in msgspec.structs.fields(CafeChanged)}
+    assert Policy(*(told[f"approval_{name}"] for name in ("when", "points", "amount", "staff_amount"))) == DEFAULT

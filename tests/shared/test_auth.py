@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from shared import access, auth, callers, clock, db, ids
-from shared.crypto import Keys, seal
+from shared import clock
+from shared.database import db
 from shared.errors import Rejected
 from shared.events.identity import ApiKeyCreated, ApiKeyRevoked
+from shared.security import access, auth, ids
+from shared.security.crypto import Keys, seal
+from shared.web import dependencies
 from tests.support import SECRET, Databases
 
 ISSUER = "https://identity.example"
@@ -226,8 +229,8 @@ async def test_a_key_that_held_is_known_for_a_second_and_one_that_failed_is_aske
 ) -> None:
     pool = await database("visit")
     key, seconds = ids.generate_api_key(), [1000.0]
-    monkeypatch.setattr(callers.time, "monotonic", lambda: seconds[0])
-    tills = callers.Tills(pool)
+    monkeypatch.setattr(dependencies.time, "monotonic", lambda: seconds[0])
+    tills = dependencies.Tills(pool)
     assert await tills.find(key.text) is None
     async with db.transaction(pool) as conn:
         await access.on_api_key_created(conn, [key_event(key)])
@@ -236,7 +239,7 @@ async def test_a_key_that_held_is_known_for_a_second_and_one_that_failed_is_aske
     async with db.transaction(pool) as conn:
         await access.on_api_key_revoked(conn, [ApiKeyRevoked(cafe_id=CAFE, occurred_at=clock.now(), key_id=key.key_id)])
     assert await tills.find(key.text) == till
-    seconds[0] += callers.KNOWN_SECONDS
+    seconds[0] += dependencies.KNOWN_SECONDS
     assert await tills.find(key.text) is None
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from shared.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial, within
 from shared.events import pos
-from shared.problems import problems_of
+from shared.inputs.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial, within
 from shared.services import SERVICES
+from shared.web.validation_errors import problems_of
 
 # Numbers that count neither money nor points: a till's own numbering, and rows of a ledger.
 OTHER_NUMBERS = {"device_sequence", "before"}

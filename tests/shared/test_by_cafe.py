@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from shared import by_cafe
-from shared.by_cafe import ByCafe
-from shared.db import Connection, Pool
-from shared.telemetry import JOB_CAFE_FAILURES, JOB_CAFES_ASIDE
+from shared.database.db import Connection, Pool
+from shared.jobs import by_cafe
+from shared.jobs.by_cafe import ByCafe
+from shared.process.telemetry import JOB_CAFE_FAILURES, JOB_CAFES_ASIDE
 
 Item = tuple[UUID, int]
 

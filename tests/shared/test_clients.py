@@ -12,7 +12,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 
 from deploy.engines.engine import free_port
-from shared.clients import opened
+from shared.messaging.clients import opened
 from tests.conftest import Kafka
 
 

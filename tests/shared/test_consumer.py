@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import consumer as consuming
-from shared import parked
-from shared.consumer import Consumer, Reactions, TooManyParked, in_order
-from shared.db import Connection, Pool, is_outage
+from shared.database.db import Connection, Pool, is_outage
 from shared.errors import Poison
 from shared.events.base import Event
 from shared.events.visit import VisitRecorded, VisitVoided
-from shared.records import Record, Refusal
+from shared.messaging import consumer as consuming
+from shared.messaging import parked
+from shared.messaging.consumer import Consumer, Reactions, TooManyParked, in_order
+from shared.messaging.records import Record, Refusal
+from shared.process.telemetry import FAILING_CAFES
 from shared.settings import Settings
-from shared.telemetry import FAILING_CAFES
 from tests.shared.records import CAFE, FakeRecord, record_of, signed, visit
 
 # The test's own effect, in a table that every service has: a row per event applied.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import crypto
+from shared.security import crypto
 
 SECRET = "the first secret of this installation"
 NEWER = "a newer secret since the first leaked"

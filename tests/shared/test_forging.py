@@ -9,14 +9,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from services.campaign.worker import REACTIONS
-from shared import parked, strangers, telemetry
 from shared.clock import new_id, now
-from shared.consumer import Consumer
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.customer import ConsentChanged, CustomerProfiled
 from shared.events.identity import AccessGranted
-from shared.replay import CannotReplay
-from shared.signing import HEADER
+from shared.messaging import parked, strangers
+from shared.messaging.consumer import Consumer
+from shared.messaging.signing import HEADER
+from shared.process import telemetry
+from shared.rebuild.replay import CannotReplay
 from tests.campaign.test_rebuild import profiled
 from tests.conftest import Kafka
 from tests.shared.records import CAFE, FakeRecord, record_of, signed, visit

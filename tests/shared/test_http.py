@@ -16,7 +16,7 @@ from tests.support import Databases
 SLOW_API = """
 import asyncio
 from fastapi import APIRouter
-from shared import http, serving
+from shared.web import http, serving
 
 router = APIRouter()
 

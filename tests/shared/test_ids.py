@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ids
 from shared.clock import new_id
-from shared.crypto import Keys
+from shared.security import ids
+from shared.security.crypto import Keys
 
 KEYS = Keys.from_secret("the first secret of this installation")
 CAFE = UUID("00000000-0000-7000-8000-0000000000ca")

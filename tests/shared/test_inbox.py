@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared import inbox
 from shared.clock import new_id
-from shared.worker import PRUNING
+from shared.messaging import inbox
+from shared.messaging.worker import PRUNING
 from tests.support import Databases
 
 

@@ -23,10 +23,10 @@ from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.handlers.visits import on_visits_recorded
 from services.loyalty.models.accounts import Redemption
 from shared.clock import new_id, now
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.identity import CafeChanged
+from shared.messaging.worker import Job
 from shared.services import WITH_WORKER
-from shared.worker import Job
 from tests import support
 from tests.customer.given import KEYS, learned
 from tests.shared.records import visit

@@ -11,13 +11,13 @@ import pytest
 
 from services.loyalty.rules.tiers import MOST_SPENT
 from services.loyalty.store.audit import audit
-from shared.bounds import MOST_OF_UNIT, MOST_POINTS
 from shared.clock import now
-from shared.consumer import Consumer
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.identity import CafeChanged
-from shared.records import Record
+from shared.inputs.bounds import MOST_OF_UNIT, MOST_POINTS
+from shared.messaging.consumer import Consumer
+from shared.messaging.records import Record
 from tests.shared.records import record_of, relayed, visit
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, record, take

@@ -10,11 +10,11 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 
-from shared.consumer import Consumer, Reactions
-from shared.http import make_api
-from shared.relay import Relay
+from shared.messaging.consumer import Consumer, Reactions
+from shared.messaging.relay import Relay
+from shared.messaging.worker import Job, Worker
 from shared.settings import Settings
-from shared.worker import Job, Worker
+from shared.web.http import make_api
 
 
 async def answer_to(error: Exception, config: Settings) -> httpx2.Response:
@@ -109,7 +109,7 @@ async def test_batch_told_to_end_while_its_connection_goes_does_end(
     async def untouched(*_: Any, **__: Any) -> AsyncIterator[None]:
         yield
 
-    monkeypatch.setattr("shared.positions.noting_transaction", untouched)
+    monkeypatch.setattr("shared.messaging.positions.noting_transaction", untouched)
     work = GoneInTheMiddle()
     consumer = Consumer("visit", cast(Any, object()), Reactions({}), config.keys)
     await assert_ends(asyncio.create_task(consumer._when_database_is_there(work)), work)  # type: ignore[arg-type]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared import parked
 from shared.clock import new_id
-from shared.db import Pool, transaction
+from shared.database.db import Pool, transaction
 from shared.errors import Rejected
-from shared.records import Refusal
+from shared.messaging import parked
+from shared.messaging.records import Refusal
 from shared.settings import Settings
 from tests.shared.records import FakeRecord
 from tests.support import Databases

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from deploy.crm.main import app
 from services.loyalty.worker import REACTIONS
-from shared import outbox, positions, standing
 from shared.clock import now
-from shared.consumer import Consumer, Reactions
-from shared.db import Connection, Pool, transaction
+from shared.database.db import Connection, Pool, transaction
 from shared.events.visit import VisitRecorded
-from shared.positions import Place, PutBack, fault_of
-from shared.relay import Relay
+from shared.messaging import outbox, positions, standing
+from shared.messaging.consumer import Consumer, Reactions
+from shared.messaging.positions import Place, PutBack, fault_of
+from shared.messaging.relay import Relay
 from tests.conftest import Kafka
 from tests.shared.records import FakeRecord, record_of, visit
 from tests.shared.taking import publish, relay, take_in

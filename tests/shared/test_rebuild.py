@@ -19,16 +19,17 @@ from deploy.crm.rebuild_commands import lines_of
 from services.customer.handlers.customers import erase_customer
 from services.customer.models.shapes import Act, Guest
 from services.customer.worker import REACTIONS, recalculate
-from shared import clock, outbox, parked, replay
+from shared import clock
 from shared.crashpoints import CRASH_AT
-from shared.db import Connection, Pool, transaction
+from shared.database.db import Connection, Pool, transaction
 from shared.events.base import Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import VisitRecorded
-from shared.rebuild import Projection, rebuild
-from shared.replay import CannotReplay
-from shared.shadow import Table
+from shared.messaging import outbox, parked
+from shared.rebuild.rebuild import Projection, rebuild, replay
+from shared.rebuild.replay import CannotReplay
+from shared.rebuild.shadow import Table
 from tests.conftest import Kafka
 from tests.customer.given import (
     CAFE,

@@ -13,13 +13,14 @@ from aiokafka.partitioner import DefaultPartitioner
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
-from shared import db, outbox, relay
 from shared.clock import new_id
-from shared.db import Pool, transaction
+from shared.database import db
+from shared.database.db import Pool, transaction
 from shared.events.base import Event
 from shared.events.registry import decode, encode
-from shared.outbox import Waker
-from shared.relay import Parcels, Relay, Watermark
+from shared.messaging import outbox, relay
+from shared.messaging.outbox import Waker
+from shared.messaging.relay import Parcels, Relay, Watermark
 from shared.settings import Settings
 from tests.conftest import Kafka
 from tests.shared.records import visit

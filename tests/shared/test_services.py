@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 WINDOW = Service("window", 8150, has_database=False, has_worker=False)
 BARE_API = """
 import asyncio, httpx2
-from shared import http, services
+from shared.web import http
+from shared import services
 from shared.settings import Settings
 
 services.TABLE += (services.Service("window", 8150, has_database=False, has_worker=False),)

@@ -12,14 +12,14 @@ import httpx2
 import pytest
 
 from deploy.engines.engine import free_port
-from shared import serving
+from shared.web import serving
 from tests.support import Databases
 
 API = """
 import sys
 from fastapi import APIRouter
 from pydantic import BaseModel
-from shared import http, serving
+from shared.web import http, serving
 
 class Said(BaseModel):
     words: str

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import new_id, now
-from shared.crypto import Keys
 from shared.events.identity import AccessGranted
 from shared.events.registry import BY_TYPE
+from shared.messaging.signing import FORGED, HEADER, UNSIGNED, Doorkeeper, number_of, publisher_of, signature
+from shared.messaging.topics import TOPICS
+from shared.security.crypto import Keys
 from shared.services import SERVICES
 from shared.settings import settings
-from shared.signing import FORGED, HEADER, UNSIGNED, Doorkeeper, number_of, publisher_of, signature
-from shared.topics import TOPICS
 from tests.shared.records import CAFE, FakeRecord, record_of, signed, visit
 from tests.support import SECRET
 

@@ -11,7 +11,7 @@ def lines_of(*statements: str) -> list[dict[str, Any]]:
     """What a process that does this writes."""
     program = [
         "import logging",
-        "from shared.telemetry import configure_logging, logger",
+        "from shared.process.telemetry import configure_logging, logger",
         "configure_logging('visit-worker')",
         *statements,
     ]
@@ -41,8 +41,8 @@ def test_client_that_lost_its_server_complains_seldom() -> None:
 
 def test_client_complains_again_after_a_while() -> None:
     lines = lines_of(
-        "import shared.telemetry",
-        "shared.telemetry.SAME_AGAIN_AFTER_SECONDS = 0",
+        "import shared.process.telemetry",
+        "shared.process.telemetry.SAME_AGAIN_AFTER_SECONDS = 0",
         "for attempt in range(3):",
         "    logging.getLogger('aiokafka.conn').error('Unable connect to node with id %s', attempt)",
     )
@@ -74,7 +74,8 @@ def test_no_line_holds_the_words_of_an_error_whoever_logs_it() -> None:
 REQUESTS = """
 import asyncio, httpx2
 from fastapi import APIRouter, Request
-from shared import http, telemetry
+from shared.web import http
+from shared.process import telemetry
 
 router = APIRouter()
 

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from shared.topics import DAY_MS, FORGET_MS, TOPICS
+from shared.messaging.topics import DAY_MS, FORGET_MS, TOPICS
 from tests.support import Kafka
 
 

@@ -13,15 +13,16 @@ from aiokafka.errors import KafkaConnectionError
 from faststream.kafka import KafkaBroker
 
 from deploy.engines.engine import free_port
-from shared import clock, outbox
+from shared import clock
 from shared.clock import new_id
-from shared.consumer import Consumer, Reactions
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
 from shared.events.base import Event, caused_by
 from shared.events.customer import CustomerErased
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitRecorded
-from shared.worker import Job, Worker
+from shared.messaging import outbox
+from shared.messaging.consumer import Consumer, Reactions
+from shared.messaging.worker import Job, Worker
 from tests.conftest import Kafka
 from tests.shared.records import CAFE, record_of, visit
 from tests.support import Databases
@@ -127,7 +128,7 @@ async def test_offsets_are_committed_so_that_a_second_life_takes_nothing_again(p
 async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.REVIVING_SECONDS", 0.1)
+    monkeypatch.setattr("shared.messaging.worker.REVIVING_SECONDS", 0.1)
     async with working(kafka) as (worker, _):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
@@ -151,7 +152,7 @@ async def test_consume_loop_that_ended_by_itself_begins_again_where_it_was(
 async def test_poll_that_the_client_gave_up_is_made_again_by_the_same_loop(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    monkeypatch.setattr("shared.worker.REVIVING_SECONDS", 3600)
+    monkeypatch.setattr("shared.messaging.worker.REVIVING_SECONDS", 3600)
     async with working(kafka) as (worker, _):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
@@ -173,7 +174,7 @@ async def test_poll_that_the_client_gave_up_is_made_again_by_the_same_loop(
 async def test_worker_ends_in_time_though_its_broker_is_silent(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.LEAVE_WITHIN_SECONDS", 0.5)
+    monkeypatch.setattr("shared.messaging.worker.LEAVE_WITHIN_SECONDS", 0.5)
     asked = asyncio.Event()
 
     async def silent() -> None:
@@ -193,8 +194,8 @@ async def test_worker_ends_in_time_though_its_broker_is_silent(
 async def test_worker_ends_in_time_though_a_batch_and_a_job_do_not(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.LEAVE_WITHIN_SECONDS", 0.1)
-    monkeypatch.setattr("shared.worker.CLOSE_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr("shared.messaging.worker.LEAVE_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr("shared.messaging.worker.CLOSE_WITHIN_SECONDS", 0.1)
     batch, job, answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def held_up(begun: asyncio.Event) -> int:
@@ -251,7 +252,7 @@ async def test_events_that_come_one_by_one_gather_into_one_batch(
 async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.GATHER_SECONDS", 4.0)
+    monkeypatch.setattr("shared.messaging.worker.GATHER_SECONDS", 4.0)
     batches: list[list[CustomerErased]] = []
     taken = asyncio.Event()
 
@@ -278,7 +279,7 @@ async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come
 async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_one(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 0.0)
+    monkeypatch.setattr("shared.messaging.fetching.PACE_SECONDS", 0.0)
     batches: list[int] = []
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -301,7 +302,7 @@ async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_o
 
 
 async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.deferring.PACE_SECONDS", 6.0)
+    monkeypatch.setattr("shared.messaging.fetching.PACE_SECONDS", 6.0)
     batches: list[int] = []
 
     async def count(conn: Connection, events: Sequence[VisitRecorded]) -> None:
@@ -391,7 +392,7 @@ async def test_more_jobs_than_connections_do_not_starve_the_worker(pool: Pool, k
 async def test_jobs_move_to_the_other_process_when_theirs_dies(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.worker.STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.messaging.worker.STANDBY_SECONDS", 0.05)
     ran: asyncio.Queue[str] = asyncio.Queue()
 
     def job(name: str) -> Job:
@@ -414,9 +415,9 @@ async def test_jobs_move_to_the_other_process_when_theirs_dies(
 async def test_jobs_of_a_process_that_gives_no_sign_of_life_move_to_another(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.db.LOCK_SETTINGS", {"idle_session_timeout": "1s"})
-    monkeypatch.setattr("shared.worker.STANDBY_SECONDS", 0.05)
-    monkeypatch.setattr("shared.worker.SIGN_OF_LIFE_SECONDS", 3600.0)
+    monkeypatch.setattr("shared.database.db.LOCK_SETTINGS", {"idle_session_timeout": "1s"})
+    monkeypatch.setattr("shared.messaging.worker.STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.messaging.worker.SIGN_OF_LIFE_SECONDS", 3600.0)
     ran = {name: asyncio.Event() for name in ("frozen", "other")}
 
     def job(name: str) -> Job:

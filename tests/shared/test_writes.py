@@ -5,9 +5,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared import db
-from shared.db import Connection
-from shared.writes import Write, write
+from shared.database import db
+from shared.database.db import Connection
+from shared.database.writes import Write, write
 from tests.support import Databases
 
 ADD = "INSERT INTO here SELECT * FROM unnest($1::int[], $2::text[])"

@@ -10,14 +10,14 @@ import msgspec
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import command_of
 from services.visit.models import Command, CorrectVisit, Outcome, RecordVisit, VoidVisit
-from shared import db
-from shared.access import on_access_granted, on_cafe_changed
 from shared.clock import new_id
-from shared.crypto import Keys
-from shared.db import Pool
+from shared.database import db
+from shared.database.db import Pool
 from shared.events import pos, registry
 from shared.events.base import Event
 from shared.events.identity import AccessGranted, BranchChanged, CafeChanged
+from shared.security.access import on_access_granted, on_cafe_changed
+from shared.security.crypto import Keys
 from tests.support import SECRET
 
 KEYS = Keys.from_secret(SECRET)

@@ -9,7 +9,7 @@ import pytest
 from services.visit.handlers import reactions
 from services.visit.models import CorrectVisit
 from shared.clock import now
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.customer import ConsentChanged
 from shared.events.visit import ConsentRefused, ContactLearned, VisitVoided
 from tests.support import Databases

@@ -14,12 +14,12 @@ from fastapi import FastAPI
 from services.visit.api import make_app
 from services.visit.handlers import upkeep
 from services.visit.handlers.reactions import on_branch_changed
-from shared import ids
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.visit import VisitRecorded, VisitVoided
+from shared.security import ids
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.support import Databases
 from tests.visit.given import (
     CAFE,

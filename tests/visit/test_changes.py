@@ -11,7 +11,7 @@ from services.visit.handlers import words
 from services.visit.handlers.reactions import on_feedback_received, on_points_earned
 from services.visit.models import Command
 from shared.clock import new_id
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsEarned
 from shared.events.visit import DeviceGapDetected, VisitCorrected, VisitRecorded, VisitVoided

@@ -8,9 +8,9 @@ import pytest
 
 from services.visit.models import Command
 from shared.clock import now
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.visit import ContactLearned, VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
-from shared.ids import customer_id
+from shared.security.ids import customer_id
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, correction, emitted, record, statuses, take, visit_row, void
 

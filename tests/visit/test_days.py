@@ -14,13 +14,14 @@ import pytest
 from services.visit.handlers import reactions, upkeep
 from services.visit.handlers.ingest import record_visits
 from services.visit.store import statistics
-from shared import by_cafe, db
-from shared.access import on_cafe_changed
 from shared.clock import new_id, now
-from shared.db import Connection, Pool
+from shared.database import db
+from shared.database.db import Connection, Pool
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
+from shared.jobs import by_cafe
 from shared.persian.calendar import day_bounds, local_date
+from shared.security.access import on_cafe_changed
 from tests.support import Databases
 from tests.visit.given import (
     CAFE,

@@ -11,14 +11,14 @@ import pytest
 from services.visit.handlers import erasure, reactions, words
 from services.visit.models import Command
 from services.visit.worker import REACTIONS
-from shared import ids
 from shared.clock import now
-from shared.consumer import Consumer
-from shared.crypto import seal
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.customer import CustomerErased, CustomerProfiled
 from shared.events.visit import ContactLearned, VisitRecorded
+from shared.messaging.consumer import Consumer
 from shared.persian.phone import phones_in
+from shared.security import ids
+from shared.security.crypto import seal
 from tests.shared.records import FakeRecord, record_of
 from tests.support import Databases
 from tests.visit.given import (

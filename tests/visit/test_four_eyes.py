@@ -12,14 +12,14 @@ from fastapi import FastAPI, Request
 
 from services.visit.api import make_app
 from services.visit.handlers.reactions import on_customer_erased
-from shared.access import on_access_granted, on_access_revoked, on_cafe_changed
-from shared.auth import Staff
-from shared.callers import current_staff
 from shared.clock import new_id, now
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.customer import CustomerErased
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
+from shared.security.access import on_access_granted, on_access_revoked, on_cafe_changed
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, PHONE, bill, emitted, known_cafe, react, record, take, visit_row
 from tests.visit.given import void as voiding

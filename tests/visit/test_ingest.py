@@ -12,12 +12,13 @@ import pytest
 from services.visit.handlers import words
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.reactions import on_branch_changed
-from shared import db, ids
 from shared.clock import new_id
-from shared.crypto import unseal
-from shared.db import Pool
+from shared.database import db
+from shared.database.db import Pool
 from shared.events.base import Item
 from shared.events.visit import ContactLearned, DeviceGapDetected, VisitRecorded
+from shared.security import ids
+from shared.security.crypto import unseal
 from tests.support import Databases
 from tests.visit.given import (
     CAFE,

@@ -7,9 +7,9 @@ import asyncpg
 
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import RecordVisit
-from shared import db
 from shared.clock import new_id
-from shared.db import Connection
+from shared.database import db
+from shared.database.db import Connection
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, record
 

@@ -8,15 +8,15 @@ import pytest
 
 from services.visit.handlers import reactions
 from services.visit.worker import REACTIONS
-from shared import db
 from shared.clock import new_id
-from shared.consumer import Consumer
-from shared.crypto import seal
-from shared.db import Pool
+from shared.database import db
+from shared.database.db import Pool
 from shared.events.customer import CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
 from shared.events.visit import ContactLearned
+from shared.messaging.consumer import Consumer
+from shared.security.crypto import seal
 from tests.shared.records import record_of
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, branch, emitted, react, record, take, visit_row

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from services.visit.handlers import reactions, words
-from shared import db
 from shared.clock import new_id, now
-from shared.db import Pool
+from shared.database import db
+from shared.database.db import Pool
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsEarned, RedemptionCompleted
 from shared.persian.calendar import month_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events import pos
 from tests.support import Databases
 from tests.visit.given import correction, record, statuses, take, void

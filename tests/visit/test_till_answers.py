@@ -9,9 +9,9 @@ import pytest
 from services.visit.api import make_app
 from services.visit.handlers import reactions
 from services.visit.rules import redemption_of
-from shared import ids
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.loyalty import RedemptionCompleted, RedemptionRefused, RedemptionReversed
+from shared.security import ids
 from tests.support import Databases
 from tests.visit.given import CAFE, NOON, bill, correction, known_cafe, react, take, visit_row
 from tests.visit.test_tills import know

@@ -9,14 +9,15 @@ import pytest
 
 from services.visit.handlers.tills import event_id_of
 from services.visit.worker import REACTIONS
-from shared import ids, parked
-from shared.access import on_api_key_created, on_api_key_revoked
 from shared.clock import new_id
-from shared.consumer import Consumer
-from shared.crypto import seal
-from shared.db import Pool
+from shared.database.db import Pool
 from shared.events.identity import ApiKeyCreated, ApiKeyRevoked
 from shared.events.visit import VisitRecorded
+from shared.messaging import parked
+from shared.messaging.consumer import Consumer
+from shared.security import ids
+from shared.security.access import on_api_key_created, on_api_key_revoked
+from shared.security.crypto import seal
 from tests.shared.records import FakeRecord
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, OTHER_CAFE, bill, emitted, react, visit_row

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from deploy.crm import archive_commands
 from services.visit.handlers import upkeep
-from shared import db
 from shared.clock import now
-from shared.db import Pool
+from shared.database import db
+from shared.database.db import Pool
 from tests.support import Databases
 from tests.visit.given import correction, record, statuses, take, visit_row
 

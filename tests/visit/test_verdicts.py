@@ -10,7 +10,7 @@ import pytest
 from services.visit import rules
 from services.visit.models import CorrectVisit, Draft, Found, Guest, Known, RecordVisit
 from services.visit.rules import claiming
-from shared.answers import ASKED, TICK, Answer
+from shared.consent import ASKED, TICK, Answer
 from shared.errors import Rejected
 from shared.events.pos import PosItem, VisitBody
 from tests.visit.given import CAFE, NOON, OTHER_CAFE, correction, record

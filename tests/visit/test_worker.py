@@ -1,10 +1,10 @@
 """What the service listens to, and a day's records applied by the consumer as they come from Kafka."""
 
 from services.visit.worker import JOBS, REACTIONS
-from shared.consumer import Consumer
 from shared.events.identity import AccessGranted, ApiKeyCreated, BranchChanged, CafeChanged
 from shared.events.loyalty import PointsEarned
 from shared.events.visit import VisitRecorded
+from shared.messaging.consumer import Consumer
 from tests.shared.records import record_of
 from tests.support import Databases
 from tests.visit.given import CAFE, KEYS, NOON, bill, branch, emitted

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.campaign.api import callbacks, campaigns, duty, journeys, previews, providers, replies
-from shared.http import make_api
+from shared.web.http import make_api
 
 
 def make_app() -> FastAPI:

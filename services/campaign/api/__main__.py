@@ -1,7 +1,7 @@
 """`python -m services.campaign.api`"""
 
 from services.campaign.api import make_app
-from shared.serving import run
+from shared.web.serving import run
 
 if __name__ == "__main__":
     run(make_app(), "campaign")

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import Request
 
-from shared import db
-from shared.access import require_role
-from shared.auth import Staff
+from shared.database import db
 from shared.events.identity import Role
+from shared.security.access import require_role
+from shared.security.auth import Staff
 
 
 @asynccontextmanager

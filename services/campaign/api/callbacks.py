@@ -8,9 +8,9 @@ from fastapi.responses import PlainTextResponse
 
 from services.campaign.handlers import callbacks
 from services.campaign.handlers.replies import take_reply
-from shared import db
-from shared.documents import problems
-from shared.inputs import Opaque
+from shared.database import db
+from shared.inputs.fields import Opaque
+from shared.web.documents import problems
 
 router = APIRouter(prefix="/providers/kavenegar", tags=["provider callbacks"], default_response_class=PlainTextResponse)
 

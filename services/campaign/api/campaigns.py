@@ -14,11 +14,11 @@ from services.campaign.models import CampaignStatus, CampaignType, Purpose, Step
 from services.campaign.models.bodies import Approve, Schedule, WriteCampaign
 from services.campaign.store import trail
 from services.campaign.store.campaigns import list_campaigns
-from shared.amounts import Money, Priced
-from shared.callers import StaffCaller
-from shared.db import Connection
-from shared.inputs import PageSize
+from shared.database.db import Connection
+from shared.inputs.amounts import Money, Priced
+from shared.inputs.fields import PageSize
 from shared.persian.money import Unit
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 

@@ -9,10 +9,10 @@ from services.campaign.api.acting import acting
 from services.campaign.handlers import duty
 from services.campaign.models.bodies import WriteDuty
 from services.campaign.store import duty as store
-from shared.callers import StaffCaller
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound
 from shared.persian.phone import last_four
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["duty"])
 

@@ -11,11 +11,11 @@ from services.campaign.api.acting import acting
 from services.campaign.handlers import staff, texts
 from services.campaign.models import CampaignType, Purpose, Reentry, StartReason, TextState, Trigger
 from services.campaign.models.bodies import ChangeJourney, WriteTemplate
-from shared.amounts import Money, Priced
-from shared.approval import Decide, Waiting
-from shared.callers import StaffCaller
-from shared.inputs import PageSize, Version
+from shared.inputs.amounts import Money, Priced
+from shared.inputs.fields import PageSize, Version
 from shared.persian.money import Unit
+from shared.security.approval import Decide, Waiting
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 from services.campaign.api.acting import acting
 from services.campaign.handlers import previewing, testing
 from services.campaign.models.bodies import TryCampaign
-from shared import db
-from shared.amounts import Money, Priced
-from shared.callers import StaffCaller
-from shared.documents import problems
+from shared.database import db
+from shared.inputs.amounts import Money, Priced
+from shared.web.dependencies import StaffCaller
+from shared.web.documents import problems
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 

@@ -12,11 +12,11 @@ from services.campaign.handlers import staff
 from services.campaign.handlers.providers.accounts import callback_token
 from services.campaign.models.bodies import WriteProvider, WriteSettings
 from services.campaign.store import providers
-from shared.amounts import Money, Priced
-from shared.callers import StaffCaller
 from shared.clock import now
 from shared.errors import NotFound
+from shared.inputs.amounts import Money, Priced
 from shared.persian.calendar import local_date
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["providers"])
 

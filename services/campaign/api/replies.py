@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from services.campaign.api.acting import acting
 from services.campaign.handlers import replies
 from services.campaign.handlers.replies import Read
-from shared import db
-from shared.callers import StaffCaller
-from shared.inputs import Command, PageSize
+from shared.database import db
+from shared.inputs.fields import Command, PageSize
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["replies"])
 

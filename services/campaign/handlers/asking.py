@@ -19,10 +19,10 @@ from services.campaign.rules import settling
 from services.campaign.rules.turns import candidates, share_out
 from services.campaign.store import deliveries, providers
 from services.campaign.store.turns import unsettled_places
-from shared import telemetry
-from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.db import Connection, Pool, heed_cancellation, plan_by_key, transaction
+from shared.database.db import Connection, Pool, heed_cancellation, plan_by_key, transaction
+from shared.jobs.by_cafe import ByCafe
+from shared.process import telemetry
 from shared.settings import Settings
 
 CALLS_AT_ONCE: Final = 32

@@ -9,9 +9,9 @@ from services.campaign.handlers.settling import settle
 from services.campaign.rules.settling import after_receipt
 from services.campaign.store import deliveries
 from shared.clock import now
-from shared.crypto import Keys, same
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound
+from shared.security.crypto import Keys, same
 
 
 def check_token(keys: Keys, cafe_id: UUID, provider_id: UUID, token: str) -> None:

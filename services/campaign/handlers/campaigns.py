@@ -17,12 +17,12 @@ from services.campaign.rules.targets import FAILURES, require_segments, segments
 from services.campaign.rules.wording import check_text, warnings_of
 from services.campaign.store import audience, campaigns, providers, results, trail
 from services.campaign.store.campaigns import NewCampaign
-from shared import access
-from shared.approval import Oversight, Size, require_pass
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
 from shared.persian.money import in_unit
+from shared.security import access
+from shared.security.approval import Oversight, Size, require_pass
 from shared.settings import Settings, settings
 
 # An approval that comes later than this finds the occasion gone.

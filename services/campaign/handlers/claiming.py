@@ -33,14 +33,15 @@ from services.campaign.rules.parts import count_parts
 from services.campaign.store import audience, campaigns, deliveries, duty, holds, providers
 from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import NewDelivery, Ready
-from shared import outbox, telemetry
 from shared.clock import new_id
-from shared.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
-from shared.db import Connection
-from shared.discreet import bare, where
+from shared.database.db import Connection
 from shared.events.campaign import MessageSkipped
-from shared.ids import feedback_token
+from shared.messaging import outbox
 from shared.persian.calendar import day_bounds, local_date, month_of
+from shared.process import telemetry
+from shared.process.discreet import bare, where
+from shared.security.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
+from shared.security.ids import feedback_token
 from shared.settings import Settings
 
 PROFILES: Final = "customer.profiles"

@@ -11,7 +11,7 @@ from services.campaign.models import PURPOSE_OF, Provider, Trigger
 from services.campaign.store import journeys, providers
 from services.campaign.store.journeys import NewJourney
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 
 # Rial for one Persian part, until the provider's own answers say better.
 DEFAULT_COST_PER_SMS: Final = Decimal(1390)

@@ -9,13 +9,13 @@ from services.campaign.models import Contact, ContactStatus, Notice, OnDuty, Run
 from services.campaign.models.bodies import WriteDuty
 from services.campaign.rules import pace
 from services.campaign.store import duty, journeys
-from shared import telemetry
 from shared.clock import new_id, now
-from shared.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound
 from shared.events.feedback import CaseOpened, FeedbackResponded
 from shared.persian.text import persian_digits
+from shared.process import telemetry
+from shared.security.crypto import CannotUnseal, Keys, phone_hash, seal, unseal
 
 TABLE = "duty_people"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from shared import telemetry
-from shared.discreet import bare, where
+from shared.process import telemetry
+from shared.process.discreet import bare, where
 
 # Whose account the calls of cafes without one of their own are.
 INSTALLATION: Final = UUID(int=0)

@@ -18,9 +18,9 @@ from services.campaign.rules.results import REASONS
 from services.campaign.rules.targets import segments_of
 from services.campaign.store import previewing, providers
 from shared.clock import now
-from shared.crypto import CannotUnseal, unseal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.persian.phone import last_four
+from shared.security.crypto import CannotUnseal, unseal
 from shared.settings import Settings
 
 SAMPLES: Final = 5

@@ -13,9 +13,9 @@ from services.campaign.rules.targets import GONE, missing_segments, segments_of
 from services.campaign.store import audience, campaigns, deliveries, expanding, journeys, results
 from services.campaign.store.campaigns import Change
 from services.campaign.store.deliveries import NewDelivery
-from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
+from shared.jobs.by_cafe import ByCafe
 
 BATCH: Final = 1000
 START_CAMPAIGNS: Final = "campaign.start_campaigns"

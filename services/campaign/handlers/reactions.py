@@ -15,10 +15,8 @@ from services.campaign.store.audience import Consent, Membership, Profile, Segme
 from services.campaign.store.campaigns import Change
 from services.campaign.store.holds import CaseWord
 from services.campaign.store.openings import Opening
-from shared import access, outbox, parked
 from shared.clock import now
-from shared.crypto import Keys, phone_hash, unseal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.campaign import MessageDelivered
 from shared.events.customer import (
     ConsentChanged,
@@ -32,6 +30,9 @@ from shared.events.customer import (
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
+from shared.messaging import outbox, parked
+from shared.security import access
+from shared.security.crypto import Keys, phone_hash, unseal
 
 PROFILES: Final = "customer.profiles"
 

@@ -9,14 +9,14 @@ from services.campaign.rules.replies import read_reply
 from services.campaign.store import audience, deliveries, replies
 from services.campaign.store.audience import Consent
 from services.campaign.store.replies import Reply, Settlement
-from shared import outbox
-from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
-from shared.crypto import Keys, phone_hash, seal, unseal
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
 from shared.errors import NotFound, Rejected
 from shared.events.campaign import ReplyReceived
+from shared.jobs.by_cafe import ByCafe
+from shared.messaging import outbox
 from shared.persian.phone import InvalidPhone, canonical
+from shared.security.crypto import Keys, phone_hash, seal, unseal
 
 TABLE: Final = "unclear_replies"
 KEEP: Final = timedelta(days=90)

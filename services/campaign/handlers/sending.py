@@ -21,12 +21,12 @@ from services.campaign.rules.parts import count_parts
 from services.campaign.rules.turns import candidates, share_out
 from services.campaign.store import providers
 from services.campaign.store.turns import due_places
-from shared import telemetry
-from shared.by_cafe import ByCafe
 from shared.clock import now
 from shared.crashpoints import crashpoint
-from shared.db import Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
-from shared.discreet import bare, where
+from shared.database.db import Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
+from shared.jobs.by_cafe import ByCafe
+from shared.process import telemetry
+from shared.process.discreet import bare, where
 from shared.settings import Settings
 
 KEY_UNUSABLE: Final = "key_unusable"

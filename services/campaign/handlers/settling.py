@@ -14,11 +14,12 @@ from services.campaign.models import Handed, Settled
 from services.campaign.rules.settling import effects_of, ends_of, known_by_its_opening
 from services.campaign.store import audience, campaigns, deliveries, providers
 from services.campaign.store.campaigns import Change
-from shared import outbox, telemetry
-from shared.db import Connection, Pool, heed_cancellation, is_outage, transaction
-from shared.discreet import bare, where
+from shared.database.db import Connection, Pool, heed_cancellation, is_outage, transaction
 from shared.events.base import Event
 from shared.events.campaign import MessageDelivered, MessageFailed, MessageSent
+from shared.messaging import outbox
+from shared.process import telemetry
+from shared.process.discreet import bare, where
 
 Key = tuple[UUID, UUID]
 Judge = Callable[[Handed], Settled | None]

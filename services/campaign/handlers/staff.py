@@ -13,7 +13,7 @@ from services.campaign.rules.template import EVERY_VARIABLE
 from services.campaign.rules.wording import Wording, check_text, warnings_of
 from services.campaign.store import campaigns, deliveries, journeys, providers
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.settings import Settings
 

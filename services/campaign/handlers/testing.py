@@ -13,10 +13,10 @@ from services.campaign.models import TRIES_A_DAY
 from services.campaign.store import deliveries, trail
 from services.campaign.store.deliveries import NewDelivery
 from shared.clock import new_id, now
-from shared.crypto import seal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
-from shared.ids import customer_id
+from shared.security.crypto import seal
+from shared.security.ids import customer_id
 from shared.settings import Settings
 
 LIVES: Final = timedelta(minutes=15)

@@ -15,11 +15,11 @@ from services.campaign.models.bodies import ChangeJourney
 from services.campaign.rules.template import VARIABLES, compile_template
 from services.campaign.rules.wording import apart, check_text, warnings_of
 from services.campaign.store import campaigns, journeys, trail
-from shared import access
-from shared.approval import Oversight, Verdict, Waiting, may_decide, require_pass
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
+from shared.security import access
+from shared.security.approval import Oversight, Verdict, Waiting, may_decide, require_pass
 
 # What changes at once, being neither said nor paid for.
 SWITCHED: Final = {"is_active", "delay_minutes", "max_age_minutes", "reentry", "reentry_days"}

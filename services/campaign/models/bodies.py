@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, WithJson
 from pydantic_core import PydanticCustomError
 
 from services.campaign.models import DEAREST_SMS, LONGEST_MESSAGE, CampaignType, Purpose, Reentry, StartReason
-from shared.bounds import MOST_RIAL, Rial, too_much
-from shared.credentials import Credential
-from shared.inputs import Command, Matching, Moment, Phone, Text, Version, Whole, Wording, Words, fault
+from shared.inputs.bounds import MOST_RIAL, Rial, too_much
+from shared.inputs.credentials import Credential
+from shared.inputs.fields import Command, Matching, Moment, Phone, Text, Version, Whole, Wording, Words, fault
 from shared.persian.money import Unit, in_unit
 from shared.persian.phone import is_mobile
 

@@ -9,8 +9,8 @@ import asyncpg
 
 from services.campaign.models import CampaignType, ContactStatus, KnownSegments, Purpose
 from services.campaign.store import holds
-from shared.answers import TICK, rank_sql
-from shared.db import Connection
+from shared.consent import TICK, rank_sql
+from shared.database.db import Connection
 
 KEEP_CONTACTS = """
 INSERT INTO contacts AS kept (cafe_id, customer_id, version, phone_sealed, phone_hash, name_sealed, status, status_at,

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.campaign.models import CampaignStatus, JourneyText, Purpose
 from services.campaign.store import results
 from services.campaign.store.results import Ends
-from shared.db import Connection
+from shared.database.db import Connection
 
 COUNT = """
 UPDATE campaigns c

@@ -11,7 +11,7 @@ import msgspec
 
 from services.campaign.models import Decision, Handed, Pending, Place, Settled, Turn
 from services.campaign.store.turns import CHECK_SECOND, DELIVERY_SECOND, columns_of
-from shared.db import Connection
+from shared.database.db import Connection
 
 INSERT = """
 INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id,

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.campaign.models import Notice, OnDuty
-from shared.db import Connection
+from shared.database.db import Connection
 
 LIST = """
 SELECT id, cafe_id, phone_sealed, phone_hash, label, is_on_duty FROM duty_people WHERE cafe_id = $1 ORDER BY label, id

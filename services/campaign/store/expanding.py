@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 # So many are asked at once whether all of their messages are through.
 FINISHED_AT_ONCE: Final = 50

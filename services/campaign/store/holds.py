@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 # What is said of the same case comes in any order, and again: of each kind the latest moment counts. What was said
 # before the guest was erased is not kept.

@@ -10,7 +10,7 @@ import asyncpg
 
 from services.campaign.models import SYSTEM_USER, Journey, Place, Purpose, Run, StartReason, Trigger, Turn
 from services.campaign.store.turns import RUN_SECOND, columns_of
-from shared.db import Connection
+from shared.database.db import Connection
 
 CAFES_WITHOUT_DEFAULTS = """
 SELECT cafe_id FROM unnest($1::uuid[]) AS t (cafe_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 # An opened link proves that the message arrived; of one whose call has not been answered yet, that is settled then.
 OPENED = """

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import Purpose
-from shared.db import Connection
+from shared.database.db import Connection
 
 # In the order of the checks (rules/deciding.py). What hangs on the moment of sending is asked then: hours, caps,
 # budgets, accounts, and whether a number is a mobile's.

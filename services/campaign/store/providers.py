@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.models import CafeRules, Provider
-from shared.db import Connection
+from shared.database.db import Connection
 
 CAFE_RULES = """
 SELECT c.cafe_id, c.name, c.time_zone, c.calendar, c.quiet_from, c.quiet_until, c.is_active, s.guest_daily_cap,

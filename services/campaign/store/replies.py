@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 # The guest's row is held: an erasure that is under way waits, and empties this one too.
 ADD = """

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 End = tuple[Literal["skipped", "failed"], str]
 Ends = Mapping[End, int]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.campaign.models import JourneyText, Step
 from shared.clock import new_id
-from shared.db import Connection
+from shared.database.db import Connection
 
 NOTE = """
 INSERT INTO campaign_trail (cafe_id, id, campaign_id, what, by_user, at, version, ended_approval, detail)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.campaign.models import Place, Turn
-from shared.db import Connection
+from shared.database.db import Connection
 
 # So many jumps through one index, from either end. Whoever is in neither end has been in the newer one before.
 JUMPS: Final = 1000

@@ -10,7 +10,7 @@ from services.customer.models.shapes import Cause, Guest, Revision, Sums
 from services.customer.rules.causes import cause_of, causes_of
 from services.customer.store import activity, customers, ratings
 from shared import clock
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.base import CurrencyUnit, Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged

@@ -8,13 +8,14 @@ from typing import Any
 from services.customer.models.shapes import Answer, Guest
 from services.customer.store import activity
 from services.customer.store import consents as store
-from shared import clock, outbox
-from shared.answers import TICK, counts_at
-from shared.db import Connection
+from shared import clock
+from shared.consent import TICK, counts_at
+from shared.database.db import Connection
 from shared.events.base import caused_by
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import ConsentChanged
 from shared.events.visit import ConsentRefused
+from shared.messaging import outbox
 
 
 async def on_reply_received(conn: Connection, events: Sequence[ReplyReceived], *, now: datetime | None = None) -> None:

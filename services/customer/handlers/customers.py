@@ -31,12 +31,13 @@ from services.customer.models.shapes import Act, Answer, Cause, Guest, Profile
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import activity, customers, segments
 from services.customer.store import consents as consents_store
-from shared import access, crypto, ids, outbox
-from shared.crypto import Keys
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerStatusChanged
+from shared.messaging import outbox
 from shared.persian.calendar import Calendar, local_date
+from shared.security import access, crypto, ids
+from shared.security.crypto import Keys
 
 # The sealed columns by the names that people know them by.
 SEALED = ("email", "notes", "address")

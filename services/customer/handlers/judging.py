@@ -13,10 +13,10 @@ from services.customer.rules.compile import compile_rules, read
 from services.customer.rules.criteria import attributes_of
 from services.customer.rules.segments import segment_of, slots_of
 from services.customer.store import activity, customers, segments
-from shared import outbox
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.base import Event, caused_by
 from shared.events.customer import SegmentChanged, SegmentEntered, SegmentLeft
+from shared.messaging import outbox
 
 # Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20

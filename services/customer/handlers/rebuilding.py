@@ -11,10 +11,10 @@ from services.customer.models.shapes import Guest
 from services.customer.rules.segments import SYSTEM, segment_of
 from services.customer.store import activity, rebuilding, segments
 from shared import clock
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.campaign import ReplyReceived
 from shared.events.customer import SegmentEntered, SegmentLeft
-from shared.shadow import Table
+from shared.rebuild.shadow import Table
 
 # How far back a row reaches depends on when it was last written; nobody is judged by more than the last 30 days.
 _JUDGED_BY = """ARRAY(

@@ -11,16 +11,18 @@ from services.customer.handlers.judging import reassess
 from services.customer.models.shapes import Answer, Guest, Profile, Source
 from services.customer.rules.causes import cause_of
 from services.customer.store import activity, customers
-from shared import clock, crypto, outbox
-from shared.answers import ASKED, TICK
-from shared.crypto import CannotUnseal, Keys
-from shared.db import Connection
+from shared import clock
+from shared.consent import ASKED, TICK
+from shared.database.db import Connection
 from shared.errors import Poison
 from shared.events.base import Event, caused_by
 from shared.events.customer import CustomerProfiled, CustomerRegistered
 from shared.events.visit import ContactLearned
+from shared.messaging import outbox
 from shared.persian.phone import last_four
 from shared.persian.text import normalize
+from shared.security import crypto
+from shared.security.crypto import CannotUnseal, Keys
 
 TABLE = "customers"
 PROFILES = "customer.profiles"

@@ -21,13 +21,15 @@ from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
 from services.customer.store import activity, segments
-from shared import access, clock, outbox
+from shared import clock
 from shared.clock import new_id
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
 from shared.events.customer import SegmentKey, SegmentListChanged
 from shared.events.identity import CafeChanged
+from shared.messaging import outbox
 from shared.persian.money import Unit
+from shared.security import access
 
 CAFES_TOLD_AT_ONCE = 200
 # What a change of makes it necessary to judge everybody again.

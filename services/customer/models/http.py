@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool
 
 from services.customer.models.shapes import Channel, Purpose, Status
-from shared.amounts import Money, Priced
 from shared.events.base import CurrencyUnit, Segment, Tier
-from shared.inputs import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
+from shared.inputs.amounts import Money, Priced
+from shared.inputs.fields import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
 
 Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]

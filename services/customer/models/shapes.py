@@ -141,7 +141,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A guest's answer to the consent question. Which of two counts says shared.answers."""
+    """A guest's answer to the consent question. Which of two counts says shared.consent."""
 
     guest: Guest
     channel: Channel

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.customer.rules.attributes import ATTRIBUTES, Kind
 from services.customer.rules.criteria import parse
-from shared.amounts import INSIDE
+from shared.inputs.amounts import INSIDE
 from shared.persian.money import Unit, in_unit
 
 

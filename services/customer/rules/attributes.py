@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from shared.bounds import MOST_POINTS, MOST_TOMAN
+from shared.inputs.bounds import MOST_POINTS, MOST_TOMAN
 
 # How many of the newest visits the projection keeps, and so the most that monthly_visits can be compared with.
 NEWEST_VISITS = 101

@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
 from services.customer.rules.attributes import ATTRIBUTES, FORMS, Attribute, Kind
-from shared.amounts import INSIDE
-from shared.bounds import MOST_OF_UNIT
 from shared.errors import Problem, Rejected
+from shared.inputs.amounts import INSIDE
+from shared.inputs.bounds import MOST_OF_UNIT
 from shared.persian.money import Unit, rounded
 from shared.persian.text import search_key
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.customer.models.shapes import Guest, Judgement, Revision, Sums, Verdict
 from services.customer.store.ratings import Change
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.base import Tier
 
 # Longer than the 30 days that criteria look back, so that a clock a little behind misses nothing.

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from services.customer.models.shapes import Answer, Guest
-from shared.answers import rank_sql
 from shared.clock import new_id
-from shared.db import Connection
+from shared.consent import rank_sql
+from shared.database.db import Connection
 
 # What was said before the guest's erasure is forgotten, however late it comes.
 KEEP = f"""

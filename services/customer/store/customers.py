@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.customer.models.http import FindCustomers
 from services.customer.models.shapes import Guest, Status
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.base import Segment
 from shared.persian.text import name_key
 

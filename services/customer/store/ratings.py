@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.customer.models.shapes import Guest
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitVoided
 

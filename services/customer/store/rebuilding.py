@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.customer.models.shapes import Guest
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.base import Segment
 
 # Among the moves of one guest and segment the last one counts.

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.shapes import Guest, Move, Segmentation
-from shared.db import Connection
+from shared.database.db import Connection
 
 # A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that
 # nobody judges by a definition that is older than a recalculation. Everybody takes them in the same order.

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.feedback.api import guest, points, staff
-from shared.http import make_api
+from shared.web.http import make_api
 
 
 def make_app() -> FastAPI:

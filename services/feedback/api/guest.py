@@ -14,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 from services.feedback import handlers, rules
 from services.feedback.api import page
 from services.feedback.models import Link, Sender, Submission
-from shared import db
-from shared.addresses import client_address
-from shared.documents import problems
+from shared.database import db
 from shared.errors import Rejected
-from shared.inputs import Opaque
-from shared.tries import Tries
+from shared.inputs.fields import Opaque
+from shared.security.addresses import client_address
+from shared.web.documents import problems
+from shared.web.rate_limits import Tries
 
 router = APIRouter(tags=["guests"])
 

@@ -17,13 +17,13 @@ from services.feedback.api.staff import acting
 from services.feedback.handlers import points, refusal
 from services.feedback.models import MakePoint, Point, PointKind
 from services.feedback.store import points as store
-from shared import db
-from shared.access import require_role
-from shared.addresses import client_address
-from shared.callers import StaffCaller
+from shared.database import db
 from shared.errors import NotFound, Rejected
-from shared.inputs import Matching, Opaque
-from shared.tries import Tries
+from shared.inputs.fields import Matching, Opaque
+from shared.security.access import require_role
+from shared.security.addresses import client_address
+from shared.web.dependencies import StaffCaller
+from shared.web.rate_limits import Tries
 
 router = APIRouter(tags=["points"])
 

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from services.feedback import handlers, store
 from services.feedback.models import Filter, Resolution, ResponseText, Source, StaffEntry, Topic
 from services.feedback.store import cases
-from shared import db
-from shared.access import require_role, unit_of
-from shared.amounts import Money, Priced
-from shared.callers import StaffCaller
 from shared.clock import now
+from shared.database import db
 from shared.errors import NotFound
-from shared.inputs import Count, Moment, Offset, PageSize, Words
+from shared.inputs.amounts import Money, Priced
+from shared.inputs.fields import Count, Moment, Offset, PageSize, Words
+from shared.security.access import require_role, unit_of
+from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["feedback"])
 

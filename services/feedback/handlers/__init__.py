@@ -9,17 +9,17 @@ from uuid import UUID
 from services.feedback import rules, store
 from services.feedback.models import Feedback, Link, Sender, Source, StaffEntry, Submission, Visit
 from services.feedback.store import cases, erasure, guests
-from shared import outbox, parked
-from shared.by_cafe import ByCafe
 from shared.clock import new_id, now
-from shared.crypto import Keys
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded, LinkOpened
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
-from shared.ids import feedback_token
-from shared.tables import table_code
+from shared.inputs.table_numbers import table_code
+from shared.jobs.by_cafe import ByCafe
+from shared.messaging import outbox, parked
+from shared.security.crypto import Keys
+from shared.security.ids import feedback_token
 
 E = TypeVar("E", VisitRecorded, VisitCorrected, VisitVoided)
 

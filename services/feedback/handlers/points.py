@@ -8,7 +8,7 @@ from services.feedback.handlers import judged, refusal, take_in
 from services.feedback.models import MakePoint, Point, Sender, Submission
 from services.feedback.store import points
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
 
 # Tables, branches and websites of a cafe, with those that were made anew.

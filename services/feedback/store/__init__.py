@@ -7,10 +7,10 @@ from uuid import UUID
 
 from services.feedback.models import Answered, Feedback, Filter, Link, UsedLink, Visit
 from shared.clock import new_id
-from shared.crypto import sha256
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.persian.text import search_key
+from shared.security.crypto import sha256
 
 Row = dict[str, Any]
 PRUNE_AT_ONCE = 1000

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from services.feedback.models import Feedback
-from shared.db import Connection
+from shared.database.db import Connection
 
 Row = dict[str, Any]
 CaseFilter = Literal["open", "overdue", "closed"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.customer import CustomerErased
 
 REMEMBER_ERASED = """

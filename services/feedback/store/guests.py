@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.customer import CustomerErased, CustomerRegistered
 
 ADD = """

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.feedback.models import Point
-from shared.db import Connection
+from shared.database.db import Connection
 
 COLUMNS = "cafe_id, code, kind, branch, table_number, label, created_at, created_by, retired_at"
 INSERT = f"INSERT INTO feedback_points ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608

@@ -7,9 +7,10 @@ from fastapi import FastAPI
 
 from services.identity.api import acting, cafes, people, policies, sessions
 from services.identity.handlers import signing
-from shared import db, http
-from shared.auth import PublicKeys
+from shared.database import db
+from shared.security.auth import PublicKeys
 from shared.settings import Settings
+from shared.web import http
 
 
 def make_app(config: Settings | None = None) -> FastAPI:

@@ -1,7 +1,7 @@
 """`python -m services.identity.api`"""
 
 from services.identity.api import make_app
-from shared.serving import run
+from shared.web.serving import run
 
 if __name__ == "__main__":
     run(make_app(), "identity")

@@ -8,13 +8,13 @@ from fastapi import Depends, Request
 from services.identity.handlers import sessions
 from services.identity.models.accounts import Device
 from services.identity.rules import sessions as rules
-from shared import db
-from shared.addresses import client_address
-from shared.auth import Staff
-from shared.callers import StaffCaller
-from shared.crypto import Keys
+from shared.database import db
+from shared.security.addresses import client_address
+from shared.security.auth import Staff
+from shared.security.crypto import Keys
 from shared.settings import Settings
-from shared.tries import Tries
+from shared.web.dependencies import StaffCaller
+from shared.web.rate_limits import Tries
 
 
 async def signed_in(request: Request, caller: StaffCaller) -> Staff:

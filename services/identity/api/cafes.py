@@ -21,9 +21,9 @@ from services.identity.models.http import (
 )
 from services.identity.rules.policies import shown_cafe
 from services.identity.store import cafes as store
-from shared import db
-from shared.access import require_role
-from shared.inputs import Matching
+from shared.database import db
+from shared.inputs.fields import Matching
+from shared.security.access import require_role
 
 KeyId = Annotated[str, Matching("[A-Za-z0-9]{12}", 12)]
 

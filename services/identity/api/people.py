@@ -18,8 +18,8 @@ from services.identity.models.accounts import (
 )
 from services.identity.models.http import Member, SetRole
 from services.identity.store import cafes as store
-from shared import db
-from shared.documents import problems
+from shared.database import db
+from shared.web.documents import problems
 
 managed = APIRouter(prefix="/cafes/{cafe_id}", tags=["people"])
 public = APIRouter(prefix="/invitations", tags=["people"])

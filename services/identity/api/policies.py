@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from services.identity.api.acting import Caller, acting, wake
 from services.identity.handlers import policies
 from services.identity.models.http import PolicyStep, SetPolicy, ShownPolicy
-from shared.approval import Decide, Waiting
-from shared.inputs import PageSize
+from shared.inputs.fields import PageSize
+from shared.security.approval import Decide, Waiting
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["approvals"])
 

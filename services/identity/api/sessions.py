@@ -10,11 +10,12 @@ from services.identity.api.acting import Caller, Slowly, device_of, keys_of, set
 from services.identity.handlers import attempts, passwords, resets, sessions, signing
 from services.identity.models.accounts import ChangePassword, Me, Renew, Session, SessionInfo, SignIn, UseReset
 from services.identity.models.logins import spellings
-from shared import db, telemetry
-from shared.addresses import client_address
-from shared.auth import JWKS_PATH, session_ended
-from shared.documents import problems
+from shared.database import db
 from shared.errors import NotFound
+from shared.process import telemetry
+from shared.security.addresses import client_address
+from shared.security.auth import JWKS_PATH, session_ended
+from shared.web.documents import problems
 
 router = APIRouter(tags=["sessions"])
 

@@ -10,10 +10,10 @@ from services.identity.models.accounts import Account, Attempt, Device
 from services.identity.rules import sessions as rules
 from services.identity.store import accounts as store
 from shared.clock import now
-from shared.crypto import Keys, keyed_digest, same
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.persian.text import persian_digits
+from shared.security.crypto import Keys, keyed_digest, same
 
 NO_CAFE = UUID(int=0)
 

@@ -5,11 +5,11 @@ from uuid import UUID
 from services.identity.handlers.people import admit, role_too_low
 from services.identity.models.http import Branch, Cafe, ChangeBranch, ChangeCafe, CreateBranch, CreateCafe, OwnCafe
 from services.identity.store import cafes as store
-from shared import outbox
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.identity import BranchChanged, CafeChanged, Role
+from shared.messaging import outbox
 
 
 async def create_cafe(conn: Connection, command: CreateCafe) -> Cafe:

@@ -33,9 +33,9 @@ from services.identity.store import accounts
 from services.identity.store import invitations as store
 from services.identity.store.cafes import find_cafe
 from shared.clock import new_id, now
-from shared.crypto import Keys, seal, sha256, unseal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
+from shared.security.crypto import Keys, seal, sha256, unseal
 
 
 async def invite(

@@ -9,12 +9,12 @@ from services.identity.rules.sessions import ENDED_REMEMBERED_FOR
 from services.identity.store import accounts
 from services.identity.store import cafes as store
 from services.identity.store import sessions as session_store
-from shared import outbox
-from shared.access import require_role
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
 from shared.events.identity import AccessGranted, AccessRevoked, Role
+from shared.messaging import outbox
+from shared.security.access import require_role
 
 
 async def enter(conn: Connection, cafe_id: UUID, user_id: UUID, least: Role) -> Role:

@@ -9,11 +9,12 @@ from services.identity.models.http import Cafe, PolicyStep, PolicyStepKind, SetP
 from services.identity.rules import policies as rules
 from services.identity.store import cafes
 from services.identity.store import policies as store
-from shared import access, outbox
-from shared.approval import Oversight, Policy, Size, Verdict, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
+from shared.messaging import outbox
+from shared.security import access
+from shared.security.approval import Oversight, Policy, Size, Verdict, Waiting, may_decide, require_pass
 
 
 async def show(conn: Connection, cafe_id: UUID, by: UUID) -> ShownPolicy:

@@ -15,9 +15,9 @@ from services.identity.store import accounts
 from services.identity.store import cafes as cafe_store
 from services.identity.store import invitations as store
 from shared.clock import now
-from shared.crypto import Keys, sha256
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
+from shared.security.crypto import Keys, sha256
 
 
 async def offer_reset(conn: Connection, cafe_id: UUID, user_id: UUID, *, by: UUID, console: str | None) -> NewReset:

@@ -11,13 +11,14 @@ from services.identity.rules import access
 from services.identity.rules import sessions as rules
 from services.identity.store import accounts, cafes, invitations
 from services.identity.store import sessions as store
-from shared import outbox, telemetry
-from shared.auth import Staff, session_ended
 from shared.clock import new_id, now
-from shared.crypto import Keys, keyed_digest, same
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.events.identity import SessionsEnded
+from shared.messaging import outbox
+from shared.process import telemetry
+from shared.security.auth import Staff, session_ended
+from shared.security.crypto import Keys, keyed_digest, same
 
 
 async def begin_session(

@@ -14,10 +14,10 @@ from jwt.algorithms import OKPAlgorithm
 from services.identity.models.accounts import SigningKey
 from services.identity.rules import sessions as rules
 from services.identity.store import accounts as store
-from shared.auth import ALGORITHM, AUDIENCE
 from shared.clock import new_id, now
-from shared.crypto import Keys, seal, unseal
-from shared.db import Connection
+from shared.database.db import Connection
+from shared.security.auth import ALGORITHM, AUDIENCE
+from shared.security.crypto import Keys, seal, unseal
 
 
 async def access_token(

@@ -8,12 +8,13 @@ from services.identity.handlers.cafes import hold_cafe
 from services.identity.models.http import ApiKeyInfo, CreateApiKey, NewApiKey
 from services.identity.rules import access as rules
 from services.identity.store import cafes as store
-from shared import ids, outbox
 from shared.clock import now
-from shared.crypto import Keys, seal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
 from shared.events.identity import ApiKeyCreated, ApiKeyRevoked
+from shared.messaging import outbox
+from shared.security import ids
+from shared.security.crypto import Keys, seal
 
 
 async def create_api_key(

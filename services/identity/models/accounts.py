@@ -12,7 +12,7 @@ from services.identity.models.http import Name, OwnCafe
 from services.identity.models.logins import canonical_login, spellings
 from services.identity.models.passwords import AnyPassword, NewPassword
 from shared.events.identity import Role
-from shared.inputs import Command, Opaque
+from shared.inputs.fields import Command, Opaque
 
 
 def _some_login(typed: str) -> str:

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool
 
-from shared.amounts import INSIDE
-from shared.approval import DEFAULT, Policy, When
-from shared.bounds import MOST_RIAL, PointsOrNone
 from shared.events.base import CurrencyUnit
-from shared.events.identity import Role
-from shared.ids import Scope
-from shared.inputs import Command, Matching, Moment, Text, Whole, Zones
+from shared.events.identity import ApprovalWhen, Role
+from shared.inputs.amounts import INSIDE
+from shared.inputs.bounds import MOST_RIAL, PointsOrNone
+from shared.inputs.fields import Command, Matching, Moment, Text, Whole, Zones
 from shared.persian.calendar import Calendar
+from shared.security.approval import DEFAULT, Policy
+from shared.security.ids import Scope
 
 Name = Annotated[str, Text(100, line=True)]
 Code = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
@@ -52,7 +52,7 @@ class SetPolicy(Command):
     a day alone, `staff_amount` what others may enter. Amounts are whole Toman, written in `currency_unit`, which is the
     cafe's own when it is left out."""
 
-    when: When
+    when: ApprovalWhen
     points: PointsOrNone
     amount: Limit
     staff_amount: Limit
@@ -100,7 +100,7 @@ class Cafe(BaseModel):
     quiet_from: TimeOfDay
     quiet_until: TimeOfDay
     is_active: bool
-    approval_when: When = DEFAULT.when
+    approval_when: ApprovalWhen = DEFAULT.when
     approval_points: int = DEFAULT.points
     approval_amount: int = DEFAULT.amount
     approval_staff_amount: int = DEFAULT.staff_amount
@@ -169,7 +169,7 @@ class ShownPolicy(BaseModel):
     """A cafe's approval policy, amounts in `currency_unit`, the cafe's. A change that waits for the other owner is in
     `waiting`."""
 
-    when: When
+    when: ApprovalWhen
     points: int
     amount: int
     staff_amount: int

@@ -5,7 +5,7 @@ import unicodedata
 
 from pydantic_core import PydanticCustomError
 
-from shared.inputs import fault
+from shared.inputs.fields import fault
 from shared.persian import phone
 from shared.persian.text import latin_digits
 

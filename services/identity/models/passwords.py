@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr
 
 from services.identity.models import persian_favourites
-from shared.inputs import Opaque, fault
+from shared.inputs.fields import Opaque, fault
 from shared.persian.text import latin_digits, search_key
 
 SHORTEST, LONGEST = 10, 128

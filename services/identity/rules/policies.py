@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from services.identity.models.http import Cafe, PolicyStep, SetPolicy
-from shared.amounts import INSIDE, inside
-from shared.approval import Policy
-from shared.bounds import MOST_OF_UNIT, too_much
 from shared.errors import Problem, Rejected
+from shared.inputs.amounts import INSIDE, inside
+from shared.inputs.bounds import MOST_OF_UNIT, too_much
 from shared.persian.money import Unit, in_unit
+from shared.security.approval import Policy
 
 C = TypeVar("C", bound=Cafe)
 

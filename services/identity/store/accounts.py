@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from services.identity.models.accounts import Account, SigningKey
-from shared.crypto import Keys, unseal
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.identity import Role
+from shared.security.crypto import Keys, unseal
 
 LOCK_LOGIN = "SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))"
 FIND_LOGIN = """

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.identity.models.http import ApiKeyInfo, Branch, Cafe, Member, OwnCafe
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.identity import ApiKeyCreated, Role
 
 ENTER_CAFE = """

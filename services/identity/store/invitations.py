@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.identity.models.accounts import InvitationRow
-from shared.db import Connection
+from shared.database.db import Connection
 
 COLUMNS = """cafe_id, invitation_id, login_hash, login_sealed, role, display_name, invited_by, invited_at, expires_at,
     revoked_at, accepted_at"""

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.identity.models.http import PolicyStep
-from shared.db import Connection
+from shared.database.db import Connection
 
 NOTE_POLICY_STEP = """
 INSERT INTO policy_steps (cafe_id, change_id, step, by_user, at, before, after) VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.identity.models.accounts import SessionRow
-from shared.db import Connection
+from shared.database.db import Connection
 
 INSERT = """
 INSERT INTO sessions (session_id, user_id, seed, turned_at, device_name, address, created_at, last_used_at)

@@ -9,11 +9,11 @@ from services.loyalty.models.http import LedgerPage, ShownAccount, ShownEntry, S
 from services.loyalty.rules import tiers
 from services.loyalty.rules.programs import priced
 from services.loyalty.store import accounts, ledger, programs
-from shared.access import unit_of
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound
 from shared.events.base import Tier
+from shared.security.access import unit_of
 
 
 async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> ShownAccount:

@@ -15,11 +15,11 @@ from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules import lots as lot_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.store import accounts, adjustments, ledger
-from shared import access
-from shared.approval import Size, require_pass
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
+from shared.security import access
+from shared.security.approval import Size, require_pass
 
 
 async def adjust(conn: Connection, wanted: Adjustment, correlation_id: UUID) -> Adjustment:

@@ -11,12 +11,13 @@ from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
 from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits
-from shared import access, parked
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import CafeChanged
+from shared.messaging import parked
+from shared.security import access
 
 # By then every batch that was counted without the new rules has been committed.
 SETTLED_AFTER = timedelta(minutes=1)

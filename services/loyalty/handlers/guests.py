@@ -7,9 +7,9 @@ from services.loyalty.models.accounts import Outcome, Plan
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.store import accounts, ledger, programs, redemptions, visits
-from shared import outbox
-from shared.db import Connection
-from shared.writes import write
+from shared.database.db import Connection
+from shared.database.writes import write
+from shared.messaging import outbox
 
 
 async def plans_of(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, Plan]:

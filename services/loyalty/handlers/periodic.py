@@ -18,9 +18,9 @@ from services.loyalty.rules.counting import tally
 from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING
 from services.loyalty.store import accounts, ledger, programs, redemptions, visits
-from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
+from shared.jobs.by_cafe import ByCafe
 
 GUESTS_AT_ONCE = 1000
 # Counting anew reads a guest's whole history.

@@ -12,13 +12,13 @@ from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProp
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules.programs import in_toman, priced
 from services.loyalty.store import adjustments, proposals
-from shared import access
-from shared.approval import Size, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.identity import Role
 from shared.persian.money import Unit
+from shared.security import access
+from shared.security.approval import Size, Waiting, may_decide, require_pass
 
 
 async def propose(

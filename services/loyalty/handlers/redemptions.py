@@ -9,7 +9,7 @@ from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.store import accounts, ledger, redemptions
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.persian.money import format_count
 

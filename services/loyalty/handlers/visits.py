@@ -16,7 +16,7 @@ from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING, Spending, Turn, lots_needed, turns_of
 from services.loyalty.store import accounts, ledger, redemptions, visits
 from shared.clock import now
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 
 Known = Mapping[Guest, Mapping[UUID, Counted]]

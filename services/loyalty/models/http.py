@@ -13,11 +13,11 @@ from services.loyalty.models.accounts import (
     RedemptionState,
 )
 from services.loyalty.models.programs import ProgramRules
-from shared.amounts import Money, Priced
-from shared.bounds import Points, Rial
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
-from shared.inputs import Command, Moment, Phone, Text, Whole
+from shared.inputs.amounts import Money, Priced
+from shared.inputs.bounds import Points, Rial
+from shared.inputs.fields import Command, Moment, Phone, Text, Whole
 
 Reason = Annotated[str, Text(500, least=3)]
 Reference = Annotated[str, Text(100, line=True)]

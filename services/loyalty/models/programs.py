@@ -7,9 +7,9 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import DebtPolicy
-from shared.bounds import MOST_TOMAN, PointsOrNone
 from shared.events.base import Tier
-from shared.inputs import Command, Whole
+from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
+from shared.inputs.fields import Command, Whole
 
 TierPeriod = Literal["jalali_year", "gregorian_year"]
 

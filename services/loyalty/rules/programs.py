@@ -7,9 +7,9 @@ from typing import Any
 
 from services.loyalty.models.accounts import Plan, Program, Step
 from services.loyalty.models.programs import ProgramRules
-from shared.amounts import INSIDE, inside
-from shared.bounds import MOST_TOMAN
 from shared.errors import Problem, Rejected
+from shared.inputs.amounts import INSIDE, inside
+from shared.inputs.bounds import MOST_TOMAN
 from shared.persian.calendar import Calendar
 from shared.persian.money import Unit
 

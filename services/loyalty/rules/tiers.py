@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, Step, Visit
-from shared.bounds import MOST_POINTS
+from shared.inputs.bounds import MOST_POINTS
 from shared.persian.calendar import local_date, month_of, year_of
 
 NOBODY = Standing()

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import Account, Guest, Outcome, Rank, Standing
-from shared.db import Connection
-from shared.writes import Write
+from shared.database.db import Connection
+from shared.database.writes import Write
 
 ACCOUNT_COLUMNS = """
     a.cafe_id, a.customer_id, a.points_earned, a.points_redeemed, a.points_expired, a.points_owed, a.account_version,

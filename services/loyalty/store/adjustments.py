@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.models.accounts import Adjustment, Guest
-from shared.db import Connection
+from shared.database.db import Connection
 
 INSERT = """
 INSERT INTO adjustments (cafe_id, id, customer_id, transaction_type, points, reason, campaign_id, order_reference,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 AUDIT = """
 WITH ledger AS (

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.models.accounts import Entry, Fact, Guest, Lot, Outcome
-from shared.db import Connection
-from shared.writes import Write
+from shared.database.db import Connection
+from shared.database.writes import Write
 
 APPEND = """
 INSERT INTO loyalty_transactions (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.persian.calendar import Calendar
 
 LOAD = """

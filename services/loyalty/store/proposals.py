@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.loyalty.models.accounts import Proposal
-from shared.db import Connection
+from shared.database.db import Connection
 
 COLUMNS = """
     id AS proposal_id, rules, valid_from, after_version, state, created_by, created_at, decided_by, decided_at, version

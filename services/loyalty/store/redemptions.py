@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import Guest, Outcome, Redemption
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Rejected
 
 Key = tuple[UUID, UUID]

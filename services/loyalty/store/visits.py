@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import Counted, Earning, Guest, Outcome, Visit
-from shared.db import Connection
-from shared.writes import Write
+from shared.database.db import Connection
+from shared.database.writes import Write
 
 COLUMNS = """
     e.cafe_id, e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,

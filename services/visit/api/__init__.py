@@ -5,8 +5,8 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.visit.api import staff, till
-from shared.gathering import Gathering
-from shared.http import make_api
+from shared.web.coalescing import Gathering
+from shared.web.http import make_api
 
 # A thousand bills of an offline day in one call.
 LARGEST_BATCH = 8 * 1024 * 1024

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.errors import Problem, Rejected
 from shared.events import pos
-from shared.http import invalid
+from shared.web.http import invalid
 
 LARGEST_BILL = 1024 * 1024
 MOST_BILLS = 1000

@@ -16,16 +16,17 @@ from services.visit.api.till import STATUS, IdempotencyKey, Taken, feedback_link
 from services.visit.handlers import desk, showing
 from services.visit.models import ClaimBody, EnteredVisit, Entry, Outcome
 from services.visit.store import devices, statistics, visits
-from shared import clock, db
-from shared.access import require_role, unit_of
-from shared.amounts import INSIDE, Money, Priced, inside
-from shared.approval import Decide, Waiting
-from shared.bounds import Rial
-from shared.callers import StaffCaller
-from shared.documents import problems
+from shared import clock
+from shared.database import db
 from shared.errors import NotFound
-from shared.inputs import Command, Count, Day, Moment, PageSize, Text
+from shared.inputs.amounts import INSIDE, Money, Priced, inside
+from shared.inputs.bounds import Rial
+from shared.inputs.fields import Command, Count, Day, Moment, PageSize, Text
 from shared.persian.money import Unit
+from shared.security.access import require_role, unit_of
+from shared.security.approval import Decide, Waiting
+from shared.web.dependencies import StaffCaller
+from shared.web.documents import problems
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
 

@@ -15,15 +15,16 @@ from services.visit.handlers import tills
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import Command, Outcome
 from services.visit.store import receipts
-from shared import db, ids
-from shared.auth import Till, require_scope
-from shared.callers import TillCaller
-from shared.documents import problems
+from shared.database import db
 from shared.errors import NotFound, Rejected
 from shared.events import pos
-from shared.gathering import Gathering
-from shared.http import problem_body
-from shared.inputs import Identifier, Opaque
+from shared.inputs.fields import Identifier, Opaque
+from shared.security import ids
+from shared.security.auth import Till, require_scope
+from shared.web.coalescing import Gathering
+from shared.web.dependencies import TillCaller
+from shared.web.documents import problems
+from shared.web.http import problem_body
 
 router = APIRouter(prefix="/visits", tags=["tills"])
 

@@ -10,9 +10,8 @@ import msgspec
 
 from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
 from services.visit.rules import Told
-from shared.answers import ASKED, counts_at
 from shared.clock import now
-from shared.crypto import Keys, seal
+from shared.consent import ASKED, counts_at
 from shared.events.base import Item
 from shared.events.visit import (
     ConsentRefused,
@@ -23,8 +22,9 @@ from shared.events.visit import (
     VisitRecorded,
     VisitVoided,
 )
-from shared.ids import menu_code
-from shared.tables import table_code
+from shared.inputs.table_numbers import table_code
+from shared.security.crypto import Keys, seal
+from shared.security.ids import menu_code
 
 Span = tuple[datetime | None, datetime | None]
 

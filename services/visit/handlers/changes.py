@@ -11,13 +11,13 @@ from services.visit.handlers.guests import customer_of, learn_again
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
 from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
 from services.visit.store import guests, receipts, statistics, visits
-from shared.answers import counts_at
 from shared.clock import now
-from shared.crypto import Keys
-from shared.db import Connection
+from shared.consent import counts_at
+from shared.database.db import Connection
+from shared.database.writes import Write, write
 from shared.errors import Rejected
-from shared.outbox import emit, emitting
-from shared.writes import Write, write
+from shared.messaging.outbox import emit, emitting
+from shared.security.crypto import Keys
 
 P = TypeVar("P", bound=Hashable)
 

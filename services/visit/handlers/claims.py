@@ -10,11 +10,11 @@ from services.visit.handlers.records import draft_bills, refused, standing
 from services.visit.models import ClaimVisit, Draft, GuestKey, Outcome, ReceiptKey, VisitKey, VoidVisit
 from services.visit.rules import claiming, number_visits
 from services.visit.store import guests, receipts, statistics, visits
-from shared.crypto import Keys
-from shared.db import Connection
+from shared.database.db import Connection
+from shared.database.writes import write
 from shared.events.visit import VisitVoided
-from shared.outbox import emitting
-from shared.writes import write
+from shared.messaging.outbox import emitting
+from shared.security.crypto import Keys
 
 
 async def claim(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> list[Draft]:

@@ -15,17 +15,17 @@ from services.visit.handlers.tills import event_id_of
 from services.visit.models import ClaimBody, ClaimVisit, EnteredVisit, Entry, Outcome, RecordVisit, VoidVisit
 from services.visit.rules import claiming, event_id_reused
 from services.visit.store import entries, receipts, visits
-from shared import access, ids
-from shared.amounts import INSIDE, inside
-from shared.approval import Oversight, Size, Waiting, may_decide, require_pass
 from shared.clock import new_id, now
-from shared.crypto import Keys, phone_hash, seal, unseal
-from shared.db import Connection, plan_by_key
+from shared.database.db import Connection, plan_by_key
 from shared.errors import NotFound, Problem, Rejected
 from shared.events import pos
 from shared.events.identity import Role
 from shared.events.pos import RESERVED_DEVICE, VisitBody
+from shared.inputs.amounts import INSIDE, inside
 from shared.persian.money import Unit, in_unit
+from shared.security import access, ids
+from shared.security.approval import Oversight, Size, Waiting, may_decide, require_pass
+from shared.security.crypto import Keys, phone_hash, seal, unseal
 
 # Toman. Whoever approves can mistype as well; no bill of a cafe is as large.
 MOST_BY_HAND: Final = Decimal(1_000_000_000)

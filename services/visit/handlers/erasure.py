@@ -5,12 +5,12 @@ from collections.abc import Collection, Sequence
 from services.visit.handlers.tills import TOPIC, guests_named
 from services.visit.models import GuestKey
 from services.visit.store import guests
-from shared import parked
-from shared.auth import load_till_keys
-from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.crypto import Keys
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
+from shared.jobs.by_cafe import ByCafe
+from shared.messaging import parked
+from shared.security.auth import load_till_keys
+from shared.security.crypto import Keys
 
 # Records of an unknown key are looked through at each erasure, so many of them.
 MOST_UNREADABLE = 2000

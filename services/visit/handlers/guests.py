@@ -8,9 +8,9 @@ from services.visit import rules
 from services.visit.handlers import announce
 from services.visit.models import Draft, Guest, GuestKey, PhoneKey
 from services.visit.store import guests
-from shared.crypto import Keys
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.visit import ContactLearned
+from shared.security.crypto import Keys
 
 
 @dataclass(frozen=True)

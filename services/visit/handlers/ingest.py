@@ -20,9 +20,9 @@ from services.visit.models import (
     VoidVisit,
 )
 from services.visit.store import devices, receipts
-from shared.crypto import Keys
-from shared.db import Connection
-from shared.outbox import emit
+from shared.database.db import Connection
+from shared.messaging.outbox import emit
+from shared.security.crypto import Keys
 
 
 async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: Keys) -> list[Outcome]:

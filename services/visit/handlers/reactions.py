@@ -6,16 +6,16 @@ from datetime import datetime
 from services.visit.handlers import announce, erasure
 from services.visit.models import GuestKey, VisitKey
 from services.visit.store import devices, entries, guests, visits
-from shared.answers import Answer
-from shared.bounds import within
-from shared.crypto import CannotUnseal, Keys, phone_hash, unseal
-from shared.db import Connection
+from shared.consent import Answer
+from shared.database.db import Connection
 from shared.errors import Poison
 from shared.events.customer import ConsentChanged, CustomerErased, CustomerProfiled
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
-from shared.outbox import emit
+from shared.inputs.bounds import within
+from shared.messaging.outbox import emit
+from shared.security.crypto import CannotUnseal, Keys, phone_hash, unseal
 
 
 async def on_points_earned(conn: Connection, events: Sequence[PointsEarned]) -> None:

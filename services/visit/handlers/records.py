@@ -10,12 +10,12 @@ from services.visit.handlers.guests import customer_of, learn_again, learn_guest
 from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
 from services.visit.store import devices, guests, receipts, statistics
 from shared.clock import new_id, now
-from shared.crypto import Keys, keyed_digest, phone_hash
-from shared.db import Connection
+from shared.database.db import Connection
+from shared.database.writes import write
 from shared.errors import Rejected
-from shared.ids import customer_id
-from shared.outbox import emit, emitting
-from shared.writes import write
+from shared.messaging.outbox import emit, emitting
+from shared.security.crypto import Keys, keyed_digest, phone_hash
+from shared.security.ids import customer_id
 
 FINGERPRINT_BYTES = 16
 

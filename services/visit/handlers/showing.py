@@ -6,8 +6,8 @@ from typing import Any
 
 from services.visit.handlers import words
 from services.visit.models import EnteredVisit
-from shared.crypto import Keys
 from shared.persian.money import Unit, in_unit
+from shared.security.crypto import Keys
 
 ASKED = {"occurred_at", "total", "discount", "currency_unit", "items", "points_to_redeem", "table_number"}
 

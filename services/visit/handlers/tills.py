@@ -9,15 +9,15 @@ from pydantic import ValidationError
 
 from services.visit.handlers.ingest import record_visits
 from services.visit.models import Command, CorrectVisit, RecordVisit, VoidVisit
-from shared import ids
-from shared.auth import TillKey, load_till_keys
 from shared.clock import compiled_id, new_id, now
-from shared.crypto import Keys
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.errors import Poison
 from shared.events import pos
+from shared.messaging.records import Record, Refusal, headers
 from shared.persian.phone import phones_in
-from shared.records import Record, Refusal, headers
+from shared.security import ids
+from shared.security.auth import TillKey, load_till_keys
+from shared.security.crypto import Keys
 
 REQUIRED = ("ce_id", "ce_type", "pos_key_id", "pos_signature")
 READ = (*REQUIRED, "traceparent")

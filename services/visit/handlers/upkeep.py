@@ -5,9 +5,9 @@ from datetime import date
 from uuid import UUID
 
 from services.visit.store import statistics
-from shared.by_cafe import ByCafe
 from shared.clock import now
-from shared.db import Connection, Pool, plan_by_key, transaction
+from shared.database.db import Connection, Pool, plan_by_key, transaction
+from shared.jobs.by_cafe import ByCafe
 
 MONTHS_AHEAD = 3
 # Below this a month that ended long ago is not worth a table.

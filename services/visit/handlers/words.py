@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 
 from services.visit.store import words
-from shared.by_cafe import ByCafe
-from shared.crypto import Keys, seal, unseal
-from shared.db import Connection, Pool
+from shared.database.db import Connection, Pool
 from shared.events.pos import VisitBody
+from shared.jobs.by_cafe import ByCafe
+from shared.security.crypto import Keys, seal, unseal
 
 PLACE = {"table": "customer_visits", "column": "words"}
 AT_ONCE = 500

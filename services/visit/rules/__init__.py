@@ -12,7 +12,7 @@ import msgspec
 
 from services.visit.models import CorrectVisit, Draft, Gap, Guest, GuestKey, Known, Receipt, ReceiptKey, Span
 from services.visit.rules.claiming import guest_change, keeps_its_guest, other_guest
-from shared.answers import ASKED, TICK, Answer, counts_at
+from shared.consent import ASKED, TICK, Answer, counts_at
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.visit.models import DeviceKey, Gap, Span
 from services.visit.store.receipts import IS_OLD_SPELLING, OLD_DEVICE
-from shared.db import Connection
+from shared.database.db import Connection
 from shared.events.identity import BranchChanged
 
 # Whether receipts of the device were kept as they had been typed: few have any, so it is asked with the row.

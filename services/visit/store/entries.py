@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.visit.models import Entry, GuestKey
-from shared.db import Connection
+from shared.database.db import Connection
 
 COLUMNS = """
     id, cafe_id, kind, customer_id, visit_id, amount, points, body_sealed, state, created_by, created_at, decided_by,

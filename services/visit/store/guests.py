@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from services.visit.models import Guest, GuestKey, PhoneKey
-from shared.answers import Answer, rank_sql
-from shared.db import Connection
+from shared.consent import Answer, rank_sql
+from shared.database.db import Connection
 
 FIND = """
 SELECT g.cafe_id, g.phone_hash, g.customer_id, g.name_known, c.granted, c.source, c.changed_at

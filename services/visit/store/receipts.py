@@ -10,8 +10,8 @@ import msgspec
 
 from services.visit.models import Draft, Found, Guest, Known, NewVisit, Receipt, ReceiptKey, VoidVisit
 from services.visit.store.guests import answer_in
-from shared.db import Connection
-from shared.writes import Write
+from shared.database.db import Connection
+from shared.database.writes import Write
 
 # As the index visit_receipts_old_spellings has them (sql/visit/0113).
 _DIGITS = "'۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９', '012345678901234567890123456789'"

@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from shared.db import Connection
-from shared.writes import Write
+from shared.database.db import Connection
+from shared.database.writes import Write
 
 MAKE_PARTITION = "SELECT make_visit_partition($1)"
 DETACH_PARTITIONS = "SELECT detach_visit_partitions($1)"

@@ -10,8 +10,8 @@ import msgspec
 
 from services.visit.models import Draft, StoredVisit, VisitKey, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
-from shared.bounds import MOST_POINTS
-from shared.db import Connection
+from shared.database.db import Connection
+from shared.inputs.bounds import MOST_POINTS
 
 # The bounds on visit_date let PostgreSQL leave out all partitions but one or two.
 FETCH = """

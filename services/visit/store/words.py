@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import Connection
+from shared.database.db import Connection
 
 LOCK_CLEAR = """
 SELECT v.cafe_id, v.id, v.visit_date, v.visit_notes, v.attributes FROM customer_visits v

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from shared.clock import now
 from shared.events import pos
-from shared.problems import problems_of
+from shared.web.validation_errors import problems_of
 from tests.contract.compatible import breaking_changes
 from tests.contract.pos.write import RECEIPT, VISIT
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared import ids
 from shared.events import pos
+from shared.security import ids
 
 HERE = Path(__file__).parent
 # A key that exists nowhere: implementers check their signatures with it.

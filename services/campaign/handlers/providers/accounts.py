@@ -13,8 +13,8 @@ from services.campaign.handlers.providers.kavenegar import NAME as KAVENEGAR
 from services.campaign.handlers.providers.kavenegar import Kavenegar
 from services.campaign.models import DEAREST_SMS, AccountFault, Provider
 from services.campaign.rules.deciding import first_choice, in_priority
-from shared.credentials import is_credential
-from shared.crypto import CannotUnseal, Keys, keyed_digest, seal, unseal
+from shared.inputs.credentials import is_credential
+from shared.security.crypto import CannotUnseal, Keys, keyed_digest, seal, unseal
 from shared.settings import Settings
 
 TABLE: Final = "sms_providers"

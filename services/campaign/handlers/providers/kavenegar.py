@@ -15,7 +15,7 @@ import msgspec
 from services.campaign.handlers.providers.answers import read_answer
 from services.campaign.handlers.providers.base import Account, LookupFailed
 from services.campaign.models import DEAREST_MESSAGE, Message, Progress, Receipt, SendResult, Verdict
-from shared.db import heed_cancellation
+from shared.database.db import heed_cancellation
 from shared.persian.money import rounded
 
 NAME: Final = "kavenegar"
