@@ -60,6 +60,20 @@ async def messages(system: System, wanted: str) -> list[str]:
             await asyncio.sleep(0.1)
 
 
+async def opened(phone: httpx2.AsyncClient, link: str, within: float = 30) -> httpx2.Response:
+    """Opens the link as a guest does who tries again: the message may be faster than the word of its visit."""
+    status = 0
+    try:
+        async with asyncio.timeout(within):
+            while status != 200:
+                page = await phone.get(link)
+                if (status := page.status_code) != 200:
+                    await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(f"still {status}: the page behind the link")
+    return page
+
+
 async def to_kafka(system: System, cafe: demo.Cafe, kind: str, body: dict[str, Any] | bytes, **headers: bytes) -> str:
     """Publishes one signed record; `headers` replace what a till would send. Returns its id."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -83,8 +97,7 @@ async def test_visit_earns_thanks_is_rated_and_read_whole(
     async with httpx2.AsyncClient(follow_redirects=True, timeout=10) as phone:
         link = LINK.search(text)
         assert link is not None
-        page = await phone.get(link[0])
-        assert page.status_code == 200
+        page = await opened(phone, link[0])
         assert 'dir="rtl"' in page.text
         thanks = await phone.post(link[0], data={"overall_rating": "5", "comment": "عالی بود"})
         assert thanks.status_code == 200, thanks.text

@@ -49,6 +49,7 @@ async def test_first_answer_is_told_once_and_every_answer_stands_on_the_page(
     page = await client.get(f"/f/{token_of(visit)}")
     assert page.status_code == 200
     assert "ببخشید &lt;b&gt;که&lt;/b&gt; سرد بود.<br>مهمان ما باشید." in page.text
+    assert "The cafe has answered your feedback." in page.text
     await answered(client, pool, visit, "پاسخ دوم")
     assert "پاسخ دوم" in (await client.get(f"/f/{token_of(visit)}")).text
     assert len(await told(pool)) == 1

@@ -1,10 +1,11 @@
 """What guests see: the page behind a link, and the same as JSON. Opening a link changes nothing but how often it was
 opened."""
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -15,11 +16,14 @@ from services.feedback import handlers, rules
 from services.feedback.api import page
 from services.feedback.models import Link, Sender, Submission
 from shared.database import db
+from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.inputs.fields import Opaque
 from shared.security.addresses import client_address
 from shared.web.documents import problems
 from shared.web.rate_limits import Tries
+
+T = TypeVar("T")
 
 router = APIRouter(tags=["guests"])
 
@@ -30,7 +34,12 @@ Marker = Annotated[str, Opaque(100)]
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20
 USES_OF_A_LINK = 60
+# The message with a link may be faster than the word of its visit. So a link that nobody knows is looked for again.
+WAIT_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.2
+# In one process, so that these looks stay a small part of what the database does; who comes then is told at once.
+WAITS_AT_ONCE = 32
 
+UNKNOWN = "link_unknown"
 STATES = {code: state for state, (code, *_) in handlers.REFUSALS.items()} | {"too_many_tries": "busy"}
 
 
@@ -102,15 +111,14 @@ async def send_feedback(request: Request, token: Token, said: Submission, s: Mar
 
 
 async def _answer_behind(request: Request, token: str, why: Rejected | None = None) -> str | None:
-    if why is not None and why.code in ("link_unknown", "too_many_tries"):
+    if why is not None and why.code in (UNKNOWN, "too_many_tries"):
         return None
     async with db.transaction(request.app.state.pool) as conn:
         return await handlers.find_answer(conn, token)
 
 
 async def _look_up(request: Request, token: str) -> Link:
-    async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
-        return await handlers.find_open_link(conn, token)
+    return await _tried(request, token, lambda conn: handlers.find_open_link(conn, token))
 
 
 async def _count_opening(request: Request, token: str, marker: str | None) -> None:
@@ -122,35 +130,74 @@ async def _count_opening(request: Request, token: str, marker: str | None) -> No
 
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
-    async with _tried(request, token), db.transaction(request.app.state.pool) as conn:
-        feedback_id = await handlers.submit(conn, token, said, rules.source_of(marker), sender_of(request))
+    source, sender = rules.source_of(marker), sender_of(request)
+    feedback_id = await _tried(request, token, lambda conn: handlers.submit(conn, token, said, source, sender))
     request.app.state.waker.wake()
     return feedback_id
 
 
-@contextlib.asynccontextmanager
-async def _tried(request: Request, token: str) -> AsyncIterator[None]:
-    """Counts what is done inside: against the link when there is such a one, or else as a guess of the address."""
-    guesses, uses = _limits(request)
+async def _tried(request: Request, token: str, act: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `act` makes of a link in a transaction. Counts it: against the link when there is such a one, or else as a
+    guess of the address."""
+    limits = _limits(request)
     address = client_address(request)
-    guesses.refuse_flood(address)
-    uses.refuse_flood(token)
+    limits.guesses.refuse_flood(address)
+    limits.uses.refuse_flood(token)
     try:
-        yield
+        made = await _found(request, token, act, address)
     except Rejected as why:
-        if why.code == "link_unknown":
-            guesses.count(address)
-        else:
-            uses.count(token)
+        if why.code != UNKNOWN:
+            limits.uses.count(token)
         raise
-    uses.count(token)
+    limits.uses.count(token)
+    return made
 
 
-def _limits(request: Request) -> tuple[Tries, Tries]:
+async def _found(request: Request, token: str, act: Callable[[Connection], Awaitable[T]], address: str) -> T:
+    limits = _limits(request)
+    try:
+        return await _act(request, act)
+    except Rejected as why:
+        if why.code != UNKNOWN:
+            raise
+        # Counted before it is waited for: guesses that come together are as many as those that come one by one.
+        limits.guesses.count(address)
+        if not rules.looks_like_token(token) or limits.guesses.used_up(address) or limits.waits.locked():
+            raise
+    async with limits.waits:
+        return await _act_soon(request, act)
+
+
+async def _act_soon(request: Request, act: Callable[[Connection], Awaitable[T]]) -> T:
+    ends = time.monotonic() + WAIT_SECONDS
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        try:
+            return await _act(request, act)
+        except Rejected as why:
+            if why.code != UNKNOWN or time.monotonic() >= ends:
+                raise
+
+
+async def _act(request: Request, act: Callable[[Connection], Awaitable[T]]) -> T:
+    async with db.transaction(request.app.state.pool) as conn:
+        return await act(conn)
+
+
+class _Limits:
+    """What one process lets in."""
+
+    def __init__(self) -> None:
+        self.guesses = Tries(GUESSES_OF_AN_ADDRESS)
+        self.uses = Tries(USES_OF_A_LINK)
+        self.waits = asyncio.Semaphore(WAITS_AT_ONCE)
+
+
+def _limits(request: Request) -> _Limits:
     state = request.app.state
     if not hasattr(state, "guest_limits"):
-        state.guest_limits = (Tries(GUESSES_OF_AN_ADDRESS), Tries(USES_OF_A_LINK))
-    limits: tuple[Tries, Tries] = state.guest_limits
+        state.guest_limits = _Limits()
+    limits: _Limits = state.guest_limits
     return limits
 
 

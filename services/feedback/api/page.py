@@ -64,8 +64,8 @@ ANSWERS = {
     ),
     "unknown": (
         "پیوند درست نیست",
-        "این پیوند را نمی‌شناسیم. اگر آن را با دست نوشته‌اید، دوباره نگاهش کنید.",
-        "This link is not valid. If you typed it, please check it.",
+        "این پیوند را نمی‌شناسیم. اگر تازه رسیده است، یک دقیقه دیگر بازش کنید؛ اگر با دست نوشته‌اید، نگاهش کنید.",
+        "This link is not valid. If it has just come, please try again in a minute; if you typed it, please check it.",
     ),
     "busy": (
         "کمی بعد دوباره",
@@ -129,7 +129,7 @@ def answer_page(which: str, answer: str | None = None) -> str:
     """One of ANSWERS, with what the cafe has answered to the guest."""
     title, text, english = ANSWERS[which]
     if answer:
-        which, title = "used", "پاسخ کافه به نظر شما"
+        which, title, english = "used", "پاسخ کافه به نظر شما", "The cafe has answered your feedback."
     mood, icon = ("good", CHECK) if which in ("thanks", "used") else ("bad", CLOCK)
     body = f"""
 <main class="card answer {mood}">

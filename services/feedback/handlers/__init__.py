@@ -27,7 +27,12 @@ _trimming = ByCafe("feedback", "feedback.trim_senders")
 _pruning = ByCafe("feedback", "feedback.prune_links")
 
 REFUSALS = {
-    "unknown": ("link_unknown", "This link is not valid.", "این پیوند معتبر نیست.", 404),
+    "unknown": (
+        "link_unknown",
+        "This link is not valid. One that has just been sent may need a minute; try again.",
+        "این پیوند معتبر نیست. اگر همین حالا رسیده است، یک دقیقه دیگر دوباره بازش کنید.",
+        404,
+    ),
     "used": ("link_used", "Feedback for this visit was already sent.", "نظر شما دربارهٔ این بازدید ثبت شده است.", 409),
     "expired": ("link_expired", "This link has expired.", "زمان این پیوند گذشته است.", 410),
     "closed": ("link_closed", "This link was withdrawn.", "این پیوند دیگر در دسترس نیست.", 410),
