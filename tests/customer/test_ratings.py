@@ -1,7 +1,9 @@
 """A rating counts for its guest while its visit stands, whatever was heard first."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -11,16 +13,20 @@ from services.customer.models.shapes import Guest
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.base import Event
+from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from tests.customer.given import (
     CAFE,
     DAY,
     NOON,
+    OTHER_CAFE,
     add_segment,
     cafe,
+    emitted,
     guest_of,
     guests,
+    learned,
     recalculated,
     recorded,
     visits,
@@ -112,3 +118,31 @@ async def test_what_nobody_said_is_the_claimers_until_the_visit_is_void(pool: Po
     void = msgspec.structs.replace(voided(nobodys), customer_id=guest.customer_id)
     await hear(pool, voided(nobodys), msgspec.structs.replace(void, event_id=new_id()))
     assert await average(pool) == (0, 0)
+
+
+async def test_what_moves_a_guest_says_which_cafes_event_it_followed(pool: Pool) -> None:
+    here, there = guest_of(), guest_of(cafe_id=OTHER_CAFE)
+    await cafe(pool, OTHER_CAFE)
+    await guests(pool, learned(), learned(cafe_id=OTHER_CAFE))
+    for cafe_id in (CAFE, OTHER_CAFE):
+        await add_segment(pool, {"avg_rating": {"max": 2}}, "unhappy", cafe_id=cafe_id)
+    await recalculated(pool)
+    bills = [recorded(guest, customer_id=None) for guest in (here, there)]
+    await visits(pool, bills)
+    await hear(pool, *(claimed(bill, guest) for bill, guest in zip(bills, (here, there), strict=True)))
+    await emitted(pool)
+
+    ratings = [said(bill, 1, cafe_id=bill.cafe_id) for bill in bills]
+    await react(pool, activity.on_feedback_received, *ratings)
+    entered = [event for event in await emitted(pool) if isinstance(event, SegmentEntered)]
+    assert causes(entered) == {(rating.cafe_id, rating.event_id, rating.correlation_id) for rating in ratings}
+
+    voids = [voided(bill) for bill in bills]
+    await react(pool, activity.on_visit_voided, *voids)
+    left = [event for event in await emitted(pool) if isinstance(event, SegmentLeft) and event.segment_key == "unhappy"]
+    assert causes(left) == {(void.cafe_id, void.event_id, void.correlation_id) for void in voids}
+
+
+def causes(events: Sequence[Event]) -> set[tuple[UUID, UUID | None, UUID]]:
+    """By which events of which cafes these were caused."""
+    return {(event.cafe_id, event.causation_id, event.correlation_id) for event in events}

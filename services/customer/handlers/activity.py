@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
 from services.customer.handlers.judging import reassess
 from services.customer.models.shapes import Cause, Guest, Revision, Sums
@@ -128,8 +127,7 @@ async def keep_voided(
         await activity.revise_visits(conn, revisions, now or clock.now())
     if changes:
         await activity.add_ratings(conn, changes)
-    judged: dict[Guest, Event] = {change.guest: events[0] for change in changes}
-    return judged | dict(known)
+    return _said_of(changes, events) | dict(known)
 
 
 async def on_points_changed(
@@ -175,8 +173,19 @@ async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> 
     changes = await ratings.add(conn, events)
     if changes:
         await activity.add_ratings(conn, changes)
-    said: dict[UUID | None, Event] = {event.customer_id: event for event in events}
-    return {change.guest: said.get(change.guest.customer_id, events[0]) for change in changes}
+    return _said_of(changes, events)
+
+
+def _said_of(
+    changes: Sequence[ratings.Change], events: Sequence[FeedbackReceived] | Sequence[VisitVoided]
+) -> dict[Guest, Event]:
+    """For each guest whose ratings changed the event that did it: what names the guest, or else their visit."""
+    of_guests = {(event.cafe_id, event.customer_id): event for event in events}
+    of_visits = {(event.cafe_id, event.visit_id): event for event in events}
+    return {
+        change.guest: of_guests.get(change.guest) or of_visits[change.guest.cafe_id, change.visit_id]
+        for change in changes
+    }
 
 
 def _causes(events: Sequence[Event], judged: Mapping[Guest, Event]) -> dict[Guest, Cause]:

@@ -39,12 +39,13 @@ WITH told AS (
     UPDATE ratings r SET counted_for = n.after
     FROM now n
     WHERE r.cafe_id = n.cafe_id AND r.feedback_id = n.feedback_id AND n.after IS DISTINCT FROM n.before
-    RETURNING n.cafe_id, n.before, n.after, n.rating
+    RETURNING n.cafe_id, r.visit_id, n.before, n.after, n.rating
 )
-SELECT cafe_id, customer_id, sum(rating)::int AS rating_sum, sum(ratings)::int AS rating_count
+SELECT cafe_id, customer_id, sum(rating)::int AS rating_sum, sum(ratings)::int AS rating_count,
+       min(visit_id::text)::uuid AS visit_id
 FROM (
-    SELECT cafe_id, after AS customer_id, rating, 1 AS ratings FROM moved
-    UNION ALL SELECT cafe_id, before, -rating, -1 FROM moved
+    SELECT cafe_id, visit_id, after AS customer_id, rating, 1 AS ratings FROM moved
+    UNION ALL SELECT cafe_id, visit_id, before, -rating, -1 FROM moved
 ) AS each WHERE customer_id IS NOT NULL
 GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
 """
@@ -52,11 +53,13 @@ GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be added to a guest's ratings, or (below zero) taken out."""
+    """What is to be added to a guest's ratings, or (below zero) taken out. `visit_id` is one of the rated visits; none
+    where no visit was rated."""
 
     guest: Guest
     rating_sum: int
     rating_count: int
+    visit_id: UUID | None
 
 
 async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Change]:
@@ -103,7 +106,10 @@ async def _settle(
         [event.visit_id for event in events],
         [event.feedback_id if isinstance(event, FeedbackReceived) else None for event in events],
     )
-    return [Change(Guest(row["cafe_id"], row["customer_id"]), row["rating_sum"], row["rating_count"]) for row in rows]
+    return [
+        Change(Guest(row["cafe_id"], row["customer_id"]), row["rating_sum"], row["rating_count"], row["visit_id"])
+        for row in rows
+    ]
 
 
 def _columns(keys: Sequence[tuple[UUID, UUID | None]]) -> tuple[list[UUID], list[UUID | None]]:
