@@ -15,8 +15,10 @@ from shared.events.customer import (
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, FeedbackResponded, LinkOpened
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.messaging.fetching import gather
+from shared.messaging.worker import run
 from shared.rebuild.rebuild import Projection
 from shared.rebuild.shadow import Table
 from shared.security import access
@@ -92,4 +94,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("campaign", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)
+    run("campaign", REACTIONS, JOBS, fetch=gather())

@@ -27,8 +27,10 @@ from shared.events.visit import (
     VisitVoided,
 )
 from shared.jobs.by_cafe import ByCafe
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.messaging.fetching import gather
+from shared.messaging.worker import run
 from shared.rebuild.rebuild import Projection
 from shared.security import access
 from shared.settings import settings
@@ -160,4 +162,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("customer", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)
+    run("customer", REACTIONS, JOBS, fetch=gather())

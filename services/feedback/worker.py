@@ -6,8 +6,10 @@ from services.feedback import handlers
 from services.feedback.store import guests
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import GATHER_SECONDS, Job, run
+from shared.messaging.fetching import gather
+from shared.messaging.worker import run
 from shared.rebuild.rebuild import Projection
 from shared.rebuild.shadow import Table
 from shared.security import access
@@ -53,4 +55,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("feedback", REACTIONS, JOBS, gather_seconds=GATHER_SECONDS)
+    run("feedback", REACTIONS, JOBS, fetch=gather())

@@ -2,8 +2,9 @@
 
 from services.identity.handlers import sessions, signing
 from shared.database import db
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import Job, run
+from shared.messaging.worker import run
 from shared.settings import settings
 
 REACTIONS = Reactions(events={})

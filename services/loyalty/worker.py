@@ -6,8 +6,10 @@ from services.loyalty.handlers.visits import on_visits_corrected, on_visits_reco
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import Job, run
+from shared.messaging.fetching import immediate
+from shared.messaging.worker import run
 from shared.security import access
 
 REACTIONS = Reactions(
@@ -32,4 +34,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("loyalty", REACTIONS, JOBS, at_once={"visit.events"})
+    run("loyalty", REACTIONS, JOBS, fetch=immediate("visit.events"))

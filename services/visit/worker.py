@@ -8,8 +8,10 @@ from shared.events.customer import ConsentChanged, CustomerErased, CustomerProfi
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import BranchChanged
 from shared.events.loyalty import PointsEarned, RedemptionCompleted, RedemptionRefused, RedemptionReversed
+from shared.jobs.periodic import Job
 from shared.messaging.consumer import Reactions
-from shared.messaging.worker import Job, run
+from shared.messaging.fetching import immediate
+from shared.messaging.worker import run
 from shared.security import access
 from shared.settings import settings
 
@@ -38,4 +40,4 @@ JOBS = [
 ]
 
 if __name__ == "__main__":
-    run("visit", REACTIONS, JOBS, at_once={"pos.visits"})
+    run("visit", REACTIONS, JOBS, fetch=immediate("pos.visits"))

@@ -1,46 +1,94 @@
-"""Pauses partitions whose events can wait, so that these gather at the broker; the others are taken as they come."""
+"""When a worker takes the records that are there: the fetch policy of its service, and how its client is held to it."""
 
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+# How long, or until how many bytes, records gather at the broker where nobody waits for them. A batch costs 5 to 15 ms
+# of processor time however small it is, and points wait while others spend it on small batches.
+GATHER_SECONDS = 0.3
+GATHER_BYTES = 256 * 1024
 # The least time between the beginnings of batches that are not full (the first after a pause begins at once). Batches
 # that begin sooner are small, and cost as much as others.
 PACE_SECONDS = 0.025
+# A client asks a broker one thing at a time. About partitions where nothing new comes it is answered after this long,
+# and only then it can ask for more of a partition whose records in hand have come to an end.
+ANSWER_WITHIN_MS = 100
+
+
+@dataclass(frozen=True)
+class FetchPolicy:
+    """When the records of a service are taken; made by `immediate` or `gather`.
+
+    Immediate: as they come. If `topics` are named, only theirs are; all others gather for `seconds`, and batches that
+    are not full begin at least `pace_seconds` apart. Gather: all records gather for `seconds`, or until there are
+    `least_bytes` of them.
+    """
+
+    kind: Literal["immediate", "gather"]
+    topics: frozenset[str] = frozenset()
+    seconds: float = GATHER_SECONDS
+    least_bytes: int = 1
+    pace_seconds: float = PACE_SECONDS
+
+    @property
+    def answer_within_ms(self) -> int:
+        """How long the broker may keep a question for which it has too little."""
+        return round(self.seconds * 1000) if self.kind == "gather" else ANSWER_WITHIN_MS
+
+
+def immediate(*topics: str, others_seconds: float = GATHER_SECONDS, pace_seconds: float = PACE_SECONDS) -> FetchPolicy:
+    """Takes the records of these topics as they come and lets those of the others gather for `others_seconds`; without
+    topics, takes all as they come. `pace_seconds`: see `FetchPolicy`."""
+    return FetchPolicy("immediate", frozenset(topics), seconds=others_seconds, pace_seconds=pace_seconds)
+
+
+def gather(*, seconds: float = GATHER_SECONDS, least_bytes: int = GATHER_BYTES) -> FetchPolicy:
+    """Lets all records gather for `seconds`, or until there are `least_bytes` of them."""
+    return FetchPolicy("gather", seconds=seconds, least_bytes=least_bytes)
+
+
+IMMEDIATE = immediate()
 
 
 @dataclass
-class Deferring:
-    """Takes events of the topics `at_once` as they come, and lets the others gather at the broker.
+class Fetching:
+    """Holds one client to its policy, where the broker can't: it pauses partitions whose records are to gather while
+    those of others are taken.
 
-    For `seconds` after some of the others were taken, the client does not ask for more of them. While a batch is worked
-    on, it asks for nothing: it would be given the first record that comes and ask for no other until that one is taken,
-    so that what came next would wait for a batch that it is not in. While batches are full, nothing is put off.
+    For `policy.seconds` after some of them were taken, the client does not ask for more. While a batch is worked on, it
+    asks for nothing: it would be given the first record that comes and ask for no other until that one is taken, so
+    that what came next would wait for a batch that it is not in. While batches are full, everything is asked for.
     """
 
-    at_once: frozenset[str]
-    seconds: float
-    put_off: bool = False
+    policy: FetchPolicy
+    topic_prefix: str = ""
+    gathering: bool = False
     until: float = 0.0
     earliest_next: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.at_once = {self.topic_prefix + topic for topic in self.policy.topics}
+
     async def before_poll(self, client: Any) -> None:
-        """Resumes partitions: those of `at_once`, and all when the others have gathered long enough."""
+        """Resumes partitions: those taken immediately, and all when the others have gathered long enough."""
+        if not self.at_once:
+            return
         if (wait := self.earliest_next - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         if time.monotonic() >= self.until:
-            self.put_off = False
-        client.resume(*(each for each in client.assignment() if not self.put_off or each.topic in self.at_once))
+            self.gathering = False
+        client.resume(*(each for each in client.assignment() if not self.gathering or each.topic in self.at_once))
 
     def after_poll(self, client: Any, topics: set[str], *, full: bool) -> None:
-        """Asks for nothing until the next poll, unless this batch is full; begins to put off what can wait if there was
-        some of it among the `topics`."""
-        if full:
+        """Asks for nothing until the next poll, unless this batch is full; lets the others gather from now on if there
+        was a record of theirs among the `topics` of this batch."""
+        if full or not self.at_once:
             return
         now = time.monotonic()
         if topics:
-            self.earliest_next = now + PACE_SECONDS
-        if not self.put_off and not topics <= self.at_once:
-            self.put_off, self.until = True, now + self.seconds
+            self.earliest_next = now + self.policy.pace_seconds
+        if not self.gathering and not topics <= self.at_once:
+            self.gathering, self.until = True, now + self.policy.seconds
         client.pause(*client.assignment())

@@ -14,10 +14,9 @@ from shared.database.db import heed_cancellation
 
 # How many records are taken from one partition before we look again which one is furthest behind.
 SLICE = 10
-# A client asks a broker one thing at a time. About partitions where nothing new comes it is answered after this long,
-# and only then it can ask for more of a partition whose records in hand have come to an end. That is mostly there after
-# this long; a worker that waited for the rest would be idle for longer than late visits cost.
-FETCH_WAIT_MS = 100
+# More of a partition whose records in hand have come to an end is mostly there after this long: once the broker has
+# answered about the others (`fetching.ANSWER_WITHIN_MS`) and is asked anew. A worker that waited for the rest would be
+# idle for longer than late visits cost.
 REFILL_MS = 150
 
 

@@ -5,8 +5,8 @@ import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import asyncpg
@@ -23,15 +23,15 @@ from prometheus_client import make_asgi_app
 from shared.crashpoints import crashpoint
 from shared.database import db
 from shared.database.db import OUTAGES, Pool, heed_cancellation
+from shared.jobs.periodic import Job, Jobs
 from shared.messaging import aiokafka_patches, inbox, parked, standing
 from shared.messaging.consumer import Consumer, Reactions, TooManyParked
-from shared.messaging.fetching import Deferring
-from shared.messaging.polling import FETCH_WAIT_MS, take
+from shared.messaging.fetching import IMMEDIATE, Fetching, FetchPolicy
+from shared.messaging.polling import take
 from shared.messaging.positions import PutBack
 from shared.messaging.rebalances import Rebalances
 from shared.messaging.relay import Relay
 from shared.process import facts, telemetry
-from shared.process.discreet import bare
 from shared.process.memory import rarely_collect
 from shared.process.priority import give_way, niceness_of
 from shared.settings import Settings, settings
@@ -39,9 +39,6 @@ from shared.settings import Settings, settings
 POLL_MS = 500
 DATABASE_WITHIN_SECONDS = 60
 PUT_OFF_SECONDS = 0.5
-JOBS_LOCK = "SELECT pg_try_advisory_lock(hashtext('crm.jobs'))"
-STANDBY_SECONDS = 2.0
-SIGN_OF_LIFE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 10.0
 # A pool of consumers must be at work again within seconds of the broker's return.
 REVIVING_SECONDS = 1.0
@@ -49,17 +46,11 @@ READY_WITHIN_SECONDS = 2.0
 # Whoever stops a process waits some 25 s. What the broker or the database was not told by then it finds out by itself.
 LEAVE_WITHIN_SECONDS = 15.0
 CLOSE_WITHIN_SECONDS = 2.5
-# How long, or until how many bytes, events gather at the broker in services for which nobody waits. A batch costs 5 to
-# 15 ms of processor time however small it is, and points wait while others spend it on small batches.
-GATHER_SECONDS = 0.3
-GATHER_BYTES = 256 * 1024
 # Bytes fetched of a partition at once. With fewer, a worker that is behind waits for the broker more often; more cost
 # memory.
 PARTITION_BYTES = 2 * 1024 * 1024
 # Two jobs at once may hold three connections each, and events wait for none of them.
 POOL_SIZE = 8
-# An eager job waits so long for the next batch: run after each one, jobs would cost more than the batches.
-EAGER_PAUSE_SECONDS = 0.05
 
 
 class Broker(KafkaBroker):
@@ -72,63 +63,34 @@ class Broker(KafkaBroker):
                 await super().stop(*error)
 
 
-@dataclass(frozen=True)
-class Job:
-    """Runs `run(pool)` every `every_seconds`, in one process of the service at a time.
-
-    `run` returns how much it did; as long as that is not 0 it is called again at once. An `eager` job also runs as soon
-    as its process has committed a batch or another job of it has done something: there may be work for it. `stirred` is
-    for a job that knows by itself when it should run again: it sets it.
-    """
-
-    name: str
-    every_seconds: float
-    run: Callable[[Pool], Awaitable[int]]
-    eager: bool = False
-    stirred: asyncio.Event | None = None
-
-
-async def _prune_inbox(pool: Pool) -> int:
-    async with pool.acquire() as conn:
-        return await inbox.prune(conn)
-
-
-# Reads the whole inbox, so it runs seldom and in one process.
-PRUNING = Job("prune_inbox", 3600.0, _prune_inbox)
-
-
 @dataclass
 class Worker:
-    """The running parts of one worker process. With `gather_seconds` events gather so long, or until `GATHER_BYTES` of
-    them are there; with topics `at_once` all events but theirs gather for `GATHER_SECONDS`."""
+    """The running parts of one worker process."""
 
     service: str
     config: Settings
     reactions: Reactions
     jobs: Sequence[Job] = ()
-    gather_seconds: float = 0.0
-    at_once: frozenset[str] = frozenset()
+    fetch: FetchPolicy = IMMEDIATE
     pool: Pool | None = None
     consumer: Consumer | None = None
     relay: Relay | None = None
     broker: KafkaBroker | None = None
     subscriber: Any = None
-    deferring: Deferring | None = None
     failed: str | None = None
-    stirred: dict[str, asyncio.Event] = field(default_factory=dict)
     reviving: bool = False
 
     def __post_init__(self) -> None:
         self.rebalances = Rebalances(self._forget_seen)
+        self.fetching = Fetching(self.fetch, self.config.topic_prefix)
+        dsn, jobs = self.config.dsn(self.service), (*self.jobs, inbox.PRUNING)
+        self.periodic = Jobs(self.service, dsn, jobs, self._wake)
 
     def build(self) -> AsgiFastStream:
         """The ASGI application that starts and stops everything."""
         config = self.config
-        if unread := self.at_once - set(self.reactions.topics):
+        if unread := self.fetch.topics - set(self.reactions.topics):
             raise ValueError(f"{self.service} does not read {', '.join(sorted(unread))}")
-        if self.at_once:
-            at_once = frozenset(config.topic_prefix + topic for topic in self.at_once)
-            self.deferring = Deferring(at_once, GATHER_SECONDS)
         aiokafka_patches.install()
         self.broker = Broker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
@@ -158,8 +120,8 @@ class Worker:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_records=config.batch_size,
             batch_timeout_ms=POLL_MS,
-            fetch_max_wait_ms=round(self.gather_seconds * 1000) or FETCH_WAIT_MS,
-            fetch_min_bytes=GATHER_BYTES if self.gather_seconds else 1,
+            fetch_max_wait_ms=self.fetch.answer_within_ms,
+            fetch_min_bytes=self.fetch.least_bytes,
             max_partition_fetch_bytes=PARTITION_BYTES,
             session_timeout_ms=round(config.session_seconds * 1000),
             heartbeat_interval_ms=round(config.session_seconds * 250),
@@ -195,7 +157,10 @@ class Worker:
         )
         housekeeping = Job("housekeeping", HOUSEKEEPING_SECONDS, self._housekeep)
         reviving = Job("reviving", REVIVING_SECONDS, self._revive)
-        loops = [self._relaying(), self._lead_jobs(), self._repeat(housekeeping), self._repeat(reviving)]
+        loops = [
+            self._relaying(), self.periodic.lead(self.pool),
+            *(self.periodic.repeat(job, self.pool) for job in (housekeeping, reviving)),
+        ]  # fmt: skip
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
@@ -212,8 +177,7 @@ class Worker:
         """The records that are there. The framework's own version sleeps after an empty poll without listening, and
         five seconds after an error of the broker."""
         try:
-            if self.deferring:
-                await self.deferring.before_poll(client)
+            await self.fetching.before_poll(client)
             await self._require_positions(client)
             records = await take(client, self.config.batch_size, POLL_MS)
             # Partitions may have been given to us meanwhile.
@@ -226,9 +190,8 @@ class Worker:
             telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
             await asyncio.sleep(PUT_OFF_SECONDS)
             return ()
-        if self.deferring:
-            full = len(records) >= self.config.batch_size
-            self.deferring.after_poll(client, {record.topic for record in records}, full=full)
+        full = len(records) >= self.config.batch_size
+        self.fetching.after_poll(client, {record.topic for record in records}, full=full)
         return tuple(records)
 
     def _forget_seen(self) -> None:
@@ -271,72 +234,11 @@ class Worker:
         while True:
             await asyncio.Event().wait()
 
-    async def _lead_jobs(self) -> None:
-        """Runs the jobs in whichever process of the service holds the lock, on a connection apart from the pool: a
-        lock per job would keep one of the pool's for each, and the jobs would starve for their own."""
-        while True:
-            try:
-                conn = await asyncpg.connect(
-                    self.config.dsn(self.service), command_timeout=30, server_settings=db.LOCK_SETTINGS
-                )
-                try:
-                    while not await conn.fetchval(JOBS_LOCK):
-                        await asyncio.sleep(STANDBY_SECONDS)
-                    await self._run_jobs_until_lost(conn)
-                finally:
-                    conn.terminate()
-            except OUTAGES as error:
-                heed_cancellation()
-                telemetry.logger().warning("jobs.put_off", error=type(error).__name__)
-            except Exception as error:
-                # A torn connection can make a client library stumble over itself; this loop must outlive that.
-                heed_cancellation()
-                telemetry.logger().error("jobs.failed", error=type(error).__name__, exc_info=bare(error))
-            await asyncio.sleep(STANDBY_SECONDS)
-
-    async def _run_jobs_until_lost(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
-        lost = asyncio.Event()
-        conn.add_termination_listener(lambda _: lost.set())
-        loops = [asyncio.create_task(self._repeat(job)) for job in (*self.jobs, PRUNING)]
-        try:
-            while not lost.is_set():
-                # Of a session that is silent the server thinks that its process froze.
-                await conn.execute("SELECT 1")
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), SIGN_OF_LIFE_SECONDS)
-        finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-
-    async def _repeat(self, job: Job) -> None:
-        assert self.pool is not None
-        stirred = job.stirred or asyncio.Event()
-        if job.eager:
-            self.stirred[job.name] = stirred
-        while True:
-            stirred.clear()
-            try:
-                with telemetry.JOB_SECONDS.labels(self.service, job.name).time():
-                    while await job.run(self.pool):
-                        self._wake()
-            except OUTAGES as error:
-                heed_cancellation()
-                telemetry.logger().warning("job.put_off", job=job.name, error=type(error).__name__)
-            except Exception as error:
-                heed_cancellation()
-                telemetry.JOB_FAILURES.labels(self.service, job.name).inc()
-                telemetry.logger().error("job.failed", job=job.name, error=type(error).__name__, exc_info=bare(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stirred.wait(), job.every_seconds)
-                await asyncio.sleep(EAGER_PAUSE_SECONDS)
-
     def _wake(self) -> None:
         """Call after a commit: wakes the relay, which may have events to publish, and the eager jobs."""
         if self.relay is not None:
             self.relay.wake()
-        for stirred in self.stirred.values():
-            stirred.set()
+        self.periodic.stir()
 
     async def _housekeep(self, pool: Pool) -> int:
         async with pool.acquire() as conn:
@@ -416,19 +318,18 @@ def run(
     reactions: Reactions,
     jobs: Sequence[Job] = (),
     *,
-    gather_seconds: float = 0.0,
-    at_once: Collection[str] = (),
+    fetch: FetchPolicy = IMMEDIATE,
 ) -> None:
     """Runs the worker process of `service` until SIGTERM. Exit code 1 when it had to stop itself, or must not start.
 
-    `gather_seconds` and `at_once`: see `Worker`; without either events are taken as they come. Raises `ValueError` for
-    a topic in `at_once` that the service does not read.
+    `fetch` says when records are taken; by default as they come. Raises `ValueError` when it names a topic that the
+    service does not read.
     """
     config = settings()
     telemetry.configure_logging(f"{service}-worker", config.log_level)
     facts.require_secret_or_exit(config, service, wait_seconds=DATABASE_WITHIN_SECONDS)
-    give_way(niceness_of(takes_in=bool(reactions.ingress), gathers=bool(gather_seconds)))
-    app = Worker(service, config, reactions, jobs, gather_seconds, frozenset(at_once)).build()
+    give_way(niceness_of(takes_in=bool(reactions.ingress), gathers=fetch.kind == "gather"))
+    app = Worker(service, config, reactions, jobs, fetch).build()
     uvloop.install()
     rarely_collect()
     uvicorn.run(

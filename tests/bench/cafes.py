@@ -16,8 +16,10 @@ from services.visit.store import statistics
 from shared.clock import new_id, now
 from shared.database import db
 from shared.events.identity import AccessGranted, CafeChanged
+from shared.jobs.periodic import Job
 from shared.messaging import parked
-from shared.messaging.worker import HOUSEKEEPING_SECONDS, PRUNING, Job
+from shared.messaging.inbox import PRUNING
+from shared.messaging.worker import HOUSEKEEPING_SECONDS
 from shared.security import access
 from shared.services import SERVICES
 from shared.settings import Settings

@@ -84,7 +84,7 @@ def test_every_setting_that_compose_gives_is_a_setting() -> None:
 def test_workers_have_the_share_that_their_niceness_gives_outside_of_containers() -> None:
     for service in SERVICES:
         text = (ROOT / "services" / service / "worker.py").read_text()
-        niceness = niceness_of(takes_in="ingress=" in text, gathers="gather_seconds=" in text)
+        niceness = niceness_of(takes_in="ingress=" in text, gathers="fetch=gather(" in text)
         assert COMPOSE["services"][f"{service}-worker"]["cpu_shares"] == round(1024 / 1.25**niceness), service
     others = {name for name in CONTAINERS if not name.endswith("-worker")}
     assert not any("cpu_shares" in COMPOSE["services"][name] for name in others)

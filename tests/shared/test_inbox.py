@@ -4,7 +4,6 @@ import pytest
 
 from shared.clock import new_id
 from shared.messaging import inbox
-from shared.messaging.worker import PRUNING
 from tests.support import Databases
 
 
@@ -21,7 +20,7 @@ async def test_what_is_old_is_forgotten_in_parts_and_the_rest_stays(
         await inbox.first_seen(conn, young)
     monkeypatch.setattr(inbox, "PRUNE_AT_ONCE", 2)
     rounds = []
-    while taken := await PRUNING.run(pool):
+    while taken := await inbox.PRUNING.run(pool):
         rounds.append(taken)
     assert rounds == [2, 2, 1]
     assert {row["event_id"] for row in await pool.fetch("SELECT event_id FROM crm.inbox")} == set(young)

@@ -25,7 +25,7 @@ from services.loyalty.models.accounts import Redemption
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.identity import CafeChanged
-from shared.messaging.worker import Job
+from shared.jobs.periodic import Job
 from shared.services import WITH_WORKER
 from tests import support
 from tests.customer.given import KEYS, learned

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 
+from shared.jobs.periodic import Job, Jobs
 from shared.messaging.consumer import Consumer, Reactions
 from shared.messaging.relay import Relay
-from shared.messaging.worker import Job, Worker
 from shared.settings import Settings
 from shared.web.http import make_api
 
@@ -88,9 +88,9 @@ async def assert_ends(task: "asyncio.Task[Any]", work: GoneInTheMiddle) -> None:
 
 
 async def test_job_told_to_end_while_its_connection_goes_does_end(config: Settings) -> None:
-    worker, work = Worker("visit", config, Reactions({})), GoneInTheMiddle()
-    worker.pool = cast(Any, object())
-    await assert_ends(asyncio.create_task(worker._repeat(Job("stuck", 0.01, work))), work)
+    work = GoneInTheMiddle()
+    jobs = Jobs("visit", config.dsn("visit"), ())
+    await assert_ends(asyncio.create_task(jobs.repeat(Job("stuck", 0.01, work), cast(Any, object()))), work)
 
 
 async def test_relay_told_to_end_while_its_connection_goes_does_end(

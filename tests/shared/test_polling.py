@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaConnectionError
 
-from shared.messaging.polling import FETCH_WAIT_MS, SLICE, take
+from shared.messaging.fetching import ANSWER_WITHIN_MS
+from shared.messaging.polling import SLICE, take
 from tests.conftest import Kafka
 
 PARTITIONS, MOST, POLL_MS = 3, 100, 10_000
@@ -37,7 +38,7 @@ async def consumer(kafka: Kafka, *topics: str) -> AsyncIterator[Any]:
     """A client that holds some 60 records of a partition at once."""
     client = AIOKafkaConsumer(
         *(kafka.prefix + topic for topic in topics or ("pos.visits",)), bootstrap_servers=kafka.servers,
-        auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS, max_partition_fetch_bytes=8 * 1024,
+        auto_offset_reset="earliest", fetch_max_wait_ms=ANSWER_WITHIN_MS, max_partition_fetch_bytes=8 * 1024,
     )  # fmt: skip
     await client.start()
     try:

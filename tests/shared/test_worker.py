@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
@@ -20,9 +20,11 @@ from shared.events.base import Event, caused_by
 from shared.events.customer import CustomerErased
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitRecorded
+from shared.jobs.periodic import Job
 from shared.messaging import outbox
 from shared.messaging.consumer import Consumer, Reactions
-from shared.messaging.worker import Job, Worker
+from shared.messaging.fetching import IMMEDIATE, FetchPolicy, gather, immediate
+from shared.messaging.worker import Worker
 from tests.conftest import Kafka
 from tests.shared.records import CAFE, record_of, visit
 from tests.support import Databases
@@ -52,10 +54,9 @@ async def working(
     kafka: Kafka,
     *jobs: Job,
     reactions: Reactions = REACTIONS,
-    gather_seconds: float = 0.0,
-    at_once: Collection[str] = (),
+    fetch: FetchPolicy = IMMEDIATE,
 ) -> AsyncIterator[tuple[Worker, str]]:
-    worker = Worker(SERVICE, kafka.config, reactions, jobs, gather_seconds, frozenset(at_once))
+    worker = Worker(SERVICE, kafka.config, reactions, jobs, fetch)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(worker.build(), port=port, log_config=None, lifespan="on"))
     task = asyncio.create_task(server.serve())
@@ -240,7 +241,7 @@ async def test_events_that_come_one_by_one_gather_into_one_batch(
         await handle(consumer, records)
 
     monkeypatch.setattr(Consumer, "handle", counted)
-    async with working(kafka, gather_seconds=4.0):
+    async with working(kafka, fetch=gather(seconds=4.0)):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
         # The next question to the broker has just begun.
@@ -249,10 +250,7 @@ async def test_events_that_come_one_by_one_gather_into_one_batch(
     assert batches == [1, 5]
 
 
-async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come(
-    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.messaging.worker.GATHER_SECONDS", 4.0)
+async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come(pool: Pool, kafka: Kafka) -> None:
     batches: list[list[CustomerErased]] = []
     taken = asyncio.Event()
 
@@ -264,7 +262,10 @@ async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come
         return CustomerErased(cafe_id=CAFE, occurred_at=clock.now(), customer_id=new_id())
 
     reactions = Reactions({VisitRecorded: rate, CustomerErased: forget})
-    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+    async with (
+        working(kafka, reactions=reactions, fetch=immediate("visit.events", others_seconds=4.0)),
+        asyncio.timeout(30),
+    ):
         await publish(kafka, [erased()])
         await taken.wait()
         taken.clear()
@@ -276,10 +277,7 @@ async def test_what_nobody_waits_for_gathers_while_visits_are_taken_as_they_come
     assert [len(batch) for batch in batches] == [1, 3]
 
 
-async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_one(
-    pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.messaging.fetching.PACE_SECONDS", 0.0)
+async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_one(pool: Pool, kafka: Kafka) -> None:
     batches: list[int] = []
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -290,7 +288,10 @@ async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_o
         await rate(conn, events)
 
     reactions = Reactions({VisitRecorded: work_slowly})
-    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+    async with (
+        working(kafka, reactions=reactions, fetch=immediate("visit.events", pace_seconds=0.0)),
+        asyncio.timeout(30),
+    ):
         await publish(kafka, [visit()])
         await begun.wait()
         # Each by a producer of its own: a client that asks all the time has the first long before the last is there.
@@ -301,8 +302,7 @@ async def test_what_comes_while_a_batch_is_worked_on_is_altogether_in_the_next_o
     assert batches == [1, 4]
 
 
-async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.messaging.fetching.PACE_SECONDS", 6.0)
+async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka) -> None:
     batches: list[int] = []
 
     async def count(conn: Connection, events: Sequence[VisitRecorded]) -> None:
@@ -310,7 +310,10 @@ async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkey
         await rate(conn, events)
 
     reactions = Reactions({VisitRecorded: count})
-    async with working(kafka, reactions=reactions, at_once={"visit.events"}), asyncio.timeout(30):
+    async with (
+        working(kafka, reactions=reactions, fetch=immediate("visit.events", pace_seconds=6.0)),
+        asyncio.timeout(30),
+    ):
         await publish(kafka, [visit()])
         await answers(kafka, 1)
         await publish(kafka, [visit() for _ in range(3)])
@@ -318,9 +321,9 @@ async def test_small_batches_begin_a_pace_apart(pool: Pool, kafka: Kafka, monkey
     assert batches == [1, 3]
 
 
-def test_only_what_a_service_reads_can_be_taken_at_once(kafka: Kafka) -> None:
+def test_only_what_a_service_reads_can_be_taken_immediately(kafka: Kafka) -> None:
     with pytest.raises(ValueError, match=r"does not read loyalty\.events"):
-        Worker(SERVICE, kafka.config, REACTIONS, at_once=frozenset({"loyalty.events"})).build()
+        Worker(SERVICE, kafka.config, REACTIONS, fetch=immediate("loyalty.events")).build()
 
 
 async def test_record_with_an_undecodable_header_loses_nothing_around_it(pool: Pool, kafka: Kafka) -> None:
@@ -392,7 +395,7 @@ async def test_more_jobs_than_connections_do_not_starve_the_worker(pool: Pool, k
 async def test_jobs_move_to_the_other_process_when_theirs_dies(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.messaging.worker.STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.jobs.periodic.STANDBY_SECONDS", 0.05)
     ran: asyncio.Queue[str] = asyncio.Queue()
 
     def job(name: str) -> Job:
@@ -416,8 +419,8 @@ async def test_jobs_of_a_process_that_gives_no_sign_of_life_move_to_another(
     pool: Pool, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.database.db.LOCK_SETTINGS", {"idle_session_timeout": "1s"})
-    monkeypatch.setattr("shared.messaging.worker.STANDBY_SECONDS", 0.05)
-    monkeypatch.setattr("shared.messaging.worker.SIGN_OF_LIFE_SECONDS", 3600.0)
+    monkeypatch.setattr("shared.jobs.periodic.STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.jobs.periodic.SIGN_OF_LIFE_SECONDS", 3600.0)
     ran = {name: asyncio.Event() for name in ("frozen", "other")}
 
     def job(name: str) -> Job:
