@@ -35,12 +35,13 @@ from shared.database.db import Connection
 from shared.events.identity import Role
 from shared.inputs.fields import Day, PageSize
 from shared.messaging import parked
-from shared.security.access import require_role, unit_of
+from shared.security.access import ask_alone, require_role, unit_of
 from shared.security.auth import Staff
 from shared.security.crypto import Keys
 from shared.settings import Settings
 from shared.web import http
 from shared.web.dependencies import StaffCaller
+from shared.web.documents import problems
 from shared.web.serving import run
 
 guests = APIRouter(prefix="/cafes/{cafe_id}/customers", tags=["customers"])
@@ -178,10 +179,11 @@ async def list_attributes(request: Request, caller: StaffCaller, cafe_id: UUID) 
         return segments.list_attributes(await unit_of(conn, cafe_id))
 
 
-@definitions.post("/preview")
+@definitions.post("/preview", responses=problems(429))
 async def preview_segment(request: Request, caller: StaffCaller, cafe_id: UUID, body: PreviewSegment) -> Preview:
-    """How many guests the criteria would hold now."""
+    """How many guests the criteria would hold now. One at a time in a cafe."""
     async with _as_staff(request, caller, cafe_id) as conn:
+        await ask_alone(conn, cafe_id)
         return await segments.preview(conn, cafe_id, body, now=clock.now())
 
 

@@ -71,6 +71,7 @@ FROM (SELECT $1::uuid AS cafe_id) AS asked LEFT JOIN cafes AS c USING (cafe_id)
 UNIT = "SELECT currency_unit FROM cafes WHERE cafe_id = $1"
 # Any fixed number keeps these locks apart from others that are taken by a hash.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(744811, hashtext($1::uuid::text || $2::uuid::text))"
+TRY_ALONE = "SELECT pg_try_advisory_xact_lock(744812, hashtext($1::uuid::text))"
 # Of sessions that ended one by one only the last are kept: the tokens of earlier ones have expired.
 LAST_ENDED = """
 ARRAY(
@@ -212,6 +213,21 @@ async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:
     """Lock what one person does in a cafe until the transaction ends, so that each action sees the earlier ones in the
     sum of the day. Taken before any row is locked."""
     await conn.execute(TAKE_TURN, cafe_id, user_id)
+
+
+async def ask_alone(conn: Connection, cafe_id: UUID) -> None:
+    """From now on until the transaction ends nobody else of the cafe asks this service for what reads all its guests.
+
+    Raises:
+        Rejected: status 429 while somebody does.
+    """
+    if not await conn.fetchval(TRY_ALONE, cafe_id):
+        raise Rejected(
+            "one_at_a_time",
+            "A preview of this cafe is being computed; ask again in a moment.",
+            "پیش‌نمایشی برای این کافه در حال محاسبه است؛ کمی بعد دوباره بخواهید.",
+            status=429,
+        )
 
 
 async def _keep_access(

@@ -23,7 +23,7 @@ REASONS = {
     413: "the body is too large",
     415: "the body is not JSON",
     422: "the input is not right; `errors` names the fields",
-    429: "too many tries; wait a minute",
+    429: "too many tries, or one is under way; try again after `Retry-After` seconds",
     503: "the database is away or too much is under way; try again after `Retry-After` seconds",
 }
 STYLE = """

@@ -10,8 +10,10 @@ from deploy.crm.invariants import RESULTS
 from services.campaign.handlers import reactions
 from services.campaign.models import TRIES_A_DAY
 from shared.clock import new_id, now
+from shared.database.db import transaction
 from shared.events.customer import CustomerErased, CustomerStatusChanged
 from shared.events.feedback import CaseOpened
+from shared.security.access import ask_alone
 from tests.campaign.conftest import CLERK, MANAGER, PHONE, STRANGER, Simulator, World, sign_in
 
 CAMPAIGN: dict[str, Any] = {
@@ -77,6 +79,9 @@ async def test_preview_is_for_managers_and_shows_no_number(
     answer = await client.post(f"{own}/preview")
     assert (answer.status_code, answer.json()["guests"]) == (200, 1)
     assert "9121112233" not in answer.text
+    async with transaction(world.pool) as asking:
+        await ask_alone(asking, world.cafe_id)
+        assert (await client.post(f"{own}/preview")).status_code == 429
     standing = (await world.campaign())["id"]
     assert (await client.post(f"/cafes/{world.cafe_id}/campaigns/{standing}/preview")).status_code == 409
     sign_in(app, CLERK)

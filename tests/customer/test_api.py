@@ -24,6 +24,7 @@ from shared.events.customer import (
     CustomerStatusChanged,
     SegmentLeft,
 )
+from shared.security.access import ask_alone
 from shared.security.auth import Staff
 from shared.security.crypto import unseal
 from shared.web.dependencies import current_staff
@@ -329,6 +330,9 @@ async def test_segments_can_be_made_listed_changed_and_deleted(client: httpx2.As
     criteria = {"any": [{"visit_count": {"min": 9}}, {"created_within_days": 5}]}
     preview = await client.post(f"{SEGMENTS}/preview", json={"criteria": criteria})
     assert preview.json() == {"matching": 1, "customers": 1}
+    async with transaction(pool) as asking:
+        await ask_alone(asking, CAFE)
+        assert (await client.post(f"{SEGMENTS}/preview", json={"criteria": criteria})).status_code == 429
     made = await client.post(SEGMENTS, json={"name": "بخش ما", "segment_key": "ours", "criteria": criteria})
     assert made.status_code == 201, made.text
     segment = made.json()

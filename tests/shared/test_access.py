@@ -147,3 +147,16 @@ async def test_require_role_compares_ranks_and_hides_foreign_cafes(database: Dat
         with pytest.raises(Rejected) as stolen:
             await access.require_role(conn, OTHER, REZA)
     assert (low.value.status, foreign.value.status, stolen.value.status) == (403, 404, 404)
+
+
+async def test_one_of_a_cafe_asks_alone_until_its_transaction_ends(database: Databases) -> None:
+    pool = await database("visit")
+    async with db.staff_transaction(pool, SARA) as first, db.staff_transaction(pool, REZA) as second:
+        await access.ask_alone(first, CAFE)
+        await access.ask_alone(first, CAFE)
+        await access.ask_alone(second, OTHER)
+        with pytest.raises(Rejected) as busy:
+            await access.ask_alone(second, CAFE)
+    assert (busy.value.status, busy.value.code) == (429, "one_at_a_time")
+    async with db.staff_transaction(pool, REZA) as after:
+        await access.ask_alone(after, CAFE)

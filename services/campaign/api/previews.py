@@ -10,6 +10,7 @@ from services.campaign.handlers import previewing, testing
 from services.campaign.models.bodies import TryCampaign
 from shared.database import db
 from shared.inputs.amounts import Money, Priced
+from shared.security.access import ask_alone
 from shared.web.dependencies import StaffCaller
 from shared.web.documents import problems
 
@@ -74,9 +75,11 @@ async def try_out(
     return TryView(delivery_id=allowed.message.id)
 
 
-@router.post("/{campaign_id}/preview", responses=problems(409))
+@router.post("/{campaign_id}/preview", responses=problems(409, 429))
 async def preview(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> PreviewView:
-    """Who would be sent it now and who not, what five of them would read, and what it would cost. For managers."""
+    """Who would be sent it now and who not, what five of them would read, and what it would cost. One at a time in a
+    cafe. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
+        await ask_alone(conn, cafe_id)
         found = await previewing.preview(conn, request.app.state.settings, cafe_id, campaign_id)
     return PreviewView.model_validate(found)
