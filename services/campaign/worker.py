@@ -87,6 +87,7 @@ UNKNOWN, SENT = asking.Asker(settings(), "sending"), asking.Asker(settings(), "s
 
 JOBS = [
     Job(queueing.START_CAMPAIGNS, 5.0, queueing.start_campaigns),
+    Job(queueing.COUNT_RESULTS, 60.0, queueing.count_results),
     Job(sending.SEND_DUE, 0.5, SENDER.send_due, eager=True, stirred=SENDER.lanes.stirred),
     Job(asking.JOB_OF["sending"], 5.0, UNKNOWN.ask, stirred=UNKNOWN.lanes.stirred),
     Job(asking.JOB_OF["sent"], 5.0, SENT.ask, stirred=SENT.lanes.stirred),

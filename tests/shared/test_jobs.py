@@ -71,6 +71,17 @@ async def _reply(pool: Pool, cafe_id: UUID) -> None:
     )  # fmt: skip
 
 
+async def _leave_uncounted(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        """
+        INSERT INTO campaigns (id, cafe_id, name, campaign_type, purpose, template_content, template_variables, status,
+                               created_at, updated_at, created_by, recount_at)
+        VALUES (gen_random_uuid(), $1, 'old', 'sms', 'service', 'words', '{}', 'completed', now(), now(), $1, now())
+        """,
+        cafe_id,
+    )
+
+
 def _cafe(cafe_id: UUID) -> CafeChanged:
     return CafeChanged(
         cafe_id=cafe_id, occurred_at=now(), version=1, name="کافه", time_zone="Asia/Tehran", calendar="jalali",
@@ -202,6 +213,9 @@ CASES = {
     "tell_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
+    ),
+    "campaign.count_results": Case(
+        _leave_uncounted, "SELECT FROM campaigns WHERE recount_at IS NOT NULL AND cafe_id = $1"
     ),
     "campaign.forget_replies": Case(_reply, "SELECT FROM unclear_replies WHERE cafe_id = $1"),
     "feedback.prune_links": Case(_link, "SELECT FROM feedback_links WHERE cafe_id = $1"),

@@ -19,10 +19,9 @@ from shared.jobs.by_cafe import ByCafe
 
 BATCH: Final = 1000
 START_CAMPAIGNS: Final = "campaign.start_campaigns"
+COUNT_RESULTS: Final = "campaign.count_results"
 CAMPAIGN_LIVES: Final = timedelta(days=2)
 _FIRST: Final = UUID(int=0)
-
-COUNT_RESULTS: Final = "campaign.count_results"
 
 _starting = ByCafe("campaign", START_CAMPAIGNS)
 _counting = ByCafe("campaign", COUNT_RESULTS)
@@ -74,7 +73,7 @@ def _from_run(row: asyncpg.Record, moment: datetime) -> Pending:
 
 async def start_campaigns(pool: Pool) -> int:
     """Job: the next 1,000 guests of an approved campaign whose date has come become messages; then it is the next
-    campaign's turn. Returns how many. And the next campaign from before results were counted is counted.
+    campaign's turn. Returns how many.
 
     It goes on after the last guest queued, so a crash in the middle neither forgets nor repeats anybody.
     """
@@ -93,13 +92,12 @@ async def start_campaigns(pool: Pool) -> int:
     async def expand(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
         return await _expand(conn, rows[0], moment)
 
-    await count_results(pool)
     await _starting.run(pool, look, finish)
     return await _starting.run(pool, pick, expand)
 
 
 async def count_results(pool: Pool) -> int:
-    """Counts the next campaign from before results were counted, as a whole. Returns how many."""
+    """Job: the next campaign from before results were counted is counted as a whole. Returns how many."""
     moment = now()
     return await _counting.run(pool, lambda conn, aside: results.to_recount(conn, moment, aside), results.recount)
 
