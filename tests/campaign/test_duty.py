@@ -53,6 +53,15 @@ async def test_whoever_is_on_duty_is_told_of_a_case_once(
     assert await world.decisions() == [("send", "all_checks_passed")]
 
 
+async def test_case_with_stars_of_a_kind_that_is_made_no_longer_is_told_as_it_was(
+    app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
+) -> None:
+    await name_people(app, client, world)
+    await world.react(reactions.on_case_opened, opened(world, overall_rating=0))
+    await world.run_jobs()
+    assert simulator.texts == ["امتیاز ۰ برای میز ۷ در کافه نمونه.\nدر پنل ببینید."]
+
+
 async def test_nobody_is_told_who_was_not_named(world: World, simulator: Simulator) -> None:
     await world.react(reactions.on_case_opened, opened(world))
     await world.run_jobs()

@@ -16,7 +16,7 @@ REMOVE_OTHERS = "DELETE FROM duty_people WHERE cafe_id = $1 AND phone_hash <> AL
 # Whoever is there keeps the id, and with it the count of today's messages.
 KEEP = """
 INSERT INTO duty_people AS kept (id, cafe_id, phone_sealed, phone_hash, label, is_on_duty, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+SELECT t.*, $7 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::boolean[]) AS t
 ON CONFLICT (cafe_id, phone_hash) DO UPDATE SET label = excluded.label, is_on_duty = excluded.is_on_duty
 """
 CAP = "SELECT duty_daily_cap FROM messaging_settings WHERE cafe_id = $1"
@@ -56,8 +56,8 @@ async def daily_cap(conn: Connection, cafe_id: UUID) -> int | None:
 async def replace_people(conn: Connection, cafe_id: UUID, people: Sequence[OnDuty], cap: int, at: datetime) -> None:
     """These people and no others."""
     await conn.execute(REMOVE_OTHERS, cafe_id, [person.phone_hash for person in people])
-    for person in people:
-        await conn.execute(KEEP, *astuple(person), at)
+    if people:
+        await conn.execute(KEEP, *zip(*map(astuple, people), strict=True), at)
     await conn.execute(SET_CAP, cafe_id, cap)
 
 
