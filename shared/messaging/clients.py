@@ -31,6 +31,7 @@ async def opened(client: C) -> AsyncIterator[C]:
         if not start.done():
             await asyncio.wait([start], timeout=START_SECONDS)
             start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
         close = kafka.stop if hasattr(kafka, "stop") else kafka.close
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             await asyncio.wait_for(close(), CLOSE_SECONDS)

@@ -186,20 +186,14 @@ async def enter_visit(
     """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect.
     202: with what the caller entered today it is more than one may alone, and waits for a manager."""
     body = await bodies.read_one(request, EnteredVisit)
-    state = request.app.state
     async with _acting(request, caller) as conn:
         role = await require_role(conn, cafe_id, caller.user_id)
         outcome = await desk.enter(
             conn, cafe_id, caller.user_id, role, body, idempotency_key, request.state.correlation_id,
-            keys=state.settings.keys,
+            keys=request.app.state.settings.keys,
         )  # fmt: skip
         unit = await unit_of(conn, cafe_id)
-    if isinstance(outcome, Entry):
-        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
-    state.waker.wake()
-    response.status_code = STATUS[outcome.status]
-    assert outcome.visit_id is not None
-    return _taken(request, cafe_id, outcome.visit_id, outcome)
+    return _answered(request, response, cafe_id, outcome, unit)
 
 
 @router.get("/approvals")
@@ -263,23 +257,19 @@ async def void_visit(
 
 @router.post("/visits/{visit_id}/claim", response_model=Taken, responses={202: {"model": ShownEntry}, **problems(410)})
 async def claim_visit(
-    request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: ClaimBody
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: ClaimBody
 ) -> Taken | JSONResponse:
     """Gives a bill that named nobody to the guest who paid it, within 7 days of the visit: it counts as if it had named
     the guest from the beginning. The first claim stands. 202: with what the caller entered today it is more than one
     may alone, and waits for a manager."""
-    state = request.app.state
     async with _acting(request, caller) as conn:
         role = await require_role(conn, cafe_id, caller.user_id)
         outcome = await desk.claim(
             conn, cafe_id, caller.user_id, role, visit_id, body, request.state.correlation_id,
-            keys=state.settings.keys,
+            keys=request.app.state.settings.keys,
         )  # fmt: skip
         unit = await unit_of(conn, cafe_id)
-    if isinstance(outcome, Entry):
-        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
-    state.waker.wake()
-    return _taken(request, cafe_id, visit_id, outcome)
+    return _answered(request, response, cafe_id, outcome, unit)
 
 
 @router.get("/devices")
@@ -326,12 +316,20 @@ async def monthly_statistics(
     return MonthView.of(row, unit)
 
 
-def _taken(request: Request, cafe_id: UUID, visit_id: UUID, outcome: Outcome) -> Taken:
+def _answered(
+    request: Request, response: Response, cafe_id: UUID, outcome: Outcome | Entry, unit: Unit
+) -> Taken | JSONResponse:
+    """The bill that was entered or claimed; or with 202 what waits for a manager."""
+    if isinstance(outcome, Entry):
+        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
+    request.app.state.waker.wake()
+    response.status_code = STATUS[outcome.status]
+    assert outcome.visit_id is not None
     return Taken(
-        visit_id=visit_id,
+        visit_id=outcome.visit_id,
         customer_id=outcome.customer_id,
         visit_number=outcome.visit_number,
-        feedback_link=feedback_link(request, cafe_id, visit_id),
+        feedback_link=feedback_link(request, cafe_id, outcome.visit_id),
     )
 
 

@@ -32,7 +32,7 @@ IdempotencyKey = Annotated[
     Annotated[str, Opaque(200)] | None,
     Header(description="the bill's own id; without it device and receipt number count"),
 ]
-STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200, "voided": 200}
+STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200, "voided": 200, "claimed": 200}
 
 
 class Taken(BaseModel):
