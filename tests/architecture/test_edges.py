@@ -41,7 +41,7 @@ JSON_SCHEMA_WORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
 
 @pytest.fixture(params=SERVICES)
 def app(request: pytest.FixtureRequest) -> FastAPI:
-    made: FastAPI = import_module(f"services.{request.param}.api").make_app()
+    made: FastAPI = import_module(f"services.{request.param}.api.app").make_app()
     return made
 
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from deploy.simulators.kavenegar import make_app
 from deploy.simulators.network import Fault, Network
-from services.campaign.api import make_app as make_api
+from services.campaign.api.app import make_app as make_api
 from services.campaign.handlers import asking, queueing, reactions, sending
 from services.campaign.handlers.lanes import Lanes
 from services.campaign.handlers.providers import kavenegar

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from fastapi import Request
 
-from services.campaign.api import make_app
+from services.campaign.api.app import make_app
 from services.campaign.models import PURPOSE_OF
 from shared.clock import new_id, now
 from shared.database import db

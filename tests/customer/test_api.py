@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.customer.api import make_app
+from services.customer.api.app import make_app
 from services.customer.handlers.activity import on_points_changed
 from services.customer.store import customers as store
 from services.customer.worker import recalculate

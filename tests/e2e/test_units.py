@@ -89,7 +89,7 @@ class Both:
 
 @asynccontextmanager
 async def both(service: str) -> AsyncIterator[Both]:
-    app = import_module(f"services.{service}.api").make_app()
+    app = import_module(f"services.{service}.api.app").make_app()
     app.dependency_overrides[current_staff] = lambda: Staff(OWNER)
     transport = httpx2.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://crm") as http:

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.feedback.api import make_app, page
+from services.feedback.api import page
+from services.feedback.api.app import make_app
 from shared.clock import new_id, now
 from shared.database.db import Pool
 from shared.events.feedback import CaseOpened

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from deploy.engines.engine import free_port
-from services.feedback.api import make_app
+from services.feedback.api.app import make_app
 from shared.database.db import Pool
 from tests.feedback import browser
 from tests.feedback.given import cafe_with_staff, recorded, token_of, visits

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.feedback.api import make_app
+from services.feedback.api.app import make_app
 from services.feedback.api.points import ANSWERS_OF_A_POINT, ANSWERS_OF_AN_ADDRESS
 from services.feedback.models import Source
 from shared.clock import new_id

@@ -11,7 +11,7 @@ import httpx2
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.identity import api
+from services.identity.api.app import make_app
 from services.identity.handlers import cafes, invitations, passwords, people
 from services.identity.models.http import CreateCafe
 from shared.database import db
@@ -75,7 +75,7 @@ async def joins(
 @contextlib.asynccontextmanager
 async def running(config: Settings) -> AsyncIterator[FastAPI]:
     """The service's application, started."""
-    app = api.make_app(config)
+    app = make_app(config)
     async with app.router.lifespan_context(app):
         yield app
 

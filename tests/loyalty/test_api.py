@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.loyalty.api import make_app
+from services.loyalty.api.app import make_app
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
 from shared.security import access, ids

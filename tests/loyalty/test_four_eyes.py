@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.loyalty.api import make_app
+from services.loyalty.api.app import make_app
 from services.loyalty.handlers.cafes import on_cafes_changed
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged

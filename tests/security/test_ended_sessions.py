@@ -102,7 +102,7 @@ async def test_every_route_for_people_refuses_an_ended_token(
 ) -> None:
     pool = await database(service)
     await hears(pool, granted(), ended(1))
-    app: FastAPI = importlib.import_module(f"services.{service}.api").make_app()
+    app: FastAPI = importlib.import_module(f"services.{service}.api.app").make_app()
     app.dependency_overrides[current_staff] = lambda: Staff(SARA, 0, TABLET)
     asked = 0
     async with app.router.lifespan_context(app):

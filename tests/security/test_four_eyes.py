@@ -124,7 +124,7 @@ def routes_that_write(app: FastAPI) -> set[str]:
 
 def test_every_route_that_writes_says_which_rule_covers_it() -> None:
     for service in SERVICES:
-        app = importlib.import_module(f"services.{service}.api").make_app()
+        app = importlib.import_module(f"services.{service}.api.app").make_app()
         found = routes_that_write(app)
         assert sorted(found - set(RULES[service])) == [], "say in RULES which rule covers these"
         assert sorted(set(RULES[service]) - found) == [], "these are gone"
@@ -138,13 +138,13 @@ def test_no_route_that_writes_hides_from_the_table() -> None:
         return bool(methods - {"GET", "HEAD", "OPTIONS"}) and not getattr(route, "include_in_schema", True)
 
     for service in SERVICES:
-        app = importlib.import_module(f"services.{service}.api").make_app()
+        app = importlib.import_module(f"services.{service}.api.app").make_app()
         assert [getattr(route, "path", "") for route in app.routes if writes(route)] == []
 
 
 def test_each_service_where_something_waits_lists_it_the_same_way() -> None:
     for service in ("identity", "visit", "loyalty", "campaign"):
-        app = importlib.import_module(f"services.{service}.api").make_app()
+        app = importlib.import_module(f"services.{service}.api.app").make_app()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             answer = app.openapi()["paths"]["/cafes/{cafe_id}/approvals"]["get"]["responses"]["200"]

@@ -46,7 +46,7 @@ async def api(request: pytest.FixtureRequest, database: Databases) -> AsyncItera
     """An API with a cafe, and a client that is its owner and its till."""
     pool = await database(request.param)
     await cafe_with_owner(pool, request.param)
-    app: FastAPI = import_module(f"services.{request.param}.api").make_app()
+    app: FastAPI = import_module(f"services.{request.param}.api.app").make_app()
     app.dependency_overrides[current_staff] = lambda: Staff(PERSON)
     app.dependency_overrides[current_till] = lambda: Till(CAFE, "A" * 12, frozenset({"ingest", "loyalty_lookup"}))
     # What slows people down would answer everything after the first minute's worth.

@@ -38,7 +38,7 @@ def _numbers(name: str, schema: Any, definitions: dict[str, Any], path: str) -> 
 
 def _incoming() -> Iterator[tuple[str, str, Any]]:
     for service in SERVICES:
-        api = importlib.import_module(f"services.{service}.api").make_app().openapi()
+        api = importlib.import_module(f"services.{service}.api.app").make_app().openapi()
         definitions = api.get("components", {}).get("schemas", {})
         for route, methods in api["paths"].items():
             for method, operation in methods.items():

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
-from services.visit.api import make_app
+from services.visit.api.app import make_app
 from services.visit.handlers import upkeep
 from services.visit.handlers.reactions import on_branch_changed
 from shared.clock import new_id, now

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Request
 
-from services.visit.api import make_app
+from services.visit.api.app import make_app
 from services.visit.handlers.reactions import on_customer_erased
 from shared.clock import new_id, now
 from shared.database.db import Pool

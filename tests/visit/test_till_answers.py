@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.visit.api import make_app
+from services.visit.api.app import make_app
 from services.visit.handlers import reactions
 from services.visit.rules import redemption_of
 from shared.database.db import Pool

@@ -1,6 +1,6 @@
 """`python -m services.campaign.api`"""
 
-from services.campaign.api import make_app
+from services.campaign.api.app import make_app
 from shared.web.serving import run
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """`python -m services.feedback.api`"""
 
-from services.feedback.api import make_app
+from services.feedback.api.app import make_app
 from shared.web.serving import run
 
 if __name__ == "__main__":

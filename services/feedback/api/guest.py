@@ -20,6 +20,7 @@ from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.inputs.fields import Opaque
 from shared.security.addresses import client_address
+from shared.web.acting import acting_as_service
 from shared.web.documents import problems
 from shared.web.rate_limits import Tries
 
@@ -124,16 +125,13 @@ async def _look_up(request: Request, token: str) -> Link:
 async def _count_opening(request: Request, token: str, marker: str | None) -> None:
     if rules.source_of(marker) != "sms_link" or not rules.is_opening(request.headers):
         return
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         await handlers.note_opening(conn, token)
-    request.app.state.waker.wake()
 
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
     source, sender = rules.source_of(marker), sender_of(request)
-    feedback_id = await _tried(request, token, lambda conn: handlers.submit(conn, token, said, source, sender))
-    request.app.state.waker.wake()
-    return feedback_id
+    return await _tried(request, token, lambda conn: handlers.submit(conn, token, said, source, sender))
 
 
 async def _tried(request: Request, token: str, act: Callable[[Connection], Awaitable[T]]) -> T:
@@ -180,7 +178,7 @@ async def _act_soon(request: Request, act: Callable[[Connection], Awaitable[T]])
 
 
 async def _act(request: Request, act: Callable[[Connection], Awaitable[T]]) -> T:
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         return await act(conn)
 
 

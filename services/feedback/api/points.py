@@ -13,15 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.feedback import rules
 from services.feedback.api import page
 from services.feedback.api.guest import form_of, html, refused, said_in, sender_of
-from services.feedback.api.staff import acting
 from services.feedback.handlers import points, refusal
 from services.feedback.models import MakePoint, Point, PointKind
 from services.feedback.store import points as store
 from shared.database import db
 from shared.errors import NotFound, Rejected
 from shared.inputs.fields import Matching, Opaque
-from shared.security.access import require_role
 from shared.security.addresses import client_address
+from shared.web.acting import acting, acting_as_service
 from shared.web.dependencies import StaffCaller
 from shared.web.rate_limits import Tries
 
@@ -58,8 +57,7 @@ class PointView(BaseModel):
 @router.get("/cafes/{cafe_id}/feedback-points")
 async def list_points(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[PointView]:
     """Where the cafe asks its guests; retired points last."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         return [_view(request, point) for point in await store.list_points(conn, cafe_id)]
 
 
@@ -67,16 +65,14 @@ async def list_points(request: Request, caller: StaffCaller, cafe_id: UUID) -> l
 async def make_point(request: Request, caller: StaffCaller, cafe_id: UUID, body: MakePoint) -> PointView:
     """Makes a code for a table, a branch or the website (managers). Its picture is at `…/{code}.svg`; answers by it
     have the source `qr_code`, or `website`."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return _view(request, await points.make(conn, cafe_id, caller.user_id, body))
 
 
 @router.delete("/cafes/{cafe_id}/feedback-points/{code}", status_code=204)
 async def retire_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: Code) -> None:
     """Closes a point for good (managers); what was answered there stays."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+    async with acting(request, caller, cafe_id, "manager") as conn:
         await points.retire(conn, cafe_id, code)
 
 
@@ -87,8 +83,7 @@ async def retire_point(request: Request, caller: StaffCaller, cafe_id: UUID, cod
 )
 async def draw_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: Code) -> Response:
     """The point's QR code, to be printed."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         point = await store.find(conn, code)
     if point is None or point.cafe_id != cafe_id:
         raise NotFound("feedback point", "این نقطهٔ نظرسنجی")
@@ -116,13 +111,12 @@ async def send_point(request: Request, code: AnyCode) -> Response:
         except ValidationError as error:
             return await _form_page(request, code, form, error)
         _refuse_flood(request, code)
-        async with db.transaction(request.app.state.pool) as conn:
+        async with acting_as_service(request) as conn:
             await points.submit(conn, code, said, sender_of(request))
     except Rejected as why:
         _count_guess(request, why)
         return refused(why)
     _count_answer(request, code)
-    request.app.state.waker.wake()
     return RedirectResponse(f"{code}/thanks", 303, page.HEADERS)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -16,7 +16,8 @@ from shared.database import db
 from shared.errors import NotFound
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.fields import Count, Moment, Offset, PageSize, Words
-from shared.security.access import require_role, unit_of
+from shared.security.access import unit_of
+from shared.web.acting import acting
 from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["feedback"])
@@ -124,8 +125,7 @@ async def search(
     wanted = Filter(
         q, rating_from, rating_to, source, category, customer_id, visit_id, follow_up, since, until, before, limit
     )
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         unit = await unit_of(conn, cafe_id)
         rows = await store.search_feedback(conn, cafe_id, wanted)
     items = [FeedbackView.of(row, unit) for row in rows]
@@ -142,26 +142,22 @@ async def summary(
 ) -> Summary:
     """Counts and averages of [since, until), the last 30 days when not given."""
     until = until or now()
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         return Summary(**await store.summarize(conn, cafe_id, since or until - timedelta(days=30), until))
 
 
 @router.post("/feedback", status_code=201)
 async def enter(request: Request, caller: StaffCaller, cafe_id: UUID, entry: StaffEntry) -> Received:
     """Writes down what a guest said to the staff."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         feedback_id = await handlers.enter(conn, cafe_id, entry)
-    request.app.state.waker.wake()
     return Received(feedback_id=feedback_id)
 
 
 @router.get("/feedback/{feedback_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:
     """One feedback."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         return await _view(conn, cafe_id, feedback_id)
 
 
@@ -171,12 +167,9 @@ async def respond(
 ) -> FeedbackView:
     """Writes down what the cafe answered; a second answer replaces the first. It stands on the page behind the visit's
     link, and the guest of the visit gets one message that it does, of the first answer alone."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         await handlers.respond(conn, cafe_id, feedback_id, answer.text, caller.user_id)
-        view = await _view(conn, cafe_id, feedback_id)
-    request.app.state.waker.wake()
-    return view
+        return await _view(conn, cafe_id, feedback_id)
 
 
 @router.get("/cases")
@@ -189,8 +182,7 @@ async def list_cases(
     offset: Offset = 0,
 ) -> list[CaseView]:
     """Follow-up cases, the most urgent first. `overdue` are the open ones past their deadline."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         rows = await cases.list_cases(conn, cafe_id, status, now(), limit, offset)
     return [CaseView(**row) for row in rows]
 
@@ -200,15 +192,8 @@ async def close_case(
     request: Request, caller: StaffCaller, cafe_id: UUID, case_id: UUID, resolution: Resolution
 ) -> None:
     """Closes a case with how it ended."""
-    async with acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         await handlers.close_case(conn, cafe_id, case_id, resolution.resolution, caller.user_id)
-    request.app.state.waker.wake()
-
-
-def acting(request: Request, caller: StaffCaller) -> Any:
-    """A transaction as the person behind the request."""
-    return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)
 
 
 async def _view(conn: db.Connection, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:

@@ -1,6 +1,6 @@
 """`python -m services.identity.api`"""
 
-from services.identity.api import make_app
+from services.identity.api.app import make_app
 from shared.web.serving import run
 
 if __name__ == "__main__":

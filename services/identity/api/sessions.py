@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.identity.api.acting import Caller, Slowly, device_of, keys_of, settings_of, wake
+from services.identity.api.asking import Caller, Slowly, device_of, keys_of, settings_of
 from services.identity.handlers import attempts, passwords, resets, sessions, signing
 from services.identity.models.accounts import ChangePassword, Me, Renew, Session, SessionInfo, SignIn, UseReset
 from services.identity.models.logins import spellings
@@ -15,6 +15,7 @@ from shared.errors import NotFound
 from shared.process import telemetry
 from shared.security.addresses import client_address
 from shared.security.auth import JWKS_PATH, session_ended
+from shared.web.acting import acting_as_service
 from shared.web.documents import problems
 
 router = APIRouter(tags=["sessions"])
@@ -43,10 +44,9 @@ async def renew_session(request: Request, body: Renew) -> Session:
     """New tokens for the newest refresh token of a session. Each holds once; one that comes a second time after more
     than a minute is a copy, and ends the session."""
     address, issuer = client_address(request), settings_of(request).identity_url
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         renewed = await sessions.renew(conn, keys_of(request), issuer, body.refresh_token.get_secret_value(), address)
     if renewed is None:
-        wake(request)
         raise session_ended()
     return renewed
 
@@ -61,28 +61,25 @@ async def list_sessions(request: Request, caller: Caller) -> list[SessionInfo]:
 @router.delete("/sessions", status_code=204)
 async def sign_out_everywhere(request: Request, caller: Caller) -> None:
     """Ends all sessions of the caller, this one too."""
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         await sessions.end_all_sessions(conn, caller.user_id)
-    wake(request)
 
 
 @router.delete("/sessions/current", status_code=204)
 async def sign_out(request: Request, caller: Caller) -> None:
     """Ends the session of the token that comes with the request."""
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         if caller.session_id is None or not await sessions.end_session(conn, caller.user_id, caller.session_id):
             # A token from before there were sessions: there is nothing less to end than all.
             await sessions.end_all_sessions(conn, caller.user_id)
-    wake(request)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(request: Request, caller: Caller, session_id: UUID) -> None:
     """Ends one session of the caller, on this or another device."""
-    async with db.transaction(request.app.state.pool) as conn:
+    async with acting_as_service(request) as conn:
         if not await sessions.end_session(conn, caller.user_id, session_id):
             raise NotFound("session", "نشست")
-    wake(request)
 
 
 @router.get("/me")
@@ -104,9 +101,8 @@ async def change_password(request: Request, caller: Caller, body: ChangePassword
         telemetry.logger().warning("password_change.refused", user_id=str(caller.user_id))
         raise sessions.wrong_password()
     fresh = await passwords.hash_password(body.new_password)
-    async with db.transaction(pool) as conn:
+    async with acting_as_service(request) as conn:
         await resets.finish_change(conn, attempt, fresh, session_id=caller.session_id)
-    wake(request)
 
 
 @router.post("/password-resets/use", status_code=204, dependencies=[Slowly], responses=problems(401, 404, 429))
@@ -116,9 +112,8 @@ async def use_reset(request: Request, body: UseReset) -> None:
     async with db.transaction(pool) as conn:
         await resets.check_reset(conn, keys, body.code, body.new_password)
     fresh = await passwords.hash_password(body.new_password, known=False)
-    async with db.transaction(pool) as conn:
+    async with acting_as_service(request) as conn:
         await resets.use_reset(conn, keys, body.code, body.new_password, fresh)
-    wake(request)
 
 
 @router.get(JWKS_PATH)

@@ -1,6 +1,6 @@
 """`python -m services.visit.api`"""
 
-from services.visit.api import make_app
+from services.visit.api.app import make_app
 from shared.web.serving import run
 
 if __name__ == "__main__":

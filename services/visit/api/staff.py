@@ -1,6 +1,5 @@
 """What people of a cafe do with visits: read, enter by hand, void, and look at the figures."""
 
-from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -23,8 +22,9 @@ from shared.inputs.amounts import INSIDE, Money, Priced, inside
 from shared.inputs.bounds import Rial
 from shared.inputs.fields import Command, Count, Day, Moment, PageSize, Text
 from shared.persian.money import Unit
-from shared.security.access import require_role, unit_of
+from shared.security.access import unit_of
 from shared.security.approval import Decide, Waiting
+from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
 from shared.web.documents import problems
 
@@ -150,8 +150,7 @@ async def list_visits(
 ) -> VisitPage:
     """Visits of the cafe. `least_amount` is in the cafe's unit of money, whatever unit the till sent; `highest_rating`
     finds the unhappy ones."""
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         unit = await unit_of(conn, cafe_id)
         rows = await visits.list_visits(
             conn,
@@ -186,8 +185,7 @@ async def enter_visit(
     """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect.
     202: with what the caller entered today it is more than one may alone, and waits for a manager."""
     body = await bodies.read_one(request, EnteredVisit)
-    async with _acting(request, caller) as conn:
-        role = await require_role(conn, cafe_id, caller.user_id)
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
         outcome = await desk.enter(
             conn, cafe_id, caller.user_id, role, body, idempotency_key, request.state.correlation_id,
             keys=request.app.state.settings.keys,
@@ -199,8 +197,7 @@ async def enter_visit(
 @router.get("/approvals")
 async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[Waiting]:
     """What waits for a second person: bills entered, voided and claimed by hand (managers)."""
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return await desk.list_waiting(
             conn, cafe_id, caller.user_id, LISTED_AT_MOST, keys=request.app.state.settings.keys
         )
@@ -212,22 +209,19 @@ async def decide_entry(
 ) -> ShownEntry:
     """Approves or declines a bill, a void or a claim that waits (managers other than its author)."""
     state = request.app.state
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+    async with acting(request, caller, cafe_id, "manager") as conn:
         entry = await desk.decide(
             conn, cafe_id, entry_id, caller.user_id, request.state.correlation_id, approve=body.approve,
             keys=state.settings.keys,
         )  # fmt: skip
         unit = await unit_of(conn, cafe_id)
-    state.waker.wake()
     return _shown(entry, unit)
 
 
 @router.get("/visits/{visit_id}")
 async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID) -> VisitView:
     """One visit."""
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
@@ -241,15 +235,13 @@ async def void_visit(
     """Voids a visit for good; a manager's right. Its points are taken back. 202: with what the caller voided today it
     is more than one may alone, and waits for another manager."""
     state = request.app.state
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id, "manager")
+    async with acting(request, caller, cafe_id, "manager") as conn:
         outcome = await desk.void(
             conn, cafe_id, caller.user_id, visit_id, body.reason, request.state.correlation_id,
             keys=state.settings.keys,
         )  # fmt: skip
         response.status_code = 202 if isinstance(outcome, Entry) else 200
         row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
-    state.waker.wake()
     if row is None:
         raise NotFound("visit", "این بازدید")
     return _view(request, row, unit)
@@ -262,8 +254,7 @@ async def claim_visit(
     """Gives a bill that named nobody to the guest who paid it, within 7 days of the visit: it counts as if it had named
     the guest from the beginning. The first claim stands. 202: with what the caller entered today it is more than one
     may alone, and waits for a manager."""
-    async with _acting(request, caller) as conn:
-        role = await require_role(conn, cafe_id, caller.user_id)
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
         outcome = await desk.claim(
             conn, cafe_id, caller.user_id, role, visit_id, body, request.state.correlation_id,
             keys=request.app.state.settings.keys,
@@ -275,8 +266,7 @@ async def claim_visit(
 @router.get("/devices")
 async def list_devices(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[DeviceView]:
     """Devices of the cafe: when each was last heard of, and which of its messages never came."""
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         return [DeviceView(**row) for row in await devices.list_devices(conn, cafe_id)]
 
 
@@ -293,8 +283,7 @@ async def daily_statistics(
     `from` and `to` which are asked for. Today is counted as it is asked; a day that has ended a moment after its end,
     and again when one of its visits changes (`refreshed_at`)."""
     moment = clock.now()
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         days = rules.days_to_show(first, last, moment.date())
         await _require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
@@ -307,8 +296,7 @@ async def monthly_statistics(
 ) -> MonthView:
     """The month of that (Gregorian) day in the cafe's own calendar, up to this moment. With `branch_id` everything is
     counted over the visits of that branch alone: new is who never came there before."""
-    async with _acting(request, caller) as conn:
-        await require_role(conn, cafe_id, caller.user_id)
+    async with acting(request, caller, cafe_id) as conn:
         await _require_branch(conn, cafe_id, branch_id)
         row, unit = await statistics.monthly(conn, cafe_id, branch_id, day), await unit_of(conn, cafe_id)
     if row is None:
@@ -322,7 +310,6 @@ def _answered(
     """The bill that was entered or claimed; or with 202 what waits for a manager."""
     if isinstance(outcome, Entry):
         return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
-    request.app.state.waker.wake()
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
     return Taken(
@@ -357,7 +344,3 @@ def _shown(entry: Entry, unit: Unit) -> ShownEntry:
 
 def _view(request: Request, row: dict[str, Any], unit: Unit) -> VisitView:
     return VisitView.of(showing.with_lines_in(row, unit, keys=request.app.state.settings.keys), unit)
-
-
-def _acting(request: Request, caller: StaffCaller) -> AbstractAsyncContextManager[db.Connection]:
-    return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)

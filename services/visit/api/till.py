@@ -21,6 +21,7 @@ from shared.events import pos
 from shared.inputs.fields import Identifier, Opaque
 from shared.security import ids
 from shared.security.auth import Till, require_scope
+from shared.web.acting import acting_as_till
 from shared.web.coalescing import Gathering
 from shared.web.dependencies import TillCaller
 from shared.web.documents import problems
@@ -183,10 +184,8 @@ async def show(request: Request, caller: TillCaller, device_id: Identifier, rece
 
 async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> list[Outcome]:
     """Takes in what tills of one cafe sent, in a transaction of its own."""
-    async with db.till_transaction(state.pool, cafe_id) as conn:
-        outcomes = await record_visits(conn, commands, keys=state.settings.keys)
-    state.waker.wake()
-    return outcomes
+    async with acting_as_till(state, cafe_id) as conn:
+        return await record_visits(conn, commands, keys=state.settings.keys)
 
 
 async def _take_one(

@@ -1,6 +1,5 @@
 """Who asks: a person whose token nobody has ended, from a device at an address."""
 
-from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -8,7 +7,6 @@ from fastapi import Depends, Request
 from services.identity.handlers import sessions
 from services.identity.models.accounts import Device
 from services.identity.rules import sessions as rules
-from shared.database import db
 from shared.security.addresses import client_address
 from shared.security.auth import Staff
 from shared.security.crypto import Keys
@@ -29,11 +27,6 @@ async def signed_in(request: Request, caller: StaffCaller) -> Staff:
 
 
 Caller = Annotated[Staff, Depends(signed_in)]
-
-
-def acting(request: Request, caller: Staff) -> AbstractAsyncContextManager[db.Connection]:
-    """A transaction as that person."""
-    return db.staff_transaction(request.app.state.pool, caller.user_id, caller.generation, caller.session_id)
 
 
 def slow_down(request: Request) -> None:
@@ -72,8 +65,3 @@ def settings_of(request: Request) -> Settings:
     """The settings of this process."""
     config: Settings = request.app.state.settings
     return config
-
-
-def wake(request: Request) -> None:
-    """Tell the relay that events wait."""
-    request.app.state.waker.wake()

@@ -1,0 +1,12 @@
+"""The HTTP side of the customer service."""
+
+from fastapi import FastAPI
+
+from services.customer.api import guests, segments
+from shared.settings import Settings
+from shared.web import http
+
+
+def make_app(config: Settings | None = None) -> FastAPI:
+    """The application, not yet started."""
+    return http.make_api("customer", guests.router, segments.router, config=config)
