@@ -18,8 +18,15 @@ from rich.console import Console
 from deploy.crm.output import AsJson, show_json
 from services.identity.handlers import cafes, invitations, passwords, people, resets, tills
 from services.identity.handlers.attempts import login_hash
-from services.identity.models.accounts import ChosenPassword, Invite, NewInvitation, NewReset
-from services.identity.models.http import CreateApiKey, CreateBranch, CreateCafe
+from services.identity.models.http import (
+    ChosenPassword,
+    CreateApiKey,
+    CreateBranch,
+    CreateCafe,
+    Invite,
+    NewInvitation,
+    NewReset,
+)
 from services.identity.models.logins import spellings
 from services.identity.store import accounts
 from services.identity.store import cafes as store

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
 
-from services.feedback.models import Language, Link, LinkState, PointKind, Source, Topic
+from services.feedback.models.values import Language, Link, LinkState, PointKind, Source, Topic
 from shared.persian.text import search_key
 
 LINK_LIVES: Final = timedelta(days=14)

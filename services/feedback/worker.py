@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.feedback import handlers
+from services.feedback.handlers import reactions, upkeep
 from services.feedback.store import guests
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
@@ -17,12 +17,12 @@ from shared.settings import settings
 
 REACTIONS = Reactions(
     events={
-        VisitRecorded: partial(handlers.on_visit_recorded, keys=settings().keys),
-        VisitClaimed: handlers.on_visit_claimed,
-        VisitCorrected: handlers.on_visit_corrected,
-        VisitVoided: handlers.on_visit_voided,
-        CustomerRegistered: handlers.on_customer_registered,
-        CustomerErased: handlers.on_customer_erased,
+        VisitRecorded: partial(reactions.on_visit_recorded, keys=settings().keys),
+        VisitClaimed: reactions.on_visit_claimed,
+        VisitCorrected: reactions.on_visit_corrected,
+        VisitVoided: reactions.on_visit_voided,
+        CustomerRegistered: reactions.on_customer_registered,
+        CustomerErased: reactions.on_customer_erased,
         **access.REACTIONS,
     }
 )
@@ -42,16 +42,16 @@ PROJECTION = Projection(
     reactions={
         CustomerRegistered: guests.add,
         CustomerErased: guests.forget,
-        VisitRecorded: handlers.keep_recorded,
-        VisitClaimed: handlers.keep_recorded,
-        VisitCorrected: handlers.keep_corrected,
-        VisitVoided: handlers.keep_voided,
+        VisitRecorded: reactions.keep_recorded,
+        VisitClaimed: reactions.keep_recorded,
+        VisitCorrected: reactions.keep_corrected,
+        VisitVoided: reactions.keep_voided,
     },
 )  # fmt: skip
 
 JOBS = [
-    Job("feedback.trim_senders", 3600.0, handlers.trim_senders),
-    Job("feedback.prune_links", 3600.0, handlers.prune_links),
+    Job("feedback.trim_senders", 3600.0, upkeep.trim_senders),
+    Job("feedback.prune_links", 3600.0, upkeep.prune_links),
 ]
 
 if __name__ == "__main__":

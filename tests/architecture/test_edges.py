@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, PlainValidator, SecretStr, Strict
 from pydantic.fields import FieldInfo
 
-from services.visit.models import EnteredVisit
+from services.visit.models.http import EnteredVisit
 from shared.events import pos
 from shared.inputs.amounts import DESCRIPTION
 from shared.inputs.fields import Days, Moments, Reader

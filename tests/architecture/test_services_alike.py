@@ -3,10 +3,13 @@
 import ast
 import importlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from pydantic import BaseModel
 
 from shared.messaging.consumer import Reactions
 from shared.services import SERVICES
@@ -15,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 SIX = {"models", "rules", "store", "handlers", "api", "worker"}
 LONGEST_FILE = 450
 MOVING = {"campaign"}
+# An owner writes a program's rules, and each version is kept as it was written: body and value are one.
+KEPT_AS_WRITTEN = ("services.loyalty.models.programs",)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -35,6 +40,38 @@ def test_every_event_somebody_reacts_to_is_emitted_by_its_owner() -> None:
         for kind in importlib.import_module(f"services.{service}.worker").REACTIONS.events:
             owner = kind.__module__.rpartition(".")[2]
             assert kind.__name__ in made_by(owner), f"{owner} makes no {kind.__name__}"
+
+
+def test_no_init_holds_code() -> None:
+    """A folder says in its `__init__` at most what it is; code lies in files with names."""
+    found = []
+    for path in (each for folder in ("services", "shared") for each in (ROOT / folder).rglob("__init__.py")):
+        tree = ast.parse(path.read_text())
+        if len(tree.body) > (ast.get_docstring(tree) is not None) and path.parts[-3] not in MOVING:
+            found.append(str(path.relative_to(ROOT)))
+    assert not found
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - MOVING))
+def test_bodies_lie_in_one_file_and_values_beside_it(service: str) -> None:
+    """`models/http.py` holds what is sent and answered over HTTP, and nothing else; no other file of a service does."""
+    assert (ROOT / "services" / service / "models").is_dir()
+    bodies, values = set(), set()
+    for name, module in modules_of(service):
+        for kind in (each for each in vars(module).values() if isinstance(each, type) and each.__module__ == name):
+            (bodies if issubclass(kind, BaseModel) else values).add((name, kind.__name__))
+    home = f"services.{service}.models.http"
+    assert not {each for each in bodies if each[0] not in (home, *KEPT_AS_WRITTEN)}
+    # The frame of many bodies, each of which is read on its own.
+    assert not {each for each in values if each[0] == home} - {("services.visit.models.http", "Batch")}
+
+
+def modules_of(service: str) -> Iterator[tuple[str, ModuleType]]:
+    folder = ROOT / "services" / service
+    for path in sorted(folder.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if not name.endswith("__main__"):
+            yield name, importlib.import_module(name)
 
 
 @pytest.mark.parametrize("service", sorted(set(SERVICES) - MOVING))

@@ -17,7 +17,7 @@ from deploy.crm.migrate import admin_dsn, migrate
 from services.customer.handlers import judging
 from services.customer.handlers.segments import create_segment
 from services.customer.models.http import CreateSegment
-from services.customer.models.shapes import Rule
+from services.customer.models.values import Rule
 from services.customer.rules.compile import compile_rules
 from services.customer.store import segments
 from services.customer.store.activity import CUSTOMER_JOIN

@@ -14,7 +14,7 @@ from uuid import UUID
 from deploy.crm.migrate import migrate
 from services.customer.handlers import judging, segments
 from services.customer.models.http import ChangeSegment
-from services.customer.models.shapes import Cause, Guest, Sums
+from services.customer.models.values import Cause, Guest, Sums
 from services.customer.store import activity
 from shared import clock
 from shared.clock import new_id, now

@@ -19,8 +19,8 @@ from deploy.crm.audit import look, opened
 from services.campaign.handlers import reactions, replies, sending
 from services.customer.handlers import customers
 from services.customer.models.http import RecordConsent
-from services.customer.models.shapes import Act
-from services.customer.models.shapes import Guest as Key
+from services.customer.models.values import Act
+from services.customer.models.values import Guest as Key
 from shared.clock import new_id, now
 from shared.database import db
 from shared.errors import NotFound

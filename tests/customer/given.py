@@ -10,7 +10,7 @@ from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_visit_recorded
 from services.customer.handlers.registration import on_contact_learned
 from services.customer.models.http import CreateSegment
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from services.customer.store import activity
 from services.customer.worker import recalculate
 from shared.clock import new_id

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from services.customer.handlers import consents, customers
 from services.customer.models.http import RecordConsent
-from services.customer.models.shapes import Act
+from services.customer.models.values import Act
 from services.customer.store import customers as store
 from shared.clock import new_id, now
 from shared.database.db import Pool, staff_transaction, transaction

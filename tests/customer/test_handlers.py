@@ -10,7 +10,7 @@ import pytest
 
 from services.customer.handlers import activity, consents
 from services.customer.handlers.registration import on_contact_learned
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from services.customer.store.activity import NEWEST_KEPT
 from shared.clock import new_id
 from shared.database.db import Pool, transaction

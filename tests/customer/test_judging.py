@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.customer.models.shapes import Judgement, Rule
+from services.customer.models.values import Judgement, Rule
 from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import parse
 from services.customer.store.activity import CUSTOMER_JOIN, FIND_MISJUDGED, find_misjudged

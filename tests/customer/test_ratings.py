@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.customer.handlers import activity
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.base import Event

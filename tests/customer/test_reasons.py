@@ -16,7 +16,7 @@ from services.customer.handlers.activity import (
     on_visit_voided,
 )
 from services.customer.models.http import ChangeSegment
-from services.customer.models.shapes import Cause
+from services.customer.models.values import Cause
 from services.customer.rules.causes import cause_of, of_all_visits, together
 from shared.clock import new_id
 from shared.database.db import Pool, transaction

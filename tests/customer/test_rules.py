@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.customer.models.shapes import Rule
+from services.customer.models.values import Rule
 from services.customer.rules import amounts
 from services.customer.rules.attributes import ATTRIBUTES, NEWEST_VISITS, Kind
 from services.customer.rules.birthdays import birth_dates

@@ -9,7 +9,7 @@ import pytest
 from services.customer.handlers import judging, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from services.customer.store import segments as store
 from services.customer.worker import reassess_due, tell_segments
 from shared.clock import new_id

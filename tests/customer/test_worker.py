@@ -10,7 +10,7 @@ import pytest
 
 from services.customer import worker
 from services.customer.handlers import judging
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from services.customer.store import activity
 from services.customer.store import segments as store
 from services.customer.worker import JOBS, REACTIONS, recalculate

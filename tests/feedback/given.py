@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from services.feedback import handlers
+from services.feedback.handlers import reactions
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.base import Event
@@ -98,7 +98,7 @@ async def cafe_with_staff(pool: Pool, cafe_id: UUID = CAFE, user_id: UUID = STAF
 async def visits(pool: Pool, *events: VisitRecorded) -> None:
     """Visits that this service has heard of."""
     async with transaction(pool) as conn:
-        await handlers.on_visit_recorded(conn, events, keys=KEYS)
+        await reactions.on_visit_recorded(conn, events, keys=KEYS)
 
 
 async def emitted(pool: Pool) -> list[Event]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from services.feedback.handlers import on_customer_erased
+from services.feedback.handlers.reactions import on_customer_erased
 from services.feedback.rules import ANSWER_REACHES
 from shared.clock import now
 from shared.database.db import Pool, transaction

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from services.feedback.api import guest
 from services.feedback.api.guest import GUESSES_OF_AN_ADDRESS, USES_OF_A_LINK, WAIT_SECONDS, WAITS_AT_ONCE
-from services.feedback.handlers import refusal
+from services.feedback.handlers.links import refusal
 from shared.database.db import Pool
 from shared.security.addresses import networks_of
 from tests.feedback.given import recorded, token_of, visits

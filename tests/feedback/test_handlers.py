@@ -11,8 +11,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.feedback import handlers, rules
-from services.feedback.models import Sender, StaffEntry, Submission
+from services.feedback.handlers import answers, cases, reactions, submissions
+from services.feedback.models.http import StaffEntry, Submission
+from services.feedback.models.values import Sender
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.errors import Rejected
@@ -47,19 +48,19 @@ async def pool(database: Any) -> Pool:
 
 async def submit(pool: Pool, visit: VisitRecorded, said: Submission = PRAISE, sender: Sender | None = None) -> UUID:
     async with transaction(pool) as conn:
-        return await handlers.submit(conn, token_of(visit), said, "sms_link", sender or Sender())
+        return await submissions.submit(conn, token_of(visit), said, "sms_link", sender or Sender())
 
 
 async def react(pool: Pool, event: VisitRecorded | VisitCorrected | VisitVoided) -> None:
     async with transaction(pool) as conn:
         if isinstance(event, VisitClaimed):
-            await handlers.on_visit_claimed(conn, [event])
+            await reactions.on_visit_claimed(conn, [event])
         elif isinstance(event, VisitRecorded):
-            await handlers.on_visit_recorded(conn, [event], keys=KEYS)
+            await reactions.on_visit_recorded(conn, [event], keys=KEYS)
         elif isinstance(event, VisitCorrected):
-            await handlers.on_visit_corrected(conn, [event])
+            await reactions.on_visit_corrected(conn, [event])
         else:
-            await handlers.on_visit_voided(conn, [event])
+            await reactions.on_visit_voided(conn, [event])
 
 
 async def test_recorded_visit_gets_a_link_known_only_by_its_hash(pool: Pool) -> None:
@@ -80,10 +81,10 @@ async def test_recorded_visit_gets_a_link_known_only_by_its_hash(pool: Pool) -> 
 async def test_links_of_a_batch_are_one_statement_each_way(pool: Pool) -> None:
     async with transaction(pool) as conn:
         # The first time the driver also asks about the types.
-        await handlers.on_visit_recorded(conn, [recorded()], keys=KEYS)
+        await reactions.on_visit_recorded(conn, [recorded()], keys=KEYS)
         seen: list[Any] = []
         with conn.query_logger(seen.append):
-            await handlers.on_visit_recorded(conn, [recorded() for _ in range(200)], keys=KEYS)
+            await reactions.on_visit_recorded(conn, [recorded() for _ in range(200)], keys=KEYS)
     assert len(seen) == 2
     assert await pool.fetchval("SELECT count(*) FROM feedback_links") == 201
 
@@ -115,7 +116,7 @@ async def test_of_two_corrections_at_one_moment_the_last_said_stands(pool: Pool,
     await react(pool, visit)
     for batch in [[first, last]] if batched else [[first], [last]]:
         async with transaction(pool) as conn:
-            await handlers.on_visit_corrected(conn, batch)
+            await reactions.on_visit_corrected(conn, batch)
     assert await pool.fetchval("SELECT final_amount FROM visits WHERE visit_id = $1", visit.visit_id) == 2
 
 
@@ -256,13 +257,13 @@ async def test_erasure_empties_what_the_guest_said_and_keeps_the_stars(pool: Poo
     feedback_id = await submit(pool, visit, COMPLAINT, sender)
     await submit(pool, stranger, COMPLAINT, sender)
     async with transaction(pool) as conn:
-        await handlers.respond(conn, CAFE, feedback_id, "سلام آقای محمدی", STAFF)
+        await answers.respond(conn, CAFE, feedback_id, "سلام آقای محمدی", STAFF)
         case_id = await conn.fetchval("SELECT id FROM feedback_cases WHERE feedback_id = $1", feedback_id)
-        await handlers.close_case(conn, CAFE, case_id, "با آقای محمدی تماس گرفتیم", STAFF)
+        await cases.close_case(conn, CAFE, case_id, "با آقای محمدی تماس گرفتیم", STAFF)
     assert visit.customer_id is not None
     async with transaction(pool) as conn:
         erased = CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=visit.customer_id)
-        await handlers.on_customer_erased(conn, [erased])
+        await reactions.on_customer_erased(conn, [erased])
     row = await pool.fetchrow("SELECT * FROM customer_feedback WHERE id = $1", feedback_id)
     emptied = ("comment", "response_text", "source_reference", "table_number", "device_info", "ip_address")
     assert [row[name] for name in emptied] == [None] * len(emptied)
@@ -281,7 +282,7 @@ async def test_erasure_of_yesterday_spares_what_was_said_today(pool: Pool) -> No
     assert visit.customer_id is not None
     async with transaction(pool) as conn:
         erased = CustomerErased(cafe_id=CAFE, occurred_at=now() - timedelta(days=1), customer_id=visit.customer_id)
-        await handlers.on_customer_erased(conn, [erased])
+        await reactions.on_customer_erased(conn, [erased])
     assert await pool.fetchval("SELECT comment FROM customer_feedback") == "عالی بود"
 
 
@@ -304,12 +305,12 @@ async def test_no_word_stays_of_an_erased_guest_whatever_comes_late(pool: Pool, 
     for words in (entry, StaffEntry(overall_rating=4, source="phone_call", comment="مریم", customer_id=guest)):
         async with transaction(pool) as conn:
             with pytest.raises(Rejected, match="guest_erased"):
-                await handlers.enter(conn, CAFE, words)
+                await submissions.enter(conn, CAFE, words)
 
 
 async def forget(pool: Pool, erased: CustomerErased) -> None:
     async with transaction(pool) as conn:
-        await handlers.on_customer_erased(conn, [erased])
+        await reactions.on_customer_erased(conn, [erased])
 
 
 async def test_staff_write_nothing_more_about_an_erased_guest(pool: Pool) -> None:
@@ -322,8 +323,8 @@ async def test_staff_write_nothing_more_about_an_erased_guest(pool: Pool) -> Non
     case_id = await pool.fetchval("SELECT id FROM feedback_cases")
     async with transaction(pool) as conn:
         with pytest.raises(Rejected, match="guest_erased"):
-            await handlers.respond(conn, CAFE, feedback_id, "مریم", STAFF)
-        await handlers.close_case(conn, CAFE, case_id, "مریم", STAFF)
+            await answers.respond(conn, CAFE, feedback_id, "مریم", STAFF)
+        await cases.close_case(conn, CAFE, case_id, "مریم", STAFF)
     assert tuple(await pool.fetchrow("SELECT status::text, resolution FROM feedback_cases")) == ("closed", None)
 
 
@@ -333,10 +334,10 @@ async def test_entry_by_staff_is_about_a_guest_of_the_cafe(pool: Pool) -> None:
     about = {"overall_rating": 4, "source": "phone_call"}
     async with transaction(pool) as conn:
         told = [registered(guest), registered(guest), registered(stranger, cafe_id=OTHER_CAFE)]
-        await handlers.on_customer_registered(conn, told)
-        await handlers.enter(conn, CAFE, StaffEntry(**about, customer_id=guest))
+        await reactions.on_customer_registered(conn, told)
+        await submissions.enter(conn, CAFE, StaffEntry(**about, customer_id=guest))
         with pytest.raises(Rejected, match="unknown_guest"):
-            await handlers.enter(conn, CAFE, StaffEntry(**about, customer_id=stranger))
+            await submissions.enter(conn, CAFE, StaffEntry(**about, customer_id=stranger))
     await forget(pool, CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=guest))
     assert not await pool.fetchval("SELECT count(*) FROM guests WHERE cafe_id = $1", CAFE)
 
@@ -352,8 +353,8 @@ async def test_entry_by_staff_takes_its_context_from_the_visit(pool: Pool) -> No
     guest = new_id()
     entry = StaffEntry(overall_rating=4, source="phone_call", visit_id=visit.visit_id, customer_id=guest)
     async with transaction(pool) as conn:
-        await handlers.on_customer_registered(conn, [registered(guest)])
-        await handlers.enter(conn, CAFE, entry)
+        await reactions.on_customer_registered(conn, [registered(guest)])
+        await submissions.enter(conn, CAFE, entry)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
     assert (row["feedback_source"], row["customer_id"], row["order_amount"]) == ("phone_call", guest, Decimal(350_000))
     assert (row["visit_date"], row["table_number"]) == (date(2026, 11, 24), "4")
@@ -375,7 +376,7 @@ async def test_entry_by_staff_without_a_visit_keeps_what_they_know(pool: Pool) -
         }
     )
     async with transaction(pool) as conn:
-        await handlers.enter(conn, CAFE, entry)
+        await submissions.enter(conn, CAFE, entry)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
     assert (row["source_reference"], row["table_number"], row["visit_date"]) == ("تبلت ۲", "۱۲", date(2026, 11, 20))
     assert (row["order_amount"], row["currency_unit"]) == (Decimal(12_000_000), "IRR")
@@ -393,7 +394,7 @@ async def test_entry_by_staff_about_a_wrong_visit_is_refused(pool: Pool, fault: 
     entry = StaffEntry(overall_rating=4, source="manual", visit_id=visit.visit_id, customer_id=new_id())
     with pytest.raises(Rejected) as refused:
         async with transaction(pool) as conn:
-            await handlers.enter(conn, CAFE, entry)
+            await submissions.enter(conn, CAFE, entry)
     assert refused.value.code == ("other_guest" if fault == "other guest" else "not_found")
 
 
@@ -403,10 +404,10 @@ async def test_case_is_closed_once_and_completes_the_follow_up(pool: Pool) -> No
     feedback_id = await submit(pool, visit, COMPLAINT)
     case_id = await pool.fetchval("SELECT id FROM feedback_cases")
     async with transaction(pool) as conn:
-        await handlers.close_case(conn, CAFE, case_id, "یک قهوه مهمان شدند", STAFF)
+        await cases.close_case(conn, CAFE, case_id, "یک قهوه مهمان شدند", STAFF)
     with pytest.raises(Rejected) as refused:
         async with transaction(pool) as conn:
-            await handlers.close_case(conn, CAFE, case_id, "دوباره", STAFF)
+            await cases.close_case(conn, CAFE, case_id, "دوباره", STAFF)
     assert (refused.value.code, refused.value.status) == ("already_closed", 409)
     case = await pool.fetchrow("SELECT * FROM feedback_cases")
     assert (case["status"], case["closed_by"], case["resolution"]) == ("closed", STAFF, "یک قهوه مهمان شدند")
@@ -415,28 +416,6 @@ async def test_case_is_closed_once_and_completes_the_follow_up(pool: Pool) -> No
     closed = (await emitted(pool))[-1]
     assert isinstance(closed, CaseClosed)
     assert (closed.case_id, closed.feedback_id, closed.key) == (case_id, feedback_id, visit.customer_id)
-
-
-async def test_retention_forgets_old_senders_and_dead_links_only(pool: Pool) -> None:
-    old, fresh, dead = recorded(), recorded(), recorded(recorded_at=now() - timedelta(days=14) - rules.KEEP_DEAD_LINKS)
-    await visits(pool, old, fresh, dead)
-    sender = Sender({"system": "ios", "mobile": True, "language": None}, "2001:db8::1")
-    for visit in (old, fresh):
-        await submit(pool, visit, PRAISE, sender)
-    await pool.execute(
-        "UPDATE customer_feedback SET created_at = $2 WHERE visit_id = $1",
-        old.visit_id,
-        now() - rules.KEEP_SENDER - timedelta(minutes=1),
-    )
-    assert await handlers.trim_senders(pool) == 1
-    assert await handlers.trim_senders(pool) == 0
-    kept = await pool.fetch("SELECT visit_id FROM customer_feedback WHERE ip_address IS NOT NULL")
-    assert [row["visit_id"] for row in kept] == [fresh.visit_id]
-    assert await pool.fetchval("SELECT count(*) FROM customer_feedback WHERE device_info IS NOT NULL") == 1
-    assert await handlers.prune_links(pool) == 1
-    assert await handlers.prune_links(pool) == 0
-    left = {row["visit_id"] for row in await pool.fetch("SELECT visit_id FROM feedback_links")}
-    assert left == {old.visit_id, fresh.visit_id}
 
 
 async def test_wrong_row_never_enters_the_table(pool: Pool) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from services.feedback.api.app import make_app
 from services.feedback.api.points import ANSWERS_OF_A_POINT, ANSWERS_OF_AN_ADDRESS
-from services.feedback.models import Source
+from services.feedback.models.values import Source
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.feedback import CaseOpened, FeedbackReceived

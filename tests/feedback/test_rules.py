@@ -10,7 +10,7 @@ from hypothesis import given as each
 from hypothesis import strategies as st
 
 from services.feedback import rules
-from services.feedback.models import Link, Visit
+from services.feedback.models.values import Link, Visit
 from shared.persian.text import search_key
 from tests.feedback.given import EVENING
 

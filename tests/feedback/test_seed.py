@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.feedback import handlers
-from services.feedback.models import Sender, Submission
+from services.feedback.handlers import answers, cases, reactions, submissions
+from services.feedback.models.http import Submission
+from services.feedback.models.values import Sender
 from shared.clock import now
 from shared.database.db import Pool, transaction
 from shared.events.customer import CustomerErased
@@ -89,10 +90,12 @@ async def test_no_key_points_at_another_service_and_erasure_takes_the_place_of_c
     visit = recorded()
     await visits(pool, visit)
     async with transaction(pool) as conn:
-        await handlers.submit(conn, token_of(visit), Submission(overall_rating=3, comment="خوب"), "qr_code", Sender())
+        await submissions.submit(
+            conn, token_of(visit), Submission(overall_rating=3, comment="خوب"), "qr_code", Sender()
+        )
         assert visit.customer_id is not None
         erased = CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=visit.customer_id)
-        await handlers.on_customer_erased(conn, [erased])
+        await reactions.on_customer_erased(conn, [erased])
     assert tuple(await pool.fetchrow("SELECT overall_rating, comment FROM customer_feedback")) == (3, None)
 
 
@@ -120,7 +123,7 @@ async def test_order_amount_holds_a_large_bill_in_rial_with_its_unit(pool: Pool)
     visit = recorded(final_amount=Decimal("120000000"), currency_unit="IRR")
     await visits(pool, visit)
     async with transaction(pool) as conn:
-        await handlers.submit(conn, token_of(visit), Submission(overall_rating=5), "sms_link", Sender())
+        await submissions.submit(conn, token_of(visit), Submission(overall_rating=5), "sms_link", Sender())
     row = await pool.fetchrow("SELECT order_amount, currency_unit FROM customer_feedback")
     assert tuple(row) == (Decimal("120000000.00"), "IRR")
 
@@ -131,10 +134,10 @@ async def test_every_column_is_filled_by_something(pool: Pool) -> None:
     said = Submission(overall_rating=1, category_ratings={"service": 1}, comment="قهوه سرد بود")
     sender = Sender({"system": "ios", "mobile": True, "language": "fa"}, "203.0.113.7")
     async with transaction(pool) as conn:
-        feedback_id = await handlers.submit(conn, token_of(visit), said, "qr_code", sender)
-        await handlers.respond(conn, CAFE, feedback_id, "ببخشید", STAFF)
+        feedback_id = await submissions.submit(conn, token_of(visit), said, "qr_code", sender)
+        await answers.respond(conn, CAFE, feedback_id, "ببخشید", STAFF)
         case_id = await conn.fetchval("SELECT id FROM feedback_cases")
-        await handlers.close_case(conn, CAFE, case_id, "جبران شد", STAFF)
+        await cases.close_case(conn, CAFE, case_id, "جبران شد", STAFF)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
     assert [name for name, value in row.items() if value in (None, "", [], {}, False)] == ["forgotten_at"]
     case = await pool.fetchrow("SELECT * FROM feedback_cases")

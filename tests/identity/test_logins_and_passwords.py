@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from services.identity.handlers import invitations
-from services.identity.models.accounts import AnyLogin, ChangePassword, Login
+from services.identity.models.http import AnyLogin, ChangePassword, Login
 from services.identity.models.logins import canonical_login, masked_login, spellings
 from services.identity.models.passwords import refuse_guessable
 from shared.database import db

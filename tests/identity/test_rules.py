@@ -6,8 +6,7 @@ from uuid import uuid4
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.identity.models.accounts import ChangePassword, Login
-from services.identity.models.http import ChangeCafe, CreateApiKey, CreateCafe, SetPolicy
+from services.identity.models.http import ChangeCafe, ChangePassword, CreateApiKey, CreateCafe, Login, SetPolicy
 from services.identity.rules import access, policies
 from services.identity.rules import sessions as rules
 from shared.errors import Rejected

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from services.customer.handlers import segments
 from services.customer.handlers.registration import on_contact_learned
-from services.feedback import handlers as feedback
+from services.feedback.handlers import reactions as feedback_reactions
 from services.loyalty.handlers.cafes import on_cafes_changed
 from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.handlers.visits import on_visits_recorded
@@ -150,7 +150,7 @@ async def _send_feedback(pool: Pool, cafe_id: UUID) -> None:
 
 async def _link(pool: Pool, cafe_id: UUID) -> None:
     async with transaction(pool) as conn:
-        await feedback.on_visit_recorded(conn, [visit(cafe_id=cafe_id)], keys=KEYS)
+        await feedback_reactions.on_visit_recorded(conn, [visit(cafe_id=cafe_id)], keys=KEYS)
         await conn.execute("UPDATE feedback_links SET expires_at = now() - interval '10 years'")
 
 

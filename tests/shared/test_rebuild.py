@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from deploy.crm.main import app
 from deploy.crm.rebuild_commands import lines_of
 from services.customer.handlers.customers import erase_customer
-from services.customer.models.shapes import Act, Guest
+from services.customer.models.values import Act, Guest
 from services.customer.worker import REACTIONS, recalculate
 from shared import clock
 from shared.crashpoints import CRASH_AT

@@ -9,7 +9,7 @@ import msgspec
 
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import command_of
-from services.visit.models import Command, CorrectVisit, Outcome, RecordVisit, VoidVisit
+from services.visit.models.values import Command, CorrectVisit, Outcome, RecordVisit, VoidVisit
 from shared.clock import new_id
 from shared.database import db
 from shared.database.db import Pool

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.visit.handlers import reactions
-from services.visit.models import CorrectVisit
+from services.visit.models.values import CorrectVisit
 from shared.clock import now
 from shared.database.db import Pool
 from shared.events.customer import ConsentChanged

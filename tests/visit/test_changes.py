@@ -9,7 +9,7 @@ import pytest
 
 from services.visit.handlers import words
 from services.visit.handlers.reactions import on_feedback_received, on_points_earned
-from services.visit.models import Command
+from services.visit.models.values import Command
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.feedback import FeedbackReceived

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.visit.models import Command
+from services.visit.models.values import Command
 from shared.clock import now
 from shared.database.db import Pool
 from shared.events.visit import ContactLearned, VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided

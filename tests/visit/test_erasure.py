@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.visit.handlers import erasure, reactions, words
-from services.visit.models import Command
+from services.visit.models.values import Command
 from services.visit.worker import REACTIONS
 from shared.clock import now
 from shared.database.db import Pool

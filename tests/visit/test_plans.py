@@ -6,7 +6,7 @@ from functools import partial
 import asyncpg
 
 from services.visit.handlers.ingest import record_visits
-from services.visit.models import RecordVisit
+from services.visit.models.values import RecordVisit
 from shared.clock import new_id
 from shared.database import db
 from shared.database.db import Connection

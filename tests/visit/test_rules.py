@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.visit import rules
-from services.visit.models import Span
+from services.visit.models.values import Span
+from services.visit.rules import contents, numbering, verdicts
 from shared.clock import new_id
 from shared.errors import Rejected
 from tests.visit.given import CAFE, OTHER_CAFE, record
@@ -29,12 +29,12 @@ from tests.visit.given import CAFE, OTHER_CAFE, record
     ],
 )
 def test_item_count_is_the_sum_of_quantities_in_both_shapes(items: Any, count: int) -> None:
-    assert rules.item_count(record(items=items).body) == count
+    assert contents.item_count(record(items=items).body) == count
 
 
 def content(**changes: Any) -> bytes:
     body = record(**changes).body
-    return rules.content_of(body, rules.lines_of(body))
+    return contents.content_of(body, contents.lines_of(body))
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_order_of_keys_in_attributes_does_not_matter() -> None:
 
 def test_branches_are_found_by_id_and_by_code_of_their_own_cafe() -> None:
     first, second = new_id(), new_id()
-    names = rules.branch_names([(CAFE, first, "Vanak۱"), (OTHER_CAFE, second, "Tajrish")])
-    assert rules.branch_of("VANAK1", names[CAFE]) == first
-    assert rules.branch_of(str(first).upper(), names[CAFE]) == first
-    assert rules.branch_of(None, names[CAFE]) is None
-    assert isinstance(rules.branch_of(str(second), names[CAFE]), Rejected)
-    assert rules.branch_of("Tajrish", {}) is None
+    names = contents.branch_names([(CAFE, first, "Vanak۱"), (OTHER_CAFE, second, "Tajrish")])
+    assert contents.branch_of("VANAK1", names[CAFE]) == first
+    assert contents.branch_of(str(first).upper(), names[CAFE]) == first
+    assert contents.branch_of(None, names[CAFE]) is None
+    assert isinstance(contents.branch_of(str(second), names[CAFE]), Rejected)
+    assert contents.branch_of("Tajrish", {}) is None
 
 
 numbers = st.lists(st.integers(0, 60), min_size=1, max_size=40)
@@ -76,8 +76,8 @@ def test_gaps_are_exactly_what_was_never_sent(batches: list[list[int]]) -> None:
     gaps: list[tuple[int, int]] = []
     sent: set[int] = set()
     for batch in batches:
-        span, skipped, late = rules.follow_sequence(span, batch)
-        gaps = rules.without(gaps, late) + skipped
+        span, skipped, late = numbering.follow_sequence(span, batch)
+        gaps = numbering.without(gaps, late) + skipped
         sent |= set(batch)
     missing = {number for start, end in gaps for number in range(start, end + 1)}
     assert span == (min(sent), max(sent))
@@ -86,17 +86,17 @@ def test_gaps_are_exactly_what_was_never_sent(batches: list[list[int]]) -> None:
 
 
 def test_a_huge_jump_is_one_gap() -> None:
-    assert rules.follow_sequence((1, 1), [2**62]) == ((1, 2**62), [(2, 2**62 - 1)], [])
-    assert rules.follow_sequence((2**62, 2**62), [1]) == ((1, 2**62), [(2, 2**62 - 1)], [])
+    assert numbering.follow_sequence((1, 1), [2**62]) == ((1, 2**62), [(2, 2**62 - 1)], [])
+    assert numbering.follow_sequence((2**62, 2**62), [1]) == ((1, 2**62), [(2, 2**62 - 1)], [])
 
 
 def test_event_id_belongs_to_the_first_receipt_of_its_cafe() -> None:
     event_id = UUID(int=7)
     mine = [record(event_id=event_id, receipt_number=number) for number in ("1", "2", "1")]
     theirs = record(event_id=event_id, receipt_number="2", cafe_id=OTHER_CAFE)
-    assert rules.event_ids_reused([*mine, theirs, record(receipt_number="3")]) == {(CAFE, "till-1", "2")}
+    assert verdicts.event_ids_reused([*mine, theirs, record(receipt_number="3")]) == {(CAFE, "till-1", "2")}
 
 
 def test_lines_keep_exact_amounts() -> None:
-    lines = rules.lines_of(record(items=[{"name": "x", "amount": "999999999999.99", "quantity": "0.001"}]).body)
+    lines = contents.lines_of(record(items=[{"name": "x", "amount": "999999999999.99", "quantity": "0.001"}]).body)
     assert (lines[0].amount, lines[0].quantity) == (Decimal("999999999999.99"), Decimal("0.001"))

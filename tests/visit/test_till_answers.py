@@ -8,7 +8,7 @@ import pytest
 
 from services.visit.api.app import make_app
 from services.visit.handlers import reactions
-from services.visit.rules import redemption_of
+from services.visit.rules.contents import redemption_of
 from shared.database.db import Pool
 from shared.events.loyalty import RedemptionCompleted, RedemptionRefused, RedemptionReversed
 from shared.security import ids

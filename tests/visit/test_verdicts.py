@@ -7,9 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from services.visit import rules
-from services.visit.models import CorrectVisit, Draft, Found, Guest, Known, RecordVisit
-from services.visit.rules import claiming
+from services.visit.models.values import CorrectVisit, Draft, Found, Guest, Known, RecordVisit
+from services.visit.rules import claiming, contents, figures, learning, numbering, verdicts
 from shared.consent import ASKED, TICK, Answer
 from shared.errors import Rejected
 from shared.events.pos import PosItem, VisitBody
@@ -39,7 +38,7 @@ def draft(
     facts = {"receipt": known, "guest": None, "event_reused": False, "erased_at": None} | found
     command = command or record()
     return Draft(
-        command=command, lines=rules.lines_of(command.body), item_count=3, fingerprint=fingerprint, phone_hash=b"p",
+        command=command, lines=contents.lines_of(command.body), item_count=3, fingerprint=fingerprint, phone_hash=b"p",
         own_id=own_id, found=Found(**facts), heard_at=heard_at,
     )  # fmt: skip
 
@@ -73,7 +72,7 @@ def word(verdict: str | Rejected) -> str:
     ],
 )
 def test_record_is_judged(known: Known | None, facts: dict[str, Any], guest: UUID | None, verdict: str) -> None:
-    assert word(rules.judge_record(draft(known, **facts), guest)) == verdict
+    assert word(verdicts.judge_record(draft(known, **facts), guest)) == verdict
 
 
 CORRECTED = replace(KNOWN, corrected_at=NOON + 5 * MINUTE, corrected_fingerprint=MINE)
@@ -109,7 +108,7 @@ def test_correction_is_judged(
     known: Known | None, minutes: int, fingerprint: bytes, guest: UUID | None, verdict: str
 ) -> None:
     made = draft(known, command=correction(minutes), fingerprint=fingerprint, heard_at=NOON + 30 * DAY)
-    assert word(rules.judge_correction(made, guest)) == verdict
+    assert word(verdicts.judge_correction(made, guest)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_correction_is_judged(
     [(None, "void"), (KNOWN, "void"), (replace(KNOWN, voided_at=NOON), "repeated"), (WAITING_VOID, "repeated")],
 )
 def test_void_is_judged(known: Known | None, verdict: str) -> None:
-    assert rules.judge_void(known) == verdict
+    assert verdicts.judge_void(known) == verdict
 
 
 @pytest.mark.parametrize(
@@ -147,16 +146,16 @@ def test_first_claim_of_a_batch_is_the_one_made_first_whatever_the_order() -> No
 def test_newest_correction_of_a_batch_stands_whatever_the_order() -> None:
     at = ((3, MORE), (5, LESS), (5, MORE), (4, MORE))
     drafts = [draft(KNOWN, command=correction(minutes), fingerprint=mark) for minutes, mark in at]
-    assert rules.newest_corrections(drafts) == {drafts[0].command.key: 2}
-    assert rules.newest_corrections(drafts[::-1]) == {drafts[0].command.key: 1}
+    assert verdicts.newest_corrections(drafts) == {drafts[0].command.key: 2}
+    assert verdicts.newest_corrections(drafts[::-1]) == {drafts[0].command.key: 1}
 
 
 def test_correction_of_a_clock_that_is_ahead_counts_from_when_it_was_heard() -> None:
     ahead = draft(KNOWN, command=correction(60), heard_at=NOON + 10 * MINUTE)
     assert ahead.corrected_at == NOON + 10 * MINUTE
-    assert rules.is_dated_ahead(ahead)
-    assert not rules.is_dated_ahead(draft(KNOWN, command=correction(60), heard_at=NOON + 60 * MINUTE))
-    assert not rules.is_dated_ahead(draft(KNOWN, heard_at=NOON - MINUTE))
+    assert verdicts.is_dated_ahead(ahead)
+    assert not verdicts.is_dated_ahead(draft(KNOWN, command=correction(60), heard_at=NOON + 60 * MINUTE))
+    assert not verdicts.is_dated_ahead(draft(KNOWN, heard_at=NOON - MINUTE))
 
 
 # --- numbering
@@ -176,12 +175,12 @@ def test_visits_are_numbered_by_their_own_moments_and_each_guest_apart() -> None
     }
     guests = {0: SARA, 1: SARA, 2: SARA, 3: REZA, 4: SARA}
     last = {(CAFE, SARA): 12, (CAFE, REZA): 1, (OTHER_CAFE, SARA): 40}
-    assert rules.number_visits(drafts, guests, last) == {0: 12, 1: 10, 2: 11, 3: 1, 4: 40}
+    assert numbering.number_visits(drafts, guests, last) == {0: 12, 1: 10, 2: 11, 3: 1, 4: 40}
 
 
 def test_two_visits_at_one_moment_are_numbered_by_their_receipts() -> None:
     drafts = {place: draft(command=record(receipt_number=number)) for place, number in enumerate("312")}
-    assert rules.number_visits(drafts, dict.fromkeys(drafts, SARA), {(CAFE, SARA): 3}) == {0: 3, 1: 1, 2: 2}
+    assert numbering.number_visits(drafts, dict.fromkeys(drafts, SARA), {(CAFE, SARA): 3}) == {0: 3, 1: 1, 2: 2}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ def test_two_visits_at_one_moment_are_numbered_by_their_receipts() -> None:
     ],
 )
 def test_gaps_lose_what_arrives(gaps: list[Any], numbers: list[int], remaining: list[Any]) -> None:
-    assert rules.without(gaps, numbers) == remaining
+    assert numbering.without(gaps, numbers) == remaining
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,7 @@ def test_gaps_lose_what_arrives(gaps: list[Any], numbers: list[int], remaining: 
     ],
 )
 def test_state_of_a_redemption(asked: int, redeemed: int, refusal: str | None, state: str) -> None:
-    assert rules.redemption_of(asked, redeemed, refusal) == state
+    assert contents.redemption_of(asked, redeemed, refusal) == state
 
 
 # --- what makes two bills the same
@@ -241,7 +240,7 @@ OTHER_LINE = {"name": "کیک", "quantity": 2, "amount": "6", "sku": "u", "categ
 
 def content(**changes: Any) -> bytes:
     body = record(**changes).body
-    return rules.content_of(body, rules.lines_of(body))
+    return contents.content_of(body, contents.lines_of(body))
 
 
 @pytest.mark.parametrize("field", sorted(set(VisitBody.model_fields) - {"consent_asked_at"}))
@@ -290,42 +289,42 @@ def ticked(granted: bool = True, asked: int | None = None, **changes: Any) -> Dr
     ],
 )
 def test_answer_of_a_bill(bill: Draft, answer: Answer | None) -> None:
-    assert rules.answer_of(bill) == answer
+    assert learning.answer_of(bill) == answer
 
 
 def test_guest_is_told_of_once_and_an_answer_only_when_it_counts() -> None:
-    guest, told = rules.learn(Guest(SARA), [ticked(False), draft()], is_new=True)
+    guest, told = learning.learn(Guest(SARA), [ticked(False), draft()], is_new=True)
     assert [(each.name, each.answer) for each in told] == [(None, Answer(False, TICK, NOON))]
-    again, more = rules.learn(guest, [ticked(False, asked=5, heard_at=NOON + DAY), ticked()], is_new=False)
+    again, more = learning.learn(guest, [ticked(False, asked=5, heard_at=NOON + DAY), ticked()], is_new=False)
     # A later no changes nothing for others, and a tick does not take it back.
     assert (more, again.answer) == ([], Answer(False, ASKED, NOON + 5 * MINUTE))
-    _, yes = rules.learn(again, [ticked(asked=6)], is_new=False)
+    _, yes = learning.learn(again, [ticked(asked=6)], is_new=False)
     assert [each.answer for each in yes] == [Answer(True, ASKED, NOON + 6 * MINUTE)]
 
 
 def test_no_takes_a_yes_back_and_what_was_said_already_is_not_told_again() -> None:
     yes = Guest(SARA, answer=Answer(True, TICK, NOON))
-    assert rules.learn(yes, [ticked()], is_new=False) == (yes, [])
-    refused, told = rules.learn(yes, [ticked(False)], is_new=False)
+    assert learning.learn(yes, [ticked()], is_new=False) == (yes, [])
+    refused, told = learning.learn(yes, [ticked(False)], is_new=False)
     assert [each.answer for each in told] == [refused.answer] == [Answer(False, TICK, NOON)]
 
 
 def test_name_is_learned_once_from_the_earliest_visit() -> None:
     later = draft(command=record(guest_name="رضا", occurred_at=(NOON + MINUTE).isoformat()))
-    guest, told = rules.learn(Guest(SARA), [later, draft(command=record(guest_name="سارا"))], is_new=False)
+    guest, told = learning.learn(Guest(SARA), [later, draft(command=record(guest_name="سارا"))], is_new=False)
     assert ([each.name for each in told], guest.name_known) == (["سارا"], True)
-    assert rules.learn(guest, [later], is_new=False)[1] == []
+    assert learning.learn(guest, [later], is_new=False)[1] == []
 
 
 @pytest.mark.parametrize(("days", "is_nobodys"), [(-1, False), (0, True), (1, True)])
 def test_bill_from_before_the_erasure_is_nobodys(days: int, is_nobodys: bool) -> None:
     bill = draft(command=record(guest_name="سارا", notes="x"), erased_at=NOON + days * DAY, own_id=SARA)
-    kept = rules.of_nobody(bill)
-    assert rules.is_nobodys(bill) is is_nobodys
+    kept = contents.of_nobody(bill)
+    assert contents.is_nobodys(bill) is is_nobodys
     assert (kept.command.body.phone is None, kept.phone_hash is None) == (is_nobodys, is_nobodys)
     assert (kept.command.body.guest_name, kept.command.body.notes) == ((None, None) if is_nobodys else ("سارا", "x"))
     assert kept.command.body.total == bill.command.body.total
-    assert not rules.is_nobodys(replace(bill, own_id=None))
+    assert not contents.is_nobodys(replace(bill, own_id=None))
 
 
 # --- days of the figures
@@ -347,7 +346,7 @@ EARLIEST = TODAY - 90 * DAY
 )
 def test_days_to_show(first: date | None, last: date | None, shown: Any) -> None:
     try:
-        found: Any = rules.days_to_show(first, last, TODAY)
+        found: Any = figures.days_to_show(first, last, TODAY)
     except Rejected as refused:
         found = refused.code
     assert found == shown

@@ -18,7 +18,7 @@ from services.customer.models.http import (
     SetStatus,
     Stay,
 )
-from services.customer.models.shapes import Act, Guest
+from services.customer.models.values import Act, Guest
 from services.customer.store import customers as store
 from shared import clock
 from shared.database import db

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.customer.handlers.judging import reassess
-from services.customer.models.shapes import Cause, Guest, Revision, Sums
+from services.customer.models.values import Cause, Guest, Revision, Sums
 from services.customer.rules.causes import cause_of, causes_of
 from services.customer.store import activity, customers, ratings
 from shared import clock

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.customer.models.shapes import Answer, Guest
+from services.customer.models.values import Answer, Guest
 from services.customer.store import activity
 from services.customer.store import consents as store
 from shared import clock

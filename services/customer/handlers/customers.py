@@ -27,7 +27,7 @@ from services.customer.models.http import (
     SetStatus,
     Stay,
 )
-from services.customer.models.shapes import Act, Answer, Cause, Guest, Profile
+from services.customer.models.values import Act, Answer, Cause, Guest, Profile
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import activity, customers, segments
 from services.customer.store import consents as consents_store

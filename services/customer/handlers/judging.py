@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.shapes import Cause, Guest, Move, Rule, Segmentation, Verdict
+from services.customer.models.values import Cause, Guest, Move, Rule, Segmentation, Verdict
 from services.customer.rules.causes import of_all_visits
 from services.customer.rules.compile import compile_rules, read
 from services.customer.rules.criteria import attributes_of

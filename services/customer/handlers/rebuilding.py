@@ -7,7 +7,7 @@ a guest's sums were wrong, the guest is judged afterwards as always, and what fo
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from services.customer.rules.segments import SYSTEM, segment_of
 from services.customer.store import activity, rebuilding, segments
 from shared import clock

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.customer.handlers import consents
 from services.customer.handlers.judging import reassess
-from services.customer.models.shapes import Answer, Guest, Profile, Source
+from services.customer.models.values import Answer, Guest, Profile, Source
 from services.customer.rules.causes import cause_of
 from services.customer.store import activity, customers
 from shared import clock

@@ -1,1 +1,1 @@
-"""What staff ask and are answered, and the shapes that rules, store and handlers pass among themselves."""
+"""What staff ask and are answered, and the values that rules, store and handlers pass on."""

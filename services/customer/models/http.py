@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool
 
-from services.customer.models.shapes import Channel, Purpose, Status
+from services.customer.models.values import Channel, Purpose, Status
 from shared.events.base import CurrencyUnit, Segment, Tier
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.fields import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from services.customer.models.shapes import DaysAgo, Judgement, Rule
+from services.customer.models.values import DaysAgo, Judgement, Rule
 from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.customer.models.shapes import Guest, Judgement, Revision, Sums, Verdict
+from services.customer.models.values import Guest, Judgement, Revision, Sums, Verdict
 from services.customer.store.ratings import Change
 from shared.database.db import Connection
 from shared.events.base import Tier

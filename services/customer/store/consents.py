@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.customer.models.shapes import Answer, Guest
+from services.customer.models.values import Answer, Guest
 from shared.clock import new_id
 from shared.consent import rank_sql
 from shared.database.db import Connection

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.http import FindCustomers
-from services.customer.models.shapes import Guest, Status
+from services.customer.models.values import Guest, Status
 from shared.database.db import Connection
 from shared.events.base import Segment
 from shared.persian.text import name_key

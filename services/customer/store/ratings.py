@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from shared.database.db import Connection
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitVoided

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.customer.models.shapes import Guest
+from services.customer.models.values import Guest
 from shared.database.db import Connection
 from shared.events.base import Segment
 

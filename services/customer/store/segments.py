@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.shapes import Guest, Move, Segmentation
+from services.customer.models.values import Guest, Move, Segmentation
 from shared.database.db import Connection
 
 # A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that

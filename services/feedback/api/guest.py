@@ -4,17 +4,18 @@ opened."""
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from services.feedback import handlers, rules
+from services.feedback import rules
 from services.feedback.api import page
-from services.feedback.models import Link, Sender, Submission
+from services.feedback.handlers import answers, links, submissions
+from services.feedback.models.http import LinkView, Received, Submission
+from services.feedback.models.values import Link, Sender
 from shared.database import db
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -25,13 +26,10 @@ from shared.web.documents import problems
 from shared.web.rate_limits import Tries
 
 T = TypeVar("T")
-
 router = APIRouter(tags=["guests"])
-
 # Judged by looking for it: a token of a wrong form is a link that nobody knows.
 Token = Annotated[str, Opaque(1024)]
 Marker = Annotated[str, Opaque(100)]
-
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20
 USES_OF_A_LINK = 60
@@ -39,22 +37,8 @@ USES_OF_A_LINK = 60
 WAIT_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.2
 # In one process, so that these looks stay a small part of what the database does; who comes then is told at once.
 WAITS_AT_ONCE = 32
-
 UNKNOWN = "link_unknown"
-STATES = {code: state for state, (code, *_) in handlers.REFUSALS.items()} | {"too_many_tries": "busy"}
-
-
-class LinkView(BaseModel):
-    """What is behind an open link."""
-
-    cafe_name: str | None
-    visit_date: date
-
-
-class Received(BaseModel):
-    """What was made of a submission."""
-
-    feedback_id: UUID
+STATES = {code: state for state, (code, *_) in links.REFUSALS.items()} | {"too_many_tries": "busy"}
 
 
 @router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
@@ -115,23 +99,23 @@ async def _answer_behind(request: Request, token: str, why: Rejected | None = No
     if why is not None and why.code in (UNKNOWN, "too_many_tries"):
         return None
     async with db.transaction(request.app.state.pool) as conn:
-        return await handlers.find_answer(conn, token)
+        return await answers.find_answer(conn, token)
 
 
 async def _look_up(request: Request, token: str) -> Link:
-    return await _tried(request, token, lambda conn: handlers.find_open_link(conn, token))
+    return await _tried(request, token, lambda conn: links.find_open_link(conn, token))
 
 
 async def _count_opening(request: Request, token: str, marker: str | None) -> None:
     if rules.source_of(marker) != "sms_link" or not rules.is_opening(request.headers):
         return
     async with acting_as_service(request) as conn:
-        await handlers.note_opening(conn, token)
+        await links.note_opening(conn, token)
 
 
 async def _take(request: Request, token: str, said: Submission, marker: str | None) -> UUID:
     source, sender = rules.source_of(marker), sender_of(request)
-    return await _tried(request, token, lambda conn: handlers.submit(conn, token, said, source, sender))
+    return await _tried(request, token, lambda conn: submissions.submit(conn, token, said, source, sender))
 
 
 async def _tried(request: Request, token: str, act: Callable[[Connection], Awaitable[T]]) -> T:

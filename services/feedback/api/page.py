@@ -10,7 +10,8 @@ from pathlib import Path
 from persiantools.jdatetime import JalaliDate
 from pydantic import ValidationError
 
-from services.feedback.models import COMMENT_LIMIT, Link
+from services.feedback.models.http import COMMENT_LIMIT
+from services.feedback.models.values import Link
 from shared.persian.calendar import format_date
 from shared.persian.text import persian_digits
 

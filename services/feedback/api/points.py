@@ -1,6 +1,5 @@
 """Codes that are printed on tables or stand on a website: staff make them, and whoever reads one may answer."""
 
-from datetime import datetime
 from io import BytesIO
 from typing import Annotated
 from uuid import UUID
@@ -8,13 +7,15 @@ from uuid import UUID
 import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from services.feedback import rules
 from services.feedback.api import page
 from services.feedback.api.guest import form_of, html, refused, said_in, sender_of
-from services.feedback.handlers import points, refusal
-from services.feedback.models import MakePoint, Point, PointKind
+from services.feedback.handlers import points
+from services.feedback.handlers.links import refusal
+from services.feedback.models.http import MakePoint, PointView
+from services.feedback.models.values import Point
 from services.feedback.store import points as store
 from shared.database import db
 from shared.errors import NotFound, Rejected
@@ -25,33 +26,15 @@ from shared.web.dependencies import StaffCaller
 from shared.web.rate_limits import Tries
 
 router = APIRouter(tags=["points"])
-
 Code = Annotated[str, Matching("[a-z0-9]{12}", 12, "کد نقطهٔ نظرسنجی ۱۲ حرف و رقم دارد")]
 # Judged by looking for it, like the token of a link.
 AnyCode = Annotated[str, Opaque(1024)]
-
 # Of an address at one point in ten minutes: guests of a whole table may answer by the cafe's own network.
 ANSWERS_OF_AN_ADDRESS, ADDRESS_WINDOW = 5, 600.0
 # Of a point in an hour, whoever answers: no table has more guests.
 ANSWERS_OF_A_POINT, POINT_WINDOW = 60, 3600.0
 # Of an address in a minute: unknown codes, and pages.
 GUESSES_OF_AN_ADDRESS, PAGES_OF_AN_ADDRESS = 20, 120
-
-
-class PointView(BaseModel):
-    """A place where guests are asked, and the address behind its code."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    code: str
-    kind: PointKind
-    branch: str | None
-    table_number: str | None
-    label: str
-    created_at: datetime
-    created_by: UUID
-    retired_at: datetime | None
-    address: str
 
 
 @router.get("/cafes/{cafe_id}/feedback-points")

@@ -4,8 +4,10 @@ import secrets
 from uuid import UUID
 
 from services.feedback import rules
-from services.feedback.handlers import judged, refusal, take_in
-from services.feedback.models import MakePoint, Point, Sender, Submission
+from services.feedback.handlers.links import refusal
+from services.feedback.handlers.submissions import judged, take_in
+from services.feedback.models.http import MakePoint, Submission
+from services.feedback.models.values import Point, Sender
 from services.feedback.store import points
 from shared.clock import new_id, now
 from shared.database.db import Connection

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from services.feedback.models import Feedback
+from services.feedback.models.values import Feedback
 from shared.database.db import Connection
 
 Row = dict[str, Any]

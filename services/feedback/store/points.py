@@ -4,7 +4,7 @@ from dataclasses import astuple
 from datetime import datetime
 from uuid import UUID
 
-from services.feedback.models import Point
+from services.feedback.models.values import Point
 from shared.database.db import Connection
 
 COLUMNS = "cafe_id, code, kind, branch, table_number, label, created_at, created_by, retired_at"

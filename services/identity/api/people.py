@@ -6,17 +6,18 @@ from fastapi import APIRouter, Request
 
 from services.identity.api.asking import Caller, Slowly, device_of, keys_of, settings_of
 from services.identity.handlers import invitations, passwords, people, resets
-from services.identity.models.accounts import (
+from services.identity.models.http import (
     Accepted,
     AcceptInvitation,
     Invitation,
     InvitationText,
     Invite,
+    Member,
     NewInvitation,
     NewReset,
     ReadInvitation,
+    SetRole,
 )
-from services.identity.models.http import Member, SetRole
 from services.identity.store import cafes as store
 from shared.database import db
 from shared.web.acting import acting_anywhere, acting_as_service

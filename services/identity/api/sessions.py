@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.identity.api.asking import Caller, Slowly, device_of, keys_of, settings_of
 from services.identity.handlers import attempts, passwords, resets, sessions, signing
-from services.identity.models.accounts import ChangePassword, Me, Renew, Session, SessionInfo, SignIn, UseReset
+from services.identity.models.http import ChangePassword, Me, Renew, Session, SessionInfo, SignIn, UseReset
 from services.identity.models.logins import spellings
 from shared.database import db
 from shared.errors import NotFound

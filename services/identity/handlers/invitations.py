@@ -15,18 +15,8 @@ from services.identity.handlers import attempts, passwords, people
 from services.identity.handlers.attempts import login_hash
 from services.identity.handlers.cafes import hold_cafe
 from services.identity.handlers.sessions import end_all_sessions, wrong_password
-from services.identity.models.accounts import (
-    Accepted,
-    AcceptInvitation,
-    Account,
-    Attempt,
-    Device,
-    Invitation,
-    InvitationRow,
-    InvitationText,
-    Invite,
-    NewInvitation,
-)
+from services.identity.models.accounts import Account, Attempt, Device, InvitationRow
+from services.identity.models.http import Accepted, AcceptInvitation, Invitation, InvitationText, Invite, NewInvitation
 from services.identity.models.logins import masked_login
 from services.identity.rules import access as rules
 from services.identity.store import accounts

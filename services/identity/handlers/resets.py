@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from services.identity.handlers import attempts, passwords, people
 from services.identity.handlers.invitations import link
 from services.identity.handlers.sessions import end_all_sessions, wrong_password
-from services.identity.models.accounts import Attempt, NewReset
+from services.identity.models.accounts import Attempt
+from services.identity.models.http import NewReset
 from services.identity.rules import access as rules
 from services.identity.store import accounts
 from services.identity.store import cafes as cafe_store

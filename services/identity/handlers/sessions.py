@@ -5,7 +5,8 @@ import secrets
 from uuid import UUID
 
 from services.identity.handlers import attempts, signing
-from services.identity.models.accounts import Attempt, Device, Me, Session, SessionInfo, SessionRow
+from services.identity.models.accounts import Attempt, Device, SessionRow
+from services.identity.models.http import Me, Session, SessionInfo
 from services.identity.models.logins import masked_login
 from services.identity.rules import access
 from services.identity.rules import sessions as rules

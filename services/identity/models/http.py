@@ -1,16 +1,18 @@
-"""What identity is asked about cafes, their people and tills, and what it answers."""
+"""What identity is asked, and what it answers. Nothing here shows a secret in its representation."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StrictBool
 
+from services.identity.models.logins import canonical_login, spellings
+from services.identity.models.passwords import AnyPassword, NewPassword
 from shared.events.base import CurrencyUnit
 from shared.events.identity import ApprovalWhen, Role
 from shared.inputs.amounts import INSIDE
 from shared.inputs.bounds import MOST_RIAL, PointsOrNone
-from shared.inputs.fields import Command, Matching, Moment, Text, Whole, Zones
+from shared.inputs.fields import Command, Matching, Moment, Opaque, Text, Whole, Zones
 from shared.persian.calendar import Calendar
 from shared.security.approval import DEFAULT, Policy
 from shared.security.ids import Scope
@@ -188,3 +190,157 @@ class PolicyStep(BaseModel):
     before: dict[str, Any]
     after: dict[str, Any]
     currency_unit: CurrencyUnit = INSIDE
+
+
+def _some_login(typed: str) -> str:
+    spellings(typed)
+    return typed
+
+
+Login = Annotated[str, Opaque(254), AfterValidator(canonical_login)]
+# Accounts may have begun with a login that a new one could not have.
+AnyLogin = Annotated[str, Opaque(254), AfterValidator(_some_login)]
+OneTimeCode = Annotated[SecretStr, Opaque(100, 20)]
+RefreshToken = Annotated[SecretStr, Opaque(200, 20)]
+DeviceToken = Annotated[SecretStr, Opaque(200)]
+Shown = Annotated[str, Field(repr=False)]
+
+
+class SignIn(Command):
+    """`login` is an e-mail address or a phone number in any spelling. `device_token` is what an earlier sign-in on
+    this device answered: with it, strangers who try passwords can't keep the person out."""
+
+    login: AnyLogin
+    password: AnyPassword
+    device_token: DeviceToken | None = None
+    device_name: Name | None = None
+
+
+class Renew(Command):
+    """The newest refresh token of a session."""
+
+    refresh_token: RefreshToken
+
+
+class ChangePassword(Command):
+    """A new password, with the old one as proof."""
+
+    old_password: AnyPassword
+    new_password: NewPassword
+
+
+class ChosenPassword(Command):
+    """A password that an operator hands in."""
+
+    password: NewPassword
+
+
+class Session(BaseModel):
+    """A signed-in person's tokens. `access_token` goes with requests for `expires_in` seconds; before that, or when it
+    is refused, `POST /sessions/renew` takes `refresh_token` for new ones. Each refresh token holds once."""
+
+    access_token: Shown
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int
+    user_id: UUID
+    session_id: UUID
+    refresh_token: Shown
+    refresh_expires_in: int
+    device_token: str | None = Field(None, repr=False)
+
+
+class SessionInfo(BaseModel):
+    """A device that is signed in. `address` is the network it was last used from, not the whole address."""
+
+    session_id: UUID
+    device_name: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    is_current: bool
+
+
+class Me(BaseModel):
+    """Who is signed in, and where they work."""
+
+    user_id: UUID
+    login: str = Field(description="masked")
+    session_id: UUID | None
+    cafes: list[OwnCafe]
+
+
+class Invite(Command):
+    """Asks a person to work in the cafe. Whether the login has an account makes no difference."""
+
+    login: Login
+    role: Role
+    display_name: Name
+
+
+class Invitation(BaseModel):
+    """An invitation; open while it is neither accepted, revoked nor expired."""
+
+    invitation_id: UUID
+    login: str = Field(description="masked")
+    display_name: str
+    role: Role
+    state: Literal["open", "accepted", "revoked", "expired"]
+    invited_by: UUID | None
+    invited_at: datetime
+    expires_at: datetime
+
+
+class NewInvitation(Invitation):
+    """The only time the code is shown; whoever has it and is asked for may accept. `link` is there when the console's
+    address is set."""
+
+    code: Shown
+    link: str | None = Field(None, repr=False)
+
+
+class ReadInvitation(Command):
+    """An invitation's code."""
+
+    code: OneTimeCode
+
+
+class InvitationText(BaseModel):
+    """What an invitation says to the person who holds it."""
+
+    cafe_name: str
+    display_name: str
+    role: Role
+    login: str = Field(description="masked")
+    expires_at: datetime
+
+
+class AcceptInvitation(Command):
+    """`password` is that of the account, or the one that an account begins with. An account gets a `new_password` too,
+    unless who invites owns all cafes that it opens."""
+
+    code: OneTimeCode
+    password: AnyPassword
+    new_password: NewPassword | None = None
+
+
+class Accepted(BaseModel):
+    """The access that an accepted invitation gave."""
+
+    cafe_id: UUID
+    user_id: UUID
+    role: Role
+
+
+class NewReset(BaseModel):
+    """A one-time code by which a person chooses a new password. Shown once; `link` as for invitations."""
+
+    expires_at: datetime
+    code: Shown
+    link: str | None = Field(None, repr=False)
+
+
+class UseReset(Command):
+    """A reset's code and the new password."""
+
+    code: OneTimeCode
+    new_password: NewPassword

@@ -1,26 +1,36 @@
 """What people of a cafe do with visits: read, enter by hand, void, and look at the figures."""
 
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
-from services.visit import rules
-from services.visit.api import bodies
-from services.visit.api.till import STATUS, IdempotencyKey, Taken, feedback_link
+from services.visit.api import reading
+from services.visit.api.till import STATUS, IdempotencyKey, feedback_link
 from services.visit.handlers import desk, showing
-from services.visit.models import ClaimBody, EnteredVisit, Entry, Outcome
+from services.visit.models.http import (
+    ClaimBody,
+    DayView,
+    DeviceView,
+    EnteredVisit,
+    MonthView,
+    Reason,
+    ShownEntry,
+    Taken,
+    VisitPage,
+    VisitView,
+)
+from services.visit.models.values import Entry, Outcome
+from services.visit.rules import figures
 from services.visit.store import devices, statistics, visits
 from shared import clock
 from shared.database import db
 from shared.errors import NotFound
-from shared.inputs.amounts import INSIDE, Money, Priced, inside
+from shared.inputs.amounts import INSIDE, inside
 from shared.inputs.bounds import Rial
-from shared.inputs.fields import Command, Count, Day, Moment, PageSize, Text
+from shared.inputs.fields import Count, Day, Moment, PageSize
 from shared.persian.money import Unit
 from shared.security.access import unit_of
 from shared.security.approval import Decide, Waiting
@@ -29,108 +39,9 @@ from shared.web.dependencies import StaffCaller
 from shared.web.documents import problems
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["visits"])
-
 LISTED_AT_MOST = 200
 FIRST_MOMENT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 PAST_ALL = (datetime.fromisoformat("9999-01-01T00:00:00+00:00"), UUID(int=2**128 - 1))
-
-
-class VisitView(Priced):
-    """One visit whole. Amounts, also those of `items_ordered`, are in `currency_unit`, the cafe's, whatever unit the
-    till sent."""
-
-    id: UUID
-    customer_id: UUID | None
-    visit_date: datetime
-    visit_number: int | None
-    branch_id: UUID | None
-    device_id: str
-    receipt_number: str
-    total_amount: Money
-    discount_amount: Money
-    final_amount: Money
-    payment_method: str | None
-    items_ordered: list[dict[str, Any]]
-    item_count: int
-    table_number: str | None
-    server_name: str | None
-    service_duration: int | None
-    feedback_rating: int | None
-    feedback_categories: list[str] | None
-    feedback_has_comment: bool | None
-    points_earned: int
-    points_redeemed: int
-    created_at: datetime
-    updated_at: datetime
-    created_by: UUID | None
-    visit_notes: str | None
-    attributes: dict[str, Any]
-    corrected_at: datetime | None
-    voided_at: datetime | None
-    void_reason: str | None
-
-
-class ShownEntry(Priced):
-    """A bill entered, voided or claimed for a guest by hand; `pending` until another manager has decided. `amount` in
-    `currency_unit`."""
-
-    entry_id: UUID
-    kind: Literal["bill", "void", "claim"]
-    state: Literal["pending", "entered", "declined"]
-    customer_id: UUID | None
-    visit_id: UUID | None
-    amount: Money
-    created_by: UUID
-    created_at: datetime
-    decided_by: UUID | None
-    decided_at: datetime | None
-
-
-class VisitPage(BaseModel):
-    """Newest first; ask again with `before` and `before_id` of `next` for older ones."""
-
-    items: list[VisitView]
-    next: tuple[datetime, UUID] | None
-
-
-class Reason(Command):
-    """Why a visit is voided."""
-
-    reason: Annotated[str, Text(500, least=3)]
-
-
-class DeviceView(BaseModel):
-    """A device that has sent something, and the numbers that are missing from it."""
-
-    device_id: str
-    highest_sequence: int | None
-    first_seen_at: datetime
-    last_seen_at: datetime
-    gaps: list[dict[str, int]]
-
-
-class DayView(Priced):
-    """One local day, as of `refreshed_at`; amounts in `currency_unit`, the cafe's."""
-
-    stat_date: date
-    unique_customers: int
-    total_visits: int
-    total_revenue: Money
-    avg_order_value: Money
-    avg_rating: Decimal | None
-    refreshed_at: datetime
-
-
-class MonthView(Priced):
-    """One month of the cafe's calendar; amounts in `currency_unit`, the cafe's, `retention_rate` in percent."""
-
-    month_starts: date
-    month_ends: date
-    new_customers: int
-    total_visits: int
-    total_revenue: Money
-    avg_rating: Decimal
-    retention_rate: Decimal
 
 
 @router.get("/visits")
@@ -171,7 +82,7 @@ async def list_visits(
 @router.post(
     "/visits",
     status_code=201,
-    openapi_extra=bodies.documented(EnteredVisit),
+    openapi_extra=reading.documented(EnteredVisit),
     responses={200: {"model": Taken, "description": "it was there already"}, 202: {"model": ShownEntry}},
     response_model=Taken,
 )
@@ -184,7 +95,7 @@ async def enter_visit(
 ) -> Taken | JSONResponse:
     """Enters a bill by hand, when there is no till or it failed. With an `Idempotency-Key` a repeat has no effect.
     202: with what the caller entered today it is more than one may alone, and waits for a manager."""
-    body = await bodies.read_one(request, EnteredVisit)
+    body = await reading.read_one(request, EnteredVisit)
     async with acting_in_role(request, caller, cafe_id) as (conn, role):
         outcome = await desk.enter(
             conn, cafe_id, caller.user_id, role, body, idempotency_key, request.state.correlation_id,
@@ -284,7 +195,7 @@ async def daily_statistics(
     and again when one of its visits changes (`refreshed_at`)."""
     moment = clock.now()
     async with acting(request, caller, cafe_id) as conn:
-        days = rules.days_to_show(first, last, moment.date())
+        days = figures.days_to_show(first, last, moment.date())
         await _require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
         return [DayView.of(row, unit) for row in await statistics.daily(conn, cafe_id, branch_id, days, moment)]

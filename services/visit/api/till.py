@@ -1,19 +1,19 @@
 """What tills send. The cafe comes from the API key, never from the body."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.datastructures import State
 
-from services.visit import rules
-from services.visit.api import bodies
+from services.visit.api import reading
 from services.visit.handlers import tills
 from services.visit.handlers.ingest import record_visits
-from services.visit.models import Command, Outcome
+from services.visit.models.http import Asked, Changed, RedemptionState, Results, Taken, VisitState
+from services.visit.models.values import Command, Outcome
+from services.visit.rules import contents
 from services.visit.store import receipts
 from shared.database import db
 from shared.errors import NotFound, Rejected
@@ -28,7 +28,6 @@ from shared.web.documents import problems
 from shared.web.http import problem_body
 
 router = APIRouter(prefix="/visits", tags=["tills"])
-
 IdempotencyKey = Annotated[
     Annotated[str, Opaque(200)] | None,
     Header(description="the bill's own id; without it device and receipt number count"),
@@ -36,73 +35,10 @@ IdempotencyKey = Annotated[
 STATUS = {"recorded": 201, "repeated": 200, "corrected": 200, "superseded": 200, "voided": 200, "claimed": 200}
 
 
-class Taken(BaseModel):
-    """The visit of a bill: the same answer however often it is sent. Without a guest it has no number. `feedback_link`
-    is for the receipt, as text or as a QR code: whoever opens it may say once how this visit was."""
-
-    visit_id: UUID
-    customer_id: UUID | None
-    visit_number: int | None
-    feedback_link: str
-
-
-class Asked(Taken):
-    """The same of a bill that asks to spend points: whether the guest has them is known a moment later, and told by
-    `GET /visits/{device_id}/{receipt_number}`."""
-
-    redemption: Literal["asked"]
-
-
-class RedemptionState(BaseModel):
-    """What became of the points that a bill asks to spend. `pending` lasts a moment: loyalty answers after the bill was
-    taken in. A refused one may be `completed` later, when an earlier bill of the guest arrives. `reason`:
-    `insufficient_points`, or `redemption_taken` when the `redemption_id` is another bill's or guest's."""
-
-    state: Literal["none", "pending", "completed", "refused"]
-    points_asked: int
-    points_redeemed: int
-    reason: str | None
-
-
-class VisitState(BaseModel):
-    """What became of a bill, as far as a till may know. `feedback_link` as in the answer to the bill."""
-
-    visit_id: UUID | None
-    status: Literal["recorded", "corrected", "voided"]
-    points_earned: int
-    feedback_link: str | None
-    redemption: RedemptionState
-
-
-class Changed(BaseModel):
-    """`superseded`: a later correction or a void stands. A void that came before its bill has no visit yet."""
-
-    status: Literal["recorded", "repeated", "corrected", "superseded", "voided"]
-    visit_id: UUID | None
-
-
-class Item(BaseModel):
-    """How one bill of a batch ended, by its place: 201 recorded, 200 repeated, 409 and 422 with the reason."""
-
-    index: int
-    status: int
-    visit_id: UUID | None = None
-    customer_id: UUID | None = None
-    visit_number: int | None = None
-    feedback_link: str | None = None
-    problem: dict[str, object] | None = None
-
-
-class Results(BaseModel):
-    """One result for each bill, in their order."""
-
-    results: list[Item]
-
-
 @router.post(
     "",
     status_code=201,
-    openapi_extra=bodies.documented(pos.PosVisit),
+    openapi_extra=reading.documented(pos.PosVisit),
     responses={200: {"model": Asked | Taken, "description": "it was there already"}},
 )
 async def record(
@@ -122,15 +58,15 @@ async def record(
     return Asked(**about, redemption="asked") if is_asking else Taken(**about)
 
 
-@router.post("/batch", status_code=207, openapi_extra=bodies.documented_batch(), response_model=Results)
+@router.post("/batch", status_code=207, openapi_extra=reading.documented_batch(), response_model=Results)
 async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     """Records up to 1,000 bills, each with a result of its own; a faulty one does not touch the others."""
     require_scope(caller, tills.SCOPE)
     commands: dict[int, Command] = {}
     refused: dict[int, Rejected] = {}
-    for index, raw in enumerate(await bodies.read_batch(request)):
+    for index, raw in enumerate(await reading.read_batch(request)):
         try:
-            commands[index] = _command(request, caller, bodies.parse(pos.PosVisit, raw), None)
+            commands[index] = _command(request, caller, reading.parse(pos.PosVisit, raw), None)
         except Rejected as why:
             refused[index] = why
     taken = await write(request.app.state, caller.cafe_id, list(commands.values())) if commands else []
@@ -142,7 +78,7 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     return JSONResponse({"results": items}, 207)
 
 
-@router.post("/corrections", openapi_extra=bodies.documented(pos.PosCorrection), responses=problems(410))
+@router.post("/corrections", openapi_extra=reading.documented(pos.PosCorrection), responses=problems(410))
 async def correct(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
     """Replaces a bill by the whole bill as it should have been. The latest `corrected_at` wins, in any order. One that
     names a guest for a bill of nobody claims it, within 7 days of the visit."""
@@ -150,7 +86,7 @@ async def correct(request: Request, caller: TillCaller, idempotency_key: Idempot
     return _changed(outcome)
 
 
-@router.post("/voids", openapi_extra=bodies.documented(pos.PosVoid))
+@router.post("/voids", openapi_extra=reading.documented(pos.PosVoid))
 async def void(request: Request, caller: TillCaller, idempotency_key: IdempotencyKey = None) -> Changed:
     """Voids a bill for good, also one that has not come yet."""
     outcome, _ = await _take_one(request, caller, pos.PosVoid, idempotency_key)
@@ -167,7 +103,7 @@ async def show(request: Request, caller: TillCaller, device_id: Identifier, rece
         raise NotFound("visit", "چنین رسیدی")
     asked = 0 if found["voided_at"] else found["points_to_redeem"] or 0
     redeemed = found["points_redeemed"] or 0
-    state = rules.redemption_of(asked, redeemed, found["redemption_refusal"])
+    state = contents.redemption_of(asked, redeemed, found["redemption_refusal"])
     return VisitState(
         visit_id=found["visit_id"],
         status="voided" if found["voided_at"] else "corrected" if found["corrected_at"] else "recorded",
@@ -192,7 +128,7 @@ async def _take_one(
     request: Request, caller: Till, model: type[pos.PosVisit] | type[pos.PosVoid], idempotency_key: str | None
 ) -> tuple[Outcome, pos.PosVisit | pos.PosVoid]:
     require_scope(caller, tills.SCOPE)
-    body: pos.PosVisit | pos.PosVoid = await bodies.read_one(request, model)
+    body: pos.PosVisit | pos.PosVoid = await reading.read_one(request, model)
     bills: Gathering[UUID, Command, Outcome] = request.app.state.bills
     outcome = await bills.ask(caller.cafe_id, _command(request, caller, body, idempotency_key))
     if outcome.refusal:

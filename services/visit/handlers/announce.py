@@ -8,8 +8,18 @@ from uuid import UUID
 
 import msgspec
 
-from services.visit.models import DeviceKey, Draft, Gap, GuestKey, Known, NewVisit, Receipt, StoredVisit, VoidVisit
-from services.visit.rules import Told
+from services.visit.models.values import (
+    DeviceKey,
+    Draft,
+    Gap,
+    GuestKey,
+    Known,
+    NewVisit,
+    Receipt,
+    StoredVisit,
+    VoidVisit,
+)
+from services.visit.rules.learning import Told
 from shared.clock import now
 from shared.consent import ASKED, counts_at
 from shared.events.base import Item

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from services.visit import rules
 from services.visit.handlers import announce, claims, words
 from services.visit.handlers.guests import customer_of, learn_again
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
-from services.visit.models import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
+from services.visit.models.values import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
+from services.visit.rules import contents, verdicts
 from services.visit.store import guests, receipts, statistics, visits
 from shared.clock import now
 from shared.consent import counts_at
@@ -25,12 +25,12 @@ P = TypeVar("P", bound=Hashable)
 async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys) -> list[Outcome]:
     """Takes in corrections whose devices are held. One that comes before its record is the visit until then."""
     drafts = await claims.claim(conn, await draft_bills(conn, commands, keys), keys)
-    newest = rules.newest_corrections(drafts)
+    newest = verdicts.newest_corrections(drafts)
     outcomes: dict[int, Outcome] = {}
     fresh: dict[int, Draft] = {}
     changed: dict[int, Draft] = {}
     for place in newest.values():
-        verdict = rules.judge_correction(drafts[place], customer_of(drafts[place]))
+        verdict = verdicts.judge_correction(drafts[place], customer_of(drafts[place]))
         if verdict == "new":
             fresh[place] = drafts[place]
         elif verdict == "correct":
@@ -73,8 +73,8 @@ async def _remember(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> No
     """What corrections say beside the bill, whether or not they stand: a guest's no, and that they were dated ahead."""
     ahead: dict[ReceiptKey, dict[str, datetime]] = {}
     for draft in drafts:
-        if rules.is_dated_ahead(draft) and isinstance(draft.command, CorrectVisit):
-            ahead.setdefault(draft.command.key, {})[rules.mark_of(draft.command, draft.fingerprint)] = draft.heard_at
+        if verdicts.is_dated_ahead(draft) and isinstance(draft.command, CorrectVisit):
+            ahead.setdefault(draft.command.key, {})[verdicts.mark_of(draft.command, draft.fingerprint)] = draft.heard_at
     if ahead:
         await receipts.note_ahead(conn, ahead)
     await emit(conn, await learn_again(conn, drafts, keys))
@@ -91,11 +91,11 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) 
     taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
     stored = await _hold(conn, {place: (draft.command.key, draft.found.receipt) for place, draft in taken.items()})
     outcomes = {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
-    outcomes |= {place: refused(rules.archived()) for place in taken if place not in stored}
+    outcomes |= {place: refused(verdicts.archived()) for place in taken if place not in stored}
     if not stored:
         return outcomes
     kept = [
-        rules.without_words(taken[place]) if visit.is_forgotten else taken[place] for place, visit in stored.items()
+        contents.without_words(taken[place]) if visit.is_forgotten else taken[place] for place, visit in stored.items()
     ]
     sealed = [
         words.sealed(keys, visit.visit_id, draft.command.body)
@@ -122,7 +122,7 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     first: dict[ReceiptKey, VoidVisit] = {}
     places: dict[ReceiptKey, int] = {}
     for place, command in enumerate(commands):
-        if rules.judge_void(known[command.key]) == "void":
+        if verdicts.judge_void(known[command.key]) == "void":
             first.setdefault(command.key, replace(command, voided_at=counts_at(command.voided_at, moment)))
             places.setdefault(command.key, place)
     stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
@@ -141,7 +141,7 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
         ]
         await write(conn, emitting(news), _noting(stored.values()))
     return [
-        refused(rules.archived())
+        refused(verdicts.archived())
         if command.key in archived
         else standing(known[command.key], "voided" if places.get(command.key) == place else "repeated")
         for place, command in enumerate(commands)

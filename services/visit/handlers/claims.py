@@ -7,8 +7,9 @@ from uuid import UUID
 from services.visit.handlers import announce
 from services.visit.handlers.guests import customer_of, learn_guests
 from services.visit.handlers.records import draft_bills, refused, standing
-from services.visit.models import ClaimVisit, Draft, GuestKey, Outcome, ReceiptKey, VisitKey, VoidVisit
-from services.visit.rules import claiming, number_visits
+from services.visit.models.values import ClaimVisit, Draft, GuestKey, Outcome, ReceiptKey, VisitKey, VoidVisit
+from services.visit.rules import claiming
+from services.visit.rules.numbering import number_visits
 from services.visit.store import guests, receipts, statistics, visits
 from shared.database.db import Connection
 from shared.database.writes import write

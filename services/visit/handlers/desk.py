@@ -12,8 +12,10 @@ import msgspec
 from services.visit.handlers import showing
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import event_id_of
-from services.visit.models import ClaimBody, ClaimVisit, EnteredVisit, Entry, Outcome, RecordVisit, VoidVisit
-from services.visit.rules import claiming, event_id_reused
+from services.visit.models.http import ClaimBody, EnteredVisit
+from services.visit.models.values import ClaimVisit, Entry, Outcome, RecordVisit, VoidVisit
+from services.visit.rules import claiming
+from services.visit.rules.verdicts import event_id_reused
 from services.visit.store import entries, receipts, visits
 from shared.clock import new_id, now
 from shared.database.db import Connection, plan_by_key

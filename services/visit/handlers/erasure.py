@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from services.visit.handlers.tills import TOPIC, guests_named
-from services.visit.models import GuestKey
+from services.visit.models.values import GuestKey
 from services.visit.store import guests
 from shared.clock import now
 from shared.database.db import Connection, Pool

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.visit import rules
 from services.visit.handlers import announce
-from services.visit.models import Draft, Guest, GuestKey, PhoneKey
+from services.visit.models.values import Draft, Guest, GuestKey, PhoneKey
+from services.visit.rules import learning
 from services.visit.store import guests
 from shared.database.db import Connection
 from shared.events.visit import ContactLearned
@@ -42,14 +42,14 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
             by_phone.setdefault(draft.phone_key, []).append(draft)
     known = {phone: group[0].found.guest for phone, group in by_phone.items()}
     learned = {
-        phone: rules.learn(known[phone] or _stranger(group[0]), group, is_new=known[phone] is None)
+        phone: learning.learn(known[phone] or _stranger(group[0]), group, is_new=known[phone] is None)
         for phone, group in by_phone.items()
     }
     counters, met = await _note(conn, learned, known, {phone: len(group) for phone, group in by_phone.items()})
     if met:
         # Whoever another transaction wrote in the meantime is no stranger any more.
         found = await guests.find(conn, list(met))
-        again = {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
+        again = {phone: learning.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
         learned |= again
         counters |= (await _note(conn, again, found, {phone: len(by_phone[phone]) for phone in found}))[0]
     return Learned(
@@ -74,7 +74,7 @@ async def learn_again(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> 
         return []
     # They may have been written since, by this very batch.
     known = await guests.find(conn, list(by_phone))
-    learned = {phone: rules.learn(guest, by_phone[phone], is_new=False) for phone, guest in known.items()}
+    learned = {phone: learning.learn(guest, by_phone[phone], is_new=False) for phone, guest in known.items()}
     await _note(conn, learned, known, {})
     return _news(learned, keys)
 
@@ -83,18 +83,18 @@ def _may_tell(draft: Draft) -> bool:
     guest = draft.found.guest
     if guest is None:
         return True
-    answer = rules.answer_of(draft)
+    answer = learning.answer_of(draft)
     is_newer = answer is not None and (guest.answer is None or answer.rank > guest.answer.rank)
     return is_newer or bool(draft.command.body.guest_name and not guest.name_known)
 
 
-def _news(learned: Mapping[PhoneKey, tuple[Guest, list[rules.Told]]], keys: Keys) -> list[ContactLearned]:
+def _news(learned: Mapping[PhoneKey, tuple[Guest, list[learning.Told]]], keys: Keys) -> list[ContactLearned]:
     return [announce.contact(told, guest.customer_id, keys) for guest, said in learned.values() for told in said]
 
 
 async def _note(
     conn: Connection,
-    learned: Mapping[PhoneKey, tuple[Guest, list[rules.Told]]],
+    learned: Mapping[PhoneKey, tuple[Guest, list[learning.Told]]],
     known: Mapping[PhoneKey, Guest | None],
     visits: Mapping[PhoneKey, int],
 ) -> tuple[dict[GuestKey, int], set[PhoneKey]]:

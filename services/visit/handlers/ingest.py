@@ -6,9 +6,8 @@ The devices' rows are held first, then the guests'; everybody takes them in the 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.visit import rules
 from services.visit.handlers import announce, changes, claims, records
-from services.visit.models import (
+from services.visit.models.values import (
     ClaimVisit,
     Command,
     CorrectVisit,
@@ -19,6 +18,7 @@ from services.visit.models import (
     Span,
     VoidVisit,
 )
+from services.visit.rules import numbering
 from services.visit.store import devices, receipts
 from shared.database.db import Connection
 from shared.messaging.outbox import emit
@@ -74,7 +74,7 @@ async def _follow_sequences(conn: Connection, commands: Sequence[Command], spans
             numbers.setdefault(command.device, {})[command.device_sequence] = command
     if not numbers:
         return
-    followed = {device: rules.follow_sequence(spans[device], sent) for device, sent in numbers.items()}
+    followed = {device: numbering.follow_sequence(spans[device], sent) for device, sent in numbers.items()}
     await devices.advance(conn, {device: span for device, (span, _, _) in followed.items()})
     late = [(device, number) for device, (_, _, before) in followed.items() for number in before]
     if late:
@@ -96,6 +96,6 @@ async def _close_gaps(conn: Connection, late: Sequence[tuple[DeviceKey, int]]) -
     arrived: dict[DeviceKey, list[int]] = {}
     for device, number in late:
         arrived.setdefault(device, []).append(number)
-    remaining = [(device, gap) for device, gaps in taken.items() for gap in rules.without(gaps, arrived[device])]
+    remaining = [(device, gap) for device, gaps in taken.items() for gap in numbering.without(gaps, arrived[device])]
     if remaining:
         await devices.open_gaps(conn, remaining)

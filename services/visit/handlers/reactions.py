@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.visit.handlers import announce, erasure
-from services.visit.models import GuestKey, VisitKey
+from services.visit.models.values import GuestKey, VisitKey
 from services.visit.store import devices, entries, guests, visits
 from shared.consent import Answer
 from shared.database.db import Connection

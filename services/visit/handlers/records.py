@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from services.visit import rules
 from services.visit.handlers import announce, words
 from services.visit.handlers.guests import customer_of, learn_again, learn_guests
-from services.visit.models import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
+from services.visit.models.values import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
+from services.visit.rules import contents, numbering, verdicts
 from services.visit.store import devices, guests, receipts, statistics
 from shared.clock import new_id, now
 from shared.database.db import Connection
@@ -26,14 +26,14 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     first: dict[ReceiptKey, int] = {}
     for place, draft in enumerate(drafts):
         first.setdefault(draft.command.key, place)
-    reused = rules.event_ids_reused([drafts[place].command for place in first.values()])
+    reused = verdicts.event_ids_reused([drafts[place].command for place in first.values()])
     outcomes: dict[int, Outcome] = {}
     fresh: dict[int, Draft] = {}
     late: list[Draft] = []
     for place in first.values():
         draft = drafts[place]
         taken = draft.command.key in reused
-        verdict = rules.event_id_reused() if taken else rules.judge_record(draft, customer_of(draft))
+        verdict = verdicts.event_id_reused() if taken else verdicts.judge_record(draft, customer_of(draft))
         if verdict == "new":
             fresh[place] = draft
         elif verdict == "late_record":
@@ -63,26 +63,26 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
     hashes = [phone_hash(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
     own = [customer_id(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
     found, moment = await receipts.find(conn, commands, hashes, own), now()
-    lines = [rules.lines_of(command.body) for command in commands]
+    lines = [contents.lines_of(command.body) for command in commands]
     # Keyed: the body's other fields are in the tables, and from a plain digest the phone could be guessed.
     fingerprints = [
-        keyed_digest(keys, "bill", command.cafe_id, rules.content_of(command.body, said))[:FINGERPRINT_BYTES]
+        keyed_digest(keys, "bill", command.cafe_id, contents.content_of(command.body, said))[:FINGERPRINT_BYTES]
         for command, said in zip(commands, lines, strict=True)
     ]
     drafts = [
         Draft(
             command=command,
             lines=lines[place],
-            item_count=rules.item_count(command.body),
+            item_count=contents.item_count(command.body),
             fingerprint=fingerprints[place],
             phone_hash=hashes[place],
             own_id=own[place],
             found=found[place],
-            heard_at=rules.heard_before(found[place].receipt, command, fingerprints[place]) or moment,
+            heard_at=verdicts.heard_before(found[place].receipt, command, fingerprints[place]) or moment,
         )
         for place, command in enumerate(commands)
     ]
-    return [rules.of_nobody(draft) for draft in drafts]
+    return [contents.of_nobody(draft) for draft in drafts]
 
 
 async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
@@ -94,7 +94,7 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     if not taken:
         return outcomes
     learned = await learn_guests(conn, taken, keys)
-    numbers = rules.number_visits(taken, learned.customers, learned.counters)
+    numbers = numbering.number_visits(taken, learned.customers, learned.counters)
     visits = {
         place: NewVisit(
             draft=draft,
@@ -103,7 +103,7 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
             visit_number=numbers.get(place),
             void=draft.found.receipt,
             words_sealed=words.sealed(keys, visit_id, draft.command.body),
-            forgotten_at=draft.found.erased_at if rules.is_nobodys(draft) else None,
+            forgotten_at=draft.found.erased_at if contents.is_nobodys(draft) else None,
         )
         for place, draft in taken.items()
     }
@@ -138,10 +138,10 @@ async def _announce_voids(conn: Connection, visits: Iterable[NewVisit]) -> None:
 async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Draft | Rejected]:
     """The bills with the branch they name, or why that is none."""
     named = {draft.command.cafe_id for draft in drafts.values() if draft.command.body.branch}
-    names = rules.branch_names(await devices.branches(conn, named)) if named else {}
+    names = contents.branch_names(await devices.branches(conn, named)) if named else {}
     placed: dict[int, Draft | Rejected] = {}
     for place, draft in drafts.items():
-        branch = rules.branch_of(draft.command.body.branch, names.get(draft.command.cafe_id, {}))
+        branch = contents.branch_of(draft.command.body.branch, names.get(draft.command.cafe_id, {}))
         placed[place] = (
             branch if isinstance(branch, Rejected) else replace(draft, branch_id=branch) if branch else draft
         )
@@ -150,7 +150,7 @@ async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[i
 
 def _again(draft: Draft, first: Draft, outcome: Outcome) -> Outcome:
     if not draft.is_same(first):
-        return refused(rules.receipt_conflict())
+        return refused(verdicts.receipt_conflict())
     return outcome if outcome.status == "refused" else replace(outcome, status="repeated")
 
 

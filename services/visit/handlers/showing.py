@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.visit.handlers import words
-from services.visit.models import EnteredVisit
+from services.visit.models.http import EnteredVisit
 from shared.persian.money import Unit, in_unit
 from shared.security.crypto import Keys
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from services.visit.handlers.ingest import record_visits
-from services.visit.models import Command, CorrectVisit, RecordVisit, VoidVisit
+from services.visit.models.values import Command, CorrectVisit, RecordVisit, VoidVisit
 from shared.clock import compiled_id, new_id, now
 from shared.database.db import Connection
 from shared.errors import Poison

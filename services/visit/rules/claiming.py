@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from services.visit.models import Draft, Known, ReceiptKey
+from services.visit.models.values import Draft, Known, ReceiptKey
 from shared.errors import Problem, Rejected
 
 CLAIM_WITHIN: Final = timedelta(days=7)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.visit.models import DeviceKey, Gap, Span
+from services.visit.models.values import DeviceKey, Gap, Span
 from services.visit.store.receipts import IS_OLD_SPELLING, OLD_DEVICE
 from shared.database.db import Connection
 from shared.events.identity import BranchChanged

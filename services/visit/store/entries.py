@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from services.visit.models import Entry, GuestKey
+from services.visit.models.values import Entry, GuestKey
 from shared.database.db import Connection
 
 COLUMNS = """

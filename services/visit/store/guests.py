@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.visit.models import Guest, GuestKey, PhoneKey
+from services.visit.models.values import Guest, GuestKey, PhoneKey
 from shared.consent import Answer, rank_sql
 from shared.database.db import Connection
 

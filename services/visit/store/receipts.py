@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.visit.models import Draft, Found, Guest, Known, NewVisit, Receipt, ReceiptKey, VoidVisit
+from services.visit.models.values import Draft, Found, Guest, Known, NewVisit, Receipt, ReceiptKey, VoidVisit
 from services.visit.store.guests import answer_in
 from shared.database.db import Connection
 from shared.database.writes import Write

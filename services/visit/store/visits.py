@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.visit.models import Draft, StoredVisit, VisitKey, VoidVisit
+from services.visit.models.values import Draft, StoredVisit, VisitKey, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
 from shared.database.db import Connection
 from shared.inputs.bounds import MOST_POINTS

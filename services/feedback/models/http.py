@@ -1,29 +1,22 @@
-"""What the feedback service takes in, keeps and answers. Pure data."""
+"""What guests and staff send, and what they are answered."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.feedback.models.values import PointKind
 from shared.events.base import CurrencyUnit
+from shared.inputs.amounts import Money, Priced
 from shared.inputs.bounds import MOST_OF_UNIT, Rial, too_much
 from shared.inputs.fields import Command, Day, Identifier, Text, Whole, Words, fault
 
-Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 StaffSource = Literal["staff_tablet", "phone_call", "manual"]
 RatedCategory = Literal["service", "quality", "ambiance"]
-Topic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
-Language = Literal["fa", "en"]
-PointKind = Literal["table", "branch", "website"]
-LinkState = Literal["open", "used", "expired", "closed", "unknown"]
-
 COMMENT_LIMIT = 2000
-
-
 Rating = Annotated[int, Whole(1, 5)]
 Comment = Annotated[str | None, Words(COMMENT_LIMIT)]
 
@@ -99,11 +92,95 @@ class MakePoint(Command):
         return self
 
 
-@dataclass(frozen=True)
-class Point:
-    """A place where guests are asked without a bill."""
+class LinkView(BaseModel):
+    """What is behind an open link."""
 
-    cafe_id: UUID
+    cafe_name: str | None
+    visit_date: date
+
+
+class Received(BaseModel):
+    """What was made of a submission."""
+
+    feedback_id: UUID
+
+
+class FeedbackView(Priced):
+    """One feedback as staff see it: without device and address. `order_amount` in `currency_unit`, the cafe's."""
+
+    id: UUID
+    customer_id: UUID | None
+    visit_id: UUID | None
+    feedback_source: str
+    source_reference: str | None
+    overall_rating: int
+    category_ratings: dict[str, int]
+    comment: str | None
+    comment_language: str
+    feedback_categories: list[str]
+    sentiment_score: Decimal | None
+    table_number: str | None
+    visit_date: date | None
+    order_amount: Money | None
+    response_text: str | None
+    response_date: datetime | None
+    responded_by: UUID | None
+    follow_up_required: bool
+    follow_up_completed: bool
+    follow_up_date: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    visit_voided_at: datetime | None
+
+
+class FeedbackPage(BaseModel):
+    """Newest first; ask again with `before=next` for older ones."""
+
+    items: list[FeedbackView]
+    next: UUID | None
+
+
+class CaseView(BaseModel):
+    """A follow-up case and what it is about. `visit_voided_at`: the bill was voided since, and the rating counts no
+    longer; the guest may still wait for an answer."""
+
+    id: UUID
+    feedback_id: UUID
+    customer_id: UUID | None
+    visit_id: UUID | None
+    status: Literal["open", "closed"]
+    opened_at: datetime
+    due_at: datetime
+    is_overdue: bool
+    closed_at: datetime | None
+    closed_by: UUID | None
+    resolution: str | None
+    overall_rating: int
+    comment: str | None
+    visit_voided_at: datetime | None
+
+
+class Summary(BaseModel):
+    """Feedback of a period in numbers; an average of nothing is null. What was said of visits that were voided since is
+    counted in `of_voided_visits` and, while its case is open, in `open_cases`; nowhere else."""
+
+    responses: int
+    average_rating: Decimal | None
+    average_service: Decimal | None
+    average_quality: Decimal | None
+    average_ambiance: Decimal | None
+    average_sentiment: Decimal | None
+    low_ratings: int
+    answered: int
+    open_cases: int
+    of_voided_visits: int
+
+
+class PointView(BaseModel):
+    """A place where guests are asked, and the address behind its code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
     code: str
     kind: PointKind
     branch: str | None
@@ -111,100 +188,5 @@ class Point:
     label: str
     created_at: datetime
     created_by: UUID
-    retired_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Visit:
-    """The visit that some words are about. `visit_date` is the day on the cafe's wall."""
-
-    visit_id: UUID
-    customer_id: UUID | None
-    visit_at: datetime
-    visit_date: date
-    final_amount: Decimal
-    currency_unit: CurrencyUnit
-    table_number: str | None
-
-
-@dataclass(frozen=True)
-class Link:
-    """A feedback link as a guest finds it; `cafe_name` is None while the cafe's own event is on its way."""
-
-    link_id: UUID
-    cafe_id: UUID
-    correlation_id: UUID
-    expires_at: datetime
-    used_at: datetime | None
-    closed_at: datetime | None
-    cafe_name: str | None
-    calendar: Literal["jalali", "gregorian"]
-    visit: Visit
-
-
-@dataclass(frozen=True)
-class UsedLink:
-    """A link at the moment of its use: the visit may have been claimed since it was looked at."""
-
-    customer_id: UUID | None
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A feedback that the cafe has answered; `is_first`: it had not before. `said_at`: when the guest said it."""
-
-    customer_id: UUID | None
-    visit_id: UUID | None
-    said_at: datetime
-    is_first: bool
-
-
-@dataclass(frozen=True)
-class Sender:
-    """From where a submission came. Trimmed after some weeks."""
-
-    device_info: dict[str, Any] | None = None
-    ip_address: str | None = None
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """One row of customer_feedback as it is first written."""
-
-    feedback_id: UUID
-    cafe_id: UUID
-    customer_id: UUID | None
-    visit_id: UUID | None
-    source: Source
-    source_reference: str | None
-    overall_rating: int
-    category_ratings: dict[str, int]
-    comment: str | None
-    comment_language: Language
-    categories: list[Topic]
-    sentiment_score: Decimal | None
-    table_number: str | None
-    visit_date: date | None
-    order_amount: Decimal | None
-    currency_unit: CurrencyUnit | None
-    follow_up_at: datetime | None
-    created_at: datetime
-    sender: Sender
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which feedback staff ask for; None asks for all. `before` is the last id of the page before."""
-
-    words: str | None = None
-    rating_from: int = 1
-    rating_to: int = 5
-    source: Source | None = None
-    category: Topic | None = None
-    customer_id: UUID | None = None
-    visit_id: UUID | None = None
-    follow_up: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    before: UUID | None = None
-    limit: int = 50
+    retired_at: datetime | None
+    address: str

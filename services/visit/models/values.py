@@ -1,18 +1,16 @@
-"""What the visit service talks about: commands of tills and people, what is known of them, and how each one ended."""
+"""Commands of tills and people, what is known of them, and how each one ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from shared.consent import Answer, counts_at
 from shared.errors import Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
-from shared.inputs.fields import Command as InputCommand
-from shared.inputs.fields import Identifier, Phone, Words
 
 # cafe, device, receipt number: what a visit is recognised by, for ever.
 ReceiptKey = tuple[UUID, str, str]
@@ -80,19 +78,6 @@ class VoidVisit(Receipt):
 
     voided_at: datetime
     reason: str | None
-
-
-class EnteredVisit(VisitBody):
-    """A bill that a person enters by hand. A receipt number is made unless one is given."""
-
-    receipt_number: Identifier | None = None
-
-
-class ClaimBody(InputCommand):
-    """Whose a bill of nobody is."""
-
-    phone: Phone
-    name: Annotated[str | None, Words(100)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

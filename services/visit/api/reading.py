@@ -6,6 +6,7 @@ import msgspec
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from services.visit.models.http import Batch
 from shared.errors import Problem, Rejected
 from shared.events import pos
 from shared.web.http import invalid
@@ -13,16 +14,7 @@ from shared.web.http import invalid
 LARGEST_BILL = 1024 * 1024
 MOST_BILLS = 1000
 REFERENCE = "#/components/schemas/{model}"
-
 B = TypeVar("B", bound=BaseModel)
-
-
-class Batch(msgspec.Struct, forbid_unknown_fields=True):
-    """The frame of `POST /visits/batch`; each bill is read on its own."""
-
-    visits: list[msgspec.Raw]
-
-
 _frame = msgspec.json.Decoder(Batch)
 
 

@@ -1,0 +1,53 @@
+"""What visits tell of their guests."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from services.visit.models.values import CorrectVisit, Draft, Guest
+from shared.consent import ASKED, TICK, Answer, counts_at
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a visit tells about its guest that was not known: their existence, their name, their answer on marketing."""
+
+    draft: Draft
+    name: str | None
+    answer: Answer | None
+
+
+def learn(guest: Guest, drafts: Iterable[Draft], *, is_new: bool) -> tuple[Guest, list[Told]]:
+    """What a guest's visits tell, in the order of the visits themselves.
+
+    A no that is known is not told again: should a yes from before it come into force, it is told then (reactions).
+    """
+    told = []
+    for draft in sorted(drafts, key=lambda each: each.command.body.occurred_at):
+        body = draft.command.body
+        name = body.guest_name if body.guest_name and not guest.name_known else None
+        answer, known = answer_of(draft), guest.answer
+        if answer and known and answer.rank <= known.rank:
+            answer = None
+        is_told = answer is not None and (known is None or known.granted or answer.granted)
+        if name or is_told or is_new:
+            told.append(Told(draft, name, answer if is_told else None))
+        if answer:
+            guest = replace(guest, answer=answer)
+        if name:
+            guest = replace(guest, name_known=True)
+        is_new = False
+    return guest, told
+
+
+def answer_of(draft: Draft) -> Answer | None:
+    """What the bill says its guest answered on marketing, if it counts: not from before the guest's erasure.
+
+    A correction can take a yes back and give none: it comes later than the question, and may come again.
+    """
+    body = draft.command.body
+    if body.marketing_consent is None or (body.marketing_consent and isinstance(draft.command, CorrectVisit)):
+        return None
+    at = counts_at(body.consent_asked_at or body.occurred_at, draft.heard_at)
+    if draft.found.erased_at is not None and at <= draft.found.erased_at:
+        return None
+    return Answer(body.marketing_consent, ASKED if body.consent_asked_at else TICK, at)
