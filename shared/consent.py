@@ -5,7 +5,11 @@ not anybody asked. The tick counts while there is no other answer; of the others
 """
 
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+# What a consent is about: by which channel messages come, and what they are for.
+Channel = Literal["sms", "instagram", "email", "push"]
+Purpose = Literal["service", "marketing"]
 
 # Where an answer of a bill was given: the tick stood there, or the guest was asked for it.
 TICK: Final = "till"

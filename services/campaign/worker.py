@@ -2,7 +2,10 @@
 
 from functools import partial
 
-from services.campaign.handlers import asking, duty, queueing, reactions, replies, sending
+from services.campaign.audience.handlers import guests
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.journeys.handlers import defaults, enrolling
+from services.campaign.messages.handlers import asking, openings, recipients, replies, sending
 from shared.events.customer import (
     ConsentChanged,
     CustomerErased,
@@ -27,22 +30,22 @@ from shared.settings import settings
 REACTIONS = Reactions(
     events={
         **access.REACTIONS,
-        CafeChanged: reactions.on_cafe_changed,
-        CustomerProfiled: partial(reactions.on_customer_profiled, keys=settings().keys),
-        CustomerStatusChanged: reactions.on_customer_status_changed,
-        CustomerErased: reactions.on_customer_erased,
-        ConsentChanged: reactions.on_consent_changed,
-        SegmentEntered: reactions.on_segment_entered,
-        SegmentLeft: reactions.on_segment_left,
-        SegmentListChanged: reactions.on_segment_list_changed,
-        VisitRecorded: reactions.on_visit_recorded,
-        VisitClaimed: reactions.on_visit_claimed,
-        VisitVoided: reactions.on_visit_voided,
-        FeedbackReceived: reactions.on_feedback_received,
-        CaseOpened: reactions.on_case_opened,
-        CaseClosed: reactions.on_case_changed,
-        LinkOpened: reactions.on_link_opened,
-        FeedbackResponded: duty.on_feedback_responded,
+        CafeChanged: defaults.on_cafe_changed,
+        CustomerProfiled: partial(recipients.on_customer_profiled, keys=settings().keys),
+        CustomerStatusChanged: guests.on_customer_status_changed,
+        CustomerErased: recipients.on_customer_erased,
+        ConsentChanged: guests.on_consent_changed,
+        SegmentEntered: enrolling.on_segment_entered,
+        SegmentLeft: guests.on_segment_left,
+        SegmentListChanged: guests.on_segment_list_changed,
+        VisitRecorded: enrolling.on_visit_recorded,
+        VisitClaimed: enrolling.on_visit_claimed,
+        VisitVoided: enrolling.on_visit_voided,
+        FeedbackReceived: openings.on_feedback_received,
+        CaseOpened: enrolling.on_case_opened,
+        CaseClosed: guests.on_case_changed,
+        LinkOpened: openings.on_link_opened,
+        FeedbackResponded: enrolling.on_feedback_responded,
     }
 )
 
@@ -70,15 +73,15 @@ PROJECTION = Projection(
     reactions={
         # Erasures come before cases and profiles: what is from before its guest's erasure is refused, until a later
         # profile says that the guest is back.
-        CustomerStatusChanged: reactions.on_customer_status_changed,
-        CustomerErased: reactions.forget_erased,
-        ConsentChanged: reactions.on_consent_changed,
-        SegmentEntered: reactions.keep_moves,
-        SegmentLeft: reactions.keep_moves,
-        SegmentListChanged: reactions.on_segment_list_changed,
-        CaseOpened: reactions.on_case_changed,
-        CaseClosed: reactions.on_case_changed,
-        CustomerProfiled: partial(reactions.keep_profiles, keys=settings().keys),
+        CustomerStatusChanged: guests.on_customer_status_changed,
+        CustomerErased: guests.forget_erased,
+        ConsentChanged: guests.on_consent_changed,
+        SegmentEntered: guests.keep_moves,
+        SegmentLeft: guests.keep_moves,
+        SegmentListChanged: guests.on_segment_list_changed,
+        CaseOpened: guests.on_case_changed,
+        CaseClosed: guests.on_case_changed,
+        CustomerProfiled: partial(guests.keep_profiles, keys=settings().keys),
     },
 )
 
@@ -86,8 +89,8 @@ SENDER = sending.Sender(settings())
 UNKNOWN, SENT = asking.Asker(settings(), "sending"), asking.Asker(settings(), "sent")
 
 JOBS = [
-    Job(queueing.START_CAMPAIGNS, 5.0, queueing.start_campaigns),
-    Job(queueing.COUNT_RESULTS, 60.0, queueing.count_results),
+    Job(expanding.START_CAMPAIGNS, 5.0, expanding.start_campaigns),
+    Job(expanding.COUNT_RESULTS, 60.0, expanding.count_results),
     Job(sending.SEND_DUE, 0.5, SENDER.send_due, eager=True, stirred=SENDER.lanes.stirred),
     Job(asking.JOB_OF["sending"], 5.0, UNKNOWN.ask, stirred=UNKNOWN.lanes.stirred),
     Job(asking.JOB_OF["sent"], 5.0, SENT.ask, stirred=SENT.lanes.stirred),

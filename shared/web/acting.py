@@ -64,6 +64,14 @@ async def acting_as_service(request: Request) -> AsyncIterator[db.Connection]:
     _wake(request)
 
 
+@asynccontextmanager
+async def acting_on_callback(request: Request) -> AsyncIterator[db.Connection]:
+    """The same for another system that tells us something, which some do by GET."""
+    async with db.transaction(request.app.state.pool) as conn:
+        yield conn
+    request.app.state.waker.wake()
+
+
 def _wake(request: Request) -> None:
     # Who only reads emits nothing.
     if request.method != "GET":

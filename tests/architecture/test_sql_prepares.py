@@ -16,10 +16,11 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "CALL")
 
 
 def modules(service: str) -> Iterator[ModuleType]:
-    store = importlib.import_module(f"services.{service}.store")
-    yield store
-    for found in pkgutil.iter_modules(getattr(store, "__path__", []), f"{store.__name__}."):
-        yield importlib.import_module(found.name)
+    package = importlib.import_module(f"services.{service}")
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        # The store of the service, or of each of its rooms.
+        if "store" in found.name.split("."):
+            yield importlib.import_module(found.name)
 
 
 def statements(module: ModuleType) -> dict[str, str]:

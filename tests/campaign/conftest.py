@@ -18,9 +18,12 @@ from pydantic import SecretStr
 from deploy.simulators.kavenegar import make_app
 from deploy.simulators.network import Fault, Network
 from services.campaign.api.app import make_app as make_api
-from services.campaign.handlers import asking, queueing, reactions, sending
-from services.campaign.handlers.lanes import Lanes
-from services.campaign.handlers.providers import kavenegar
+from services.campaign.audience.handlers import guests
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.channels import transport
+from services.campaign.channels.handlers.lanes import Lanes
+from services.campaign.journeys.handlers import defaults, enrolling
+from services.campaign.messages.handlers import asking, recipients, sending
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.base import Event
@@ -114,7 +117,7 @@ class World:
             "quiet_from": "00:00", "quiet_until": "00:00",
         } | changes  # fmt: skip
         cafe = CafeChanged(cafe_id=self.cafe_id, occurred_at=now(), version=version, **values)
-        await self.react(reactions.on_cafe_changed, cafe)
+        await self.react(defaults.on_cafe_changed, cafe)
 
     async def add_guest(
         self, phone: str = PHONE, name: str | None = "سارا", *, marketing: bool | None = True, version: int = 1
@@ -129,7 +132,7 @@ class World:
             phone_sealed=sealed(phone, "phone"), name_sealed=sealed(name, "name") if name else None,
             registered_at=now(),
         )  # fmt: skip
-        await self.react(reactions.on_customer_profiled, profile, keys=self.config.keys)
+        await self.react(recipients.on_customer_profiled, profile, keys=self.config.keys)
         if marketing is not None:
             await self.consent(guest, granted=marketing)
         return guest
@@ -139,7 +142,7 @@ class World:
             cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, channel="sms", purpose=purpose,
             granted=granted, source="test",
         )  # fmt: skip
-        await self.react(reactions.on_consent_changed, word)
+        await self.react(guests.on_consent_changed, word)
 
     def visit(self, guest: UUID | None, *, minutes_ago: float = 10, visit_id: UUID | None = None) -> VisitRecorded:
         return VisitRecorded(
@@ -150,7 +153,7 @@ class World:
 
     async def record_visit(self, guest: UUID | None, *, minutes_ago: float = 10) -> VisitRecorded:
         visit = self.visit(guest, minutes_ago=minutes_ago)
-        await self.react(reactions.on_visit_recorded, visit)
+        await self.react(enrolling.on_visit_recorded, visit)
         return visit
 
     async def void(self, visit: VisitRecorded) -> None:
@@ -159,7 +162,7 @@ class World:
             customer_id=visit.customer_id, device_id="till-1", receipt_number="1", final_amount=Decimal(100),
             currency_unit="IRT", voided_at=now(),
         )  # fmt: skip
-        await self.react(reactions.on_visit_voided, voided)
+        await self.react(enrolling.on_visit_voided, voided)
 
     async def enter_vip(self, guest: UUID, **changes: Any) -> SegmentEntered:
         """By a visit of this moment, unless `changes` says otherwise."""
@@ -169,7 +172,7 @@ class World:
             "visit_at": moment,
         } | changes  # fmt: skip
         entered = SegmentEntered(cafe_id=self.cafe_id, customer_id=guest, **values)
-        await self.react(reactions.on_segment_entered, entered)
+        await self.react(enrolling.on_segment_entered, entered)
         return entered
 
     async def leave_vip(self, guest: UUID) -> None:
@@ -177,12 +180,12 @@ class World:
             cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, segment_id=UUID(int=7),
             segment_key="vip_customers", reason="time",
         )  # fmt: skip
-        await self.react(reactions.on_segment_left, left)
+        await self.react(guests.on_segment_left, left)
 
     async def run_jobs(self) -> None:
         """Everything that is due is decided about and sent, and every campaign looked at."""
         await self.pool.execute("UPDATE campaigns SET look_at = NULL")
-        while await queueing.start_campaigns(self.pool):
+        while await expanding.start_campaigns(self.pool):
             pass
         while await self.send_due():
             pass
@@ -254,7 +257,7 @@ class World:
 @pytest.fixture
 async def world(database: Any, campaign_config: Settings, monkeypatch: pytest.MonkeyPatch) -> World:
     # A hanging provider must not hold up the suite for as long as it would a real sender.
-    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
+    monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
     found = World(await database("campaign"), campaign_config)
     await found.open_cafe()
     return found

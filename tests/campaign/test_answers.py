@@ -10,10 +10,11 @@ import httpx2
 import pytest
 
 from deploy.simulators.network import Fault
-from services.campaign.handlers.providers import kavenegar
-from services.campaign.handlers.providers.base import Account, LookupFailed
-from services.campaign.handlers.providers.kavenegar import Kavenegar, open_client
-from services.campaign.models import DEAREST_MESSAGE, Message
+from services.campaign.channels import transport
+from services.campaign.channels.kavenegar.adapter import Kavenegar
+from services.campaign.channels.models.values import DEAREST_MESSAGE, Credentials, Message
+from services.campaign.channels.protocol import LookupFailed
+from services.campaign.channels.transport import open_client
 from shared.clock import new_id
 from tests.campaign.conftest import API_KEY, Simulator
 
@@ -44,10 +45,10 @@ COSTS: list[tuple[Any, Decimal | None]] = [
 
 @pytest.fixture
 async def provider(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kavenegar]:
-    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
-    monkeypatch.setattr(kavenegar, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
+    monkeypatch.setattr(transport, "CALL_SECONDS", 1.0)
     async with open_client() as client:
-        yield Kavenegar(Account(simulator.url, API_KEY, "10004346"), client)
+        yield Kavenegar(Credentials(simulator.url, API_KEY, "10004346"), client)
 
 
 NONSENSE = [
@@ -119,8 +120,8 @@ async def test_answer_is_bounded_in_time_and_bytes(kind: Any, provider: Kavenega
 async def test_more_than_anybody_has_to_say_is_not_read(
     packed: bool, provider: Kavenegar, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(10, connect=2))
-    monkeypatch.setattr(kavenegar, "CALL_SECONDS", 10.0)
+    monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(10, connect=2))
+    monkeypatch.setattr(transport, "CALL_SECONDS", 10.0)
     simulator.network.moods[API_KEY] = Fault("bomb" if packed else "flood")
     result = (await provider.send([message()], LATER))[LOCAL_ID]
     assert (result.verdict, result.code) == ("unknown", "TooMuch")
@@ -131,7 +132,7 @@ async def test_more_than_anybody_has_to_say_is_not_read(
 )
 async def test_key_that_breaks_the_client_sends_nothing_and_harms_nothing(key: str, simulator: Simulator) -> None:
     async with open_client() as client:
-        broken = Kavenegar(Account(simulator.url, key, None), client)
+        broken = Kavenegar(Credentials(simulator.url, key, None), client)
         result = (await broken.send([message()], LATER))[LOCAL_ID]
         assert result.verdict in ("refused", "unknown")
         with pytest.raises(LookupFailed) as failed:

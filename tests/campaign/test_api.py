@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import reactions
+from services.campaign.messages.handlers import openings
 from shared.clock import new_id, now
 from shared.events.campaign import MessageDelivered, ReplyReceived
 from shared.events.feedback import FeedbackReceived
@@ -389,7 +389,7 @@ async def test_answer_through_the_link_is_an_opening(world: World, simulator: Si
             cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest, visit_id=visit.visit_id,
             feedback_id=new_id(), visit_at=None, source=source, overall_rating=5,
         )  # fmt: skip
-        await world.react(reactions.on_feedback_received, answer)
+        await world.react(openings.on_feedback_received, answer)
     row = await world.delivery()
     assert (row["delivery_status"], row["link_clicks"], row["opened_at"] is not None) == ("opened", 2, True)
     campaign = await world.campaign()

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import queueing
+from services.campaign.campaigns.handlers import expanding
 from shared.clock import new_id, now
 from tests.campaign.conftest import MANAGER, OWNER, SECOND, Simulator, World, sign_in
 
@@ -71,7 +71,7 @@ async def test_budget_holds_when_the_price_rises_on_the_way(world: World, simula
     await account(world, 1000, 1000)
     simulator.network.cost_per_part = 1000
     campaign_id = await one_off(world, 30)
-    while await queueing.start_campaigns(world.pool):
+    while await expanding.start_campaigns(world.pool):
         pass
     while await world.send_due():
         simulator.network.cost_per_part = 1390
@@ -92,7 +92,7 @@ async def test_monthly_budget_is_one_for_all_campaigns_of_the_cafe(world: World,
 async def test_two_workers_do_not_pass_it_together(world: World, simulator: Simulator) -> None:
     await account(world, 1000)
     campaign_id = await one_off(world, 30)
-    while await queueing.start_campaigns(world.pool):
+    while await expanding.start_campaigns(world.pool):
         pass
     while any(await asyncio.gather(world.send_due(), world.send_due())):
         await world.pool.execute("UPDATE campaign_deliveries SET due_at = now() WHERE delivery_status = 'queued'")

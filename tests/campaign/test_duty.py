@@ -10,8 +10,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import duty, reactions
-from services.campaign.handlers.defaults import DEFAULTS
+from services.campaign.audience.handlers import guests
+from services.campaign.journeys.handlers import enrolling
+from services.campaign.journeys.handlers.defaults import DEFAULTS
 from shared.clock import new_id, now
 from shared.events.feedback import CaseClosed, CaseOpened, FeedbackResponded
 from shared.security.ids import feedback_token
@@ -44,7 +45,7 @@ async def test_whoever_is_on_duty_is_told_of_a_case_once(
     assert (await name_people(app, client, world)).status_code == 200
     case = opened(world, await world.add_guest())
     for _ in range(2):
-        await world.react(reactions.on_case_opened, case)
+        await world.react(enrolling.on_case_opened, case)
         await world.run_jobs()
     assert simulator.texts == ["امتیاز ۲ برای میز ۷ در کافه نمونه.\nدر پنل ببینید."]
     assert simulator.network.sent[0].receptor == "09125550001"
@@ -57,13 +58,13 @@ async def test_case_with_stars_of_a_kind_that_is_made_no_longer_is_told_as_it_wa
     app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
 ) -> None:
     await name_people(app, client, world)
-    await world.react(reactions.on_case_opened, opened(world, overall_rating=0))
+    await world.react(enrolling.on_case_opened, opened(world, overall_rating=0))
     await world.run_jobs()
     assert simulator.texts == ["امتیاز ۰ برای میز ۷ در کافه نمونه.\nدر پنل ببینید."]
 
 
 async def test_nobody_is_told_who_was_not_named(world: World, simulator: Simulator) -> None:
-    await world.react(reactions.on_case_opened, opened(world))
+    await world.react(enrolling.on_case_opened, opened(world))
     await world.run_jobs()
     assert simulator.texts == []
     assert await world.pool.fetchval("SELECT count(*) FROM journey_runs") == 0
@@ -75,7 +76,7 @@ async def test_case_of_no_table_and_no_guest_is_told_too_and_an_old_one_is_not(
 ) -> None:
     await name_people(app, client, world)
     await world.react(
-        reactions.on_case_opened, opened(world, table_number=None, overall_rating=1), opened(world, hours_ago=30)
+        enrolling.on_case_opened, opened(world, table_number=None, overall_rating=1), opened(world, hours_ago=30)
     )
     await world.run_jobs()
     assert simulator.texts == ["امتیاز ۱ برای یک مهمان در کافه نمونه.\nدر پنل ببینید."]
@@ -86,7 +87,7 @@ async def test_notices_are_bounded_by_day_and_wait_for_quiet_hours(
     app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
 ) -> None:
     await name_people(app, client, world, most_a_day=2)
-    await world.react(reactions.on_case_opened, *(opened(world) for _ in range(4)))
+    await world.react(enrolling.on_case_opened, *(opened(world) for _ in range(4)))
     await world.run_jobs()
     assert len(simulator.texts) == 2
     assert sorted(await world.decisions()) == [
@@ -102,7 +103,7 @@ async def test_notices_wait_for_the_end_of_quiet_hours(
     moment = now().astimezone(ZoneInfo("Asia/Tehran"))
     begun, ends = (moment + timedelta(hours=hours) for hours in (-1, 1))
     await world.open_cafe(version=9, quiet_from=f"{begun:%H:%M}", quiet_until=f"{ends:%H:%M}")
-    await world.react(reactions.on_case_opened, opened(world))
+    await world.react(enrolling.on_case_opened, opened(world))
     await world.run_jobs()
     assert simulator.texts == []
     assert await world.decisions() == [("hold", "quiet_hours")]
@@ -112,14 +113,14 @@ async def test_who_goes_off_duty_or_is_removed_is_told_nothing_more(
     app: FastAPI, client: httpx2.AsyncClient, world: World, simulator: Simulator
 ) -> None:
     await name_people(app, client, world)
-    await world.react(reactions.on_case_opened, opened(world))
+    await world.react(enrolling.on_case_opened, opened(world))
     off = await name_people(app, client, world, [{"phone": BOSS, "label": "مدیر", "is_on_duty": False}])
     assert [each["is_on_duty"] for each in off.json()["people"]] == [False]
     await world.run_jobs()
     assert simulator.texts == []
     assert await world.decisions() == [("skip", "status")]
     await name_people(app, client, world, [])
-    await world.react(reactions.on_case_opened, opened(world))
+    await world.react(enrolling.on_case_opened, opened(world))
     await world.run_jobs()
     assert simulator.texts == []
 
@@ -176,7 +177,7 @@ async def test_guest_hears_of_the_answer_once_with_the_visits_link(world: World,
     guest = await world.add_guest(marketing=None)
     event = responded(world, guest)
     for _ in range(2):
-        await world.react(duty.on_feedback_responded, event)
+        await world.react(enrolling.on_feedback_responded, event)
         await world.run_jobs()
     link = f"https://cafe.example/f/{feedback_token(world.config.keys, world.cafe_id, event.visit_id or new_id())}"
     assert simulator.texts == [f"سارا عزیز، پاسخ کافه نمونه به نظرتان را ببینید:\n{link}"]
@@ -186,7 +187,7 @@ async def test_guest_hears_of_the_answer_once_with_the_visits_link(world: World,
 async def test_who_wants_no_messages_about_visits_is_told_no_answer(world: World, simulator: Simulator) -> None:
     guest = await world.add_guest()
     await world.consent(guest, granted=False, purpose="service")
-    await world.react(duty.on_feedback_responded, responded(world, guest), responded(world, None))
+    await world.react(enrolling.on_feedback_responded, responded(world, guest), responded(world, None))
     await world.run_jobs()
     assert simulator.texts == []
     assert await world.decisions() == [("skip", "consent")]
@@ -195,15 +196,15 @@ async def test_who_wants_no_messages_about_visits_is_told_no_answer(world: World
 async def test_answer_reaches_a_guest_whose_complaint_holds_advertising(world: World, simulator: Simulator) -> None:
     guest = await world.add_guest()
     case = opened(world, guest)
-    await world.react(reactions.on_case_opened, case)
-    await world.react(duty.on_feedback_responded, responded(world, guest))
+    await world.react(enrolling.on_case_opened, case)
+    await world.react(enrolling.on_feedback_responded, responded(world, guest))
     await world.run_jobs()
     assert len(simulator.texts) == 1
     closed = CaseClosed(
         cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest, visit_id=None, feedback_id=case.feedback_id,
         case_id=case.case_id,
     )  # fmt: skip
-    await world.react(reactions.on_case_changed, closed)
+    await world.react(guests.on_case_changed, closed)
 
 
 def test_cafes_from_before_get_what_new_ones_begin_with() -> None:

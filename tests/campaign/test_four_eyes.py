@@ -12,7 +12,7 @@ import pytest
 from fastapi import Request
 
 from services.campaign.api.app import make_app
-from services.campaign.models import PURPOSE_OF
+from services.campaign.journeys.models.values import PURPOSE_OF
 from shared.clock import new_id, now
 from shared.database import db
 from shared.events.identity import AccessRevoked

@@ -9,9 +9,12 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import queueing, reactions, staff
-from services.campaign.models import StartReason
-from services.campaign.rules import beginnings
+from services.campaign.audience.handlers import guests as guests_handlers
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.journeys.handlers import enrolling, explaining
+from services.campaign.journeys.models.values import StartReason
+from services.campaign.journeys.rules import beginnings
+from services.campaign.messages.handlers import recipients
 from services.customer.rules.causes import REASONS
 from shared.clock import new_id, now
 from shared.database.db import transaction
@@ -37,7 +40,7 @@ async def runs(world: World) -> list[tuple[str, str | None]]:
 
 async def not_begun(world: World, guest: UUID) -> list[tuple[str, str]]:
     async with transaction(world.pool) as conn:
-        explained = await staff.explain_guest(conn, world.cafe_id, guest, 50)
+        explained = await explaining.explain_guest(conn, world.cafe_id, guest, 50)
     return [(each["journey_key"], each["reason"]) for each in explained["not_begun"]]
 
 
@@ -167,9 +170,9 @@ async def test_each_stay_counts_by_the_rule_whatever_comes_again(
     guest = await world.add_guest()
     for _ in range(3):
         entered = await world.enter_vip(guest)
-        await world.react(reactions.on_segment_entered, entered, entered)
+        await world.react(enrolling.on_segment_entered, entered, entered)
         await world.run_jobs()
-        await world.react(reactions.on_segment_entered, entered)
+        await world.react(enrolling.on_segment_entered, entered)
         await world.leave_vip(guest)
     await world.run_jobs()
     assert len(simulator.texts) == welcomes
@@ -214,11 +217,13 @@ def case_of(world: World, guest: UUID, case_id: UUID, at: datetime) -> dict[str,
 
 async def complain(world: World, guest: UUID, case_id: UUID, at: datetime | None = None) -> None:
     at = at or now()
-    await world.react(reactions.on_case_changed, CaseOpened(**case_of(world, guest, case_id, at), due_at=at + DAY))
+    await world.react(
+        guests_handlers.on_case_changed, CaseOpened(**case_of(world, guest, case_id, at), due_at=at + DAY)
+    )
 
 
 async def settle(world: World, guest: UUID, case_id: UUID, at: datetime | None = None) -> None:
-    await world.react(reactions.on_case_changed, CaseClosed(**case_of(world, guest, case_id, at or now())))
+    await world.react(guests_handlers.on_case_changed, CaseClosed(**case_of(world, guest, case_id, at or now())))
 
 
 async def test_open_complaint_holds_advertising_and_no_thanks(world: World, simulator: Simulator) -> None:
@@ -259,11 +264,11 @@ async def test_erasure_empties_complaints_in_whatever_order(world: World) -> Non
         guest, case_id = new_id(), new_id()
         erased = CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=moment)
         if erased_first:
-            await world.react(reactions.on_customer_erased, erased)
+            await world.react(recipients.on_customer_erased, erased)
         await complain(world, guest, case_id, moment - DAY)
         await settle(world, guest, case_id, moment + DAY)
         if not erased_first:
-            await world.react(reactions.on_customer_erased, erased)
+            await world.react(recipients.on_customer_erased, erased)
     rows = await world.pool.fetch("SELECT opened_at, closed_at FROM complaint_holds")
     assert [tuple(row) for row in rows] == [(None, moment + DAY)] * 2
 
@@ -316,7 +321,7 @@ async def test_guest_who_left_the_segment_of_a_campaign_gets_nothing_of_it(
     sign_in(app, SECOND)
     assert (await client.post(f"{own}/approve")).status_code == 200
     await world.pool.execute("UPDATE campaigns SET scheduled_date = now() WHERE status = 'scheduled'")
-    await queueing.start_campaigns(world.pool)
+    await expanding.start_campaigns(world.pool)
     await world.leave_vip(leaves)
     await world.run_jobs()
     assert len(simulator.texts) == 1

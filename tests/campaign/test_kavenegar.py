@@ -7,10 +7,11 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from services.campaign.handlers.providers import kavenegar
-from services.campaign.handlers.providers.base import Account, LookupFailed
-from services.campaign.handlers.providers.kavenegar import Kavenegar, open_client
-from services.campaign.models import Message
+from services.campaign.channels import transport
+from services.campaign.channels.kavenegar.adapter import Kavenegar
+from services.campaign.channels.models.values import Credentials, Message
+from services.campaign.channels.protocol import LookupFailed
+from services.campaign.channels.transport import open_client
 from shared.clock import new_id
 from tests.campaign.conftest import API_KEY, Simulator
 
@@ -23,9 +24,9 @@ def message(number: int, text: str = "سلام") -> Message:
 
 @pytest.fixture
 async def provider(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kavenegar]:
-    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
+    monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(0.5, connect=2))
     async with open_client() as client:
-        yield Kavenegar(Account(simulator.url, API_KEY, "10004346"), client)
+        yield Kavenegar(Credentials(simulator.url, API_KEY, "10004346"), client)
 
 
 async def test_messages_arrive_whole_and_are_found_by_both_ids(provider: Kavenegar, simulator: Simulator) -> None:
@@ -85,7 +86,7 @@ async def test_lost_answer_is_unknown_and_found_by_local_id(
 
 async def test_wrong_key_is_a_refusal_and_stays_out_of_errors(simulator: Simulator) -> None:
     async with open_client() as client:
-        stranger = Kavenegar(Account(simulator.url, "a-secret-of-somebody", None), client)
+        stranger = Kavenegar(Credentials(simulator.url, "a-secret-of-somebody", None), client)
         assert (await stranger.send([message(1)], LATER))[message(1).local_id].verdict == "refused"
         with pytest.raises(LookupFailed) as failed:
             await stranger.find([1])
@@ -95,7 +96,7 @@ async def test_wrong_key_is_a_refusal_and_stays_out_of_errors(simulator: Simulat
 
 async def test_provider_that_is_away_has_surely_nothing() -> None:
     async with open_client() as client:
-        nobody = Kavenegar(Account("http://127.0.0.1:9", "a-secret-of-somebody", None), client)
+        nobody = Kavenegar(Credentials("http://127.0.0.1:9", "a-secret-of-somebody", None), client)
         result = (await nobody.send([message(1)], LATER))[message(1).local_id]
         assert (result.verdict, result.code) == ("refused", "unreachable")
         with pytest.raises(LookupFailed) as failed:

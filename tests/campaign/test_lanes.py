@@ -10,14 +10,16 @@ import httpx2
 import pytest
 
 from deploy.simulators.network import Fault
-from services.campaign.handlers import asking, queueing, reactions, sending
-from services.campaign.handlers.providers import kavenegar
-from services.campaign.handlers.providers.accounts import seal_key
-from services.campaign.models import Place, Turn
-from services.campaign.rules.pace import LONGEST_PAUSE, pause_after
-from services.campaign.rules.turns import CAFES_AT_ONCE, candidates, share_out
-from services.campaign.store import turns as store
-from services.campaign.store.turns import due_places
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.channels import transport
+from services.campaign.channels.handlers.accounts import seal_key
+from services.campaign.channels.rules import LONGEST_PAUSE, pause_after
+from services.campaign.journeys.handlers import enrolling
+from services.campaign.messages.handlers import asking, sending
+from services.campaign.messages.models.values import Place, Turn
+from services.campaign.messages.rules.turns import CAFES_AT_ONCE, candidates, share_out
+from services.campaign.messages.store import due
+from services.campaign.messages.store.due import due_places
 from shared.clock import new_id, now
 from shared.database.db import keyed_transaction
 from tests.campaign.conftest import Simulator, World, add_provider, ended
@@ -39,7 +41,7 @@ async def other(world: World, simulator: Simulator) -> World:
 
 async def visits(world: World, count: int, first: int = 0, *, minutes_ago: float = 10) -> None:
     guests = [await world.add_guest(f"+98912{first + number:07}", marketing=None) for number in range(count)]
-    await world.react(reactions.on_visit_recorded, *(world.visit(each, minutes_ago=minutes_ago) for each in guests))
+    await world.react(enrolling.on_visit_recorded, *(world.visit(each, minutes_ago=minutes_ago) for each in guests))
 
 
 async def statuses(world: World) -> dict[str, int]:
@@ -65,7 +67,7 @@ async def one_round(sender: sending.Sender, world: World) -> None:
 @pytest.fixture
 def patient(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls hang long enough to look around."""
-    monkeypatch.setattr(kavenegar, "TIMEOUT", httpx2.Timeout(3, connect=2))
+    monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(3, connect=2))
 
 
 @pytest.mark.usefixtures("patient")
@@ -229,7 +231,7 @@ def test_turns_go_round_and_shares_grow_when_there_are_few() -> None:
 
 async def test_backlog_of_one_cafe_keeps_no_other_waiting(world: World, other: World, simulator: Simulator) -> None:
     guest = await other.add_guest(marketing=None)
-    await other.react(reactions.on_visit_recorded, *(other.visit(guest, minutes_ago=60) for _ in range(1000)))
+    await other.react(enrolling.on_visit_recorded, *(other.visit(guest, minutes_ago=60) for _ in range(1000)))
     await visits(world, 1, minutes_ago=5)
     await one_round(sending.Sender(world.config), world)
     assert await statuses(world) == {"sent": 1}
@@ -237,7 +239,7 @@ async def test_backlog_of_one_cafe_keeps_no_other_waiting(world: World, other: W
 
 
 async def test_campaigns_are_expanded_in_turns(world: World, other: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "BATCH", 2)
+    monkeypatch.setattr(expanding, "BATCH", 2)
     for each in (other, world):
         for number in range(6):
             await each.add_guest(f"+98912000000{number}")
@@ -251,7 +253,7 @@ async def test_campaigns_are_expanded_in_turns(world: World, other: World, monke
             each.cafe_id, new_id(), new_id(),
         )  # fmt: skip
     for _ in range(4):
-        await queueing.start_campaigns(world.pool)
+        await expanding.start_campaigns(world.pool)
     assert (await statuses(world), await statuses(other)) == ({"queued": 4}, {"queued": 4})
 
 
@@ -259,18 +261,18 @@ async def test_who_is_due_is_found_without_reading_all_that_is_due(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guest = await other.add_guest(marketing=None)
-    await other.react(reactions.on_visit_recorded, *(other.visit(guest, minutes_ago=9) for _ in range(3000)))
+    await other.react(enrolling.on_visit_recorded, *(other.visit(guest, minutes_ago=9) for _ in range(3000)))
     await visits(world, 1)
     async with keyed_transaction(world.pool) as conn:
         found = await due_places(conn, now())
         assert {place.cafe_id for place in found} == {world.cafe_id, other.cafe_id}
         assert len(found) < 10
-        plan = await conn.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {store.DUE[0]}", now(), store.JUMPS)
+        plan = await conn.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {due.DUE[0]}", now(), due.JUMPS)
     assert "Seq Scan" not in str(plan)
     assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 300
 
     # Beyond so many jumps both ends are looked at, so that neither the oldest nor the newest is forgotten.
-    monkeypatch.setattr(store, "JUMPS", 1)
+    monkeypatch.setattr(due, "JUMPS", 1)
     async with keyed_transaction(world.pool) as conn:
         assert {place.cafe_id for place in await due_places(conn, now())} == {world.cafe_id, other.cafe_id}
 

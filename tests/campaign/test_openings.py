@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.campaign.handlers import reactions
+from services.campaign.messages.handlers import openings
 from shared.clock import new_id, now
 from shared.events.feedback import FeedbackReceived, LinkOpened
 from tests.campaign.conftest import Simulator, World
@@ -23,13 +23,13 @@ async def test_three_openings_are_three_clicks_whatever_order_they_and_the_answe
     for each in order:
         if isinstance(each, int):
             opened = LinkOpened(**about, occurred_at=begin + timedelta(minutes=each), times=each)
-            await world.react(reactions.on_link_opened, opened)
+            await world.react(openings.on_link_opened, opened)
         else:
             answer = FeedbackReceived(
                 **about, occurred_at=begin + timedelta(minutes=5), feedback_id=new_id(), visit_at=None,
                 source="sms_link", overall_rating=5,
             )  # fmt: skip
-            await world.react(reactions.on_feedback_received, answer)
+            await world.react(openings.on_feedback_received, answer)
     row, campaign = await world.delivery(), await world.campaign()
     assert (row["delivery_status"], row["link_clicks"]) == ("opened", 3)
     assert row["opened_at"] == begin + timedelta(minutes=1)
@@ -45,7 +45,7 @@ async def test_opening_before_the_providers_answer_is_kept(world: World, simulat
     opened = LinkOpened(
         cafe_id=world.cafe_id, customer_id=guest, visit_id=visit.visit_id, occurred_at=now(), times=1
     )  # fmt: skip
-    await world.react(reactions.on_link_opened, opened)
+    await world.react(openings.on_link_opened, opened)
     await world.settle_unknown()
     row, campaign = await world.delivery(), await world.campaign()
     assert (row["delivery_status"], row["link_clicks"], row["opened_at"]) == ("opened", 1, opened.occurred_at)

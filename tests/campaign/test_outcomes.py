@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from services.campaign.handlers import sending
+from services.campaign.messages.handlers import sending
 from shared.clock import now
 from shared.events.campaign import MessageDelivered, MessageFailed, MessageSent
 from tests.campaign.conftest import Simulator, World, add_provider, ended
@@ -137,8 +137,8 @@ async def test_process_killed_between_commit_and_call_sends_exactly_one_message(
     await world.record_visit(await world.add_guest())
     script = """
 import asyncio, os, signal
-from services.campaign.handlers import sending
-from services.campaign.handlers.providers.kavenegar import Kavenegar
+from services.campaign.messages.handlers import sending
+from services.campaign.channels.kavenegar.adapter import Kavenegar
 from shared.database import db
 from shared.settings import settings
 

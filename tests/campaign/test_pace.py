@@ -8,20 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from services.campaign.models import (
-    Effects,
-    Handed,
-    Journey,
-    KnownSegments,
-    Place,
-    Provider,
-    Receipt,
-    SendResult,
-    Settled,
-)
-from services.campaign.rules import deciding, pace, settling, turns
-from services.campaign.rules.deciding import decide
-from services.campaign.rules.targets import missing_segments
+from services.campaign.audience import rules as audience_rules
+from services.campaign.audience.models.values import KnownSegments
+from services.campaign.campaigns.rules import missing_segments
+from services.campaign.channels import rules as channels_rules
+from services.campaign.channels.models.values import DeliveryReceipt, Provider, SendResult
+from services.campaign.journeys.models.values import Journey
+from services.campaign.journeys.rules import enrolling
+from services.campaign.messages.decide import _Purse, decide
+from services.campaign.messages.models.values import Effects, Handed, Place, Settled
+from services.campaign.messages.rules import pace, settling, turns
 from shared.events.customer import SegmentEntered
 from shared.events.visit import VisitRecorded
 from tests.campaign.test_rules import CAFE, HANDED, NOON, PENDING, PROVIDER, facts
@@ -60,15 +56,15 @@ def came(customer_id: UUID | None = GUEST) -> VisitRecorded:
     ],
 )
 def test_visit_is_too_late_only_after_the_last_minute(age: timedelta, state: str, reason: str | None) -> None:
-    run = pace.enrol_visit(JOURNEY, came(), NOON + age)
+    run = enrolling.enrol_visit(JOURNEY, came(), NOON + age)
     assert run is not None
     assert (run.state, run.reason, run.occurred_at, run.due_at) == (state, reason, NOON, NOON + 90 * MINUTE)
 
 
 def test_visit_of_nobody_starts_no_journey_and_any_other_is_its_own_occasion() -> None:
-    assert pace.enrol_visit(JOURNEY, came(None), NOON) is None
+    assert enrolling.enrol_visit(JOURNEY, came(None), NOON) is None
     event = came()
-    run = pace.enrol_visit(JOURNEY, event, NOON)
+    run = enrolling.enrol_visit(JOURNEY, event, NOON)
     assert run is not None
     assert (run.trigger_id, run.customer_id, run.causation_id) == (event.visit_id, GUEST, event.event_id)
 
@@ -80,9 +76,9 @@ def test_visit_of_nobody_starts_no_journey_and_any_other_is_its_own_occasion() -
 def test_member_is_late_by_the_visit_that_led_there(visit_at: datetime | None, happened_at: datetime) -> None:
     event = entered(visit_at=visit_at)
     for late, state in ((HOUR, "waiting"), (HOUR + SECOND, "skipped")):
-        run = pace.enrol_member(JOURNEY, event, None, happened_at + late)
+        run = enrolling.enrol_member(JOURNEY, event, None, happened_at + late)
         assert (run.state, run.occurred_at, run.due_at) == (state, happened_at, happened_at + 90 * MINUTE)
-        assert (run.trigger_id, run.customer_id) == (pace.stay_id(SEGMENT, NOON), GUEST)
+        assert (run.trigger_id, run.customer_id) == (audience_rules.stay_id(SEGMENT, NOON), GUEST)
 
 
 @pytest.mark.parametrize(
@@ -99,18 +95,18 @@ def test_member_is_late_by_the_visit_that_led_there(visit_at: datetime | None, h
 def test_journey_takes_a_guest_again(reentry: Any, days: int | None, last_ago: timedelta | None, takes: bool) -> None:
     journey = replace(JOURNEY, reentry=reentry, reentry_days=days)
     last_at = None if last_ago is None else NOON - last_ago
-    assert pace.takes_again(journey, NOON, last_at) is takes
-    run = pace.enrol_member(journey, entered(), last_at, NOON)
+    assert enrolling.takes_again(journey, NOON, last_at) is takes
+    run = enrolling.enrol_member(journey, entered(), last_at, NOON)
     assert (run.state, run.reason) == (("waiting", None) if takes else ("skipped", "entered_before"))
     # What is too late is nothing else besides.
-    assert pace.enrol_member(journey, entered(), last_at, NOON + 2 * HOUR).reason == "too_late"
+    assert enrolling.enrol_member(journey, entered(), last_at, NOON + 2 * HOUR).reason == "too_late"
 
 
 def test_stay_is_the_same_whatever_the_time_zone_it_is_written_in() -> None:
     tehran = datetime.fromisoformat("2026-11-24T12:00:00+03:30")
-    assert pace.stay_id(SEGMENT, tehran) == pace.stay_id(SEGMENT, NOON)
-    assert pace.stay_id(SEGMENT, NOON) != pace.stay_id(SEGMENT, NOON + SECOND)
-    assert pace.stay_id(SEGMENT, NOON) != pace.stay_id(GUEST, NOON)
+    assert audience_rules.stay_id(SEGMENT, tehran) == audience_rules.stay_id(SEGMENT, NOON)
+    assert audience_rules.stay_id(SEGMENT, NOON) != audience_rules.stay_id(SEGMENT, NOON + SECOND)
+    assert audience_rules.stay_id(SEGMENT, NOON) != audience_rules.stay_id(GUEST, NOON)
 
 
 # --- how often
@@ -120,7 +116,7 @@ def test_stay_is_the_same_whatever_the_time_zone_it_is_written_in() -> None:
     ("failures", "seconds"), [(0, 10), (1, 10), (2, 20), (3, 40), (6, 320), (7, 600), (8, 600), (5000, 600)]
 )
 def test_account_is_left_alone_ever_longer(failures: int, seconds: int) -> None:
-    assert pace.pause_after(failures) == timedelta(seconds=seconds)
+    assert channels_rules.pause_after(failures) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +160,12 @@ def test_quiet_hours_within_a_day_end_at_their_last_minute() -> None:
 
 def test_runs_are_locked_in_the_order_of_their_key() -> None:
     runs = [
-        replace(pace.enrol_member(JOURNEY, entered(), None, NOON), cafe_id=UUID(int=cafe), customer_id=UUID(int=guest))
+        replace(
+            enrolling.enrol_member(JOURNEY, entered(), None, NOON), cafe_id=UUID(int=cafe), customer_id=UUID(int=guest)
+        )
         for cafe, guest in ((2, 1), (1, 2), (1, 1))
     ]
-    assert pace.in_key_order(runs) == runs[::-1]
+    assert enrolling.in_key_order(runs) == runs[::-1]
 
 
 # --- whose turn
@@ -202,14 +200,14 @@ def test_first_choice_is_the_most_wanted_that_works() -> None:
     paused = account(1, 1, paused_until=NOON + SECOND)
     broken, off = account(2, 2, fault="401"), account(3, 3, is_active=False)
     good, next_best = account(5, 4), account(4, 5)
-    assert deciding.first_choice([next_best, good, off, broken, paused], NOON) == good
-    assert deciding.first_choice([paused, good], NOON + SECOND) == paused
-    assert deciding.first_choice([paused, broken, off], NOON) is None
+    assert channels_rules.first_choice([next_best, good, off, broken, paused], NOON) == good
+    assert channels_rules.first_choice([paused, good], NOON + SECOND) == paused
+    assert channels_rules.first_choice([paused, broken, off], NOON) is None
 
 
 @pytest.mark.parametrize(("charged", "cost"), [(None, 200), (Decimal(90), 200), (Decimal("130.5"), 261)])
 def test_message_is_expected_to_cost_the_dearer_of_what_is_known(charged: Decimal | None, cost: int) -> None:
-    assert deciding.cost_of(2, replace(PROVIDER, charged_per_part=charged)) == cost
+    assert channels_rules.cost_of(2, replace(PROVIDER, charged_per_part=charged)) == cost
 
 
 @pytest.mark.parametrize(
@@ -227,7 +225,7 @@ def test_message_is_expected_to_cost_the_dearer_of_what_is_known(charged: Decima
 )
 def test_purse(budget: int | None, spent: int, reserved: int, priced: bool, holds: bool, surely: bool) -> None:
     limit = None if budget is None else Decimal(budget)
-    purse = deciding._Purse(limit, Decimal(spent), Decimal(reserved))
+    purse = _Purse(limit, Decimal(spent), Decimal(reserved))
     assert purse.holds(Decimal(10)) is holds
     assert purse.surely_holds(Decimal(10), is_priced=priced) is surely
 
@@ -291,8 +289,8 @@ def test_effects_of_a_step(handed: Handed, step: Settled, effects: Effects) -> N
 )
 def test_word_about_a_delivery(progress: Any, status: str, code: str | None, cost: int | None) -> None:
     for handed, found in (
-        (SENT, settling.after_receipt(SENT, Receipt(progress, "11"), NOON)),
-        (SENDING, settling.after_find(SENDING, Receipt(progress, "11"), NOON)),
+        (SENT, settling.after_receipt(SENT, DeliveryReceipt(progress, "11"), NOON)),
+        (SENDING, settling.after_find(SENDING, DeliveryReceipt(progress, "11"), NOON)),
     ):
         assert found is not None
         assert (found.status, found.error_code, found.cost) == (status, code, cost)
@@ -301,10 +299,10 @@ def test_word_about_a_delivery(progress: Any, status: str, code: str | None, cos
 
 def test_missing_message_may_go_again_up_to_the_last_moment_of_the_window() -> None:
     for late, status in ((timedelta(0), "queued"), (SECOND, "failed")):
-        found = settling.after_find(SENDING, Receipt("missing", "100"), NOON + pace.LOCAL_ID_WINDOW + late)
+        found = settling.after_find(SENDING, DeliveryReceipt("missing", "100"), NOON + pace.LOCAL_ID_WINDOW + late)
         assert found is not None
         assert found.status == status
-    assert settling.after_find(SENT, Receipt("missing", "100"), NOON) is None
+    assert settling.after_find(SENT, DeliveryReceipt("missing", "100"), NOON) is None
 
 
 def test_late_yes_of_a_slow_call_counts_and_a_late_no_does_not() -> None:
@@ -349,19 +347,22 @@ def test_what_was_opened_has_arrived(is_opened: bool, step: Settled, status: str
     ],
 )
 def test_what_is_wrong_with_an_account(results: list[SendResult], fault: tuple[bool, str | None]) -> None:
-    assert settling.account_fault(results) == fault
+    assert channels_rules.account_fault(results) == fault
 
 
 @pytest.mark.parametrize(("code", "of_all"), [("418", True), ("424", False), ("unreachable", True), ("unknown", True)])
 def test_whose_fault_it_is(code: str, of_all: bool) -> None:
-    assert settling.is_of_all(code) is of_all
+    assert channels_rules.is_of_all(code) is of_all
 
 
 def test_price_is_that_of_the_dearest_part_rounded_up() -> None:
     charges = [(3, SendResult("accepted", cost=Decimal(100))), (1, SendResult("accepted", cost=Decimal(30)))]
-    assert settling.price_of(charges, Decimal(50)) == Decimal("33.34")
-    assert settling.price_of([(1, SendResult("accepted")), (1, SendResult("busy", cost=Decimal(9)))], Decimal(50)) == 50
-    assert settling.price_of([(1, SendResult("refused", cost=Decimal(9)))], Decimal(50)) is None
+    assert channels_rules.price_of(charges, Decimal(50)) == Decimal("33.34")
+    assert (
+        channels_rules.price_of([(1, SendResult("accepted")), (1, SendResult("busy", cost=Decimal(9)))], Decimal(50))
+        == 50
+    )
+    assert channels_rules.price_of([(1, SendResult("refused", cost=Decimal(9)))], Decimal(50)) is None
 
 
 def test_segment_that_is_off_is_missing_and_those_of_every_cafe_never_are() -> None:

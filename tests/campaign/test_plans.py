@@ -4,8 +4,8 @@ from collections import Counter
 
 import asyncpg
 
-from services.campaign.handlers import reactions
-from services.campaign.store import expanding
+from services.campaign.campaigns.store import expanding
+from services.campaign.journeys.handlers import defaults
 from shared.clock import new_id, now
 from shared.database import db
 from shared.database.db import Connection
@@ -28,7 +28,7 @@ async def test_looking_for_campaigns_does_not_read_those_that_stand_for_journeys
         for _ in range(CAFES)
     ]  # fmt: skip
     async with db.transaction(pool) as conn:
-        await reactions.on_cafe_changed(conn, known)
+        await defaults.on_cafe_changed(conn, known)
     assert await pool.fetchval("SELECT count(*) FROM campaigns WHERE status = 'sending'") >= CAFES
     owner = await asyncpg.connect(await database.owner_dsn("campaign"))
     await owner.execute("ANALYZE")

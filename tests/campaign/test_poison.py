@@ -8,8 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.campaign.handlers import queueing, sending
-from services.campaign.handlers.providers.accounts import seal_key
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.channels.handlers.accounts import seal_key
+from services.campaign.messages.handlers import sending
 from shared.clock import new_id
 from tests.campaign.conftest import Simulator, World, ended
 from tests.support import Databases
@@ -186,7 +187,7 @@ async def test_cafe_of_which_nothing_can_be_written_is_put_aside_by_every_job(
 
     await world.ask("sending")
     await world.ask("sent")
-    while await queueing.start_campaigns(world.pool):
+    while await expanding.start_campaigns(world.pool):
         pass
     sender = sending.Sender(world.config)
     for _ in range(6):

@@ -7,8 +7,9 @@ import httpx2
 from fastapi import FastAPI
 
 from deploy.crm.invariants import RESULTS
-from services.campaign.handlers import reactions
-from services.campaign.models import TRIES_A_DAY
+from services.campaign.audience.handlers import guests as guests_handlers
+from services.campaign.messages.handlers import recipients
+from services.campaign.messages.models.values import TRIES_A_DAY
 from shared.clock import new_id, now
 from shared.database.db import transaction
 from shared.events.customer import CustomerErased, CustomerStatusChanged
@@ -34,17 +35,17 @@ async def test_preview_says_who_is_reached_and_who_not_by_the_checks_of_sending(
     about: dict[str, Any] = {"cafe_id": world.cafe_id, "occurred_at": now()}
     await world.consent(guests[2], granted=False)
     await world.react(
-        reactions.on_customer_status_changed,
+        guests_handlers.on_customer_status_changed,
         CustomerStatusChanged(**about, customer_id=guests[3], status="blocked"),
     )
     await world.pool.execute("UPDATE contacts SET line_blocked_at = now() WHERE customer_id = $1", guests[4])
     await world.react(
-        reactions.on_case_changed,
+        guests_handlers.on_case_changed,
         CaseOpened(
             **about, customer_id=guests[5], visit_id=None, feedback_id=new_id(), case_id=new_id(), due_at=now()
         ),
     )  # fmt: skip
-    await world.react(reactions.on_customer_erased, CustomerErased(**about, customer_id=guests[6]))
+    await world.react(recipients.on_customer_erased, CustomerErased(**about, customer_id=guests[6]))
     own = await written(app, client, world)
     shown = (await client.post(f"{own}/preview")).json()
     assert (shown["guests"], shown["reached"]) == (8, 4)
@@ -114,7 +115,7 @@ async def test_message_to_try_goes_the_way_of_all_others_and_counts_for_nobody(
     await client.post(f"{own}/test", json={"phone": PHONE})
     guest = await world.pool.fetchval("SELECT customer_id FROM campaign_deliveries WHERE delivery_status = 'queued'")
     await world.react(
-        reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=now())
+        recipients.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=now())
     )
     assert await world.pool.fetchval("SELECT count(recipient_phone_sealed) FROM campaign_deliveries") == 0
     assert await world.pool.fetch(RESULTS, world.cafe_id) == []

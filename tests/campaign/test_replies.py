@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.campaign.handlers import reactions, replies
-from services.campaign.rules.replies import Meaning, read_reply
+from services.campaign.messages.handlers import recipients, replies
+from services.campaign.messages.rules.replies import Meaning, read_reply
 from shared.clock import now
 from shared.database.db import transaction
 from shared.events.campaign import ReplyReceived
@@ -139,7 +139,7 @@ async def test_words_are_sealed_and_go_with_their_guest_or_after_90_days(world: 
     assert len(sealed) == 2
     assert not [text for text in sealed if "11" in text.split("میام")]
     await world.react(
-        reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest)
+        recipients.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest)
     )
     left = await world.pool.fetch("SELECT customer_id FROM unclear_replies")
     assert [row["customer_id"] for row in left] == [other]

@@ -8,9 +8,10 @@ import httpx2
 from fastapi import FastAPI
 
 from deploy.crm.invariants import RESULTS
-from services.campaign.handlers import queueing, reactions
-from services.campaign.rules.deciding import CHECKS
-from services.campaign.rules.results import REASONS
+from services.campaign.campaigns.handlers import expanding
+from services.campaign.messages.decide import CHECKS
+from services.campaign.messages.handlers import recipients
+from services.campaign.messages.rules.results import REASONS
 from shared.clock import now
 from shared.database.db import transaction
 from shared.events.customer import CustomerErased
@@ -43,7 +44,7 @@ async def results(client: httpx2.AsyncClient, world: World, own: str) -> tuple[d
 
 async def erase(world: World, guest: UUID) -> None:
     await world.react(
-        reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=now())
+        recipients.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, customer_id=guest, occurred_at=now())
     )
 
 
@@ -56,7 +57,7 @@ async def test_results_add_up_at_every_step_and_name_their_reasons(
     erased = await world.add_guest("+989120000009")
     own = await started(app, client, world)
     assert (await results(client, world, own))[0]["recipients"] == 0
-    while await queueing.start_campaigns(world.pool):
+    while await expanding.start_campaigns(world.pool):
         pass
     counts = {"recipients": 6, "sent": 0, "failed": 0, "skipped": 0, "waiting": 6}
     assert await results(client, world, own) == (counts, {})
@@ -111,9 +112,9 @@ async def test_what_the_version_before_left_is_counted_as_a_whole(
     await world.pool.execute("UPDATE campaigns SET recipients = 0, recount_at = now() + interval '9 minutes'")
     await world.pool.execute("DELETE FROM campaign_results")
     assert (await client.get(own)).json()["results"] is None
-    assert await queueing.count_results(world.pool) == 0
+    assert await expanding.count_results(world.pool) == 0
     await world.pool.execute("UPDATE campaigns SET recount_at = now()")
-    while await queueing.count_results(world.pool):
+    while await expanding.count_results(world.pool):
         pass
     assert await results(client, world, own) == right == (
         {"recipients": 3, "sent": 2, "failed": 0, "skipped": 1, "waiting": 0}, {"skipped consent": 1},

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.campaign.handlers.defaults import DEFAULTS
-from services.campaign.models import CafeRules, Contact, Handed, Pending, Provider, Receipt, SendResult, Tally
-from services.campaign.rules import pace, settling, template, wording
-from services.campaign.rules.deciding import CHECKS, Facts, decide
-from services.campaign.rules.parts import count_parts
+from services.campaign.audience.models.values import Contact
+from services.campaign.channels.models.values import DeliveryReceipt, Provider, SendResult
+from services.campaign.journeys.handlers.defaults import DEFAULTS
+from services.campaign.messages.decide import CHECKS, Facts, decide
+from services.campaign.messages.models.values import CafeRules, Handed, Pending, SentSoFar
+from services.campaign.messages.rules import pace, settling
+from services.campaign.texts.rules import template, wording
+from services.campaign.texts.rules.parts import count_parts
 from shared.errors import Rejected
 
 NOON = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)  # 12:00 in Tehran
@@ -46,7 +49,7 @@ HANDED = Handed(
 def facts(**changes: Any) -> Facts:
     values = {
         "pending": PENDING, "cafe": CAFE, "contact": CONTACT, "stays": {}, "text": "سلام", "parts": 1,
-        "providers": (PROVIDER,), "tally": Tally(), "moment": NOON,
+        "providers": (PROVIDER,), "tally": SentSoFar(), "moment": NOON,
     } | changes  # fmt: skip
     return Facts(**values)
 
@@ -262,7 +265,7 @@ def test_all_checks_are_named_in_order() -> None:
         ({"contact": replace(CONTACT, consents={"marketing": False})}, "skip", "consent"),
         ({"contact": replace(CONTACT, complaints=[UUID(int=9)])}, "skip", "complaint"),
         ({"text": "م" * 901}, "skip", "text"),
-        ({"tally": Tally(today={PENDING.customer_id: 3})}, "skip", "frequency_cap"),
+        ({"tally": SentSoFar(today={PENDING.customer_id: 3})}, "skip", "frequency_cap"),
         ({"moment": NOON + timedelta(hours=11)}, "hold", "quiet_hours"),
         ({"providers": ()}, "hold", "provider"),
         ({"providers": (replace(PROVIDER, is_active=False),)}, "hold", "provider"),
@@ -346,13 +349,13 @@ def test_refusal_unpins_and_gives_everything_back() -> None:
 
 
 def test_missing_message_is_put_back_with_its_provider() -> None:
-    settled = settling.after_find(HANDED, Receipt("missing", "100"), NOON + timedelta(hours=11))
+    settled = settling.after_find(HANDED, DeliveryReceipt("missing", "100"), NOON + timedelta(hours=11))
     assert settled is not None
     assert (settled.status, settled.unpinned) == ("queued", False)
 
 
 def test_missing_message_is_not_sent_again_after_the_window() -> None:
-    for receipt in (Receipt("missing", "100"), None):
+    for receipt in (DeliveryReceipt("missing", "100"), None):
         settled = settling.after_find(HANDED, receipt, NOON + timedelta(hours=13))
         assert settled is not None
         assert (settled.status, settled.error_code) == ("failed", "outcome_unknown")
@@ -363,7 +366,7 @@ def test_missing_message_is_not_sent_again_after_the_window() -> None:
 
 def test_second_word_about_a_settled_message_changes_nothing() -> None:
     for status in ("delivered", "failed", "bounced", "opened"):
-        assert settling.after_receipt(replace(HANDED, status=status), Receipt("delivered", "10"), NOON) is None
+        assert settling.after_receipt(replace(HANDED, status=status), DeliveryReceipt("delivered", "10"), NOON) is None
         assert step(SendResult("accepted", "1"), status=status) is None
 
 

@@ -126,8 +126,13 @@ async def test_every_column_is_filled_by_something(world: World, simulator: Simu
 async def everything_happens(world: World, simulator: Simulator) -> None:
     from pydantic import SecretStr
 
-    from services.campaign.handlers import campaigns, reactions, replies, staff
-    from services.campaign.models.bodies import Target, WriteCampaign, WriteProvider, WriteTemplate
+    from services.campaign.campaigns.handlers import campaigns
+    from services.campaign.campaigns.models.http import Target, WriteCampaign
+    from services.campaign.channels.handlers import accounts
+    from services.campaign.channels.models.http import WriteProvider
+    from services.campaign.messages.handlers import openings, replies
+    from services.campaign.texts import handlers as texts_handlers
+    from services.campaign.texts.models.http import WriteTemplate
     from shared.database.db import transaction
 
     simulator.network.ends = {"09120000001": 11}
@@ -135,7 +140,7 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
     guests = [await world.add_guest(f"+98912000000{number}") for number in range(4)]
     author, approver = new_id(), new_id()
     async with transaction(world.pool) as conn:
-        await staff.add_provider(
+        await accounts.add_provider(
             conn, world.config, world.cafe_id,
             WriteProvider(
                 provider_name="kavenegar", api_endpoint=simulator.url, api_key=SecretStr("the-installation-s-key"),
@@ -143,7 +148,7 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
             ),
         )  # fmt: skip
         text = WriteTemplate(name="عید", content="{{name}}", variables={"name": "x"}, category="عید")
-        await staff.add_template(conn, world.cafe_id, text)
+        await texts_handlers.add_template(conn, world.cafe_id, text)
         body = WriteCampaign(
             name="یلدا", description="شب یلدا", target=Target(everyone=True), template="{{name}}",
             fallbacks={"name": "دوست"},
@@ -164,4 +169,4 @@ async def everything_happens(world: World, simulator: Simulator) -> None:
         cafe_id=world.cafe_id, occurred_at=now(), customer_id=guests[3], visit_id=visits[3].visit_id,
         feedback_id=new_id(), visit_at=None, source="sms_link", overall_rating=5,
     )  # fmt: skip
-    await world.react(reactions.on_feedback_received, answer)
+    await world.react(openings.on_feedback_received, answer)

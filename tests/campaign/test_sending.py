@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.campaign.handlers import reactions
-from services.campaign.store import deliveries
+from services.campaign.audience.handlers import guests
+from services.campaign.journeys.handlers import enrolling
+from services.campaign.messages.handlers import recipients
+from services.campaign.messages.store import deliveries
 from shared.clock import new_id, now
 from shared.events.campaign import MessageSkipped
 from shared.events.customer import CustomerErased, CustomerStatusChanged
@@ -65,9 +67,9 @@ async def test_guest_is_welcomed_once_however_often_they_enter(world: World, sim
 
 async def test_repeated_visit_is_thanked_once(world: World, simulator: Simulator) -> None:
     visit = world.visit(await world.add_guest())
-    await world.react(reactions.on_visit_recorded, visit, visit)
+    await world.react(enrolling.on_visit_recorded, visit, visit)
     await world.run_jobs()
-    await world.react(reactions.on_visit_recorded, visit)
+    await world.react(enrolling.on_visit_recorded, visit)
     await world.run_jobs()
     assert len(simulator.texts) == 1
 
@@ -208,7 +210,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def test_blocked_guest_gets_nothing(world: World, simulator: Simulator) -> None:
     guest = await world.add_guest()
     await world.react(
-        reactions.on_customer_status_changed,
+        guests.on_customer_status_changed,
         CustomerStatusChanged(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest, status="blocked"),
     )
     await world.record_visit(guest)
@@ -322,7 +324,7 @@ async def test_erased_guest_leaves_no_trace_and_gets_nothing_more(world: World, 
     await world.hold()
     await world.record_visit(guest, minutes_ago=1)
     await world.react(
-        reactions.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest)
+        recipients.on_customer_erased, CustomerErased(cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest)
     )
     await world.pool.execute("UPDATE journey_runs SET due_at = now()")
     await world.run_jobs()
@@ -344,7 +346,7 @@ async def test_erased_guest_leaves_no_trace_and_gets_nothing_more(world: World, 
 async def test_late_profile_does_not_bring_an_erased_guest_back(world: World) -> None:
     guest = await world.add_guest()
     await world.react(
-        reactions.on_customer_erased,
+        recipients.on_customer_erased,
         CustomerErased(cafe_id=world.cafe_id, occurred_at=now() + timedelta(minutes=1), customer_id=guest),
     )
     await world.add_guest(version=2, marketing=None)

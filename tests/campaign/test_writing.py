@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from services.campaign.handlers import reactions
+from services.campaign.audience.handlers import guests
 from shared.clock import new_id, now
 from shared.events.customer import SegmentKey, SegmentListChanged
 from tests.campaign.conftest import MANAGER, SECOND, Simulator, World, sign_in
@@ -19,7 +19,7 @@ async def list_segments(world: World, *keys: str, off: tuple[str, ...] = (), min
         cafe_id=world.cafe_id, occurred_at=now() - timedelta(minutes=minutes_ago),
         segments=[SegmentKey(segment_id=new_id(), segment_key=key, is_active=key not in off) for key in (*keys, *off)],
     )  # fmt: skip
-    await world.react(reactions.on_segment_list_changed, listed)
+    await world.react(guests.on_segment_list_changed, listed)
 
 
 async def written(client: httpx2.AsyncClient, world: World, **change: Any) -> httpx2.Response:

@@ -16,7 +16,8 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from deploy.crm.audit import look, opened
-from services.campaign.handlers import reactions, replies, sending
+from services.campaign.journeys.handlers import enrolling
+from services.campaign.messages.handlers import replies, sending
 from services.customer.handlers import customers
 from services.customer.models.http import RecordConsent
 from services.customer.models.values import Act
@@ -277,7 +278,7 @@ async def greet(town: Town) -> None:
         for person in town.people
     ]  # fmt: skip
     async with db.transaction(town.house.pools["campaign"]) as conn:
-        await reactions.on_segment_entered(conn, entered)
+        await enrolling.on_segment_entered(conn, entered)
 
 
 async def send(town: Town, config: Settings) -> None:

@@ -22,8 +22,8 @@ from deploy import pids
 from deploy.crm import processes
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import free_port
-from services.campaign.handlers.providers import kavenegar
-from services.campaign.handlers.providers.accounts import callback_token
+from services.campaign.channels import transport
+from services.campaign.channels.handlers.accounts import callback_token
 from shared.database import db
 from shared.settings import Settings, settings
 from tests.campaign.conftest import World as Cafe
@@ -41,7 +41,7 @@ NOWHERE: Final = "http://127.0.0.1:9/receipts"
 # A sender as the worker's job is one, to be killed while its call hangs.
 SENDER: Final = """
 import asyncio
-from services.campaign.handlers import sending
+from services.campaign.messages.handlers import sending
 from shared.database import db
 from shared.settings import settings
 
@@ -226,7 +226,7 @@ async def on_stage(folder: Path, config: Settings, pool: db.Pool, dice: random.R
         )
         patience = httpx2.Timeout(CALL_SECONDS, connect=2)
         async with httpx2.AsyncClient(timeout=20, trust_env=False) as client:
-            with mock.patch.object(kavenegar, "TIMEOUT", patience):
+            with mock.patch.object(transport, "TIMEOUT", patience):
                 yield Stage(cafe, Provider(config.sms_endpoint, client), receipts, dice)
     finally:
         for each in started:

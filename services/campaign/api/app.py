@@ -1,8 +1,13 @@
-"""The HTTP side of the campaign service."""
+"""The HTTP side of the campaign service: the routers of its rooms."""
 
 from fastapi import FastAPI
 
-from services.campaign.api import callbacks, campaigns, duty, journeys, previews, providers, replies
+from services.campaign.audience import api as audience
+from services.campaign.campaigns.api import campaigns, previews
+from services.campaign.channels import api as channels
+from services.campaign.journeys.api import guests, journeys
+from services.campaign.messages.api import callbacks, replies, settings
+from services.campaign.texts import api as texts
 from shared.web.http import make_api
 
 
@@ -11,11 +16,14 @@ def make_app() -> FastAPI:
     return make_api(
         "campaign",
         journeys.router,
+        guests.router,
+        texts.router,
         campaigns.router,
         previews.router,
-        providers.router,
+        channels.router,
+        settings.router,
         replies.router,
-        duty.router,
+        audience.router,
         callbacks.router,
         max_body=64 * 1024,
         any_query=callbacks.ADDRESSES,

@@ -1,0 +1,1 @@
+"""One-off campaigns: written, previewed, approved, and turned into messages."""

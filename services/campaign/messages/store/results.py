@@ -1,0 +1,110 @@
+"""What became of each campaign's messages: counted with every change of them, under the lock of the campaign's row."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from services.campaign.messages.models.values import CounterChange, Ends
+from shared.database.db import Connection
+
+COUNT = """
+UPDATE campaigns c
+SET messages_sent = c.messages_sent + t.sent, messages_delivered = c.messages_delivered + t.delivered,
+    messages_failed = c.messages_failed + t.failed, messages_opened = c.messages_opened + t.opened,
+    recipients = c.recipients + CASE WHEN c.recount_at IS NULL THEN t.recipients ELSE 0 END,
+    actual_cost = greatest(0, c.actual_cost + t.cost), reserved_cost = greatest(0, c.reserved_cost + t.reserved),
+    sent_date = CASE WHEN t.sent > 0 THEN $9 ELSE c.sent_date END, updated_at = $9
+FROM (
+    SELECT given.* FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::int[], $7::numeric[],
+                               $8::numeric[], $10::int[])
+        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved, recipients)
+    JOIN campaigns l USING (cafe_id, id) ORDER BY cafe_id, id FOR NO KEY UPDATE OF l
+) AS t
+WHERE c.cafe_id = t.cafe_id AND c.id = t.id
+"""
+# A campaign that is still to be counted as a whole is left to that.
+COUNT_ENDS = """
+INSERT INTO campaign_results AS kept (cafe_id, campaign_id, outcome, reason, messages)
+SELECT t.cafe_id, t.campaign_id, t.outcome, left(t.reason, 50), sum(t.messages)
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[])
+    AS t (cafe_id, campaign_id, outcome, reason, messages)
+JOIN campaigns c ON c.cafe_id = t.cafe_id AND c.id = t.campaign_id AND c.recount_at IS NULL
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+ON CONFLICT (cafe_id, campaign_id, outcome, reason) DO UPDATE SET messages = kept.messages + excluded.messages
+"""
+LIST = """
+SELECT campaign_id, outcome, reason, messages FROM campaign_results
+WHERE cafe_id = $1 AND campaign_id = any($2::uuid[]) AND messages > 0 ORDER BY messages DESC, outcome, reason
+"""
+TO_RECOUNT = """
+SELECT cafe_id, id FROM campaigns WHERE recount_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY recount_at LIMIT 1
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+FORGET = "DELETE FROM campaign_results WHERE cafe_id = $1 AND campaign_id = $2"
+RECOUNT = """
+INSERT INTO campaign_results (cafe_id, campaign_id, outcome, reason, messages)
+SELECT cafe_id, campaign_id, delivery_status::text, coalesce(error_code, 'unknown'), count(*)
+FROM campaign_deliveries
+WHERE cafe_id = $1 AND campaign_id = $2 AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL
+  AND NOT is_test
+GROUP BY 1, 2, 3, 4
+"""
+RECOUNTED = """
+UPDATE campaigns c SET recount_at = NULL, recipients = (
+    SELECT count(*) FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id AND NOT d.is_test
+)
+WHERE c.cafe_id = $1 AND c.id = $2
+"""
+
+
+async def count_ends(conn: Connection, ended: Sequence[tuple[UUID, UUID, Ends]]) -> None:
+    """Adds to what (cafe, campaign) ended with; lock the campaigns first."""
+    totals: Counter[tuple[UUID, UUID, str, str]] = Counter()
+    for cafe_id, campaign_id, ends in ended:
+        for (outcome, reason), messages in ends.items():
+            totals[cafe_id, campaign_id, outcome, reason] += messages
+    if totals:
+        columns = [[key[i] for key in totals] for i in range(4)]
+        await conn.execute(COUNT_ENDS, *columns, list(totals.values()))
+
+
+async def of_campaigns(conn: Connection, cafe_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    """How the messages of each campaign ended that were not sent, the most frequent reason first."""
+    found: dict[UUID, list[dict[str, Any]]] = {}
+    for row in await conn.fetch(LIST, cafe_id, ids):
+        entry = dict(row)
+        found.setdefault(entry.pop("campaign_id"), []).append(entry)
+    return found
+
+
+async def to_recount(conn: Connection, moment: datetime, aside: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """A campaign (cafe, id) that is to be counted as a whole, locked."""
+    return [(row["cafe_id"], row["id"]) for row in await conn.fetch(TO_RECOUNT, moment, aside)]
+
+
+async def recount(conn: Connection, campaigns: Sequence[tuple[UUID, UUID]]) -> int:
+    """Counts campaigns as a whole; from then on changes are added. Returns how many."""
+    for campaign in campaigns:
+        await conn.execute(FORGET, *campaign)
+        await conn.execute(RECOUNT, *campaign)
+        await conn.execute(RECOUNTED, *campaign)
+    return len(campaigns)
+
+
+async def count(conn: Connection, changes: Sequence[CounterChange], at: datetime) -> None:
+    """Adds to the counters of campaigns, one statement for any number."""
+    totals: dict[tuple[UUID, UUID], list[Any]] = {}
+    for c in changes:
+        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0), 0])
+        for i, amount in enumerate((c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved, c.recipients)):
+            total[i] += amount
+    if totals:
+        keys = sorted(totals)
+        await conn.execute(
+            COUNT, [cafe for cafe, _ in keys], [campaign for _, campaign in keys],
+            *([totals[key][i] for key in keys] for i in range(6)), at, [totals[key][6] for key in keys],
+        )  # fmt: skip
+        await count_ends(conn, [(c.cafe_id, c.campaign_id, c.ended) for c in changes if c.ended])

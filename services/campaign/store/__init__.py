@@ -1,1 +1,0 @@
-"""Every SQL statement of the campaign service, by what it is about."""
