@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -13,24 +12,24 @@ import asyncpg
 import uvicorn
 import uvloop
 from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 from faststream import AckPolicy
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
-from faststream.kafka import KafkaBroker
-from prometheus_client import make_asgi_app
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from prometheus_client import REGISTRY, make_asgi_app
 
 from shared.crashpoints import crashpoint
 from shared.database import db
-from shared.database.db import OUTAGES, Pool, heed_cancellation
+from shared.database.db import OUTAGES, Pool
 from shared.jobs.periodic import Job, Jobs
-from shared.messaging import aiokafka_patches, inbox, parked, standing
+from shared.messaging import inbox, library_patches, parked, standing
 from shared.messaging.consumer import Consumer, Reactions, TooManyParked
 from shared.messaging.fetching import IMMEDIATE, Fetching, FetchPolicy
+from shared.messaging.library_patches import LibraryChanged, Subscription
 from shared.messaging.polling import take
 from shared.messaging.positions import PutBack
 from shared.messaging.rebalances import Rebalances
 from shared.messaging.relay import Relay
+from shared.messaging.subscriber import Broker, SteadySubscriber, lags, untaken_on_error
 from shared.process import facts, telemetry
 from shared.process.memory import rarely_collect
 from shared.process.priority import give_way, niceness_of
@@ -38,29 +37,14 @@ from shared.settings import Settings, settings
 
 POLL_MS = 500
 DATABASE_WITHIN_SECONDS = 60
-PUT_OFF_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
-# A pool of consumers must be at work again within seconds of the broker's return.
-REVIVING_SECONDS = 1.0
 READY_WITHIN_SECONDS = 2.0
-# Whoever stops a process waits some 25 s. What the broker or the database was not told by then it finds out by itself.
-LEAVE_WITHIN_SECONDS = 15.0
 CLOSE_WITHIN_SECONDS = 2.5
 # Bytes fetched of a partition at once. With fewer, a worker that is behind waits for the broker more often; more cost
 # memory.
 PARTITION_BYTES = 2 * 1024 * 1024
 # Two jobs at once may hold three connections each, and events wait for none of them.
 POOL_SIZE = 8
-
-
-class Broker(KafkaBroker):
-    """A broker that stops in time, also when the server does not answer."""
-
-    async def stop(self, *error: Any) -> None:
-        """Finishes the batch in hand and leaves the consumer group."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_WITHIN_SECONDS):
-                await super().stop(*error)
 
 
 @dataclass
@@ -75,10 +59,9 @@ class Worker:
     pool: Pool | None = None
     consumer: Consumer | None = None
     relay: Relay | None = None
-    broker: KafkaBroker | None = None
-    subscriber: Any = None
+    broker: Broker | None = None
+    subscriber: SteadySubscriber | None = None
     failed: str | None = None
-    reviving: bool = False
 
     def __post_init__(self) -> None:
         self.rebalances = Rebalances(self._forget_seen)
@@ -91,10 +74,11 @@ class Worker:
         config = self.config
         if unread := self.fetch.topics - set(self.reactions.topics):
             raise ValueError(f"{self.service} does not read {', '.join(sorted(unread))}")
-        aiokafka_patches.install()
+        library_patches.install()
         self.broker = Broker(
             config.kafka_servers, client_id=f"{self.service}-worker", enable_idempotence=True, logger=None,
             apply_types=False, graceful_timeout=10,
+            middlewares=[KafkaPrometheusMiddleware(registry=REGISTRY, app_name=f"{self.service}-worker")],
         )  # fmt: skip
         if self.reactions.topics:
             self.subscriber = self.subscribe(self.broker)
@@ -109,28 +93,25 @@ class Worker:
             ],
         )
 
-    def subscribe(self, broker: KafkaBroker) -> Any:
+    def subscribe(self, broker: Broker) -> SteadySubscriber:
         """The subscriber that hands whole batches to `consumer`."""
         config = self.config
-        subscriber: Any = broker.subscriber(
-            *(config.topic_prefix + topic for topic in self.reactions.topics),
-            batch=True,
+        subscription = Subscription(
+            topics=[config.topic_prefix + topic for topic in self.reactions.topics],
             group_id=config.topic_prefix + self.service,
-            auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            max_records=config.batch_size,
-            batch_timeout_ms=POLL_MS,
-            fetch_max_wait_ms=self.fetch.answer_within_ms,
-            fetch_min_bytes=self.fetch.least_bytes,
-            max_partition_fetch_bytes=PARTITION_BYTES,
-            session_timeout_ms=round(config.session_seconds * 1000),
-            heartbeat_interval_ms=round(config.session_seconds * 250),
             listener=self.rebalances,
-            parser=_whole_batch,
-            decoder=_as_it_is,
+            client_options={
+                "auto_offset_reset": "earliest",
+                "fetch_max_wait_ms": self.fetch.answer_within_ms,
+                "fetch_min_bytes": self.fetch.least_bytes,
+                "max_partition_fetch_bytes": PARTITION_BYTES,
+                "session_timeout_ms": round(config.session_seconds * 1000),
+                "heartbeat_interval_ms": round(config.session_seconds * 250),
+            },
         )
+        subscriber = broker.steady_subscriber(subscription, self._next_batch)
         subscriber(self._take)
-        subscriber.get_msg = self._next_batch
         return subscriber
 
     @contextlib.asynccontextmanager
@@ -156,11 +137,7 @@ class Worker:
             self.config.unsigned_events_until,
         )
         housekeeping = Job("housekeeping", HOUSEKEEPING_SECONDS, self._housekeep)
-        reviving = Job("reviving", REVIVING_SECONDS, self._revive)
-        loops = [
-            self._relaying(), self.periodic.lead(self.pool),
-            *(self.periodic.repeat(job, self.pool) for job in (housekeeping, reviving)),
-        ]  # fmt: skip
+        loops = [self._relaying(), self.periodic.lead(self.pool), self.periodic.repeat(housekeeping, self.pool)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
@@ -173,26 +150,18 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.pool.close(), CLOSE_WITHIN_SECONDS)
 
-    async def _next_batch(self, client: Any) -> tuple[ConsumerRecord, ...]:
-        """The records that are there. The framework's own version sleeps after an empty poll without listening, and
-        five seconds after an error of the broker."""
+    async def _next_batch(self, client: Any) -> Sequence[ConsumerRecord]:
         try:
             await self.fetching.before_poll(client)
             await self._require_positions(client)
-            records = await take(client, self.config.batch_size, POLL_MS)
-            # Partitions may have been given to us meanwhile.
-            await self._require_positions(client)
+            async with untaken_on_error(client, await take(client, self.config.batch_size, POLL_MS)) as records:
+                # Partitions may have been given to us meanwhile.
+                await self._require_positions(client)
         except PutBack as error:
             await self._end(f"{error}; `crm recover {self.service}` puts it right")
-        except (KafkaError, asyncio.CancelledError, *OUTAGES) as error:
-            # The client cancels futures of its own when it loses the broker, which is not our end.
-            heed_cancellation()
-            telemetry.logger().warning("consuming.put_off", error=type(error).__name__)
-            await asyncio.sleep(PUT_OFF_SECONDS)
-            return ()
         full = len(records) >= self.config.batch_size
         self.fetching.after_poll(client, {record.topic for record in records}, full=full)
-        return tuple(records)
+        return records
 
     def _forget_seen(self) -> None:
         if self.consumer is not None:
@@ -243,38 +212,12 @@ class Worker:
     async def _housekeep(self, pool: Pool) -> int:
         async with pool.acquire() as conn:
             telemetry.PARKED_WAITING.labels(self.service).set(await parked.count_waiting(conn))
-        for partition, lag in (await self._lags()).items():
+        client = self.subscriber.consumer if self.subscriber is not None else None
+        behind = await lags(client, READY_WITHIN_SECONDS) if client is not None else {}
+        for partition, lag in behind.items():
             topic = partition.topic.removeprefix(self.config.topic_prefix)
             telemetry.LAG.labels(self.service, topic, str(partition.partition)).set(lag)
         return 0
-
-    async def _revive(self, _: Pool) -> int:
-        """Starts the subscriber again, from the committed offsets, when its loop has ended by itself.
-
-        What the client cancels while offsets are committed looks to the framework like our end, after which it starts
-        nothing again.
-        """
-        subscriber = self.subscriber
-        if subscriber is not None and subscriber.running and all(task.done() for task in subscriber.tasks):
-            self.reviving = True
-        if self.reviving:
-            telemetry.logger().error("consuming.revived")
-            await subscriber.stop()
-            # Without a broker this fails, and the next round tries again.
-            await subscriber.start()
-            self.reviving = False
-        return 0
-
-    async def _lags(self) -> dict[TopicPartition, int]:
-        client: Any = getattr(self.subscriber, "consumer", None)
-        found: dict[TopicPartition, int] = {}
-        # Positions that are not known are waited for, all of them together no longer than this.
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(READY_WITHIN_SECONDS):
-                for partition in client.assignment() if client else ():
-                    position, end = await client.position(partition), client.highwater(partition)
-                    found[partition] = max(0, end - position) if end is not None else 0
-        return found
 
     async def _healthz(self, _: Any) -> AsgiResponse:
         return AsgiResponse(b"failed" if self.failed else b"ok", 500 if self.failed else 200)
@@ -288,17 +231,6 @@ class Worker:
         except OUTAGES:
             there = False
         return AsgiResponse(b"ready" if there else b"not ready", 200 if there else 503)
-
-
-async def _whole_batch(records: tuple[ConsumerRecord, ...], parse: Any) -> Any:
-    # The framework's parser decodes every header as UTF-8 and silently loses the whole batch on one that is not.
-    message = await parse((dataclasses.replace(records[0], headers=()),))
-    message.raw_message = records
-    return message
-
-
-async def _as_it_is(message: Any) -> Any:
-    return message.raw_message
 
 
 async def _pool_when_there(dsn: str, name: str) -> Pool:
@@ -329,7 +261,11 @@ def run(
     telemetry.configure_logging(f"{service}-worker", config.log_level)
     facts.require_secret_or_exit(config, service, wait_seconds=DATABASE_WITHIN_SECONDS)
     give_way(niceness_of(takes_in=bool(reactions.ingress), gathers=fetch.kind == "gather"))
-    app = Worker(service, config, reactions, jobs, fetch).build()
+    try:
+        app = Worker(service, config, reactions, jobs, fetch).build()
+    except LibraryChanged as error:
+        telemetry.logger().critical("start.refused", reason=str(error))
+        sys.exit(1)
     uvloop.install()
     rarely_collect()
     uvicorn.run(
