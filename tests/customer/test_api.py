@@ -1,6 +1,5 @@
 """What staff do over HTTP, and what they can't."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.customer.api.app import make_app
 from services.customer.handlers.activity import on_points_changed
 from services.customer.store import customers as store
 from services.customer.worker import recalculate
@@ -35,7 +33,6 @@ from tests.customer.given import (
     OTHER_CAFE,
     PHONE,
     STAFF,
-    cafe,
     check_counts,
     emitted,
     guest_of,
@@ -63,28 +60,6 @@ FULL = {
     "city": "تهران",
     "postal_code": "۱۲۳۴۵۶۷۸۹۰",
 }
-
-
-@pytest.fixture
-async def pool(database: Any) -> Pool:
-    opened: Pool = await database("customer")
-    await cafe(opened, CAFE, OTHER_CAFE, now=now())
-    await staff(opened)
-    return opened
-
-
-@pytest.fixture
-async def app(pool: Pool) -> AsyncIterator[FastAPI]:
-    app = make_app()
-    app.dependency_overrides[current_staff] = lambda: Staff(STAFF)
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://crm.test") as client:
-        yield client
 
 
 async def register(client: httpx2.AsyncClient, **changes: Any) -> dict[str, Any]:
@@ -394,6 +369,7 @@ async def test_members_may_not_define_or_erase(app: FastAPI, client: httpx2.Asyn
     [
         ("POST", "customers", {"phone": PHONE, "name": "نام"}),
         ("POST", "customers/search", {}),
+        ("POST", "customers/cards", {"ids": []}),
         ("GET", "customers/birthdays?on=2026-03-20", None),
         ("GET", "customers/{guest}", None),
         ("PATCH", "customers/{guest}", {"name": "نام"}),

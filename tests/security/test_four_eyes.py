@@ -52,6 +52,7 @@ RULES = {
     "customer": {
         "POST /cafes/{cafe_id}/customers": NONE,
         "POST /cafes/{cafe_id}/customers/search": NONE,
+        "POST /cafes/{cafe_id}/customers/cards": NONE,
         "PATCH /cafes/{cafe_id}/customers/{customer_id}": NONE,
         "DELETE /cafes/{cafe_id}/customers/{customer_id}": STOPS,
         "PUT /cafes/{cafe_id}/customers/{customer_id}/status": NONE,

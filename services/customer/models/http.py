@@ -122,8 +122,18 @@ class PreviewSegment(_WithCriteria):
     criteria: Json
 
 
+class CardsOf(Command):
+    """Which guests' cards are wanted; in a body, as there may be two hundred."""
+
+    ids: Annotated[list[UUID], Field(max_length=200)]
+
+
 class CustomerCard(BaseModel):
-    """A guest in a list: enough to recognize one, without the number."""
+    """A guest in a list: enough to recognize one, without the number.
+
+    `marketing_reachable`: the guest is active and agreed to advertising by SMS. Whether the number takes SMS, and
+    what else holds a message back, is found when one is sent.
+    """
 
     id: UUID
     name: str | None
@@ -133,6 +143,9 @@ class CustomerCard(BaseModel):
     segment: Segment
     total_visits: int
     last_visit: AwareDatetime | None
+    tier_level: Tier
+    current_points: int
+    marketing_reachable: bool
 
 
 class CustomerPage(BaseModel):

@@ -112,15 +112,24 @@ WHERE cafe_id = $1 AND is_active
 """
 FIND_BY_NAME = FIND + "ORDER BY name, id LIMIT $8"
 FIND_NEWEST = FIND + "ORDER BY created_at DESC, id DESC LIMIT $8"
-CARDS = """
-SELECT
+# What a card shows of `c` (customers), `a` (customer_activity) and `k`, joined by MARKETING_CONSENT.
+CARD = """
     c.id, c.name, c.name_english, c.phone_last4, c.status::text, c.segment::text, a.total_visits,
-    a.last_visit_at AS last_visit
+    a.last_visit_at AS last_visit, a.tier_level::text, a.current_points,
+    c.status = 'active' AND coalesce(k.granted, false) AS marketing_reachable
+"""
+MARKETING_CONSENT = """
+LEFT JOIN consents AS k
+    ON k.cafe_id = c.cafe_id AND k.customer_id = c.id AND k.channel = 'sms' AND k.purpose = 'marketing'
+"""
+CARDS = f"""
+SELECT {CARD}
 FROM unnest($2::uuid[]) WITH ORDINALITY AS t (id, place)
 JOIN customers AS c ON c.cafe_id = $1 AND c.id = t.id AND c.is_active
 JOIN customer_activity AS a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
+{MARKETING_CONSENT}
 ORDER BY t.place
-"""
+"""  # noqa: S608
 BORN_ON = """
 SELECT id FROM customers WHERE cafe_id = $1 AND is_active AND birthday = any($2::date[]) ORDER BY name, id LIMIT $3
 """
@@ -206,7 +215,7 @@ async def find(conn: Connection, cafe_id: UUID, search: FindCustomers, phone_has
 
 
 async def cards(conn: Connection, cafe_id: UUID, ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """What a list shows of these guests, in the order of `ids`."""
+    """What a list shows of these guests, in the order of `ids`. Who is unknown or erased is left out."""
     return [dict(row) for row in await conn.fetch(CARDS, cafe_id, ids)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.values import Guest, Move, Segmentation
+from services.customer.store.customers import CARD, MARKETING_CONSENT
 from shared.database.db import Connection
 
 # A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that
@@ -109,16 +110,15 @@ UPDATE customer_segments
 SET last_calculated_at = $2, slot = CASE WHEN deleted_at IS NULL THEN slot END
 WHERE cafe_id = $1 AND slot IS NOT NULL
 """
-MEMBERS = """
-SELECT
-    c.id, c.name, c.name_english, c.phone_last4, c.status::text, c.segment::text, a.total_visits,
-    a.last_visit_at AS last_visit, m.entered_at
+MEMBERS = f"""
+SELECT {CARD}, m.entered_at
 FROM segment_members AS m
 JOIN customers AS c ON c.cafe_id = m.cafe_id AND c.id = m.customer_id
 JOIN customer_activity AS a ON a.cafe_id = m.cafe_id AND a.customer_id = m.customer_id
+{MARKETING_CONSENT}
 WHERE m.cafe_id = $1 AND m.segment_id = $2 AND ($3::uuid IS NULL OR m.customer_id > $3)
 ORDER BY m.customer_id LIMIT $4
-"""
+"""  # noqa: S608
 STAYS = """
 SELECT h.segment_id, s.segment_key, s.name, h.entered_at, h.reason, h.left_at, h.left_reason
 FROM segment_history AS h JOIN customer_segments AS s ON s.cafe_id = h.cafe_id AND s.id = h.segment_id
