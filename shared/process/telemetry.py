@@ -1,4 +1,7 @@
-"""Logs and the one list of metric names. Neither ever holds a phone, a name, a token or a message's text."""
+"""Logs and the one list of our metric names; FastStream adds its own (`faststream_…`).
+
+Neither ever holds a phone, a name, a token or a message's text.
+"""
 
 import logging
 import sys
