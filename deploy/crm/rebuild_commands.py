@@ -71,8 +71,8 @@ def lines_of(done: Rebuilt) -> list[str]:
 
 
 def projection_of(service: str) -> Projection:
-    """What the service's worker declares."""
-    found: Projection = importlib.import_module(f"services.{service}.worker").PROJECTION
+    """What the service declares in its `projection`."""
+    found: Projection = importlib.import_module(f"services.{service}.projection").PROJECTION
     return found
 
 

@@ -1,7 +1,5 @@
 """What the campaign service listens to and does by itself."""
 
-from functools import partial
-
 from services.campaign.audience.handlers import guests
 from services.campaign.campaigns.handlers import expanding
 from services.campaign.journeys.handlers import defaults, enrolling
@@ -19,19 +17,16 @@ from shared.events.feedback import CaseClosed, CaseOpened, FeedbackReceived, Fee
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 from shared.jobs.periodic import Job
-from shared.messaging.consumer import Reactions
+from shared.messaging.consumer import Reactions, WithKeys
 from shared.messaging.fetching import gather
 from shared.messaging.worker import run
-from shared.rebuild.rebuild import Projection
-from shared.rebuild.shadow import Table
 from shared.security import access
-from shared.settings import settings
 
 REACTIONS = Reactions(
     events={
         **access.REACTIONS,
         CafeChanged: defaults.on_cafe_changed,
-        CustomerProfiled: partial(recipients.on_customer_profiled, keys=settings().keys),
+        CustomerProfiled: WithKeys(recipients.on_customer_profiled),
         CustomerStatusChanged: guests.on_customer_status_changed,
         CustomerErased: recipients.on_customer_erased,
         ConsentChanged: guests.on_consent_changed,
@@ -43,50 +38,15 @@ REACTIONS = Reactions(
         VisitVoided: enrolling.on_visit_voided,
         FeedbackReceived: openings.on_feedback_received,
         CaseOpened: enrolling.on_case_opened,
-        CaseClosed: guests.on_case_changed,
+        CaseClosed: guests.on_case_closed,
         LinkOpened: openings.on_link_opened,
         FeedbackResponded: enrolling.on_feedback_responded,
     }
 )
 
-_FORGOTTEN = ("status", "status_at", "language")
-# Of an erased guest only that much is sure: the topic of profiles has forgotten the rest.
-_OF_THE_LIVING = {name: f"CASE WHEN {{row}}.erased_at IS NULL THEN {{row}}.{name} END" for name in _FORGOTTEN}
 
-PROJECTION = Projection(
-    tables=(
-        Table(
-            "contacts",
-            ("cafe_id", "customer_id"),
-            ("version", "phone_sealed", "phone_hash", "name_sealed", *_FORGOTTEN, "erased_at"),
-            alike=_OF_THE_LIVING,
-        ),
-        Table("consents", ("cafe_id", "customer_id", "channel", "purpose"), ("granted", "changed_at", "source")),
-        Table(
-            "segment_members",
-            ("cafe_id", "segment_key", "customer_id"),
-            ("segment_id", "is_member", "changed_at", "reason"),
-        ),
-        Table("cafe_segments", ("cafe_id",), ("keys", "off_keys", "told_at")),
-        Table("complaint_holds", ("cafe_id", "customer_id", "case_id"), ("opened_at", "closed_at")),
-    ),
-    reactions={
-        # Erasures come before cases and profiles: what is from before its guest's erasure is refused, until a later
-        # profile says that the guest is back.
-        CustomerStatusChanged: guests.on_customer_status_changed,
-        CustomerErased: guests.forget_erased,
-        ConsentChanged: guests.on_consent_changed,
-        SegmentEntered: guests.keep_moves,
-        SegmentLeft: guests.keep_moves,
-        SegmentListChanged: guests.on_segment_list_changed,
-        CaseOpened: guests.on_case_changed,
-        CaseClosed: guests.on_case_changed,
-        CustomerProfiled: partial(guests.keep_profiles, keys=settings().keys),
-    },
-)
-
-SENDER = sending.Sender(settings())
-UNKNOWN, SENT = asking.Asker(settings(), "sending"), asking.Asker(settings(), "sent")
+SENDER = sending.Sender()
+UNKNOWN, SENT = asking.Asker("sending"), asking.Asker("sent")
 
 JOBS = [
     Job(expanding.START_CAMPAIGNS, 5.0, expanding.start_campaigns),

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -68,6 +69,18 @@ class TooManyParked(Exception):
 
 
 @dataclass(frozen=True)
+class WithKeys:
+    """A function that also takes `keys`, the keyring of the process that runs it: a list in a file has none."""
+
+    function: Callable[..., Awaitable[Any]]
+
+
+def given(function: Callable[..., Awaitable[Any]] | WithKeys, keys: Keys) -> Callable[..., Awaitable[Any]]:
+    """The function as it is called: with the keyring, if it asked for it."""
+    return partial(function.function, keys=keys) if isinstance(function, WithKeys) else function
+
+
+@dataclass(frozen=True)
 class Reactions:
     """What a service does with what it reads.
 
@@ -76,8 +89,8 @@ class Reactions:
     rows by keys, so all are planned so.
     """
 
-    events: Mapping[type[Event], Reaction]
-    ingress: Mapping[str, Ingress] = field(default_factory=dict)
+    events: Mapping[type[Event], Reaction | WithKeys]
+    ingress: Mapping[str, Ingress | WithKeys] = field(default_factory=dict)
     by_key: bool = False
 
     @property
@@ -110,6 +123,8 @@ class Consumer:
     def __post_init__(self) -> None:
         self.doorkeeper = Doorkeeper(self.keys, self.unsigned_until)
         self.strangers = Strangers(self.service)
+        self._ingress = {topic: given(react, self.keys) for topic, react in self.reactions.ingress.items()}
+        self._events = {kind: given(react, self.keys) for kind, react in self.reactions.events.items()}
 
     def plain(self, topic: str) -> str:
         """The topic's name without this installation's prefix."""
@@ -302,7 +317,7 @@ class Consumer:
         events, refusals, late = self._read(records, plain)
         if late:
             events += await self._redriven(conn, late, plain, refusals)
-        for topic, react in self.reactions.ingress.items():
+        for topic, react in self._ingress.items():
             raw = [record for record in records if plain[record.topic] == topic]
             if raw:
                 refusals.extend(await react(conn, raw))
@@ -313,7 +328,7 @@ class Consumer:
                 fresh.discard(event.event_id)
                 wanted.append(event)
         for kind, group in in_order(wanted):
-            await self.reactions.events[kind](conn, group)
+            await self._events[kind](conn, group)
         await parked.park(conn, refusals, topics=plain, keys=self.keys)
         crashpoint("consumer.before_commit")
         self._count(events, wanted, refusals)

@@ -26,11 +26,12 @@ from shared.database import db
 from shared.database.db import Connection
 from shared.events import registry
 from shared.events.base import Event
-from shared.messaging.consumer import in_order
+from shared.messaging.consumer import WithKeys, given, in_order
 from shared.messaging.signing import Doorkeeper
 from shared.rebuild import shadow
 from shared.rebuild.replay import COMPACTED, RECORDS_OF_A_TURN, CannotReplay, Reader, reading
 from shared.rebuild.shadow import Difference, Table
+from shared.security.crypto import Keys
 from shared.settings import Settings
 
 # The most records that may be left for the last step, during which the service waits.
@@ -78,7 +79,7 @@ class Projection:
     """
 
     tables: Sequence[Table]
-    reactions: Mapping[type[Event], Replayed]
+    reactions: Mapping[type[Event], Replayed | WithKeys]
     begin: Step = nothing
     finish: Step = nothing
     after: Callable[[Connection, Sequence[UUID]], Awaitable[None]] | None = None
@@ -115,6 +116,7 @@ class _Replay:
     conn: Connection
     say: Callable[[str], None]
     doorkeeper: Doorkeeper
+    keys: Keys
     set_aside: set[tuple[str, int, int]] = field(default_factory=set)
     refused: set[tuple[str, int, int]] = field(default_factory=set)
     wiped: set[tuple[str, bytes | None]] = field(default_factory=set)
@@ -197,7 +199,7 @@ class _Replay:
             repeated = await self.remember(list(distinct))
             fresh = [event for event in distinct.values() if event.event_id not in repeated]
             for kind, group in in_order(fresh):
-                await self.projection.reactions[kind](self.conn, group)
+                await given(self.projection.reactions[kind], self.keys)(self.conn, group)
         self.events += len(fresh)
 
     async def remember(self, event_ids: Sequence[UUID]) -> set[UUID]:
@@ -255,7 +257,7 @@ async def rebuild(
         group = config.topic_prefix + service
         reader = await stack.enter_async_context(reading(config.kafka_servers, group, topics, config.topic_prefix))
         doorkeeper = Doorkeeper(config.keys, config.unsigned_events_until)
-        replay = _Replay(service, projection, config.topic_prefix, reader, conn, say, doorkeeper)
+        replay = _Replay(service, projection, config.topic_prefix, reader, conn, say, doorkeeper, config.keys)
         await _beside(conn, projection.begin)
         while await replay.catch_up(await replay.known()) > CAUGHT_UP_RECORDS:
             pass

@@ -51,12 +51,12 @@ WORK: Final[Mapping[str, str]] = {
     "loyalty.end_tiers": """
         UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE (cafe_id, customer_id) IN (
             SELECT cafe_id, customer_id FROM customer_loyalty LIMIT $1)""",
-    "loyalty.recount": """
+    "loyalty.recount_accounts": """
         INSERT INTO recounts (cafe_id, due_at) SELECT cafe_id, now() - interval '1 day' FROM cafes LIMIT $1 / 20 + 1""",
-    "reassess_due": """
+    "customer.reevaluate_guests": """
         UPDATE customer_activity SET next_check_at = now() - interval '1 minute' WHERE (cafe_id, customer_id) IN (
             SELECT cafe_id, customer_id FROM customer_activity LIMIT $1)""",
-    "recalculate_segments": """
+    "customer.recalculate_segments": """
         INSERT INTO segment_recalculations (cafe_id, requested_at)
         SELECT cafe_id, now() FROM cafes LIMIT $1 / 20 + 1""",
     # Too old to be sent: decided about, and no provider is asked.

@@ -208,7 +208,7 @@ async def assert_judged(pool: db.Pool, cafes: Iterable[UUID], moment: datetime) 
     """The loaded guests are where the service itself would have put them."""
     async with db.transaction(pool) as conn:
         for cafe_id in cafes:
-            wrong = await judging.find_misjudged(conn, cafe_id, now=moment)
+            wrong = await judging.find_stale_memberships(conn, cafe_id, now=moment)
             assert not wrong, f"{len(wrong)} guests of {cafe_id} were loaded into wrong segments"
 
 

@@ -12,7 +12,7 @@ from unittest import mock
 from uuid import UUID
 
 from deploy.crm.migrate import migrate
-from services.customer.handlers import judging, segments
+from services.customer.handlers import evaluating, periodic, segments
 from services.customer.models.http import ChangeSegment
 from services.customer.models.values import Cause, Guest, Sums
 from services.customer.store import activity
@@ -28,7 +28,7 @@ from tests.bench.history import (
     Size,
     Statements,
     admin_of,
-    assert_judged,
+    assert_evaluated,
     drop_databases,
     fill_customers,
     make_segments,
@@ -56,7 +56,7 @@ EMPTY_OUTBOX: Final = "DELETE FROM crm.outbox"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """A customer database with one cafe of many guests; the statements of `pool`'s one connection are watched."""
 
     config: Settings
@@ -67,23 +67,23 @@ class Judged:
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """The three occasions on which guests are judged."""
+    """The three occasions on which guests are evaluated."""
     config = Settings().model_copy(update={"postgres_url": bench.postgres.url, "database_prefix": "bench_segments_"})
-    return await judge(bench, config, QUICK if bench.quick else FULL)
+    return await evaluate(bench, config, QUICK if bench.quick else FULL)
 
 
-async def judge(bench: Bench, config: Settings, guests: int) -> list[Figure]:
+async def evaluate(bench: Bench, config: Settings, guests: int) -> list[Figure]:
     """All figures, of that many guests."""
-    async with _guests(config, guests, bench) as judged:
+    async with _guests(config, guests, bench) as evaluated:
         await bench.use_log_files_again()
-        figures = await _definition_changes(judged, guests, bench)
-        figures += await _guests_change(judged, guests)
+        figures = await _definition_changes(evaluated, guests, bench)
+        figures += await _guests_change(evaluated, guests)
         await bench.use_log_files_again()
-        return figures + await _a_day_passes(judged, guests)
+        return figures + await _a_day_passes(evaluated, guests)
 
 
 @contextlib.asynccontextmanager
-async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[Judged]:
+async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[Evaluated]:
     started, moment, cafe_id = time.perf_counter(), now(), new_id()
     pool = None
     try:
@@ -105,109 +105,107 @@ async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[J
             await admin.execute("VACUUM (FREEZE, ANALYZE)")
         finally:
             await admin.close()
-        await assert_judged(pool, [cafe_id], moment)
-        judged = Judged(config, pool, cafe_id, moment, Statements())
-        await judged.statements.watch(pool)
+        await assert_evaluated(pool, [cafe_id], moment)
+        evaluated = Evaluated(config, pool, cafe_id, moment, Statements())
+        await evaluated.statements.watch(pool)
         bench.say(f"{count:,} guests loaded in {time.perf_counter() - started:.0f} s")
-        yield judged
+        yield evaluated
     finally:
         if pool is not None:
             await pool.close()
         await drop_databases(config)
 
 
-async def _definition_changes(judged: Judged, guests: int, bench: Bench) -> list[Figure]:
-    from services.customer import worker  # reads the settings of a process when it is imported
+async def _definition_changes(evaluated: Evaluated, guests: int, bench: Bench) -> list[Figure]:
 
     finding, writing, moved = [], [], guests // 20
     for run in range(RUNS):
-        await _redefine(judged, CRITERIA["faithful"] if run % 2 else CHANGED_CRITERIA)
-        found, seconds = await _find(judged)
-        assert found == min(moved, judging.MISJUDGED_AT_ONCE), f"{found} guests found misjudged instead of {moved}"
+        await _redefine(evaluated, CRITERIA["faithful"] if run % 2 else CHANGED_CRITERIA)
+        found, seconds = await _find(evaluated)
+        assert found == min(moved, evaluating.STALE_AT_ONCE), f"{found} guests found stale instead of {moved}"
         started = time.perf_counter()
-        # Of a million guests some become misjudged in any second, just because it passes.
-        async with _workers(judged, judged.moment) as pool:
-            while await worker.recalculate(pool):
+        # Of a million guests some become stale in any second, just because it passes.
+        async with _workers(evaluated, evaluated.moment) as pool:
+            while await periodic.recalculate(pool):
                 pass
         finding.append(seconds)
         writing.append(time.perf_counter() - started)
-        left = (await _find(judged))[0]
-        assert left == 0, f"{left} guests are still misjudged"
-        assert await judged.pool.fetchval("SELECT count(*) FROM crm.outbox") >= moved
-        await judged.pool.execute(EMPTY_OUTBOX)
+        left = (await _find(evaluated))[0]
+        assert left == 0, f"{left} guests are still stale"
+        assert await evaluated.pool.fetchval("SELECT count(*) FROM crm.outbox") >= moved
+        await evaluated.pool.execute(EMPTY_OUTBOX)
         bench.say(f"segments run {run + 1}: found in {finding[-1]:.2f} s, found and written in {writing[-1]:.1f} s")
-    about = f"{guests:,} guests, ten rules, {moved:,} of them misjudged"
+    about = f"{guests:,} guests, ten rules, {moved:,} of them stale"
     return [
-        Figure("segments", "finding who is misjudged", finding, "s", _at_most(2.0, guests), about),
+        Figure("segments", "finding who is stale", finding, "s", _at_most(2.0, guests), about),
         Figure("segments", "recalculation with all that follows", writing, "s", None, about),
     ]
 
 
 @contextlib.asynccontextmanager
-async def _workers(judged: Judged, moment: datetime) -> AsyncIterator[db.Pool]:
+async def _workers(evaluated: Evaluated, moment: datetime) -> AsyncIterator[db.Pool]:
     """The pool of a worker at that moment."""
     with mock.patch.object(clock, "now", return_value=moment):
-        async with await db.open_pool(judged.config.dsn("customer"), max_size=POOL_SIZE) as pool:
+        async with await db.open_pool(evaluated.config.dsn("customer"), max_size=POOL_SIZE) as pool:
             yield pool
 
 
-async def _redefine(judged: Judged, criteria: dict[str, Any]) -> None:
-    async with db.transaction(judged.pool) as conn:
+async def _redefine(evaluated: Evaluated, criteria: dict[str, Any]) -> None:
+    async with db.transaction(evaluated.pool) as conn:
         stored = next(
-            each for each in await segments.list_segments(conn, judged.cafe_id) if each.segment_key == "faithful"
+            each for each in await segments.list_segments(conn, evaluated.cafe_id) if each.segment_key == "faithful"
         )
         command = ChangeSegment(criteria=criteria)
-        await segments.change_segment(conn, judged.cafe_id, stored.id, command, now=now())
+        await segments.change_segment(conn, evaluated.cafe_id, stored.id, command, now=now())
 
 
-async def _find(judged: Judged) -> tuple[int, float]:
+async def _find(evaluated: Evaluated) -> tuple[int, float]:
     started = time.perf_counter()
-    async with db.transaction(judged.pool) as conn:
-        found = await judging.find_misjudged(conn, judged.cafe_id, now=judged.moment)
+    async with db.transaction(evaluated.pool) as conn:
+        found = await evaluating.find_stale_memberships(conn, evaluated.cafe_id, now=evaluated.moment)
     return len(found), time.perf_counter() - started
 
 
-async def _guests_change(judged: Judged, guests: int) -> list[Figure]:
+async def _guests_change(evaluated: Evaluated, guests: int) -> list[Figure]:
     everybody = [
-        Guest(judged.cafe_id, row["customer_id"])
-        for row in await judged.pool.fetch("SELECT customer_id FROM customer_activity")
+        Guest(evaluated.cafe_id, row["customer_id"])
+        for row in await evaluated.pool.fetch("SELECT customer_id FROM customer_activity")
     ]
-    dice, judging_alone, whole, moves = random.Random(4), [], [], 0
+    dice, evaluating_alone, whole, moves = random.Random(4), [], [], 0
     for _ in range(RUNS + 2):
         some = dice.sample(everybody, min(CHANGED, guests))
-        visits = [Sums(guest, judged.moment, Decimal(150_000)) for guest in some]
-        async with db.transaction(judged.pool) as conn:
-            await activity.add_visits(conn, visits, judged.moment)
-            judged.statements.seconds.clear()
+        visits = [Sums(guest, evaluated.moment, Decimal(150_000)) for guest in some]
+        async with db.transaction(evaluated.pool) as conn:
+            await activity.add_visits(conn, visits, evaluated.moment)
+            evaluated.statements.seconds.clear()
             started = time.perf_counter()
-            verdicts = await judging.reassess(conn, dict.fromkeys(some, Cause("visit")), now=judged.moment)
+            verdicts = await evaluating.reevaluate(conn, dict.fromkeys(some, Cause("visit")), now=evaluated.moment)
         whole.append((time.perf_counter() - started) * 1000)
-        judge = [spent for sql, spent in judged.statements.seconds.items() if "AS MATERIALIZED" in sql]
-        judging_alone.append(sum(judge) * 1000)
+        evaluate = [spent for sql, spent in evaluated.statements.seconds.items() if "AS MATERIALIZED" in sql]
+        evaluating_alone.append(sum(evaluate) * 1000)
         moves = sum(verdict.old_mask != verdict.new_mask for verdict in verdicts)
         assert moves > 0
-        await judged.pool.execute(EMPTY_OUTBOX)
+        await evaluated.pool.execute(EMPTY_OUTBOX)
     about = f"of {guests:,}; each came once more, which moved {moves}"
     # The first two make plans.
     return [
-        Figure("segments", "1,000 changed guests judged", judging_alone[2:], "ms", ("at most", 20.0), about),
+        Figure("segments", "1,000 changed guests evaluated", evaluating_alone[2:], "ms", ("at most", 20.0), about),
         Figure("segments", "1,000 changed guests with all that follows", whole[2:], "ms", None, about),
     ]
 
 
-async def _a_day_passes(judged: Judged, guests: int) -> list[Figure]:
-    from services.customer import worker  # reads the settings of a process when it is imported
+async def _a_day_passes(evaluated: Evaluated, guests: int) -> list[Figure]:
 
     seconds, counts = [], []
     for day in range(1, RUNS + 1):
-        moment, count = judged.moment + timedelta(days=day), 0
+        moment, count = evaluated.moment + timedelta(days=day), 0
         started = time.perf_counter()
-        async with _workers(judged, moment) as pool:
-            while done := await worker.reassess_due(pool):
+        async with _workers(evaluated, moment) as pool:
+            while done := await periodic.reevaluate_due(pool):
                 count += done
         seconds.append(time.perf_counter() - started)
         counts.append(count)
-        await judged.pool.execute(EMPTY_OUTBOX)
+        await evaluated.pool.execute(EMPTY_OUTBOX)
     about = f"{sorted(counts)[len(counts) // 2]:,} of {guests:,} guests were due"
     return [Figure("segments", "a day passing without visits", seconds, "s", _at_most(2.0, guests), about)]
 

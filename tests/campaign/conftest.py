@@ -199,7 +199,7 @@ class World:
 
     async def ask(self, status: asking.Status) -> None:
         """One round of asking providers, to the end of its calls."""
-        asker = asking.Asker(self.config, status)
+        asker = asking.Asker(status, self.config)
         await asker.ask(self.pool)
         await ended(asker.lanes)
 

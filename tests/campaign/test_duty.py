@@ -204,7 +204,7 @@ async def test_answer_reaches_a_guest_whose_complaint_holds_advertising(world: W
         cafe_id=world.cafe_id, occurred_at=now(), customer_id=guest, visit_id=None, feedback_id=case.feedback_id,
         case_id=case.case_id,
     )  # fmt: skip
-    await world.react(guests.on_case_changed, closed)
+    await world.react(guests.keep_cases, closed)
 
 
 def test_cafes_from_before_get_what_new_ones_begin_with() -> None:

@@ -217,13 +217,11 @@ def case_of(world: World, guest: UUID, case_id: UUID, at: datetime) -> dict[str,
 
 async def complain(world: World, guest: UUID, case_id: UUID, at: datetime | None = None) -> None:
     at = at or now()
-    await world.react(
-        guests_handlers.on_case_changed, CaseOpened(**case_of(world, guest, case_id, at), due_at=at + DAY)
-    )
+    await world.react(guests_handlers.keep_cases, CaseOpened(**case_of(world, guest, case_id, at), due_at=at + DAY))
 
 
 async def settle(world: World, guest: UUID, case_id: UUID, at: datetime | None = None) -> None:
-    await world.react(guests_handlers.on_case_changed, CaseClosed(**case_of(world, guest, case_id, at or now())))
+    await world.react(guests_handlers.keep_cases, CaseClosed(**case_of(world, guest, case_id, at or now())))
 
 
 async def test_open_complaint_holds_advertising_and_no_thanks(world: World, simulator: Simulator) -> None:

@@ -183,7 +183,7 @@ async def test_slow_look_up_of_one_cafe_keeps_no_other_waiting(
         simulator.network.move(everything=True)
     simulator.network.moods[OWN_KEY] = Fault("slow", seconds=1.5)
     await world.pool.execute("UPDATE campaign_deliveries SET check_at = now()")
-    asker = asking.Asker(world.config, "sent")
+    asker = asking.Asker("sent", world.config)
     await asker.ask(world.pool)
     calls = {cafe_id: call for call, (cafe_id, _, _) in asker.lanes.under_way.items()}
     await calls[world.cafe_id]

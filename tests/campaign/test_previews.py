@@ -40,7 +40,7 @@ async def test_preview_says_who_is_reached_and_who_not_by_the_checks_of_sending(
     )
     await world.pool.execute("UPDATE contacts SET line_blocked_at = now() WHERE customer_id = $1", guests[4])
     await world.react(
-        guests_handlers.on_case_changed,
+        guests_handlers.keep_cases,
         CaseOpened(
             **about, customer_id=guests[5], visit_id=None, feedback_id=new_id(), case_id=new_id(), due_at=now()
         ),

@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.handlers import periodic
-from services.loyalty.handlers.cafes import on_cafes_changed, on_customers_registered, publish_program
-from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
+from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_registered, publish_program
+from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
 from services.loyalty.models.http import PublishProgram
 from services.loyalty.models.programs import ProgramRules
 from shared.database import db
@@ -26,9 +26,9 @@ from shared.security import access
 
 START = datetime(2026, 5, 10, 8, 30, tzinfo=UTC)
 HANDLERS: dict[type[Event], Callable[[db.Connection, Any], Awaitable[None]]] = {
-    VisitRecorded: on_visits_recorded,
-    VisitCorrected: on_visits_corrected,
-    VisitVoided: on_visits_voided,
+    VisitRecorded: on_visit_recorded,
+    VisitCorrected: on_visit_corrected,
+    VisitVoided: on_visit_voided,
 }
 JOBS = {"expire": periodic.expire_points, "end tiers": periodic.end_tiers, "recount": periodic.recount}
 LOOK = """
@@ -92,9 +92,9 @@ class Desk:
         ]
         registered = CustomerRegistered(cafe_id=cafe_id, customer_id=guest, occurred_at=at, source="staff")
         async with db.transaction(self.pool) as conn:
-            await on_cafes_changed(conn, [cafe])
+            await on_cafe_changed(conn, [cafe])
             await access.on_access_granted(conn, granted)
-            await on_customers_registered(conn, [registered])
+            await on_customer_registered(conn, [registered])
 
     async def take_in(self, events: Sequence[VisitEvent]) -> None:
         """One batch, as the worker hands it over."""

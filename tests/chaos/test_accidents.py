@@ -13,8 +13,8 @@ import pytest
 
 from deploy.demo import till
 from services.customer.handlers import rebuilding, segments
+from services.customer.handlers.periodic import recalculate
 from services.customer.models.http import ChangeSegment
-from services.customer.worker import recalculate
 from shared.clock import new_id, now
 from shared.database import db
 from shared.persian.phone import canonical
@@ -143,7 +143,7 @@ async def do_what_is_no_guests_doing(town: Town) -> None:
         await town.define(dice.choice(DEFINITIONS))
     elif deed == "count anew":
         async with db.transaction(town.house.pools["customer"]) as conn:
-            await rebuilding.judge_again(conn, [town.cafe_id])
+            await rebuilding.evaluate_again(conn, [town.cafe_id])
     elif deed == "judge":
         await recalculate(town.house.pools["customer"])
     else:

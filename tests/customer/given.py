@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from services.customer.handlers import judging, segments
+from services.customer.handlers import evaluating, segments
 from services.customer.handlers.activity import on_visit_recorded
+from services.customer.handlers.periodic import recalculate
 from services.customer.handlers.registration import on_contact_learned
 from services.customer.models.http import CreateSegment
 from services.customer.models.values import Guest
 from services.customer.store import activity
-from services.customer.worker import recalculate
 from shared.clock import new_id
 from shared.database.db import Pool, transaction
 from shared.events.base import Event
@@ -137,14 +137,14 @@ async def visits(pool: Pool, events: Sequence[VisitRecorded], now: datetime = NO
 
 
 async def time_passes(pool: Pool, now: datetime) -> int:
-    """The job of the clock at `now`; returns how many guests it judged."""
-    judged = 0
+    """The job of the clock at `now`; returns how many guests it evaluated."""
+    evaluated = 0
     while True:
         async with transaction(pool) as conn:
-            some = await judging.reassess_due(conn, await activity.take_due(conn, now, [], 20), now=now)
-        judged += some
+            some = await evaluating.reevaluate_due(conn, await activity.take_due(conn, now, [], 20), now=now)
+        evaluated += some
         if not some:
-            return judged
+            return evaluated
 
 
 async def emitted(pool: Pool) -> list[Event]:

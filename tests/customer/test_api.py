@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from services.customer.handlers.activity import on_points_changed
+from services.customer.handlers.periodic import recalculate
 from services.customer.store import customers as store
-from services.customer.worker import recalculate
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.customer import (

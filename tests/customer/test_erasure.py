@@ -79,5 +79,5 @@ async def test_answer_from_before_the_erasure_does_not_bind_who_came_back(pool: 
     await guests(pool, learned(marketing_consent=True, occurred_at=now()), now=now())
     stop = ReplyReceived(cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=now() - DAY, opted_out=True)
     async with transaction(pool) as conn:
-        await consents.on_reply_received(conn, [stop])
+        await consents.on_message_reply_received(conn, [stop])
     assert await pool.fetchval("SELECT granted FROM consents") is True

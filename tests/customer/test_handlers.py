@@ -197,7 +197,7 @@ async def test_a_void_that_was_redriven_before_its_visit_ends_the_same(pool: Poo
         ({"rating_count": {"min": 1}}, activity.on_feedback_received, rated(1, guest_of().customer_id)),
     ],
 )
-async def test_guest_is_judged_anew_by_what_the_rules_ask_about(
+async def test_guest_is_evaluated_anew_by_what_the_rules_ask_about(
     pool: Pool, criteria: dict[str, Any], reaction: Any, event: Any
 ) -> None:
     await guests(pool)
@@ -308,9 +308,9 @@ async def test_the_stop_word_withdraws_marketing(pool: Pool) -> None:
     guest = guest_of()
     facts = {"cafe_id": CAFE, "customer_id": guest.customer_id, "occurred_at": NOON + DAY}
     stop, other = ReplyReceived(opted_out=True, **facts), ReplyReceived(opted_out=False, **facts)
-    await react(pool, consents.on_reply_received, other)
+    await react(pool, consents.on_message_reply_received, other)
     assert await pool.fetchval("SELECT granted FROM consents") is True
-    await react(pool, consents.on_reply_received, stop)
+    await react(pool, consents.on_message_reply_received, stop)
     assert await pool.fetchval("SELECT granted FROM consents") is False
     (told,) = await emitted(pool)
     assert isinstance(told, ConsentChanged)
@@ -322,7 +322,7 @@ async def test_the_word_that_undoes_the_stop_brings_marketing_back(pool: Pool) -
     facts = {"cafe_id": CAFE, "customer_id": guest_of().customer_id}
     stop = ReplyReceived(opted_out=True, occurred_at=NOON - DAY, **facts)
     back = ReplyReceived(opted_out=False, rejoined=True, occurred_at=NOON, **facts)
-    await react(pool, consents.on_reply_received, back, stop)
+    await react(pool, consents.on_message_reply_received, back, stop)
     assert await pool.fetchval("SELECT granted FROM consents") is True
 
 
@@ -331,7 +331,7 @@ async def test_a_tick_never_brings_back_who_said_no_and_a_question_does(pool: Po
     no = ReplyReceived(
         cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON + DAY, opted_out=True
     )  # fmt: skip
-    await react(pool, consents.on_reply_received, no)
+    await react(pool, consents.on_message_reply_received, no)
     await guests(pool, learned(marketing_consent=True, occurred_at=NOON + 2 * DAY), now=NOON + 9 * DAY)
     assert await pool.fetchval("SELECT granted FROM consents") is False
     asked = learned(marketing_consent=True, consent_asked=True, consent_at=NOON + 3 * DAY, occurred_at=NOON + 4 * DAY)
@@ -346,14 +346,14 @@ async def test_answer_dated_ahead_counts_from_when_it_came(pool: Pool) -> None:
     no = ReplyReceived(
         cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON, opted_out=True
     )  # fmt: skip
-    await react(pool, consents.on_reply_received, no)
+    await react(pool, consents.on_message_reply_received, no)
     assert await pool.fetchval("SELECT granted FROM consents") is False
 
 
 async def test_no_that_a_till_told_late_counts(pool: Pool) -> None:
     await guests(pool, learned(marketing_consent=True, consent_asked=True, occurred_at=NOON - DAY))
     no = ConsentRefused(cafe_id=CAFE, customer_id=guest_of().customer_id, occurred_at=NOON)
-    await react(pool, consents.on_consent_refused, no)
+    await react(pool, consents.on_contact_refused, no)
     assert await pool.fetchval("SELECT granted FROM consents") is False
 
 

@@ -88,7 +88,7 @@ async def test_late_visit_says_when_it_was_and_a_fresh_one_does_not_speak_for_it
     assert await moves(pool) == [("in", "visit", NOON - 48 * DAY)]
 
 
-async def test_changed_definition_is_the_reason_until_all_are_judged_by_it(own: Any, pool: Pool) -> None:
+async def test_changed_definition_is_the_reason_until_all_are_evaluated_by_it(own: Any, pool: Pool) -> None:
     await visits(pool, [recorded()])
     async with transaction(pool) as conn:
         command = ChangeSegment(criteria={"visit_count": {"min": 1}})
@@ -104,11 +104,11 @@ async def test_changed_definition_is_the_reason_until_all_are_judged_by_it(own: 
     assert await moves(pool) == [("out", "definition", None)]
 
 
-async def test_rebuild_is_the_reason_until_all_are_judged_again(own: Any, pool: Pool) -> None:
+async def test_rebuild_is_the_reason_until_all_are_evaluated_again(own: Any, pool: Pool) -> None:
     await visits(pool, [recorded()])
     await pool.execute("UPDATE customer_activity SET total_visits = 2")
     async with transaction(pool) as conn:
-        await rebuilding.judge_again(conn, [CAFE])
+        await rebuilding.evaluate_again(conn, [CAFE])
     await visits(pool, [recorded()])
     await recalculated(pool)
     assert await moves(pool) == [("in", "rebuild", None)]
@@ -199,7 +199,7 @@ def test_safest_of_two_causes_counts(causes: Sequence[Cause], reason: str, visit
     assert (both.reason, both.visit_at) == (reason, visit_at)
 
 
-def test_first_judging_is_as_old_as_its_oldest_visit() -> None:
+def test_first_evaluating_is_as_old_as_its_oldest_visit() -> None:
     cause = cause_of(recorded(at=NOON))
     assert of_all_visits(cause, NOON - timedelta(days=9)).visit_at == NOON - 9 * DAY
     assert of_all_visits(cause, None).visit_at == NOON

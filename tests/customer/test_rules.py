@@ -159,13 +159,13 @@ def test_amounts_of_criteria_are_bounded_in_their_unit(unit: Any, most: int) -> 
 @given(trees)
 def test_every_tree_compiles_with_one_parameter_per_value_and_no_value_in_the_text(raw: dict[str, Any]) -> None:
     node = parse(raw)
-    judgement = compile_condition(node, 5)
-    for number in range(5, 5 + len(judgement.values)):
-        assert f"${number}::" in judgement.mask
-    assert f"${5 + len(judgement.values)}::" not in judgement.mask + judgement.check_at
-    assert "gold" not in judgement.mask
-    assert "تهران" not in judgement.mask
-    assert judgement.needs_customer == any(word in json.dumps(raw) for word in ("city", "has_birthday"))
+    evaluation = compile_condition(node, 5)
+    for number in range(5, 5 + len(evaluation.values)):
+        assert f"${number}::" in evaluation.mask
+    assert f"${5 + len(evaluation.values)}::" not in evaluation.mask + evaluation.check_at
+    assert "gold" not in evaluation.mask
+    assert "تهران" not in evaluation.mask
+    assert evaluation.needs_customer == any(word in json.dumps(raw) for word in ("city", "has_birthday"))
 
 
 def test_only_tests_of_time_set_a_moment() -> None:

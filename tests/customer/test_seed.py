@@ -11,10 +11,10 @@ import pytest
 
 from services.customer.handlers import customers
 from services.customer.handlers.activity import on_feedback_received, on_points_changed, on_visit_recorded
+from services.customer.handlers.periodic import recalculate
 from services.customer.models.http import RegisterCustomer
 from services.customer.models.values import Act
 from services.customer.rules.segments import SYSTEM
-from services.customer.worker import recalculate
 from shared.clock import new_id, now
 from shared.database.db import Pool, staff_transaction, transaction
 from shared.errors import Rejected

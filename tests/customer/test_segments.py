@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from services.customer.handlers import judging, segments
+from services.customer.handlers import evaluating, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
+from services.customer.handlers.periodic import announce_segments, reevaluate_due
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.values import Guest
 from services.customer.store import segments as store
-from services.customer.worker import reassess_due, tell_segments
 from shared.clock import new_id
 from shared.clock import now as the_present
 from shared.database.db import Pool, transaction
@@ -166,7 +166,7 @@ async def test_a_guest_is_new_for_thirty_days(pool: Pool) -> None:
     assert await pool.fetchval("SELECT next_check_at FROM customer_activity") is None
 
 
-async def test_time_judges_only_guests_whose_moment_has_come(pool: Pool) -> None:
+async def test_time_evaluates_only_guests_whose_moment_has_come(pool: Pool) -> None:
     phones = [f"+98912000{number:04}" for number in range(50)]
     await guests(pool, *(learned(phone, occurred_at=NOON - number * DAY) for number, phone in enumerate(phones[:25])))
     await guests(pool, *(learned(phone) for phone in phones[25:]))
@@ -174,7 +174,7 @@ async def test_time_judges_only_guests_whose_moment_has_come(pool: Pool) -> None
     assert await time_passes(pool, NOON + 9 * DAY) == 0
 
 
-async def test_more_guests_than_one_round_takes_are_judged_in_several(pool: Pool) -> None:
+async def test_more_guests_than_one_round_takes_are_evaluated_in_several(pool: Pool) -> None:
     await guests(pool, *(learned(f"+98912{number:07}") for number in range(45)))
     assert await time_passes(pool, NOON + 30 * DAY) == 45
     assert await pool.fetchval("SELECT count(*) FROM segment_members") == 0
@@ -227,7 +227,7 @@ async def test_version_before_finds_and_moves_the_due_by_the_name_of_its_table(p
     assert await pool.fetchval("SELECT count(*) FROM customer_activity") == 1
 
 
-async def test_guests_seen_before_their_cafe_are_judged_when_it_is_heard_of(database: Any) -> None:
+async def test_guests_seen_before_their_cafe_are_evaluated_when_it_is_heard_of(database: Any) -> None:
     pool = await database("customer")
     await visits(pool, [recorded()])
     await guests(pool)
@@ -282,7 +282,7 @@ async def test_changed_criteria_and_switching_off_move_guests_with_the_reason(po
     assert sorted(str(row["left_reason"]) for row in stays) == ["None", "definition", "definition"]
 
 
-async def test_a_name_or_color_judges_nobody(pool: Pool) -> None:
+async def test_a_name_or_color_evaluates_nobody(pool: Pool) -> None:
     view = await add_segment(pool, {"visit_count": {"min": 1}})
     await recalculated(pool)
     async with transaction(pool) as conn:
@@ -342,8 +342,8 @@ async def test_preview_counts_without_keeping(pool: Pool) -> None:
     assert (found.matching, found.customers) == (1, 2)
 
 
-async def test_many_cafes_of_one_batch_are_judged_together_each_by_its_own_rules(pool: Pool) -> None:
-    cafes = [new_id() for _ in range(judging.RULESETS_AT_ONCE * 2 + 3)]
+async def test_many_cafes_of_one_batch_are_evaluated_together_each_by_its_own_rules(pool: Pool) -> None:
+    cafes = [new_id() for _ in range(evaluating.RULESETS_AT_ONCE * 2 + 3)]
     await cafe(pool, *cafes)
     for place, cafe_id in enumerate(cafes):
         async with transaction(pool) as conn:
@@ -373,7 +373,7 @@ async def test_the_number_of_statements_does_not_grow_with_cafes_that_share_thei
     assert counts[1] == counts[2] > 0
 
 
-async def test_a_definition_waits_for_those_who_judge_by_the_old_one_in_its_own_cafe_only(pool: Pool) -> None:
+async def test_a_definition_waits_for_those_who_evaluate_by_the_old_one_in_its_own_cafe_only(pool: Pool) -> None:
     await guests(pool)
     criteria = {"visit_count": {"min": 1}}
     async with transaction(pool) as busy:
@@ -391,14 +391,14 @@ async def test_the_jobs_use_the_present(pool: Pool) -> None:
     long_ago = the_present() - 40 * DAY
     await guests(pool, learned(occurred_at=long_ago), now=long_ago)
     assert await segment_of(pool) == "new"
-    assert await reassess_due(pool) == 1
+    assert await reevaluate_due(pool) == 1
     assert await segment_of(pool) == "occasional"
-    assert await reassess_due(pool) == 0
+    assert await reevaluate_due(pool) == 0
 
 
 async def test_others_are_told_which_segments_there_are_after_each_change_of_that(pool: Pool) -> None:
     async def told() -> list[dict[str, bool]]:
-        while await tell_segments(pool):
+        while await announce_segments(pool):
             pass
         lists = [event for event in await emitted(pool) if isinstance(event, SegmentListChanged)]
         return [{each.segment_key: each.is_active for each in event.segments} for event in lists]

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from services.customer import worker
-from services.customer.handlers import judging
+from services.customer.handlers import evaluating, periodic
+from services.customer.handlers.periodic import recalculate
 from services.customer.models.values import Guest
 from services.customer.store import activity
 from services.customer.store import segments as store
-from services.customer.worker import JOBS, REACTIONS, recalculate
+from services.customer.worker import JOBS, REACTIONS
 from shared.clock import now
 from shared.database.db import Connection, Pool, transaction
 from shared.events.base import Event
@@ -41,19 +41,23 @@ async def consume(pool: Pool, *events: Event) -> None:
     await Consumer("customer", pool, REACTIONS, KEYS).handle([record_of(event) for event in events])
 
 
-def test_worker_reads_everything_a_guest_is_judged_by() -> None:
+def test_worker_reads_everything_a_guest_is_evaluated_by() -> None:
     assert REACTIONS.topics == [
         "campaign.events", "feedback.events", "identity.events", "loyalty.events", "visit.contacts", "visit.events",
     ]  # fmt: skip
-    assert {job.name for job in JOBS} == {"reassess_due", "recalculate_segments", "tell_segments"}
+    assert {job.name for job in JOBS} == {
+        "customer.reevaluate_guests",
+        "customer.recalculate_segments",
+        "customer.announce_segments",
+    }
 
 
-async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_only_its_own(
+async def test_due_guests_are_evaluated_side_by_side_and_a_failed_chunk_takes_back_only_its_own(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool, long_ago = await database("customer"), now() - 40 * DAY
-    take, judge, together = activity.take_due, judging.reassess_due, asyncio.Barrier(2)
-    taken, judged = list[Guest](), list[int]()
+    take, evaluate, together = activity.take_due, evaluating.reevaluate_due, asyncio.Barrier(2)
+    taken, evaluated = list[Guest](), list[int]()
 
     async def take_one_each(conn: Connection, moment: datetime, aside: Sequence[UUID], most: int) -> list[Guest]:
         if len(taken) == 2:
@@ -63,26 +67,26 @@ async def test_due_guests_are_judged_side_by_side_and_a_failed_chunk_takes_back_
         await together.wait()
         return own
 
-    async def judge_then_fail_once(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
-        judged.append(await judge(conn, due, now=now))
-        if len(judged) == 1:
+    async def evaluate_then_fail_once(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+        evaluated.append(await evaluate(conn, due, now=now))
+        if len(evaluated) == 1:
             raise ConnectionResetError
-        return judged[-1]
+        return evaluated[-1]
 
     await consume(pool, cafe_changed())
     await guests(pool, *(learned(f"+98912000000{n}", occurred_at=long_ago) for n in (1, 2)), now=long_ago)
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "GUESTS_OF_A_CHUNK", 1)
+        patch.setattr(periodic, "GUESTS_OF_A_CHUNK", 1)
         patch.setattr(activity, "take_due", take_one_each)
-        patch.setattr(judging, "reassess_due", judge_then_fail_once)
+        patch.setattr(evaluating, "reevaluate_due", evaluate_then_fail_once)
         with pytest.raises(ConnectionResetError):
-            await worker.reassess_due(pool)
-    assert judged == [1, 1]
-    assert await worker.reassess_due(pool) == 1
+            await periodic.reevaluate_due(pool)
+    assert evaluated == [1, 1]
+    assert await periodic.reevaluate_due(pool) == 1
     await check_counts(pool)
 
 
-async def test_a_batch_with_repeats_registers_counts_and_judges_once(database: Any) -> None:
+async def test_a_batch_with_repeats_registers_counts_and_evaluates_once(database: Any) -> None:
     pool = await database("customer")
     await consume(pool, cafe_changed())
     while await recalculate(pool):
@@ -117,7 +121,7 @@ async def test_a_recalculation_goes_on_in_rounds_until_everybody_is_right(
     pool = await database("customer")
     await consume(pool, cafe_changed(), *(learned(f"+98912{number:07}") for number in range(25)))
     await add_segment(pool, {"visit_count": {"max": 0}})
-    monkeypatch.setattr(judging, "MISJUDGED_AT_ONCE", 10)
+    monkeypatch.setattr(evaluating, "STALE_AT_ONCE", 10)
     rounds = 0
     while await recalculate(pool):
         rounds += 1

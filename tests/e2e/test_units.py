@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx2
 
-from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.cafes import on_cafe_changed
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
@@ -181,7 +181,7 @@ async def test_points_and_programs(database: Databases) -> None:
     guest = examples.GUEST
     for unit, cafe in CAFES.items():
         async with transaction(pool) as conn:
-            await on_cafes_changed(conn, [examples.cafe_changed(cafe, currency_unit=unit)])
+            await on_cafe_changed(conn, [examples.cafe_changed(cafe, currency_unit=unit)])
         for place in range(2):
             amount, sends = sent(place, unit)
             seen = examples.recorded(place, amount, cafe_id=cafe, visit_id=new_id(), currency_unit=sends)

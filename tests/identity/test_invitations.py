@@ -250,7 +250,7 @@ async def test_invitation_is_renewed_revoked_and_ends(
         assert len((await http.get(f"/cafes/{cafe}/members")).json()) == 1
     gone = later + rules.INVITATION_LIFETIME + rules.INVITATIONS_FORGOTTEN_AFTER + timedelta(minutes=1)
     monkeypatch.setattr(sessions, "now", lambda: gone)
-    await worker.tidy(pool)
+    await worker.tidy_sessions(pool)
     assert await pool.fetchval("SELECT count(*) FROM invitations") == 0
 
 

@@ -114,7 +114,7 @@ async def test_signing_key_rotates_and_old_tokens_stay_good(
         old = await published(pool)
         later = clock.now() + rules.SIGNING_KEY_LIFETIME
         monkeypatch.setattr(signing, "now", lambda: later)
-        assert await worker.tidy(pool) == 0
+        assert await worker.tidy_sessions(pool) == 0
         both = await published(pool)
         assert len(both) == 2
         assert both[1] == old[0]
@@ -123,7 +123,7 @@ async def test_signing_key_rotates_and_old_tokens_stay_good(
         monkeypatch.setattr(signing, "now", lambda: gone)
         monkeypatch.setattr(sessions, "now", lambda: gone)
         # The key, and the session that nobody used for so long.
-        assert await worker.tidy(pool) == 1
+        assert await worker.tidy_sessions(pool) == 1
         assert await published(pool) == both[:1]
 
 
@@ -136,10 +136,10 @@ async def test_attempts_are_forgotten_after_a_day(database: Databases, monkeypat
     pool = await database("identity")
     async with db.transaction(pool) as conn:
         await attempts.begin(conn, KEYS, ["nobody@example.com"], Device("", "198.51.100.7"))
-    assert await worker.tidy(pool) == 0
+    assert await worker.tidy_sessions(pool) == 0
     later = clock.now() + timedelta(hours=25)
     monkeypatch.setattr(sessions, "now", lambda: later)
-    assert await worker.tidy(pool) == 2
+    assert await worker.tidy_sessions(pool) == 2
     assert await pool.fetchval("SELECT count(*) FROM login_attempts") == 0
 
 

@@ -34,5 +34,5 @@ async def test_worker_without_topics_publishes(config: Settings, database: Datab
 
 async def test_tidy_makes_the_first_signing_key_once(config: Settings, database: Databases) -> None:
     pool = await database("identity")
-    assert [await worker.tidy(pool) for _ in range(2)] == [0, 0]
+    assert [await worker.tidy_sessions(pool) for _ in range(2)] == [0, 0]
     assert await pool.fetchval("SELECT count(*) FROM signing_keys WHERE retired_at IS NULL") == 1

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.handlers.visits import on_visits_corrected, on_visits_recorded, on_visits_voided
+from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
 from services.loyalty.models.accounts import Account, Counted, Entry, Lot, Plan, Rank, Standing, VisitState
 from services.loyalty.rules.counting import is_late, news_of, tally
 from services.loyalty.rules.settling import settle
@@ -21,9 +21,9 @@ from shared.messaging.consumer import in_order
 from tests.loyalty.examples import CAFE, GUEST
 
 HANDLERS: dict[type[Event], Any] = {
-    VisitRecorded: on_visits_recorded,
-    VisitCorrected: on_visits_corrected,
-    VisitVoided: on_visits_voided,
+    VisitRecorded: on_visit_recorded,
+    VisitCorrected: on_visit_corrected,
+    VisitVoided: on_visit_voided,
 }
 STATES: dict[type[Event], VisitState] = {
     VisitRecorded: "recorded",

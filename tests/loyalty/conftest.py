@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from services.loyalty.handlers import accounts, adjustments, cafes, periodic, redemptions, visits
-from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.cafes import on_cafe_changed
 from shared.database import db
 from tests.loyalty.examples import NOON, cafe_changed
 
@@ -32,5 +32,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def pool(database, clock: Clock) -> db.Pool:
     pool = await database("loyalty")
     async with db.transaction(pool) as conn:
-        await on_cafes_changed(conn, [cafe_changed()])
+        await on_cafe_changed(conn, [cafe_changed()])
     return pool

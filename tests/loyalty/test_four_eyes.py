@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.loyalty.api.app import make_app
-from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.cafes import on_cafe_changed
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted, AccessRevoked, CafeChanged
 from shared.security import access, ids
@@ -46,7 +46,7 @@ async def set_policy(pool: Pool, version: int = 2, **policy: Any) -> None:
         **fields, occurred_at=NOON, version=version, **{f"approval_{name}": value for name, value in policy.items()}
     )
     async with transaction(pool) as conn:
-        await on_cafes_changed(conn, [changed])
+        await on_cafe_changed(conn, [changed])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from services.loyalty.handlers import redemptions
-from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.models.accounts import Redemption
 from shared.clock import new_id
 from shared.database import db
@@ -136,7 +136,7 @@ async def test_end_does_not_depend_on_the_order_in_which_bills_that_redeem_arriv
     for order in sorted(set(permutations([place for place, own in enumerate(story) for _ in own]))):
         pool = await database("loyalty")
         async with db.transaction(pool) as conn:
-            await on_cafes_changed(conn, [cafe_changed()])
+            await on_cafe_changed(conn, [cafe_changed()])
         waiting = [list(own) for own in story]
         for place in order:
             await books.take_in(pool, waiting[place].pop(0))

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.loyalty.handlers.adjustments import adjust, decide
-from services.loyalty.handlers.cafes import on_customers_erased, on_customers_registered
+from services.loyalty.handlers.cafes import on_customer_erased, on_customer_registered
 from services.loyalty.handlers.redemptions import redeem, reverse
 from services.loyalty.models.accounts import Adjustment, Redemption
 from shared.database import db
@@ -193,7 +193,7 @@ async def guest(pool) -> UUID:
     async with db.transaction(pool) as conn:
         await access.on_access_granted(conn, granted)
         event = CustomerRegistered(cafe_id=CAFE, customer_id=GUEST, occurred_at=NOON, source="staff")
-        await on_customers_registered(conn, [event, event])
+        await on_customer_registered(conn, [event, event])
     return GUEST
 
 
@@ -271,7 +271,7 @@ async def test_erasure_empties_the_words_and_keeps_the_sums(pool, guest) -> None
     pending = by_hand(5000)
     await give(pool, pending)
     async with db.transaction(pool) as conn:
-        await on_customers_erased(conn, [CustomerErased(cafe_id=CAFE, customer_id=GUEST, occurred_at=NOON)])
+        await on_customer_erased(conn, [CustomerErased(cafe_id=CAFE, customer_id=GUEST, occurred_at=NOON)])
     assert await pool.fetchval("SELECT count(*) FROM adjustments WHERE reason IS NOT NULL") == 0
     for table in ("adjustments", "redemptions", "loyalty_transactions"):
         rows = await pool.fetch(f"SELECT * FROM {table}")

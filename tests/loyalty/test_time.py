@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.loyalty.handlers import periodic
-from services.loyalty.handlers.cafes import on_cafes_changed, publish_program
+from services.loyalty.handlers.cafes import on_cafe_changed, publish_program
 from services.loyalty.models.http import PublishProgram
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.store import programs
@@ -165,7 +165,7 @@ async def test_ending_tiers_reads_only_those_that_end(pool) -> None:
 
 async def test_new_cafe_starts_with_the_default_program(pool) -> None:
     async with db.transaction(pool) as conn:
-        await on_cafes_changed(conn, [cafe_changed(OTHER_CAFE, calendar="gregorian"), cafe_changed(version=2)])
+        await on_cafe_changed(conn, [cafe_changed(OTHER_CAFE, calendar="gregorian"), cafe_changed(version=2)])
         [default] = await programs.list_programs(conn, CAFE)
         [other] = await programs.list_programs(conn, OTHER_CAFE)
     assert default.rules == ProgramRules(tier_period="jalali_year").model_dump(mode="json")
@@ -238,7 +238,7 @@ async def test_cafe_heard_of_after_its_guests_has_them_counted_by_its_own_calend
     await books.take_in(pool, recorded(1, 10_000, last_of_ordibehesht), recorded(2, 10_000, last_of_ordibehesht + DAY))
     assert (await books.ending(pool)).standing.month_visits == 1
     async with db.transaction(pool) as conn:
-        await on_cafes_changed(conn, [cafe_changed(calendar="gregorian")])
+        await on_cafe_changed(conn, [cafe_changed(calendar="gregorian")])
     await until_done(periodic.recount, pool)
     assert (await books.ending(pool)).standing.month_visits == 2
     assert await pool.fetchval("SELECT count(*) FROM loyalty_transactions WHERE visit_id = $1", visit_number(1)) == 1
@@ -246,5 +246,5 @@ async def test_cafe_heard_of_after_its_guests_has_them_counted_by_its_own_calend
 
 async def test_unchanged_calendar_asks_for_no_recount(pool) -> None:
     async with db.transaction(pool) as conn:
-        await on_cafes_changed(conn, [cafe_changed(version=2, name="نام تازه")])
+        await on_cafe_changed(conn, [cafe_changed(version=2, name="نام تازه")])
     assert await pool.fetchval("SELECT count(*) FROM recounts") == 0

@@ -9,8 +9,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from services.loyalty.handlers.cafes import on_customers_registered
-from services.loyalty.handlers.visits import on_visits_recorded
+from services.loyalty.handlers.cafes import on_customer_registered
+from services.loyalty.handlers.visits import on_visit_recorded
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.store import programs
 from shared.database import db
@@ -69,7 +69,7 @@ async def test_statements_of_a_batch_do_not_grow_with_its_guests(pool) -> None:
         batch = [recorded(300 * day + n, 70_000, NOON + day * DAY, guest=guest) for n, guest in enumerate(guests)]
         async with db.transaction(pool) as conn:
             with conn.query_logger(lambda record: statements.append(record.query)):
-                await on_visits_recorded(conn, batch)
+                await on_visit_recorded(conn, batch)
         # Beside what asyncpg asks about types that it meets for the first time.
         assert len([each for each in statements if "typeinfo_tree" not in each and "'jit'" not in each]) <= 4
         statements.clear()
@@ -298,7 +298,7 @@ async def test_two_batches_of_the_same_guests_do_not_lock_each_other_out(pool) -
 async def test_account_opened_by_somebody_else_meanwhile_makes_the_batch_try_again(pool) -> None:
     registered = CustomerRegistered(cafe_id=CAFE, customer_id=GUEST, occurred_at=NOON, source="staff")
     async with db.transaction(pool) as first:
-        await on_customers_registered(first, [registered])
+        await on_customer_registered(first, [registered])
         second = asyncio.create_task(books.take_in(pool, recorded(1, 100_000)))
         await _waits_for_a_lock(pool)
     with pytest.raises(asyncpg.SerializationError):

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 from services.customer.handlers import segments
 from services.customer.handlers.registration import on_contact_learned
 from services.feedback.handlers import reactions as feedback_reactions
-from services.loyalty.handlers.cafes import on_cafes_changed
+from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.handlers.redemptions import redeem
-from services.loyalty.handlers.visits import on_visits_recorded
+from services.loyalty.handlers.visits import on_visit_recorded
 from services.loyalty.models.accounts import Redemption
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
@@ -92,9 +92,9 @@ def _cafe(cafe_id: UUID) -> CafeChanged:
 async def _earn(pool: Pool, cafe_id: UUID) -> None:
     bill = visit(cafe_id=cafe_id, occurred_at=now() - timedelta(days=1), final_amount=Decimal(900_000))
     async with transaction(pool) as conn:
-        await on_cafes_changed(conn, [_cafe(cafe_id)])
+        await on_cafe_changed(conn, [_cafe(cafe_id)])
         await conn.execute("DELETE FROM recounts WHERE cafe_id = $1", cafe_id)
-        await on_visits_recorded(conn, [bill])
+        await on_visit_recorded(conn, [bill])
 
 
 async def _lapse(pool: Pool, cafe_id: UUID) -> None:
@@ -126,7 +126,7 @@ async def _come_due(pool: Pool, cafe_id: UUID) -> None:
     )
 
 
-async def _misjudge(pool: Pool, cafe_id: UUID) -> None:
+async def _make_stale(pool: Pool, cafe_id: UUID) -> None:
     await _register(pool, cafe_id)
     async with transaction(pool) as conn:
         await conn.execute("DELETE FROM segment_members WHERE cafe_id = $1", cafe_id)
@@ -199,7 +199,7 @@ CASES = {
     "visit.seal_words": Case(
         _visit_in_clear, "SELECT FROM customer_visits WHERE visit_notes IS NOT NULL AND cafe_id = $1"
     ),
-    "visit.forget_late": Case(_erase_late, "SELECT FROM erased_guests WHERE checked_at IS NULL AND cafe_id = $1"),
+    "visit.forget_guests": Case(_erase_late, "SELECT FROM erased_guests WHERE checked_at IS NULL AND cafe_id = $1"),
     "loyalty.expire_points": Case(_lapse, "SELECT FROM point_lots WHERE remaining > 0 AND cafe_id = $1"),
     "loyalty.release_reservations": Case(
         _reserve, "SELECT FROM redemptions WHERE reserved_until IS NOT NULL AND cafe_id = $1"
@@ -207,10 +207,12 @@ CASES = {
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),
-    "loyalty.recount": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
-    "reassess_due": Case(_come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"),
-    "recalculate_segments": Case(_misjudge, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
-    "tell_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
+    "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
+    "customer.reevaluate_guests": Case(
+        _come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"
+    ),
+    "customer.recalculate_segments": Case(_make_stale, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
+    "customer.announce_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
     ),
@@ -221,7 +223,7 @@ CASES = {
     "feedback.prune_links": Case(_link, "SELECT FROM feedback_links WHERE cafe_id = $1"),
 }
 NOT_BY_CAFE = {
-    "identity.tidy": "deletes attempts to sign in and keys of the installation",
+    "identity.tidy_sessions": "deletes attempts to sign in and keys of the installation",
     "visit.make_partitions": "makes tables, by months",
 }
 # Their tests poison what only these services have.

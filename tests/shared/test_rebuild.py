@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from deploy.crm.main import app
 from deploy.crm.rebuild_commands import lines_of
 from services.customer.handlers.customers import erase_customer
+from services.customer.handlers.periodic import recalculate
 from services.customer.models.values import Act, Guest
-from services.customer.worker import REACTIONS, recalculate
+from services.customer.worker import REACTIONS
 from shared import clock
 from shared.crashpoints import CRASH_AT
 from shared.database.db import Connection, Pool, transaction
@@ -59,7 +60,7 @@ ROWS = {
     "customer_segments": "SELECT cafe_id, id, customer_count FROM customer_segments ORDER BY 1, 2",
     "customers": "SELECT cafe_id, id, segment FROM customers ORDER BY 1, 2",
 }
-TO_BE_JUDGED = "SELECT customer_id FROM customer_activity WHERE next_check_at IS NOT NULL ORDER BY 1"
+TO_BE_EVALUATED = "SELECT customer_id FROM customer_activity WHERE next_check_at IS NOT NULL ORDER BY 1"
 LEFT_BEHIND = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname LIKE 'pg\\_temp%'"
 )
@@ -215,7 +216,7 @@ async def test_damaged_rows_are_found_by_check_and_right_after_the_swap(
 ) -> None:
     await lived_in(kafka, pool)
     await relay(kafka, database, "customer", pool)
-    right, due = await rows(pool), await pool.fetch(TO_BE_JUDGED)
+    right, due = await rows(pool), await pool.fetch(TO_BE_EVALUATED)
     await damage(pool)
     wrong, said = await rows(pool), await ends(kafka)
     assert [table for table in ROWS if wrong[table] == right[table]] == []
@@ -234,14 +235,14 @@ async def test_damaged_rows_are_found_by_check_and_right_after_the_swap(
     assert (await ends(kafka), await pool.fetchval("SELECT count(*) FROM crm.outbox")) == (said, 0)
     await check_counts(pool)
 
-    # The worker judges the cafe's guests once more, and finds everybody where they were said to be.
+    # The worker evaluates the cafe's guests once more, and finds everybody where they were said to be.
     while await recalculate(pool):
         pass
-    assert (await moves(pool), await pool.fetch(TO_BE_JUDGED)) == (0, due)
+    assert (await moves(pool), await pool.fetch(TO_BE_EVALUATED)) == (0, due)
     assert (await rebuilt(kafka, database, "customer", check=True)).rows_differing == 0
 
 
-async def test_guests_who_were_misjudged_by_wrong_sums_are_judged_by_the_worker_afterwards(
+async def test_guests_who_were_stale_by_wrong_sums_are_evaluated_by_the_worker_afterwards(
     pool: Pool, database: Databases, kafka: Kafka
 ) -> None:
     await lived_in(kafka, pool)

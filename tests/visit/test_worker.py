@@ -22,7 +22,7 @@ def test_worker_reads_tills_and_every_service_that_adds_to_a_visit() -> None:
     ]
     assert {CafeChanged, AccessGranted, ApiKeyCreated, BranchChanged} <= set(REACTIONS.events)
     assert {job.name for job in JOBS} == {
-        "visit.make_partitions", "visit.count_days", "visit.seal_words", "visit.forget_late",
+        "visit.make_partitions", "visit.count_days", "visit.seal_words", "visit.forget_guests",
     }  # fmt: skip
 
 

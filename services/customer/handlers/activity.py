@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from services.customer.handlers.judging import reassess
+from services.customer.handlers.evaluating import reevaluate
 from services.customer.models.values import Cause, Guest, Revision, Sums
 from services.customer.rules.causes import cause_of, causes_of
 from services.customer.store import activity, customers, ratings
@@ -18,11 +18,11 @@ from shared.persian.money import in_unit, rounded
 
 
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *, now: datetime | None = None) -> None:
-    """Adds the visits to their guests' sums and judges the guests again."""
+    """Adds the visits to their guests' sums and evaluates the guests again."""
     now = now or clock.now()
     known, begin_otherwise = await _add(conn, events, now)
     await _begin_with_bills(conn, begin_otherwise)
-    await reassess(conn, _causes(events, known), now=now)
+    await reevaluate(conn, _causes(events, known), now=now)
 
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, now: datetime | None = None) -> None:
@@ -33,7 +33,7 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, 
     if changes:
         await activity.add_ratings(conn, changes)
     await _begin_with_bills(conn, begin_otherwise)
-    await reassess(conn, _causes(events, known), now=now)
+    await reevaluate(conn, _causes(events, known), now=now)
 
 
 async def keep_claimed(
@@ -48,7 +48,7 @@ async def keep_claimed(
 async def keep_recorded(
     conn: Connection, events: Sequence[VisitRecorded], now: datetime | None = None
 ) -> dict[Guest, Event]:
-    """Adds the visits to their guests' sums. Returns the guests to judge, as all the others here do."""
+    """Adds the visits to their guests' sums. Returns the guests to evaluate, as all the others here do."""
     return (await _add(conn, events, now or clock.now()))[0]
 
 
@@ -67,7 +67,7 @@ async def on_visit_corrected(
     now = now or clock.now()
     touched = await keep_corrected(conn, events, now)
     await _begin_with_bills(conn, touched)
-    await reassess(conn, _causes(events, touched), now=now)
+    await reevaluate(conn, _causes(events, touched), now=now)
 
 
 async def keep_corrected(
@@ -99,7 +99,7 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, no
     now = now or clock.now()
     touched = await keep_voided(conn, events, now)
     await _begin_with_bills(conn, touched)
-    await reassess(conn, _causes(events, touched), now=now)
+    await reevaluate(conn, _causes(events, touched), now=now)
 
 
 async def keep_voided(
@@ -135,7 +135,7 @@ async def on_points_changed(
 ) -> None:
     """Keeps the newest balance of each guest."""
     touched, now = await keep_points(conn, events), now or clock.now()
-    await reassess(conn, _causes(events, touched), now=now, changed=("points",))
+    await reevaluate(conn, _causes(events, touched), now=now, changed=("points",))
 
 
 async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[Guest, Event]:
@@ -149,7 +149,7 @@ async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsCh
 async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, now: datetime | None = None) -> None:
     """Keeps the newest tier of each guest."""
     touched, now = await keep_tiers(conn, events), now or clock.now()
-    await reassess(conn, _causes(events, touched), now=now, changed=("tier_level",))
+    await reevaluate(conn, _causes(events, touched), now=now, changed=("tier_level",))
 
 
 async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[Guest, Event]:
@@ -165,7 +165,7 @@ async def on_feedback_received(
 ) -> None:
     """Adds the ratings to their guests' averages."""
     touched, now = await keep_ratings(conn, events), now or clock.now()
-    await reassess(conn, _causes(events, touched), now=now, changed=("avg_rating", "rating_count"))
+    await reevaluate(conn, _causes(events, touched), now=now, changed=("avg_rating", "rating_count"))
 
 
 async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:
@@ -188,10 +188,10 @@ def _said_of(
     }
 
 
-def _causes(events: Sequence[Event], judged: Mapping[Guest, Event]) -> dict[Guest, Cause]:
-    """Why these guests are judged: for what is said of them, or what is said of a visit that they rated."""
+def _causes(events: Sequence[Event], evaluated: Mapping[Guest, Event]) -> dict[Guest, Cause]:
+    """Why these guests are evaluated: for what is said of them, or what is said of a visit that they rated."""
     causes = causes_of(events)
-    return {guest: causes.get(guest) or cause_of(event) for guest, event in judged.items()}
+    return {guest: causes.get(guest) or cause_of(event) for guest, event in evaluated.items()}
 
 
 async def _begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:

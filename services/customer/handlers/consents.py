@@ -18,13 +18,15 @@ from shared.events.visit import ConsentRefused
 from shared.messaging import outbox
 
 
-async def on_reply_received(conn: Connection, events: Sequence[ReplyReceived], *, now: datetime | None = None) -> None:
+async def on_message_reply_received(
+    conn: Connection, events: Sequence[ReplyReceived], *, now: datetime | None = None
+) -> None:
     """A guest who answered with the stop word no longer agrees to marketing by SMS; one who answered 12 does again."""
     said = [(event, event.rejoined) for event in events if event.opted_out or event.rejoined]
     await _keep_said(conn, said, "reply", now or clock.now())
 
 
-async def on_consent_refused(
+async def on_contact_refused(
     conn: Connection, events: Sequence[ConsentRefused], *, now: datetime | None = None
 ) -> None:
     """A no of a till that was not told at its time."""

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.handlers import consents
-from services.customer.handlers.judging import let_go, reassess
+from services.customer.handlers.evaluating import reevaluate, remove_from_all_segments
 from services.customer.handlers.registration import (
     PROFILES,
     Newcomer,
@@ -70,7 +70,7 @@ async def register_customer(
     if command.marketing_consent is not None:
         answer = Answer(guest, "sms", "marketing", command.marketing_consent, "staff", act.at, act.author)
         await consents.keep(conn, [answer], {guest: _tie(act)}, act.at)
-    await reassess(conn, {guest: Cause("registered", registered[guest])}, now=act.at)
+    await reevaluate(conn, {guest: Cause("registered", registered[guest])}, now=act.at)
     return await get_customer(conn, guest, keys=keys)
 
 
@@ -110,7 +110,7 @@ async def change_customer(conn: Connection, guest: Guest, command: ChangeCustome
     row = await customers.change(conn, guest, row, act.author, act.at)
     changed = profiled(row, unseal_phone(keys, row), _tie(act), keys=keys, now=act.at)
     await outbox.emit(conn, [changed])
-    await reassess(conn, {guest: Cause("profile", changed)}, now=act.at)
+    await reevaluate(conn, {guest: Cause("profile", changed)}, now=act.at)
     return _in_clear(keys, row)
 
 
@@ -133,7 +133,7 @@ async def set_status(conn: Connection, guest: Guest, command: SetStatus, *, act:
         )
         profile = profiled(row, unseal_phone(keys, row), _tie(act), keys=keys, now=act.at)
         await outbox.emit(conn, [changed, profile])
-        await reassess(conn, {guest: Cause("profile", changed)}, now=act.at)
+        await reevaluate(conn, {guest: Cause("profile", changed)}, now=act.at)
     return _in_clear(keys, row)
 
 
@@ -148,7 +148,7 @@ async def erase_customer(conn: Connection, guest: Guest, *, act: Act) -> None:
     erased = CustomerErased(
         cafe_id=guest.cafe_id, customer_id=guest.customer_id, occurred_at=act.at, correlation_id=act.trace
     )
-    await let_go(conn, guest, Cause("erased", erased), now=act.at)
+    await remove_from_all_segments(conn, guest, Cause("erased", erased), now=act.at)
     await consents_store.forget(conn, guest)
     await customers.erase(conn, guest, act.author, act.at)
     await outbox.emit(conn, [erased])

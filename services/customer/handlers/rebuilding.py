@@ -1,7 +1,7 @@
 """What of this service follows from events alone, and can be counted anew from them.
 
 Memberships are what was published of them, not what the rules say today: so every service keeps telling the same. Where
-a guest's sums were wrong, the guest is judged afterwards as always, and what follows is published as always.
+a guest's sums were wrong, the guest is evaluated afterwards as always, and what follows is published as always.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from shared.events.campaign import ReplyReceived
 from shared.events.customer import SegmentEntered, SegmentLeft
 from shared.rebuild.shadow import Table
 
-# How far back a row reaches depends on when it was last written; nobody is judged by more than the last 30 days.
-_JUDGED_BY = """ARRAY(
+# How far back a row reaches depends on when it was last written; nobody is evaluated by more than the last 30 days.
+_EVALUATED_BY = """ARRAY(
     SELECT moment FROM unnest({row}.recent_visits) AS moment WHERE moment > now() - interval '30 days'
     ORDER BY moment DESC LIMIT 100
 )"""
@@ -31,7 +31,7 @@ TABLES = (
             "tier_level", "tier_version", "total_visits", "rating_sum", "rating_count", "lifetime_spent",
             "recent_visits",
         ),
-        alike={"recent_visits": _JUDGED_BY},
+        alike={"recent_visits": _EVALUATED_BY},
     ),
     Table("ratings", ("cafe_id", "feedback_id"), ("visit_id", "customer_id", "rating", "counted_for")),
     Table("rated_visits", ("cafe_id", "visit_id"), ("customer_id", "voided_at")),
@@ -70,6 +70,6 @@ async def finish(conn: Connection) -> None:
     await rebuilding.add_derived(conn, [segment_of(mask) for mask in bits], segment_of(None))
 
 
-async def judge_again(conn: Connection, cafe_ids: Sequence[UUID]) -> None:
-    """Guests of these cafes were not what they should be: the worker judges them when it comes round."""
+async def evaluate_again(conn: Connection, cafe_ids: Sequence[UUID]) -> None:
+    """Guests of these cafes were not what they should be: the worker evaluates them when it comes round."""
     await segments.request_recalculation(conn, cafe_ids, clock.now(), "rebuild")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.handlers import consents
-from services.customer.handlers.judging import reassess
+from services.customer.handlers.evaluating import reevaluate
 from services.customer.models.values import Answer, Guest, Profile, Source
 from services.customer.rules.causes import cause_of
 from services.customer.store import activity, customers
@@ -68,7 +68,7 @@ async def on_contact_learned(
     await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
     first = {_guest(event): event for event in reversed(events)}
     causes = {guest: replace(cause_of(first[guest]), event=event) for guest, event in registered.items()}
-    await reassess(conn, causes, now=now)
+    await reevaluate(conn, causes, now=now)
 
 
 def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[Guest, Newcomer]:
@@ -92,7 +92,7 @@ async def register(
 ) -> dict[Guest, CustomerRegistered]:
     """Adds those who are not there and publishes them. Returns them with the event that says so.
 
-    The caller has locked their activity rows, and judges their segments afterwards.
+    The caller has locked their activity rows, and evaluates their segments afterwards.
     """
     rows = [_row(new, keys, now) for new in newcomers]
     versions = await customers.register(conn, rows)

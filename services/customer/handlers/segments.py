@@ -32,8 +32,8 @@ from shared.persian.money import Unit
 from shared.security import access
 
 CAFES_TOLD_AT_ONCE = 200
-# What a change of makes it necessary to judge everybody again.
-JUDGED_BY = ("criteria", "is_active")
+# What a change of makes it necessary to evaluate everybody again.
+EVALUATED_BY = ("criteria", "is_active")
 
 
 async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, now: datetime | None = None) -> None:
@@ -110,7 +110,7 @@ async def create_segment(
 async def change_segment(
     conn: Connection, cafe_id: UUID, segment_id: UUID, command: ChangeSegment, *, now: datetime
 ) -> SegmentView:
-    """Changes what the command names. New criteria, or switching it on or off, judge all guests again.
+    """Changes what the command names. New criteria, or switching it on or off, evaluate all guests again.
 
     Raises:
         NotFound: no such segment.
@@ -123,7 +123,7 @@ async def change_segment(
     await segments.change_definitions(conn, [cafe_id])
     row = await _found(conn, cafe_id, segment_id)
     await segments.update(conn, cafe_id, row | given, now)
-    if any(name in given and given[name] != row[name] for name in JUDGED_BY):
+    if any(name in given and given[name] != row[name] for name in EVALUATED_BY):
         await segments.request_recalculation(conn, [cafe_id], now)
     return await get_segment(conn, cafe_id, segment_id)
 
@@ -170,8 +170,8 @@ async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, n
         Rejected: status 422 for criteria that can't be understood.
     """
     criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
-    judgement = compile_condition(parse(criteria, stored=True), 3)
-    matching, customers = await activity.count_matching(conn, cafe_id, judgement, now)
+    evaluation = compile_condition(parse(criteria, stored=True), 3)
+    matching, customers = await activity.count_matching(conn, cafe_id, evaluation, now)
     return Preview(matching=matching, customers=customers)
 
 

@@ -230,8 +230,8 @@ class Consents(BaseModel):
 
 
 class SegmentView(BaseModel):
-    """A segment; `last_calculated_at` is null until all guests have been judged by it once. Amounts of its criteria are
-    in `currency_unit`, the cafe's."""
+    """A segment; `last_calculated_at` is null until all guests have been evaluated by it once. Amounts of its criteria
+    are in `currency_unit`, the cafe's."""
 
     id: UUID
     name: str

@@ -24,8 +24,8 @@ class Guest(NamedTuple):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a guest is judged again. `reason` is the word that the history keeps and others are told; `visit_at` is when
-    the visit happened, where nothing but a new visit is the reason. What follows is tied to `event`, if any."""
+    """Why a guest is evaluated again. `reason` is the word that the history keeps and others are told; `visit_at` is
+    when the visit happened, where nothing but a new visit is the reason. `event` is the causation of what follows."""
 
     reason: str
     event: Event | None = None
@@ -42,7 +42,7 @@ class Act:
 
 
 class Rule(NamedTuple):
-    """A segment's bit and its criteria as stored JSON. Cafes whose rules are equal are judged together."""
+    """A segment's bit and its criteria as stored JSON. Cafes whose rules are equal are evaluated together."""
 
     slot: int
     criteria: str
@@ -50,13 +50,13 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class DaysAgo:
-    """A parameter whose value is known when somebody is judged: the moment so many times 24 hours before."""
+    """A parameter whose value is known when somebody is evaluated: the moment so many times 24 hours before."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """SQL over `a` (customer_activity) and `c` (customers), with the values of its parameters."""
 
     mask: str
@@ -65,13 +65,13 @@ class Judgement:
     needs_customer: bool
 
     def values_at(self, now: datetime) -> list[Any]:
-        """The values of the parameters for judging at that moment."""
+        """The values of the parameters for evaluating at that moment."""
         return [now - timedelta(days=value.days) if isinstance(value, DaysAgo) else value for value in self.values]
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """One segment of one cafe, as judging needs it."""
+    """One segment of one cafe, as evaluating needs it."""
 
     cafe_id: UUID
     id: UUID
@@ -79,12 +79,12 @@ class Segmentation:
     key: str
     criteria: str
     in_force: bool
-    # Why all guests of the cafe are being judged again, when they are.
+    # Why all guests of the cafe are being evaluated again, when they are.
     recalculated_for: str | None
 
 
 class Verdict(NamedTuple):
-    """A guest whose bits or next moment changed. `old_mask` is None of one who was never judged before."""
+    """A guest whose bits or next moment changed. `old_mask` is None of one who was never evaluated before."""
 
     guest: Guest
     old_mask: int | None

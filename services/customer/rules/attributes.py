@@ -158,7 +158,7 @@ _ALL = (
     Attribute(
         "city",
         Kind.CHOICE,
-        # Folding a million cities takes longer than all the rest of judging; guests from before the key have none yet.
+        # Folding a million cities takes longer than all the rest together; guests from before the key have none.
         "COALESCE(c.city_key, crm.search_key(c.city))",
         "City, in any spelling.",
         "شهر، با هر املایی.",

@@ -1,4 +1,4 @@
-"""Why a guest is judged again, where several events say so at once: the reason that lets the least be sent."""
+"""Why a guest is evaluated again, where several events say so at once: the reason that lets the least be sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ REASONS: Final[Mapping[type[Event], str]] = {
 
 
 def causes_of(events: Sequence[Event]) -> dict[Guest, Cause]:
-    """What the events, in their order, give as the cause of judging their guests; those about nobody are left out."""
+    """What the events, in their order, give as cause for evaluating their guests; those about nobody are left out."""
     causes: dict[Guest, Cause] = {}
     for event in events:
         customer_id = getattr(event, "customer_id", None)
@@ -58,7 +58,7 @@ def together(earlier: Cause, later: Cause) -> Cause:
 
 
 def of_all_visits(cause: Cause, first_visit_at: datetime | None) -> Cause:
-    """The cause of a guest's first judging, in which all visits that are known by then have their part."""
+    """The cause of a guest's first evaluating, in which all visits that are known by then have their part."""
     if cause.visit_at is None or first_visit_at is None:
         return cause
     return replace(cause, visit_at=min(cause.visit_at, first_visit_at))

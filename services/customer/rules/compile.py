@@ -1,10 +1,10 @@
 """Criteria -> SQL over the projection: which segments a guest is in, and when that could change by time alone.
 
-Values travel as parameters; only the text of when to judge again holds whole numbers of days. Time only enters as "less
-than so many days ago" about moments in stored columns, so the first flip is the earliest end of such days that is still
-ahead. Days are counted back from now once for all guests, and added to a guest's moment only where that is ahead. A day
-is written as 24 hours: PostgreSQL adds days by way of the calendar, which took as long as all the rest of judging.
-"""
+Values travel as parameters; only the text of when to evaluate again holds whole numbers of days. Time only enters as
+"less than so many days ago" about moments in stored columns, so the first flip is the earliest end of such days that is
+still ahead. Days are counted back from now once for all guests, and added to a guest's moment only where that is ahead.
+A day is written as 24 hours: PostgreSQL adds days by way of the calendar, which took as long as all the rest of
+evaluating."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from services.customer.models.values import DaysAgo, Judgement, Rule
+from services.customer.models.values import DaysAgo, Evaluation, Rule
 from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
 
@@ -53,8 +53,8 @@ def read(criteria: str) -> Node:
 
 
 @lru_cache(maxsize=256)
-def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key: bool = False) -> Judgement:
-    """One judgement of guests who are each under one of several rule sets (those of their cafe).
+def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key: bool = False) -> Evaluation:
+    """One evaluation of guests who are each under one of several rule sets (those of their cafe).
 
     Args:
         rulesets: with more than one, the SQL reads the place of the guest's own from `t.ruleset`.
@@ -64,7 +64,7 @@ def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key:
     writing = _Writing(first, by_key)
     written = [_ruleset(rules, writing) for rules in rulesets]
     asked = {attribute for rules in rulesets for rule in rules for attribute in attributes_of(read(rule.criteria))}
-    return Judgement(
+    return Evaluation(
         mask=_by_ruleset([mask for mask, _ in written]),
         check_at=_by_ruleset([check_at for _, check_at in written]),
         values=tuple(writing.values),
@@ -72,12 +72,12 @@ def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key:
     )
 
 
-def compile_condition(node: Node, first: int) -> Judgement:
+def compile_condition(node: Node, first: int) -> Evaluation:
     """The criteria of one segment as a mask of bit 0; parameters from number `first` on."""
     writing = _Writing(first)
     mask = f"({_condition(node, writing)})::integer::bigint"
     needs_customer = any(attribute.needs_customer for attribute in attributes_of(node))
-    return Judgement(mask, _earliest(writing.moments), tuple(writing.values), needs_customer)
+    return Evaluation(mask, _earliest(writing.moments), tuple(writing.values), needs_customer)
 
 
 def _by_ruleset(sqls: Sequence[str]) -> str:

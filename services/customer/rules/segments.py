@@ -55,7 +55,7 @@ SYSTEM: Final = (
 def segment_of(mask: int | None) -> Segment:
     """The one segment shown on a guest: vip before regular before new, otherwise occasional.
 
-    A guest never judged (`mask` None) is new, as the column's default says.
+    A guest never evaluated (`mask` None) is new, as the column's default says.
     """
     if mask is None:
         return "new"

@@ -1,10 +1,10 @@
-"""The projection that segments are judged by: one narrow row per guest."""
+"""The projection that segments are evaluated by: one narrow row per guest."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.customer.models.values import Guest, Judgement, Revision, Sums, Verdict
+from services.customer.models.values import Evaluation, Guest, Revision, Sums, Verdict
 from services.customer.store.ratings import Change
 from shared.database.db import Connection
 from shared.events.base import Tier
@@ -122,8 +122,8 @@ RETURNING old.segment_mask
 CUSTOMER_JOIN = "LEFT JOIN customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id"
 # A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced. The rows
 # are locked, so each stays at its ctid until it is updated.
-JUDGE = """
-WITH judged AS MATERIALIZED (
+EVALUATE = """
+WITH evaluated AS MATERIALIZED (
     SELECT
         t.place, a.ctid, a.segment_mask AS old_mask, a.next_check_at AS old_check,
         {mask} AS new_mask, {check_at} AS new_check
@@ -134,7 +134,7 @@ WITH judged AS MATERIALIZED (
 compared AS (
     SELECT *, old_check IS DISTINCT FROM new_check
         AND (old_check IS NULL OR old_check <= $1 OR new_check < old_check) AS check_moved
-    FROM judged
+    FROM evaluated
 )
 UPDATE customer_activity AS a
 SET segment_mask = j.new_mask, next_check_at = CASE WHEN j.check_moved THEN j.new_check ELSE j.old_check END
@@ -153,16 +153,16 @@ SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1 AND
 ORDER BY next_check_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
 # Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
-# To the planner nearly every guest looks misjudged: with a mere limit it would go by an index from guest to guest, sure
+# To the planner nearly every guest looks stale: with a mere limit it would go by an index from guest to guest, sure
 # to be done soon. Materialized, the search is planned as the reading of all guests that it is; it still ends early.
-FIND_MISJUDGED = """
-WITH misjudged AS MATERIALIZED (
+FIND_STALE_MEMBERSHIPS = """
+WITH stale AS MATERIALIZED (
     SELECT a.customer_id FROM customer_activity AS a
     {join}
     WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT NULL
         AND (a.segment_mask IS DISTINCT FROM {mask} OR {check_at} < coalesce(a.next_check_at, 'infinity'))
 )
-SELECT customer_id FROM misjudged LIMIT $3
+SELECT customer_id FROM stale LIMIT $3
 """
 FOR_ALL_GUESTS = """
 SELECT set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true),
@@ -231,25 +231,25 @@ async def add_ratings(conn: Connection, changes: Sequence[Change]) -> None:
 
 
 async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> list[Guest]:
-    """From now on these guests are judged. The rows must exist: `lock` first. Returns those whose first visit is known
-    and was at another moment."""
+    """From now on these guests are evaluated. The rows must exist: `lock` first. Returns those whose first visit is
+    known and was at another moment."""
     rows = await conn.fetch(SET_REGISTERED, *_keys(guests), moments)
     return [Guest(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
 
 
 async def forget(conn: Connection, guest: Guest) -> int:
-    """The guest is not judged any more; the sums stay. Returns the mask as it was."""
+    """The guest is not evaluated any more; the sums stay. Returns the mask as it was."""
     return await conn.fetchval(FORGET, guest.cafe_id, guest.customer_id) or 0
 
 
-async def judge(
-    conn: Connection, guests: Sequence[Guest], rulesets: Sequence[int], judgement: Judgement, now: datetime
+async def evaluate(
+    conn: Connection, guests: Sequence[Guest], rulesets: Sequence[int], evaluation: Evaluation, now: datetime
 ) -> list[Verdict]:
-    """Judges the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
+    """Evaluates the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
 
-    `judgement` is compiled by key, with its parameters from number 5 on.
+    `evaluation` is compiled by key, with its parameters from number 5 on.
     """
-    rows = await conn.fetch(_filled(JUDGE, judgement), now, *_keys(guests), rulesets, *judgement.values_at(now))
+    rows = await conn.fetch(_filled(EVALUATE, evaluation), now, *_keys(guests), rulesets, *evaluation.values_at(now))
     return [Verdict(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
 
 
@@ -264,25 +264,27 @@ async def take_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit
     return [Guest(*row) for row in await conn.fetch(TAKE_DUE, now, aside, limit)]
 
 
-async def find_misjudged(
-    conn: Connection, cafe_id: UUID, judgement: Judgement, now: datetime, limit: int
+async def find_stale_memberships(
+    conn: Connection, cafe_id: UUID, evaluation: Evaluation, now: datetime, limit: int
 ) -> list[Guest]:
-    """Guests of the cafe whose stored bits or next moment the judgement (parameters from 4 on) does not confirm."""
+    """Guests of the cafe whose stored bits or next moment the evaluation (parameters from 4 on) does not confirm."""
     await conn.execute(FOR_ALL_GUESTS)
-    rows = await conn.fetch(_filled(FIND_MISJUDGED, judgement), now, cafe_id, limit, *judgement.values_at(now))
+    rows = await conn.fetch(
+        _filled(FIND_STALE_MEMBERSHIPS, evaluation), now, cafe_id, limit, *evaluation.values_at(now)
+    )
     return [Guest(cafe_id, row["customer_id"]) for row in rows]
 
 
-async def count_matching(conn: Connection, cafe_id: UUID, judgement: Judgement, now: datetime) -> tuple[int, int]:
-    """How many guests of the cafe have bit 0 of the judgement (parameters from 3 on), of how many."""
-    row = await conn.fetchrow(_filled(COUNT_MATCHING, judgement), now, cafe_id, *judgement.values_at(now))
+async def count_matching(conn: Connection, cafe_id: UUID, evaluation: Evaluation, now: datetime) -> tuple[int, int]:
+    """How many guests of the cafe have bit 0 of the evaluation (parameters from 3 on), of how many."""
+    row = await conn.fetchrow(_filled(COUNT_MATCHING, evaluation), now, cafe_id, *evaluation.values_at(now))
     assert row is not None
     return row["matching"], row["customers"]
 
 
-def _filled(template: str, judgement: Judgement) -> str:
-    join = CUSTOMER_JOIN if judgement.needs_customer else ""
-    return template.format(mask=judgement.mask, check_at=judgement.check_at, join=join)
+def _filled(template: str, evaluation: Evaluation) -> str:
+    join = CUSTOMER_JOIN if evaluation.needs_customer else ""
+    return template.format(mask=evaluation.mask, check_at=evaluation.check_at, join=join)
 
 
 def _keys(guests: Sequence[Guest]) -> tuple[list[UUID], list[UUID]]:

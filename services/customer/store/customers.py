@@ -195,7 +195,7 @@ async def erase(conn: Connection, guest: Guest, author: UUID, now: datetime) -> 
 async def find(conn: Connection, cafe_id: UUID, search: FindCustomers, phone_hash: bytes | None) -> list[UUID]:
     """Ids of the guests that match: by name when a name was given, otherwise the newest first.
 
-    Run it as the service. For people row level security judges each row before any condition on the name, so no
+    Run it as the service. For people row level security evaluates each row before any condition on the name, so no
     index on names could serve them; they are shown rows of these ids only as far as their own policies let them.
     """
     pattern = None if search.name is None else f"%{_literal(name_key(search.name))}%"

@@ -30,7 +30,7 @@ ON CONFLICT (cafe_id, segment_id, customer_id) DO UPDATE SET entered_at = exclud
 """
 # Whom a till made known begins with the first bill that stands; else the row itself says when.
 BEGINS = "CASE WHEN c.known_since IS NULL THEN c.created_at ELSE coalesce(a.first_visit_at, c.created_at) END"
-# Everybody who was ever registered has a row; only the living are judged.
+# Everybody who was ever registered has a row; only the living are evaluated.
 ADD_REGISTERED = f"""
 INSERT INTO customer_activity (cafe_id, customer_id, registered_at)
 SELECT c.cafe_id, c.id, CASE WHEN c.is_active THEN {BEGINS} END
@@ -47,8 +47,8 @@ FROM (
 ) AS held
 WHERE a.cafe_id = held.cafe_id AND a.customer_id = held.customer_id
 """
-# No event says that somebody was judged and is in no segment: the row itself does, or a segment shown that is not the
-# first one.
+# No event says that somebody was evaluated and is in no segment: the row itself does, or a segment shown that is not
+# the first one.
 ADD_EMPTY_MASKS = """
 UPDATE customer_activity AS a SET segment_mask = 0
 FROM public.customers AS c
@@ -83,16 +83,16 @@ async def move(
 
 
 async def add_registered(conn: Connection) -> None:
-    """Adds since when each guest is judged, which the guest's own row says."""
+    """Adds since when each guest is evaluated, which the guest's own row says."""
     await conn.execute(ADD_REGISTERED)
 
 
-async def add_derived(conn: Connection, shown: Sequence[Segment], never_judged: Segment) -> None:
+async def add_derived(conn: Connection, shown: Sequence[Segment], never_evaluated: Segment) -> None:
     """Adds what follows from the sums and memberships: bits, the segment shown, and counts.
 
     `shown` is the segment of each combination of the system segments' bits.
     """
     await conn.execute(ADD_MASKS)
     await conn.execute(ADD_EMPTY_MASKS)
-    await conn.execute(ADD_SHOWN, shown, len(shown) - 1, never_judged)
+    await conn.execute(ADD_SHOWN, shown, len(shown) - 1, never_evaluated)
     await conn.execute(ADD_COUNTS)

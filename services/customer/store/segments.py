@@ -9,8 +9,8 @@ from services.customer.models.values import Guest, Move, Segmentation
 from services.customer.store.customers import CARD, MARKETING_CONSENT
 from shared.database.db import Connection
 
-# A cafe's own, held shared by whoever judges its guests and exclusively by whoever changes a definition of it, so that
-# nobody judges by a definition that is older than a recalculation. Everybody takes them in the same order.
+# A cafe's own, held shared by whoever evaluates its guests and exclusively by whoever changes a definition of it, so
+# that nobody evaluates by a definition that is older than a recalculation. Everybody takes them in the same order.
 DEFINITIONS_LOCK = 6_021_946
 LOCK_SHARED = """
 SELECT pg_advisory_xact_lock_shared($1, cafe) FROM (
@@ -132,7 +132,7 @@ async def hold_definitions(conn: Connection, cafe_ids: Collection[UUID]) -> None
 
 
 async def change_definitions(conn: Connection, cafe_ids: Collection[UUID]) -> None:
-    """Nobody judges guests of these cafes until the transaction ends; waits for those who do."""
+    """Nobody evaluates guests of these cafes until the transaction ends; waits for those who do."""
     await conn.execute(LOCK_EXCLUSIVE, DEFINITIONS_LOCK, cafe_ids)
 
 
@@ -196,7 +196,7 @@ async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> No
 async def request_recalculation(
     conn: Connection, cafe_ids: Iterable[UUID], now: datetime, reason: str = "definition"
 ) -> None:
-    """All guests of these cafes must be judged again; until they are, `reason` is what moves them."""
+    """All guests of these cafes must be evaluated again; until they are, `reason` is what moves them."""
     await conn.execute(REQUEST_RECALCULATION, sorted(set(cafe_ids)), now, reason)
 
 
@@ -207,7 +207,7 @@ async def next_recalculation(conn: Connection, now: datetime, aside: Sequence[UU
 
 
 async def end_recalculation(conn: Connection, cafe_id: UUID, requested_at: datetime, now: datetime) -> None:
-    """All guests of the cafe have been judged, unless a definition changed again since `requested_at`."""
+    """All guests of the cafe have been evaluated, unless a definition changed again since `requested_at`."""
     if await conn.fetchval(END_RECALCULATION, cafe_id, requested_at):
         await conn.execute(SET_CALCULATED, cafe_id, now)
 

@@ -23,7 +23,7 @@ from shared.security import access
 SETTLED_AFTER = timedelta(minutes=1)
 
 
-async def on_cafes_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
+async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> None:
     """Cafes get their first program; another calendar or time zone means counting the guests anew."""
     cafe_ids = sorted({event.cafe_id for event in events})
     before = await programs.load_calendars(conn, cafe_ids)
@@ -40,7 +40,7 @@ async def on_cafes_changed(conn: Connection, events: Sequence[CafeChanged]) -> N
     await programs.ask_recount(conn, [each for each in cafe_ids if after[each] != counted_by[each]], now())
 
 
-async def on_customers_registered(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
+async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
     """Guests have an account from their registration on, whether or not they ever come."""
     moment = now()
     plans = await plans_of(conn, {event.cafe_id for event in events})
@@ -53,7 +53,7 @@ async def on_customers_registered(conn: Connection, events: Sequence[CustomerReg
     await save(conn, opened)
 
 
-async def on_customers_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
+async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """The account and the entries of its ledger stay, so that the cafe's sums stay exact; what somebody typed goes."""
     guests = sorted({(event.cafe_id, event.customer_id) for event in events})
     for forget in (adjustments.forget, redemptions.forget, ledger.forget):

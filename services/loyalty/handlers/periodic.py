@@ -30,7 +30,7 @@ _EASTERNMOST = timedelta(hours=14)
 _expiring = ByCafe("loyalty", "loyalty.expire_points")
 _releasing = ByCafe("loyalty", "loyalty.release_reservations")
 _ending = ByCafe("loyalty", "loyalty.end_tiers")
-_recounting = ByCafe("loyalty", "loyalty.recount")
+_recounting = ByCafe("loyalty", "loyalty.recount_accounts")
 
 
 async def expire_points(pool: Pool) -> int:

@@ -22,17 +22,17 @@ from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, Visit
 Known = Mapping[Guest, Mapping[UUID, Counted]]
 
 
-async def on_visits_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
+async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
     """Points for visits; points that a visit spends are redeemed, unless that already happened."""
     await _take_in(conn, events, "recorded")
 
 
-async def on_visits_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
+async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
     """Points as if the visits had been so from the beginning."""
     await _take_in(conn, events, "corrected")
 
 
-async def on_visits_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
+async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Points as if the visits had never been; what they redeemed goes back."""
     await _take_in(conn, events, "voided")
 

@@ -14,7 +14,7 @@ from shared.security.crypto import Keys
 
 # Records of an unknown key are looked through at each erasure, so many of them.
 MOST_UNREADABLE = 2000
-_late = ByCafe("visit", "visit.forget_late")
+_late = ByCafe("visit", "visit.forget_guests")
 
 
 async def forget_late(pool: Pool) -> int:

@@ -108,7 +108,12 @@ async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | Segment
     )  # fmt: skip
 
 
-async def on_case_changed(conn: Connection, events: Sequence[CaseOpened | CaseClosed]) -> None:
+async def on_case_closed(conn: Connection, events: Sequence[CaseClosed]) -> None:
+    """Keeps that a case ended."""
+    await keep_cases(conn, events)
+
+
+async def keep_cases(conn: Connection, events: Sequence[CaseOpened | CaseClosed]) -> None:
     """Keeps whose complaints are open: from this commit on they are sent no advertising until these are closed."""
     words = [
         CaseWord(e.cafe_id, e.customer_id, e.case_id, opened_at=e.occurred_at)

@@ -4,7 +4,7 @@ once."""
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.campaign.audience.handlers.guests import keep_moves, on_case_changed
+from services.campaign.audience.handlers.guests import keep_cases, keep_moves
 from services.campaign.audience.models.values import Notice
 from services.campaign.audience.store import duty
 from services.campaign.journeys.models.values import Run
@@ -78,7 +78,7 @@ async def on_segment_entered(conn: Connection, events: Sequence[SegmentEntered])
 
 async def on_case_opened(conn: Connection, events: Sequence[CaseOpened]) -> None:
     """Holds advertising to the guests back, and has somebody of the cafe told."""
-    await on_case_changed(conn, events)
+    await keep_cases(conn, events)
     await tell_of_cases(conn, events)
 
 

@@ -25,7 +25,7 @@ from shared.clock import now
 from shared.database.db import Connection, Pool, heed_cancellation, plan_by_key, transaction
 from shared.jobs.by_cafe import ByCafe
 from shared.process import telemetry
-from shared.settings import Settings
+from shared.settings import Settings, settings
 
 CALLS_AT_ONCE: Final = 32
 LEASE: Final = timedelta(minutes=2)
@@ -38,12 +38,17 @@ Judge = Callable[[Handed, DeliveryReceipt | None, datetime], Settled | None]
 class Asker:
     """A job that asks providers about the messages in one status, and the calls it has under way."""
 
-    def __init__(self, config: Settings, status: Status) -> None:
-        self.config, self.status = config, status
+    def __init__(self, status: Status, config: Settings | None = None) -> None:
+        self.status, self._config = status, config
         self.lanes = Lanes(CALLS_AT_ONCE, of_cafe=1, of_installation=CALLS_AT_ONCE, probing=CALLS_AT_ONCE)
         self._by_cafe = ByCafe("campaign", JOB_OF[status])
         self._round = 0
         self._served: dict[UUID, int] = {}
+
+    @property
+    def config(self) -> Settings:
+        """What was given, else the settings of this process, which nobody reads before it runs."""
+        return self._config or settings()
 
     async def ask(self, pool: Pool) -> int:
         """Job: lets providers be asked about the messages whose time has come, each cafe's share of them. Returns how

@@ -29,7 +29,7 @@ from shared.database.db import Connection, Pool, heed_cancellation, is_outage, k
 from shared.jobs.by_cafe import ByCafe
 from shared.process import telemetry
 from shared.process.discreet import bare, where
-from shared.settings import Settings
+from shared.settings import Settings, settings
 
 KEY_UNUSABLE: Final = "key_unusable"
 SEND_DUE: Final = "campaign.send_due"
@@ -50,8 +50,8 @@ BEGIN_WITHIN_SECONDS: Final = pace.UNKNOWN_AFTER.total_seconds() - CALL_SECONDS 
 class Sender:
     """The job that sends what is due, and the calls it has under way."""
 
-    def __init__(self, config: Settings) -> None:
-        self.config = config
+    def __init__(self, config: Settings | None = None) -> None:
+        self._config = config
         self.lanes = Lanes(CALLS_AT_ONCE, CALLS_OF_CAFE, CALLS_OF_INSTALLATION, PROBES_AT_ONCE)
         self._by_cafe = ByCafe("campaign", SEND_DUE)
         self._round = 0
@@ -59,6 +59,11 @@ class Sender:
         self._apart: dict[UUID, float] = {}
         self._waiting: dict[UUID, float] = {}
         self._trouble = _Trouble()
+
+    @property
+    def config(self) -> Settings:
+        """What was given, else the settings of this process, which nobody reads before it runs."""
+        return self._config or settings()
 
     async def send_due(self, pool: Pool) -> int:
         """Job: decides about what is due, each cafe's share of it, and lets what may go be sent. Returns how many

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.customer.models.values import Judgement, Rule
+from services.customer.models.values import Evaluation, Rule
 from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import parse
-from services.customer.store.activity import CUSTOMER_JOIN, FIND_MISJUDGED, find_misjudged
+from services.customer.store.activity import CUSTOMER_JOIN, FIND_STALE_MEMBERSHIPS, find_stale_memberships
 from shared.clock import new_id
 from shared.database.db import Connection, Pool, transaction
 from shared.persian.text import search_key
@@ -157,12 +157,12 @@ async def add(conn: Connection, rows: list[dict[str, Any]]) -> None:
     )
 
 
-async def ask(conn: Connection, judgement: Judgement, now: datetime) -> dict[Any, tuple[bool, datetime | None]]:
+async def ask(conn: Connection, evaluation: Evaluation, now: datetime) -> dict[Any, tuple[bool, datetime | None]]:
     found = await conn.fetch(
-        f"SELECT a.customer_id, {judgement.mask}, {judgement.check_at} FROM customer_activity a {CUSTOMER_JOIN}"
+        f"SELECT a.customer_id, {evaluation.mask}, {evaluation.check_at} FROM customer_activity a {CUSTOMER_JOIN}"
         " WHERE $1::timestamptz IS NOT NULL",
         now,
-        *judgement.values_at(now),
+        *evaluation.values_at(now),
     )
     return {row[0]: (bool(row[1]), row[2]) for row in found}
 
@@ -176,8 +176,8 @@ async def test_sql_and_documentation_agree_now_and_at_every_flip(database: Any) 
         await add(conn, rows)
         for _ in range(CRITERIA):
             raw = some_criteria(chance)
-            judgement = compile_condition(parse(raw), 2)
-            answers = await ask(conn, judgement, NOON)
+            evaluation = compile_condition(parse(raw), 2)
+            answers = await ask(conn, evaluation, NOON)
             by_key = compile_rules(((Rule(0, json.dumps(raw)),),), 2, by_key=True)
             assert not by_key.needs_customer
             assert await ask(conn, by_key, NOON) == answers, raw
@@ -198,15 +198,15 @@ async def test_sql_and_documentation_agree_now_and_at_every_flip(database: Any) 
 async def test_a_city_is_folded_once_when_it_is_written_and_when_read_only_for_rows_from_before(database: Any) -> None:
     chance = random.Random(1)
     rows = [some_guest(chance) | {"city": city} for city in ("تهران", "تهـران ", "شیراز", None)]
-    judgement = compile_condition(parse({"city": ["تهران"]}), 2)
+    evaluation = compile_condition(parse({"city": ["تهران"]}), 2)
     pool: Pool = await database("customer")
     async with transaction(pool) as conn:
         await add(conn, rows)
         kept = {row["id"]: row["city_key"] for row in await conn.fetch("SELECT id, city_key FROM customers")}
         assert [kept[row["id"]] for row in rows] == [search_key("تهران")] * 2 + [search_key("شیراز"), None]
-        answers = await ask(conn, judgement, NOON)
+        answers = await ask(conn, evaluation, NOON)
         await conn.execute("UPDATE customers SET city_key = NULL")
-        assert await ask(conn, judgement, NOON) == answers
+        assert await ask(conn, evaluation, NOON) == answers
         assert [answers[row["id"]][0] for row in rows] == [True, True, False, False]
         await conn.execute("UPDATE customers SET city = 'تبریز' WHERE id = $1", rows[0]["id"])
         moved = await conn.fetchval("SELECT city_key FROM customers WHERE id = $1", rows[0]["id"])
@@ -215,9 +215,9 @@ async def test_a_city_is_folded_once_when_it_is_written_and_when_read_only_for_r
         assert await conn.fetchval("SELECT city_key FROM customers WHERE id = $1", rows[0]["id"]) is None
 
 
-async def test_looking_for_the_misjudged_is_shared_between_processors(database: Any) -> None:
-    judgement = compile_condition(parse({"visit_count": {"min": 3}}), 4)
-    statement = FIND_MISJUDGED.format(mask=judgement.mask, check_at=judgement.check_at, join="")
+async def test_looking_for_the_stale_is_shared_between_processors(database: Any) -> None:
+    evaluation = compile_condition(parse({"visit_count": {"min": 3}}), 4)
+    statement = FIND_STALE_MEMBERSHIPS.format(mask=evaluation.mask, check_at=evaluation.check_at, join="")
     pool: Pool = await database("customer")
     async with transaction(pool) as conn:
         await conn.execute(
@@ -227,6 +227,6 @@ async def test_looking_for_the_misjudged_is_shared_between_processors(database: 
         )
         await conn.execute("SET LOCAL min_parallel_table_scan_size = 0")
         # Leaves the transaction planning as the search itself does.
-        assert await find_misjudged(conn, CAFE, judgement, NOON, 100)
-        plan = await conn.fetch(f"EXPLAIN {statement}", NOON, CAFE, 100, *judgement.values_at(NOON))
+        assert await find_stale_memberships(conn, CAFE, evaluation, NOON, 100)
+        plan = await conn.fetch(f"EXPLAIN {statement}", NOON, CAFE, 100, *evaluation.values_at(NOON))
     assert any("Gather" in line[0] for line in plan), plan

@@ -1,4 +1,4 @@
-"""Keeps every guest's segments right: after each change of what they are judged by, and as time goes by."""
+"""Keeps every guest's segments right: after each change of what they are evaluated by, and as time goes by."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -20,13 +20,13 @@ from shared.messaging import outbox
 
 # Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20
-MISJUDGED_AT_ONCE = 50_000
+STALE_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
 class Rulebook:
     """The segments of some cafes: by cafe and slot, the rules in force by cafe, and why all guests of a cafe are being
-    judged again where they are."""
+    evaluated again where they are."""
 
     by_slot: Mapping[tuple[UUID, int], Segmentation]
     rules: Mapping[UUID, tuple[Rule, ...]]
@@ -41,8 +41,8 @@ class Rulebook:
         }
 
     def explain(self, guest: Guest, cause: Cause) -> Cause:
-        """Why the guest moves: until all are judged by definitions that changed, nobody can say that it was the cause
-        at hand."""
+        """Why the guest moves. Until all are evaluated by definitions that changed, nobody can say that it was the
+        cause at hand."""
         reason = self.recalculated_for.get(guest.cafe_id)
         return cause if reason is None else Cause(reason, cause.event)
 
@@ -55,14 +55,14 @@ class _Moves:
     left: Sequence[tuple[Guest, Segmentation]]
 
 
-async def reassess(
+async def reevaluate(
     conn: Connection,
     causes: Mapping[Guest, Cause],
     *,
     now: datetime,
     changed: Collection[str] | None = None,
 ) -> list[Verdict]:
-    """Judges these guests by the segments of their cafes, and writes, counts and publishes what changed.
+    """Evaluates these guests by the segments of their cafes, and writes, counts and publishes what changed.
 
     Args:
         causes: why each guest is looked at. The caller has locked their activity rows.
@@ -77,13 +77,13 @@ async def reassess(
     if changed is not None:
         asking = rulebook.cafes_asking(changed)
         causes = {guest: cause for guest, cause in causes.items() if guest.cafe_id in asking}
-    verdicts = await _judge(conn, causes, rulebook, now)
+    verdicts = await _evaluate(conn, causes, rulebook, now)
     await _write(conn, verdicts, rulebook, causes, now)
     return verdicts
 
 
-async def let_go(conn: Connection, guest: Guest, cause: Cause, *, now: datetime) -> None:
-    """The guest leaves every segment and is judged no more. Lock the activity row first."""
+async def remove_from_all_segments(conn: Connection, guest: Guest, cause: Cause, *, now: datetime) -> None:
+    """Takes the guest out of every segment; nobody evaluates this guest any more. Lock the activity row first."""
     await segments.hold_definitions(conn, {guest.cafe_id})
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
@@ -92,23 +92,23 @@ async def let_go(conn: Connection, guest: Guest, cause: Cause, *, now: datetime)
     await _count(conn, moves)
 
 
-async def reassess_due(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
-    """Judges guests whose moment has come, locked by `activity.take_due`; returns how many."""
-    await reassess(conn, dict.fromkeys(due, Cause("time")), now=now)
+async def reevaluate_due(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+    """Evaluates guests whose moment has come, locked by `activity.take_due`; returns how many."""
+    await reevaluate(conn, dict.fromkeys(due, Cause("time")), now=now)
     return len(due)
 
 
-async def find_misjudged(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[Guest]:
+async def find_stale_memberships(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[Guest]:
     """Up to 50,000 guests of the cafe who are not where the definitions in force put them."""
     rulebook = await _rulebook(conn, {cafe_id})
-    judgement = compile_rules((rulebook.rules.get(cafe_id, ()),), 4)
-    return await activity.find_misjudged(conn, cafe_id, judgement, now, MISJUDGED_AT_ONCE)
+    evaluation = compile_rules((rulebook.rules.get(cafe_id, ()),), 4)
+    return await activity.find_stale_memberships(conn, cafe_id, evaluation, now, STALE_AT_ONCE)
 
 
-async def lock_and_reassess(conn: Connection, guests: Sequence[Guest], *, reason: str, now: datetime) -> int:
-    """Judges these guests, found by another transaction; returns how many."""
+async def lock_and_reevaluate(conn: Connection, guests: Sequence[Guest], *, reason: str, now: datetime) -> int:
+    """Evaluates these guests, found by another transaction; returns how many."""
     await activity.lock(conn, guests)
-    await reassess(conn, dict.fromkeys(guests, Cause(reason)), now=now)
+    await reevaluate(conn, dict.fromkeys(guests, Cause(reason)), now=now)
     return len(guests)
 
 
@@ -124,9 +124,9 @@ async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
     return Rulebook(by_slot, {cafe_id: tuple(own) for cafe_id, own in rules.items()}, recalculated_for)
 
 
-async def _judge(conn: Connection, touched: Collection[Guest], rulebook: Rulebook, now: datetime) -> list[Verdict]:
+async def _evaluate(conn: Connection, touched: Collection[Guest], rulebook: Rulebook, now: datetime) -> list[Verdict]:
     # Cafes with equal rules, such as all that only have the system segments, are one case of one statement. A cafe
-    # without any segment is one we have not heard of yet: its guests are judged when we do.
+    # without any segment is one we have not heard of yet: its guests are evaluated when we do.
     guests_under = defaultdict[tuple[Rule, ...], list[Guest]](list)
     for guest in touched:
         if guest.cafe_id in rulebook.rules:
@@ -136,9 +136,9 @@ async def _judge(conn: Connection, touched: Collection[Guest], rulebook: Ruleboo
     for start in range(0, len(rulesets), RULESETS_AT_ONCE):
         chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
         places = [(guest, place) for place, rules in enumerate(chunk) for guest in guests_under[rules]]
-        judgement = compile_rules(chunk, 5, by_key=True)
-        verdicts += await activity.judge(
-            conn, [guest for guest, _ in places], [place for _, place in places], judgement, now
+        evaluation = compile_rules(chunk, 5, by_key=True)
+        verdicts += await activity.evaluate(
+            conn, [guest for guest, _ in places], [place for _, place in places], evaluation, now
         )
     return verdicts
 
@@ -190,7 +190,7 @@ async def _move(conn: Connection, moves: _Moves, causes: Mapping[Guest, Cause], 
 
 
 async def _count(conn: Connection, moves: _Moves) -> None:
-    """Last of all: everybody else who judges guests of these cafes waits for the rows until we commit."""
+    """Last of all: everybody else who evaluates guests of these cafes waits for the rows until we commit."""
     counts = defaultdict[tuple[UUID, UUID], int](int)
     for delta, changes in ((1, moves.entered), (-1, moves.left)):
         for guest, segment in changes:
