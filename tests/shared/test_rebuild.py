@@ -28,7 +28,8 @@ from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
 from shared.events.visit import VisitRecorded
 from shared.messaging import outbox, parked
-from shared.rebuild.rebuild import Projection, rebuild, replay
+from shared.rebuild import replay
+from shared.rebuild.rebuild import Projection, rebuild
 from shared.rebuild.replay import CannotReplay
 from shared.rebuild.shadow import Table
 from tests.conftest import Kafka
