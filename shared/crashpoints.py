@@ -9,7 +9,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-Point = Literal[
+CrashPoint = Literal[
     "api.before_commit",
     "api.before_answer",
     "api.in_shutdown",
@@ -24,7 +24,7 @@ Point = Literal[
     "worker.in_rebalance",
     "worker.in_shutdown",
 ]
-POINTS: Final[tuple[Point, ...]] = get_args(Point)
+POINTS: Final[tuple[CrashPoint, ...]] = get_args(CrashPoint)
 CRASH_AT: Final = "CRM_CRASH_AT"
 PAUSE_AT: Final = "CRM_PAUSE_AT"
 SIGNALS: Final = {CRASH_AT: signal.SIGKILL, PAUSE_AT: signal.SIGSTOP}
@@ -34,11 +34,11 @@ SIGNALS: Final = {CRASH_AT: signal.SIGKILL, PAUSE_AT: signal.SIGSTOP}
 class Armed:
     """The point at which to get a signal, and how many times more it is passed unharmed."""
 
-    point: Point
+    point: CrashPoint
     left: int
     what: signal.Signals
 
-    def passed(self, point: Point) -> None:
+    def passed(self, point: CrashPoint) -> None:
         """Gets the signal when this is the point and its time has come, and lives on unarmed if it still can."""
         if point != self.point:
             return
@@ -64,7 +64,7 @@ def armed_by(variable: str, text: str | None) -> Armed | None:
 _armed: Final = [armed for name in SIGNALS if (armed := armed_by(name, os.environ.get(name)))]
 
 
-def crashpoint(point: Point) -> None:
+def crashpoint(point: CrashPoint) -> None:
     """Ends or stops the process if it was started to end or to stop here; does nothing otherwise."""
     for armed in _armed:
         armed.passed(point)

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy import pids
 from deploy.crm import engines, processes
 from deploy.crm.migrate import OWNER, migrate, owner_dsn
-from deploy.engines.engine import Engine, Kind
+from deploy.engines.engine import Engine, EngineKind
 from shared.database import db
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
@@ -37,7 +37,7 @@ class Run:
         """A short word that no other run on the same servers uses."""
         return hashlib.sha256(self.folder.name.encode()).hexdigest()[:8]
 
-    def engine(self, kind: Kind, start: Callable[[], Engine]) -> Engine:
+    def engine(self, kind: EngineKind, start: Callable[[], Engine]) -> Engine:
         """The server of this kind: the given one, or the run's own, started by whichever process asks first."""
         given = engines.given(kind)
         if given is not None:

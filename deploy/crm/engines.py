@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Literal
 
 from deploy.engines import local_kafka, local_postgres
-from deploy.engines.engine import Engine, EngineError, Kind
+from deploy.engines.engine import Engine, EngineError, EngineKind
 
 Way = Literal["docker", "local"]
 
@@ -34,7 +34,7 @@ def way() -> Way:
     return "local"
 
 
-def given(kind: Kind) -> Engine | None:
+def given(kind: EngineKind) -> Engine | None:
     """The server named by CRM_POSTGRES_URL or CRM_KAFKA_SERVERS, if one is."""
     url = os.environ.get({"postgres": "CRM_POSTGRES_URL", "kafka": "CRM_KAFKA_SERVERS"}[kind])
     return Engine(kind, url) if url else None

@@ -20,9 +20,9 @@ app = typer.Typer(
 )
 T = TypeVar("T")
 Ids = Annotated[list[UUID] | None, typer.Argument(help="Which records.")]
-Service = Annotated[str, typer.Option("--service", "-s", help="Whose parked records.")]
+ServiceOption = Annotated[str, typer.Option("--service", "-s", help="Whose parked records.")]
 All = Annotated[bool, typer.Option("--all", help="Every parked record of the service.")]
-Note = Annotated[str, typer.Option("--note", help="Why; kept with the record.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why; kept with the record.")]
 ALL_LIMIT = 10_000
 
 
@@ -77,7 +77,7 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
 @app.command()
 def show(
     parked_id: Annotated[UUID, typer.Argument(help="The record's id, as `list` shows it.")],
-    service: Service,
+    service: ServiceOption,
     reveal: Annotated[bool, typer.Option(help="Show the body too: it may hold a guest's number.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +97,7 @@ def show(
 
 
 @app.command()
-def redrive(service: Service, note: Note, ids: Ids = None, everything: All = False) -> None:
+def redrive(service: ServiceOption, note: NoteOption, ids: Ids = None, everything: All = False) -> None:
     """Send parked records through their topic again, under their own ids: what was taken meanwhile stays as it is."""
     chosen = _chosen(service, ids, everything)
     count = within(service, lambda conn: parked.redrive(conn, chosen, settings().keys, note))
@@ -105,7 +105,7 @@ def redrive(service: Service, note: Note, ids: Ids = None, everything: All = Fal
 
 
 @app.command()
-def discard(service: Service, note: Note, ids: Ids = None, everything: All = False) -> None:
+def discard(service: ServiceOption, note: NoteOption, ids: Ids = None, everything: All = False) -> None:
     """Give parked records up for good."""
     chosen = _chosen(service, ids, everything)
     typer.echo(f"{within(service, lambda conn: parked.discard(conn, chosen, note))} given up")

@@ -18,7 +18,7 @@ from deploy.crm.rebuild_commands import reactions_of
 from shared.database.db import Connection
 from shared.messaging import positions, standing
 from shared.messaging.clients import opened
-from shared.messaging.positions import OUTBOX, Partition, Place, fault_of
+from shared.messaging.positions import OUTBOX, Partition, PartitionState, fault_of
 from shared.services import WITH_WORKER
 from shared.settings import Settings, settings
 
@@ -43,10 +43,10 @@ SAID_BY_PEOPLE = {
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """What is wrong with a service, and what `crm recover` would do about it."""
 
-    places: Sequence[Place]
+    places: Sequence[PartitionState]
     targets: Mapping[Partition, int]
     faults: Sequence[str]
     # Numbers of the service's own outbox that were published and are not known to it.
@@ -98,7 +98,7 @@ class CannotRecover(Exception):
     """Why not, as a sentence."""
 
 
-def show(service: str, found: Found) -> None:
+def show(service: str, found: Findings) -> None:
     """What was found, what comes again, and what does not."""
     table = Table("topic", "part.", "in the database", "at the broker", "topic holds", "goes on from", "", box=None)
     for place in found.places:
@@ -119,14 +119,14 @@ def show(service: str, found: Found) -> None:
         )
 
 
-async def _look(service: str, config: Settings, *, from_start: bool) -> Found:
+async def _look(service: str, config: Settings, *, from_start: bool) -> Findings:
     prefix, topics = config.topic_prefix, reactions_of(service).topics
     partitions = await standing.partitions_of(config.kafka_servers, [prefix + topic for topic in topics])
     conn = await asyncpg.connect(owner_dsn(config, config.database_name(service)))
     try:
         noted = await positions.read(conn)
         if not partitions:
-            places: list[Place] = []
+            places: list[PartitionState] = []
             adopted, since = True, None
         else:
             async with standing.reader(config.kafka_servers, prefix + service) as client:
@@ -151,10 +151,10 @@ async def _look(service: str, config: Settings, *, from_start: bool) -> Found:
     strays = [each for each in noted if each[0] in topics and each not in there]
     faults = [fault for place in places if (fault := fault_of(place))]
     faults += [f"{topic}[{number}] was read and is no more: the topic was made anew" for topic, number in strays]
-    return Found(places, targets, faults, unknown, max(published, default=-1), strays)
+    return Findings(places, targets, faults, unknown, max(published, default=-1), strays)
 
 
-def _target(place: Place) -> int:
+def _target(place: PartitionState) -> int:
     """Where the database itself says that it goes on; from the beginning of a topic that was made anew."""
     if place.noted is None:
         return place.begin if place.committed is None else place.committed
@@ -167,7 +167,7 @@ async def _offsets_since(client: Any, partitions: Sequence[TopicPartition], sinc
     return {each: place.offset for each, place in found.items() if place is not None}
 
 
-async def _put_right(service: str, config: Settings, found: Found) -> None:
+async def _put_right(service: str, config: Settings, found: Findings) -> None:
     group, prefix = config.topic_prefix + service, config.topic_prefix
     if await _is_live(config.kafka_servers, group):
         raise CannotRecover(f"workers of {service} are running: stop them first")
@@ -187,7 +187,7 @@ async def _put_right(service: str, config: Settings, found: Found) -> None:
         await conn.close()
 
 
-async def _move_numbers(conn: Connection, found: Found) -> None:
+async def _move_numbers(conn: Connection, found: Findings) -> None:
     """Events from now on get numbers that none before has had, and the published ones are no riddle any more."""
     if not found.unknown:
         return

@@ -41,7 +41,7 @@ FROM customer_visits WHERE cafe_id = $1 AND customer_id IS NOT NULL GROUP BY cus
 
 
 @dataclass(frozen=True)
-class Account:
+class BookedAccount:
     """What one guest's books must say. `spent` in Toman."""
 
     points: int
@@ -60,7 +60,7 @@ def jalali_year(moment: datetime) -> int:
     return int(JalaliDate(moment.astimezone(TEHRAN).date()).year)  # type: ignore[no-untyped-call]
 
 
-def account_of(baskets: Iterable[Basket], today: datetime) -> Account:
+def account_of(baskets: Iterable[Basket], today: datetime) -> BookedAccount:
     """The account of the guest who made these visits, in any order, as it stands `today`."""
     by_year: dict[int, int] = defaultdict(int)
     spent = visits = 0
@@ -71,10 +71,12 @@ def account_of(baskets: Iterable[Basket], today: datetime) -> Account:
         spent += basket.final
         visits += 1
     year = jalali_year(today)
-    return Account(sum(by_year.values()), TIERS[max(level(by_year[year]), level(by_year[year - 1]))][0], spent, visits)
+    return BookedAccount(
+        sum(by_year.values()), TIERS[max(level(by_year[year]), level(by_year[year - 1]))][0], spent, visits
+    )
 
 
-def expected(baskets: Sequence[Basket], today: datetime) -> dict[int, Account]:
+def expected(baskets: Sequence[Basket], today: datetime) -> dict[int, BookedAccount]:
     """The account of each household."""
     per_household: dict[int, list[Basket]] = defaultdict(list)
     for basket in baskets:
@@ -83,7 +85,7 @@ def expected(baskets: Sequence[Basket], today: datetime) -> dict[int, Account]:
 
 
 async def breaches(
-    loyalty: Connection, visit: Connection, cafe_id: object, wanted: Mapping[object, Account]
+    loyalty: Connection, visit: Connection, cafe_id: object, wanted: Mapping[object, BookedAccount]
 ) -> list[str]:
     """Every way in which the two databases differ from `wanted` (by customer id) or from themselves."""
     accounts = {row["customer_id"]: row for row in await loyalty.fetch(ACCOUNTS, cafe_id)}

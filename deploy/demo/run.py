@@ -30,7 +30,7 @@ EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Cafe:
+class DemoCafe:
     """A cafe with its owner's login and password, and its till's key."""
 
     cafe_id: UUID
@@ -40,7 +40,7 @@ class Cafe:
 
 
 @dataclass
-class Progress:
+class DemoProgress:
     """How many of the planned visits the broker has confirmed, and when the till began."""
 
     planned: int
@@ -69,14 +69,14 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
     return 0 if balanced else 1
 
 
-def make_cafe(say: Callable[[str], None]) -> Cafe:
+def make_cafe(say: Callable[[str], None]) -> DemoCafe:
     """A cafe without quiet hours, its owner and its till, made as an operator makes them: with `crm`."""
     cafe_id = UUID(_crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
     owner, password = f"owner-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
     _crm("user", "add", owner, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password-stdin", typed=password)
     api_key = _crm("apikey", "create", "till", "--cafe", str(cafe_id))
     say(f"cafe {cafe_id} created")
-    return Cafe(cafe_id, owner, password, api_key)
+    return DemoCafe(cafe_id, owner, password, api_key)
 
 
 def _crm(*arguments: str, typed: str = "") -> str:
@@ -86,7 +86,7 @@ def _crm(*arguments: str, typed: str = "") -> str:
 
 
 async def play(
-    config: Settings, cafe: Cafe, visits: int | None, per_second: float | None, say: Callable[[str], None]
+    config: Settings, cafe: DemoCafe, visits: int | None, per_second: float | None, say: Callable[[str], None]
 ) -> bool:
     """Publishes the visits, shows the board until all has settled, and checks the books."""
     say("reading the data set")
@@ -94,7 +94,7 @@ async def play(
     async with opened(config) as pools:
         await known_everywhere(pools, cafe)
         await thank_at_once(config, cafe)
-        progress = Progress(len(baskets), started=time.monotonic())
+        progress = DemoProgress(len(baskets), started=time.monotonic())
         watching = asyncio.create_task(watch(pools, cafe, progress, say))
         rating = asyncio.create_task(guests.rate_what_they_get(config.sms_endpoint))
         try:
@@ -121,7 +121,7 @@ async def opened(config: Settings) -> AsyncIterator[dict[str, db.Pool]]:
         yield pools
 
 
-async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
+async def known_everywhere(pools: dict[str, db.Pool], cafe: DemoCafe) -> None:
     """Waits until the events of the cafe's creation have arrived where the first visit needs them."""
     key_id = cafe.api_key.split("_")[1]
     async with asyncio.timeout(60):
@@ -133,7 +133,7 @@ async def known_everywhere(pools: dict[str, db.Pool], cafe: Cafe) -> None:
 
 
 @contextlib.asynccontextmanager
-async def signed_in(config: Settings, cafe: Cafe) -> AsyncIterator[httpx2.AsyncClient]:
+async def signed_in(config: Settings, cafe: DemoCafe) -> AsyncIterator[httpx2.AsyncClient]:
     """A client that acts as the owner of the cafe."""
     async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
         body = {"login": cafe.owner, "password": cafe.password}
@@ -142,7 +142,7 @@ async def signed_in(config: Settings, cafe: Cafe) -> AsyncIterator[httpx2.AsyncC
         yield client
 
 
-async def thank_at_once(config: Settings, cafe: Cafe) -> None:
+async def thank_at_once(config: Settings, cafe: DemoCafe) -> None:
     """Sets the thanks journey to send without its usual minutes, through the API as the owner would."""
     async with signed_in(config, cafe) as client:
         base = f"{api_url(config, 'campaign')}/cafes/{cafe.cafe_id}/journeys"
@@ -160,7 +160,7 @@ def api_url(config: Settings, service: str) -> str:
 
 
 async def publish(
-    config: Settings, cafe: Cafe, baskets: list[dataset.Basket], per_second: float | None, progress: Progress
+    config: Settings, cafe: DemoCafe, baskets: list[dataset.Basket], per_second: float | None, progress: DemoProgress
 ) -> None:
     """The till at work."""
     async with till.producer(config.kafka_servers) as producer:
@@ -169,7 +169,7 @@ async def publish(
             progress.published = sent
 
 
-async def watch(pools: dict[str, db.Pool], cafe: Cafe, progress: Progress, say: Callable[[str], None]) -> None:
+async def watch(pools: dict[str, db.Pool], cafe: DemoCafe, progress: DemoProgress, say: Callable[[str], None]) -> None:
     """Redraws the board every second on a terminal, or says a line every five without one."""
     console = Console(stderr=True)
     live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
@@ -191,13 +191,13 @@ async def watch(pools: dict[str, db.Pool], cafe: Cafe, progress: Progress, say: 
 async def settled_books(
     config: Settings,
     pools: dict[str, db.Pool],
-    cafe: Cafe,
+    cafe: DemoCafe,
     baskets: list[dataset.Basket],
     within: float = SETTLED_WITHIN_SECONDS,
 ) -> list[str]:
     """What is wrong with the books: nothing, or what is left when they have not moved for `within` seconds."""
     plan = books.expected(baskets, datetime.now(UTC))
-    wanted: dict[object, books.Account] = {
+    wanted: dict[object, books.BookedAccount] = {
         customer_id(config.keys, cafe.cafe_id, canonical(till.phone_of(household))): account
         for household, account in plan.items()
     }
@@ -228,7 +228,7 @@ def _verdict(found: list[str], baskets: list[dataset.Basket], say: Callable[[str
     return True
 
 
-def _stay(folder: Path, cafe: Cafe, say: Callable[[str], None]) -> None:
+def _stay(folder: Path, cafe: DemoCafe, say: Callable[[str], None]) -> None:
     for started in processes.read_state(folder).started:
         if started.part.name.endswith("-api"):
             say(f"  {started.part.name:<14} {started.part.url}/docs")

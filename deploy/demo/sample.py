@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from deploy.demo.run import Cafe, api_url, known_everywhere, make_cafe, opened
+from deploy.demo.run import DemoCafe, api_url, known_everywhere, make_cafe, opened
 from shared.settings import Settings
 
 TOMAN_PER_POINT = 5_000
@@ -56,7 +56,7 @@ async def load(config: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     return summary
 
 
-async def signed_in(client: httpx2.AsyncClient, config: Settings, cafe: Cafe) -> dict[str, str]:
+async def signed_in(client: httpx2.AsyncClient, config: Settings, cafe: DemoCafe) -> dict[str, str]:
     """The headers of the cafe's owner."""
     body = {"login": cafe.owner, "password": cafe.password}
     answer = (await client.post(f"{config.identity_url}/sessions", json=body)).raise_for_status()
@@ -64,7 +64,7 @@ async def signed_in(client: httpx2.AsyncClient, config: Settings, cafe: Cafe) ->
 
 
 async def _publish_program(
-    client: httpx2.AsyncClient, config: Settings, cafe: Cafe, headers: dict[str, str]
+    client: httpx2.AsyncClient, config: Settings, cafe: DemoCafe, headers: dict[str, str]
 ) -> datetime:
     rules = {"earn_per_toman": TOMAN_PER_POINT, "tier_period": "jalali_year"}
     url = f"{api_url(config, 'loyalty')}/cafes/{cafe.cafe_id}/programs"
@@ -73,14 +73,14 @@ async def _publish_program(
 
 
 async def _register(
-    client: httpx2.AsyncClient, config: Settings, cafe: Cafe, headers: dict[str, str], guest: dict[str, Any]
+    client: httpx2.AsyncClient, config: Settings, cafe: DemoCafe, headers: dict[str, str], guest: dict[str, Any]
 ) -> str:
     url = f"{api_url(config, 'customer')}/cafes/{cafe.cafe_id}/customers"
     answer = (await client.post(url, json=guest, headers=headers)).raise_for_status()
     return str(answer.json()["id"])
 
 
-async def _visit(client: httpx2.AsyncClient, config: Settings, cafe: Cafe, first: datetime) -> None:
+async def _visit(client: httpx2.AsyncClient, config: Settings, cafe: DemoCafe, first: datetime) -> None:
     visits = [
         {
             "device_id": "sample",
@@ -98,7 +98,7 @@ async def _visit(client: httpx2.AsyncClient, config: Settings, cafe: Cafe, first
 
 
 async def _summary_when_it_holds(
-    client: httpx2.AsyncClient, config: Settings, cafe: Cafe, headers: dict[str, str], guest: str
+    client: httpx2.AsyncClient, config: Settings, cafe: DemoCafe, headers: dict[str, str], guest: str
 ) -> dict[str, Any]:
     url, until = f"{api_url(config, 'customer')}/cafes/{cafe.cafe_id}/customers/{guest}/summary", time.monotonic()
     while True:

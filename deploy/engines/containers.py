@@ -11,7 +11,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
-from deploy.engines.engine import Engine, EngineError, Kind, answers, as_options, free_port, postgres_settings
+from deploy.engines.engine import Engine, EngineError, EngineKind, answers, as_options, free_port, postgres_settings
 
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
@@ -94,7 +94,7 @@ def stop(engine: Engine, *, forget: bool) -> None:
                 docker.volumes.get(mount["Name"]).remove()
 
 
-def _run(kind: Kind, container: DockerContainer, inside: int, port: int, url: str) -> Engine:
+def _run(kind: EngineKind, container: DockerContainer, inside: int, port: int, url: str) -> Engine:
     try:
         container.with_bind_ports(inside, port).start()
     except Exception as error:  # no such image, no network to pull it from, no room: the client has many words

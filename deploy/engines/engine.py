@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from deploy import pids
 from shared.messaging.clients import opened
 
-Kind = Literal["postgres", "kafka"]
+EngineKind = Literal["postgres", "kafka"]
 
 
 class EngineError(Exception):
@@ -31,7 +31,7 @@ class Engine:
     started it; neither when somebody else runs it (then it is never stopped by us).
     """
 
-    kind: Kind
+    kind: EngineKind
     url: str
     process: pids.Process | None = None
     container: str | None = None

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from deploy.simulators import inbox
-from deploy.simulators.network import STATUS_TEXTS, Fault, FaultKind, Network, Sent
+from deploy.simulators.network import STATUS_TEXTS, FaultKind, FaultyNetwork, NetworkFault, Sent
 
 LARGEST_SEND: Final = 200
 LARGEST_LOOKUP: Final = 500
@@ -70,7 +70,7 @@ class Control(BaseModel):
     receipts_twice: bool | None = None
 
 
-class Reply(BaseModel):
+class SimulatedReply(BaseModel):
     """An SMS from a guest to one of our lines."""
 
     sender: str
@@ -78,9 +78,9 @@ class Reply(BaseModel):
     message: str
 
 
-def make_app(network: Network | None = None, api_key: str | None = None) -> FastAPI:
+def make_app(network: FaultyNetwork | None = None, api_key: str | None = None) -> FastAPI:
     """The simulator. With `api_key` every other key is refused; without one all are taken."""
-    network = network or Network()
+    network = network or FaultyNetwork()
     network.keys = {api_key} if api_key is not None else None
 
     @contextlib.asynccontextmanager
@@ -99,7 +99,7 @@ def make_app(network: Network | None = None, api_key: str | None = None) -> Fast
     return app
 
 
-def _add_methods(app: FastAPI, network: Network) -> None:
+def _add_methods(app: FastAPI, network: FaultyNetwork) -> None:
     @app.api_route("/v1/{key}/{area}/{method}.json", methods=["GET", "POST"])
     async def call(key: str, area: str, method: str, request: Request) -> Response:
         network.calls += 1
@@ -117,7 +117,7 @@ def _add_methods(app: FastAPI, network: Network) -> None:
         return await _after(mood, LOOKUPS[name](network, form))
 
 
-async def _send(network: Network, name: str, form: Mapping[str, Any], fault: Fault | None) -> Response:
+async def _send(network: FaultyNetwork, name: str, form: Mapping[str, Any], fault: NetworkFault | None) -> Response:
     if fault is not None:
         await _before(fault)
     rows = _array_rows(form) if name == "sms/sendarray" else _plain_rows(form)
@@ -126,7 +126,7 @@ async def _send(network: Network, name: str, form: Mapping[str, Any], fault: Fau
     return await _after(fault, entries)
 
 
-async def _before(fault: Fault) -> None:
+async def _before(fault: NetworkFault) -> None:
     if fault.kind == "refuse":
         raise Refused(fault.code)
     if fault.kind == "error_before":
@@ -135,7 +135,7 @@ async def _before(fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
 
 
-async def _after(fault: Fault | None, entries: object) -> Response:
+async def _after(fault: NetworkFault | None, entries: object) -> Response:
     if fault is None:
         return _answer(entries)
     if fault.kind == "hang":
@@ -172,10 +172,10 @@ ANSWERS: Final[Mapping[str, Callable[[], Response]]] = {
 }
 
 
-Row = tuple[str, str, str, int | None]
+StoredMessage = tuple[str, str, str, int | None]
 
 
-def _array_rows(form: Mapping[str, Any]) -> list[Row]:
+def _array_rows(form: Mapping[str, Any]) -> list[StoredMessage]:
     try:
         receptors, senders, messages = (json.loads(form[name]) for name in ("receptor", "sender", "message"))
         local_ids = json.loads(form["localmessageids"]) if "localmessageids" in form else [None] * len(receptors)
@@ -186,7 +186,7 @@ def _array_rows(form: Mapping[str, Any]) -> list[Row]:
     return list(zip(receptors, senders, messages, local_ids, strict=True))
 
 
-def _plain_rows(form: Mapping[str, Any]) -> list[Row]:
+def _plain_rows(form: Mapping[str, Any]) -> list[StoredMessage]:
     if not form.get("receptor") or "message" not in form:
         raise Refused(400)
     receptors = str(form["receptor"]).split(",")
@@ -198,7 +198,7 @@ def _plain_rows(form: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _check(network: Network, rows: Sequence[Row]) -> None:
+def _check(network: FaultyNetwork, rows: Sequence[StoredMessage]) -> None:
     if len(rows) > LARGEST_SEND:
         raise Refused(414)
     if any(receptor in network.refused or not _is_number(receptor) for receptor, *_ in rows):
@@ -215,12 +215,12 @@ def _is_number(receptor: str) -> bool:
     return receptor.isdigit() and ((receptor.startswith("09") and len(receptor) == 11) or receptor.startswith("00"))
 
 
-def _status(network: Network, form: Mapping[str, Any]) -> list[dict[str, object]]:
+def _status(network: FaultyNetwork, form: Mapping[str, Any]) -> list[dict[str, object]]:
     ids = _ids(form, "messageid")
     return [{"messageid": each, **_state(network.by_id.get(each))} for each in ids]
 
 
-def _status_by_local_id(network: Network, form: Mapping[str, Any]) -> list[dict[str, object]]:
+def _status_by_local_id(network: FaultyNetwork, form: Mapping[str, Any]) -> list[dict[str, object]]:
     found = []
     for local_id in _ids(form, "localid"):
         message = network.by_local_id.get(local_id)
@@ -234,15 +234,15 @@ def _state(message: Sent | None) -> dict[str, object]:
     return {"status": status, "statustext": STATUS_TEXTS[status]}
 
 
-def _latest(network: Network, _: Mapping[str, Any]) -> list[dict[str, object]]:
+def _latest(network: FaultyNetwork, _: Mapping[str, Any]) -> list[dict[str, object]]:
     return [message.entry() for message in network.sent[-LARGEST_LOOKUP:][::-1]]
 
 
-def _account(network: Network, _: Mapping[str, Any]) -> dict[str, object]:
+def _account(network: FaultyNetwork, _: Mapping[str, Any]) -> dict[str, object]:
     return {"remaincredit": network.credit, "expiredate": 2**31 - 1, "type": "master"}
 
 
-LOOKUPS: Final[Mapping[str, Callable[[Network, Mapping[str, Any]], object]]] = {
+LOOKUPS: Final[Mapping[str, Callable[[FaultyNetwork, Mapping[str, Any]], object]]] = {
     "sms/status": _status,
     "sms/statuslocalmessageid": _status_by_local_id,
     "sms/latestoutbox": _latest,
@@ -270,17 +270,17 @@ async def _refusal(_: Request, error: Exception) -> Response:
     return JSONResponse({"return": {"status": status, "message": words}, "entries": None}, status)
 
 
-def _change(network: Network, change: Control) -> None:
+def _change(network: FaultyNetwork, change: Control) -> None:
     for name in change.model_fields_set - {"faults", "moods"}:
         setattr(network, name, getattr(change, name))
     if change.faults is not None:
         network.faults.clear()
-        network.faults.extend(Fault(*fault) for fault in change.faults)
+        network.faults.extend(NetworkFault(*fault) for fault in change.faults)
     if change.moods is not None:
-        network.moods = {key: Fault(*mood) for key, mood in change.moods.items()}
+        network.moods = {key: NetworkFault(*mood) for key, mood in change.moods.items()}
 
 
-def _add_control(app: FastAPI, network: Network) -> None:
+def _add_control(app: FastAPI, network: FaultyNetwork) -> None:
     @app.get("/", response_class=HTMLResponse)
     async def phones() -> str:
         return inbox.page(network.sent)
@@ -302,21 +302,21 @@ def _add_control(app: FastAPI, network: Network) -> None:
         await _tell(app, network.move(everything=True))
 
     @app.post("/control/replies")
-    async def reply(given: Reply) -> None:
+    async def reply(given: SimulatedReply) -> None:
         if network.replies_url:
             form = {"messageid": "1", "from": given.sender, "to": given.line, "message": given.message}
             await app.state.client.post(network.replies_url, data=form)
 
 
 async def _move_by_itself(app: FastAPI) -> None:
-    network: Network = app.state.network
+    network: FaultyNetwork = app.state.network
     while True:
         await asyncio.sleep((network.step_seconds or 1.0) / 2)
         await _tell(app, network.move())
 
 
 async def _tell(app: FastAPI, arrived: Sequence[Sent]) -> None:
-    network: Network = app.state.network
+    network: FaultyNetwork = app.state.network
     if network.receipts_url is None:
         return
     for message in arrived:
@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--api-key", help="refuse every other key")
     parser.add_argument("--step-seconds", type=float, default=1.0, help="how fast messages travel")
     given = parser.parse_args()
-    app = make_app(Network(step_seconds=given.step_seconds), given.api_key)
+    app = make_app(FaultyNetwork(step_seconds=given.step_seconds), given.api_key)
     uvicorn.run(app, host=given.host, port=given.port, log_level="warning", access_log=False)
 
 

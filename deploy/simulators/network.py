@@ -27,7 +27,7 @@ FaultKind = Literal[
 
 
 @dataclass(frozen=True)
-class Fault:
+class NetworkFault:
     """What happens to one call. All but `slow`, `refuse` and `error_before` come after the messages were accepted;
     `code` is the refusal's number, `seconds` how long `hang` and `slow` last, `words` what is answered by `say`.
 
@@ -69,7 +69,7 @@ class Sent:
 
 
 @dataclass
-class Network:
+class FaultyNetwork:
     """The account and everything sent through it.
 
     `step_seconds` is the pace at which messages move by themselves; None: only when told to. `ends` gives numbers
@@ -84,8 +84,8 @@ class Network:
     under_way: list[Sent] = field(default_factory=list)
     by_local_id: dict[int, Sent] = field(default_factory=dict)
     by_id: dict[int, Sent] = field(default_factory=dict)
-    faults: deque[Fault] = field(default_factory=deque)
-    moods: dict[str, Fault] = field(default_factory=dict)
+    faults: deque[NetworkFault] = field(default_factory=deque)
+    moods: dict[str, NetworkFault] = field(default_factory=dict)
     keys: set[str] | None = None
     ends: dict[str, int] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -135,6 +135,6 @@ class Network:
         self.credit += sum(message.cost for message in arrived if message.status == 14)
         return arrived
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self) -> NetworkFault | None:
         """The fault of this call, if there is one left."""
         return self.faults.popleft() if self.faults else None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
 
-from services.feedback.models.values import Language, Link, LinkState, PointKind, Source, Topic
+from services.feedback.models.values import FeedbackSource, FeedbackTopic, Language, Link, LinkState, PointKind
 from shared.persian.text import search_key
 
 LINK_LIVES: Final = timedelta(days=14)
@@ -24,7 +24,7 @@ KEEP_DEAD_LINKS: Final = timedelta(days=30)
 # So long after an answer was taken its link is surely there to show the cafe's own: links live that much longer.
 ANSWER_REACHES: Final = KEEP_DEAD_LINKS - timedelta(days=2)
 
-CATEGORIES: Final[tuple[Topic, ...]] = get_args(Topic)
+CATEGORIES: Final[tuple[FeedbackTopic, ...]] = get_args(FeedbackTopic)
 
 # More openings of one link on one day are no more interest, and cost an event each.
 OPENINGS_A_DAY: Final = 20
@@ -38,7 +38,7 @@ _MACHINES: Final = re.compile(
     re.IGNORECASE,
 )
 _AHEAD: Final = re.compile("prefetch|prerender|preview", re.IGNORECASE)
-_SOURCES: Final[dict[str, Source]] = {"q": "qr_code", "w": "website"}
+_SOURCES: Final[dict[str, FeedbackSource]] = {"q": "qr_code", "w": "website"}
 
 
 def link_expires(recorded_at: datetime) -> datetime:
@@ -56,7 +56,7 @@ def looks_like_code(text: str) -> bool:
     return _CODE_FORM.fullmatch(text) is not None
 
 
-def source_of_point(kind: PointKind) -> Source:
+def source_of_point(kind: PointKind) -> FeedbackSource:
     """Where somebody found a point's code."""
     return "website" if kind == "website" else "qr_code"
 
@@ -72,7 +72,7 @@ def link_state(link: Link | None, moment: datetime) -> LinkState:
     return "open" if moment < link.expires_at else "expired"
 
 
-def source_of(marker: str | None) -> Source:
+def source_of(marker: str | None) -> FeedbackSource:
     """Where a guest found the link, from its `?s=`: q on a printed code, w on a website, nothing in a message."""
     return _SOURCES.get(marker or "", "sms_link")
 
@@ -229,7 +229,7 @@ def _stems(word: str) -> list[str]:
     return [word, *(word.removesuffix(end) for end in _ENDINGS if word.endswith(end) and len(word) - len(end) > 1)]
 
 
-def categories_of(category_ratings: Mapping[str, int], comment: str | None) -> list[Topic]:
+def categories_of(category_ratings: Mapping[str, int], comment: str | None) -> list[FeedbackTopic]:
     """What the feedback is about: the categories the guest rated and the topics that the comment names."""
     words = _TOKEN.findall(search_key(comment or ""))
     named = {_TOPIC_OF[stem] for word in words for stem in _stems(word) if stem in _TOPIC_OF}

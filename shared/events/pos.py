@@ -209,7 +209,7 @@ def _within_reach(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-Device = Annotated[Identifier, AfterValidator(_device)]
+TillDevice = Annotated[Identifier, AfterValidator(_device)]
 
 
 def _exact(least: int, most: int, decimals: int) -> WithJsonSchema:
@@ -220,11 +220,11 @@ def _exact(least: int, most: int, decimals: int) -> WithJsonSchema:
 
 
 # At most so much in Rial; a bill in Toman is held to a tenth of it as a whole.
-Money = Annotated[Decimal, PlainValidator(_money), _exact(-MOST_RIAL, MOST_RIAL, 2)]
-Amount = Annotated[Decimal, PlainValidator(_amount), _exact(0, MOST_RIAL, 2)]
+TillMoney = Annotated[Decimal, PlainValidator(_money), _exact(-MOST_RIAL, MOST_RIAL, 2)]
+TillAmount = Annotated[Decimal, PlainValidator(_amount), _exact(0, MOST_RIAL, 2)]
 Quantity = Annotated[Decimal, PlainValidator(_quantity), _exact(0, _MOST_PIECES, 3)]
-Phone = Annotated[str | None, _TillPhones()]
-Moment = Annotated[AwareDatetime, _TillMoments(), AfterValidator(_within_reach)]
+TillPhone = Annotated[str | None, _TillPhones()]
+TillMoment = Annotated[AwareDatetime, _TillMoments(), AfterValidator(_within_reach)]
 DeviceSequence = Annotated[int, Field(strict=True, ge=0, le=LARGEST_INTEGER)]
 Attributes = Annotated[dict[str, Any], Free(ATTRIBUTES_BYTES, ATTRIBUTES_DEPTH, cleans=True)]
 
@@ -238,7 +238,7 @@ class PosItem(_Contract):
 
     name: Annotated[str, _Named(200)]
     quantity: Quantity = Decimal(1)
-    amount: Money | None = None
+    amount: TillMoney | None = None
     sku: Annotated[Identifier | None, BeforeValidator(_blank_is_none)] = None
     category: Annotated[str | None, _Shown(100)] = None
 
@@ -269,15 +269,15 @@ class VisitBody(_Contract):
     model_config = ConfigDict(json_schema_extra=_with_both_shapes)
 
     branch: Annotated[Identifier | None, BeforeValidator(_blank_is_none)] = None
-    phone: Phone = None
+    phone: TillPhone = None
     guest_name: Annotated[str | None, Words(100)] = None
     marketing_consent: StrictBool | None = None
-    consent_asked_at: Moment | None = None
-    occurred_at: Moment
+    consent_asked_at: TillMoment | None = None
+    occurred_at: TillMoment
     items: Annotated[list[PosItem], Field(max_length=MOST_ITEMS)] = []
     total_items: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] | None = None
-    total: Amount
-    discount: Amount = Decimal("0.00")
+    total: TillAmount
+    discount: TillAmount = Decimal("0.00")
     currency_unit: CurrencyUnit
     payment_method: PaymentMethod | None = None
     points_to_redeem: Annotated[int, Field(strict=True, ge=0, le=MOST_POINTS), BeforeValidator(_not_back)] = 0
@@ -359,7 +359,7 @@ class PosVisit(VisitBody):
     below the lowest one that ever came are not missed: a device may begin anywhere.
     """
 
-    device_id: Device
+    device_id: TillDevice
     device_sequence: DeviceSequence | None = None
     receipt_number: Identifier
 
@@ -372,16 +372,16 @@ class PosCorrection(PosVisit):
     heard, for good. Later corrections of it may name that guest or nobody.
     """
 
-    corrected_at: Moment
+    corrected_at: TillMoment
 
 
 class PosVoid(_Contract):
     """The bill of this device and receipt never was. It can't be brought back."""
 
-    device_id: Device
+    device_id: TillDevice
     device_sequence: DeviceSequence | None = None
     receipt_number: Identifier
-    voided_at: Moment
+    voided_at: TillMoment
     reason: Annotated[str | None, Words(500)] = None
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "LARGEST_INTEGER",
     "UNSTORABLE",
     "Birth",
+    "BlankableWords",
     "Command",
     "Count",
     "Cursor",
@@ -46,7 +47,6 @@ __all__ = [
     "Text",
     "Version",
     "Whole",
-    "Wording",
     "Words",
     "Zones",
     "fault",
@@ -126,7 +126,7 @@ class Words(Reader):
 
 
 @dataclass(frozen=True)
-class Wording(Words):
+class BlankableWords(Words):
     """Words that are kept as an empty text when they are blank."""
 
     def read(self, value: Any) -> Any:

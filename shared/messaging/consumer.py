@@ -29,7 +29,7 @@ from shared.events.base import Event
 from shared.messaging import inbox, parked, positions
 from shared.messaging.positions import PutBack
 from shared.messaging.records import Record, Refusal, header
-from shared.messaging.signing import Doorkeeper, Fault
+from shared.messaging.signing import Doorkeeper, SignatureFault
 from shared.messaging.strangers import Strangers
 from shared.process import telemetry
 from shared.process.discreet import where
@@ -59,7 +59,9 @@ COUNT_CAFES = "SELECT count(*) FROM (SELECT FROM cafes LIMIT $1) AS known"
 OWNERS_OF_TILL_KEYS = "SELECT key_id, cafe_id FROM till_keys WHERE key_id = ANY($1::text[])"
 # A record that comes so long after its event may be a copy of one that the inbox has forgotten, or is about to.
 LATE_AFTER = timedelta(days=inbox.KEEP_DAYS - 5)
-REPLAYED = Fault("replayed", f"the broker got it {LATE_AFTER.days} days after its event; if it is no copy, redrive it")
+REPLAYED = SignatureFault(
+    "replayed", f"the broker got it {LATE_AFTER.days} days after its event; if it is no copy, redrive it"
+)
 Late = list[tuple[Record, Event]]
 
 

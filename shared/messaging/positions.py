@@ -38,7 +38,7 @@ class PutBack(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class PartitionState:
     """Where one partition (plain topic) stands, in offsets of what comes next.
 
     Args:
@@ -68,7 +68,7 @@ class Place:
         return max(0, self.begin - (self.noted or 0))
 
 
-def fault_of(place: Place) -> str | None:
+def fault_of(place: PartitionState) -> str | None:
     """Why no worker may go on from there, without the remedy; None when all is well."""
     name, noted = f"{place.topic}[{place.partition}]", place.noted or 0
     if max(noted, place.committed or 0) > place.end:

@@ -30,7 +30,7 @@ _lengths = Struct(">6I").pack
 
 
 @dataclass(frozen=True)
-class Fault:
+class SignatureFault:
     """Why nobody vouches for a record. `detail` holds nothing of what was in it."""
 
     code: str
@@ -78,7 +78,7 @@ class Doorkeeper:
         event_class: type[Event] | None,
         *,
         live: bool = True,
-    ) -> Fault | None:
+    ) -> SignatureFault | None:
         """What is wrong with a record of a topic (plain name), None when its publisher vouches for it.
 
         `headers` and `event_class` are the record's own, read by the caller anyway. `live` readers let unsigned records
@@ -86,14 +86,16 @@ class Doorkeeper:
         sets on our topics (`shared.messaging.topics`).
         """
         if event_class is not None and event_class.topic != topic:
-            return Fault(FORGED, f"{event_class.type} is never said there")
+            return SignatureFault(FORGED, f"{event_class.type} is never said there")
         value = headers.get(HEADER)
         if value is not None:
-            return None if _holds(self.keys, topic, record, headers, value) else Fault(FORGED, NOT_THE_PUBLISHERS)
+            return (
+                None if _holds(self.keys, topic, record, headers, value) else SignatureFault(FORGED, NOT_THE_PUBLISHERS)
+            )
         until = self.unsigned_until
         if until is not None and record.timestamp < until.timestamp() * 1000 and (not live or now() < until):
             return None
-        return Fault(UNSIGNED, NO_SIGNATURE)
+        return SignatureFault(UNSIGNED, NO_SIGNATURE)
 
 
 def _holds(keys: Keys, topic: str, record: Record, headers: Mapping[str, bytes | None], value: bytes) -> bool:

@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 
 from shared.database.db import Connection, Pool, transaction
 from shared.messaging.clients import opened
-from shared.messaging.positions import OUTBOX, Partition, Place, PutBack, adopt, fault_of, has_taken_in, put
+from shared.messaging.positions import OUTBOX, Partition, PartitionState, PutBack, adopt, fault_of, has_taken_in, put
 from shared.messaging.positions import read as read_positions
 from shared.messaging.signing import number_of, publisher_of
 from shared.messaging.topics import TOPICS
@@ -86,20 +86,20 @@ def _require_partitions(client: Any, noted: Mapping[Partition, int], topics: Col
 
 async def places(
     client: Any, noted: Mapping[Partition, int], committed: Mapping[TopicPartition, int | None], prefix: str
-) -> list[Place]:
+) -> list[PartitionState]:
     """Where these partitions stand. `client` is a consumer of the service's group; its positions stay as they are."""
     found, wanted = [], list(committed)
     begins, ends = await client.beginning_offsets(wanted), await client.end_offsets(wanted)
     for each in wanted:
         topic = each.topic.removeprefix(prefix)
-        place = Place(
+        place = PartitionState(
             topic, each.partition, noted.get((topic, each.partition)), committed[each], begins[each], ends[each]
         )
         found.append(place)
     return found
 
 
-async def with_waiting(servers: str, prefix: str, found: Collection[Place]) -> list[Place]:
+async def with_waiting(servers: str, prefix: str, found: Collection[PartitionState]) -> list[PartitionState]:
     """The same, and for those where the broker is ahead the first record that lies there at or after what is noted:
     offsets without a record, as compacting leaves them, are nothing that could be lost."""
     if not any(place.ahead and place.noted is not None for place in found):
@@ -108,7 +108,7 @@ async def with_waiting(servers: str, prefix: str, found: Collection[Place]) -> l
         return [await _with_waiting(client, prefix, place) for place in found]
 
 
-async def _with_waiting(client: Any, prefix: str, place: Place) -> Place:
+async def _with_waiting(client: Any, prefix: str, place: PartitionState) -> PartitionState:
     start = max(place.noted or 0, place.begin)
     if not place.ahead or place.noted is None or start >= place.end:
         return place

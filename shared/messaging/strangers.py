@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.messaging.records import Record, Refusal
-from shared.messaging.signing import Fault
+from shared.messaging.signing import SignatureFault
 from shared.process import telemetry
 
 KEPT_PER_HOUR = 100
@@ -37,7 +37,7 @@ class Strangers:
     hour: int = 0
     kept: defaultdict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
 
-    def refuse(self, topic: str, record: Record, fault: Fault) -> list[Refusal]:
+    def refuse(self, topic: str, record: Record, fault: SignatureFault) -> list[Refusal]:
         """What to park of it: nothing when enough of the topic (plain name) is kept already.
 
         Asked again about the same record, the answer is the same: a batch may be tried several times.

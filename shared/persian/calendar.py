@@ -15,8 +15,8 @@ from shared.persian.text import persian_digits
 
 Calendar = Literal["jalali", "gregorian"]
 CALENDARS: Final[tuple[Calendar, ...]] = get_args(Calendar)
-Days = tuple[date, date]
-Moments = tuple[datetime, datetime]
+DaySpan = tuple[date, date]
+MomentSpan = tuple[datetime, datetime]
 MonthDay = tuple[int, int]
 
 _DAY = timedelta(days=1)
@@ -34,7 +34,7 @@ def local_date(moment: datetime, tz: str) -> date:
 
 
 @lru_cache(maxsize=8192)
-def month_of(day: date, calendar: Calendar) -> Days:
+def month_of(day: date, calendar: Calendar) -> DaySpan:
     """First and last day (inclusive) of the month of `day`."""
     if calendar == "gregorian":
         first = day.replace(day=1)
@@ -45,7 +45,7 @@ def month_of(day: date, calendar: Calendar) -> Days:
 
 
 @lru_cache(maxsize=8192)
-def year_of(day: date, calendar: Calendar) -> Days:
+def year_of(day: date, calendar: Calendar) -> DaySpan:
     """First and last day (inclusive) of the year of `day`; a Jalali year starts on 1 Farvardin."""
     if calendar == "gregorian":
         return date(day.year, 1, 1), date(day.year, 12, 31)
@@ -53,7 +53,7 @@ def year_of(day: date, calendar: Calendar) -> Days:
     return _from_jalali(year, 1, 1), _from_jalali(year + 1, 1, 1) - _DAY
 
 
-def day_bounds(day: date, tz: str) -> Moments:
+def day_bounds(day: date, tz: str) -> MomentSpan:
     """Moments [start, end) of the local `day`."""
     zone = ZoneInfo(tz)
     return datetime.combine(day, time(), zone), datetime.combine(day + _DAY, time(), zone)

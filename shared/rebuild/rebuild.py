@@ -29,7 +29,7 @@ from shared.events.base import Event
 from shared.messaging.consumer import WithKeys, given, in_order
 from shared.messaging.signing import Doorkeeper
 from shared.rebuild import shadow
-from shared.rebuild.replay import COMPACTED, RECORDS_OF_A_TURN, CannotReplay, Reader, reading
+from shared.rebuild.replay import COMPACTED, RECORDS_OF_A_TURN, CannotReplay, TopicReader, reading
 from shared.rebuild.shadow import Difference, Table
 from shared.security.crypto import Keys
 from shared.settings import Settings
@@ -57,7 +57,7 @@ WHERE status = 'redriven' OR NOT EXISTS (SELECT FROM crm.inbox i WHERE i.event_i
 """
 UNPUBLISHED = "SELECT type, payload FROM crm.outbox WHERE topic = any($1) AND payload IS NOT NULL ORDER BY id"
 
-Step = Callable[[Connection], Awaitable[None]]
+RebuildStep = Callable[[Connection], Awaitable[None]]
 Replayed = Callable[[Connection, Sequence[Any]], Awaitable[object]]
 
 
@@ -80,8 +80,8 @@ class Projection:
 
     tables: Sequence[Table]
     reactions: Mapping[type[Event], Replayed | WithKeys]
-    begin: Step = nothing
-    finish: Step = nothing
+    begin: RebuildStep = nothing
+    finish: RebuildStep = nothing
     after: Callable[[Connection, Sequence[UUID]], Awaitable[None]] | None = None
 
     @property
@@ -112,7 +112,7 @@ class _Replay:
     service: str
     projection: Projection
     prefix: str
-    reader: Reader
+    reader: TopicReader
     conn: Connection
     say: Callable[[str], None]
     doorkeeper: Doorkeeper
@@ -320,7 +320,7 @@ async def _compare(replay: _Replay, guard: Connection, *, check: bool) -> tuple[
     return differences, held if check else time.monotonic() - started
 
 
-async def _beside(conn: Connection, step: Step) -> None:
+async def _beside(conn: Connection, step: RebuildStep) -> None:
     """A step that may touch nothing but the shadows."""
     async with conn.transaction():
         await conn.execute("SET TRANSACTION READ ONLY")

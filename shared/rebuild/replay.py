@@ -28,7 +28,7 @@ class CannotReplay(Exception):
 
 
 @dataclass
-class Reader:
+class TopicReader:
     """Reads partitions onwards from where it stands. `positions` may be set back; records then come again."""
 
     group: str
@@ -82,7 +82,7 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def reading(kafka_servers: str, group: str, topics: Iterable[str], prefix: str) -> AsyncIterator[Reader]:
+async def reading(kafka_servers: str, group: str, topics: Iterable[str], prefix: str) -> AsyncIterator[TopicReader]:
     """A reader at the beginning of the topics (full names), which joins no group.
 
     Raises `CannotReplay` when records were removed from a topic that should keep all.
@@ -94,7 +94,7 @@ async def reading(kafka_servers: str, group: str, topics: Iterable[str], prefix:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     async with opened(consumer), opened(admin):
         partitions = await _partitions(admin, topics)
-        reader = Reader(group, consumer, admin, partitions)
+        reader = TopicReader(group, consumer, admin, partitions)
         await _begin(reader, prefix)
         yield reader
 
@@ -110,7 +110,7 @@ async def _partitions(admin: Any, topics: Iterable[str]) -> dict[str, list[Topic
     return found
 
 
-async def _begin(reader: Reader, prefix: str) -> None:
+async def _begin(reader: TopicReader, prefix: str) -> None:
     every = [partition for partitions in reader.partitions.values() for partition in partitions]
     # Before the ends: a live worker goes on taking in what comes.
     taken_in = await reader.committed(reader.partitions)

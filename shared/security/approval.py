@@ -16,7 +16,7 @@ from shared.inputs.fields import Command
 from shared.persian.calendar import day_bounds, local_date
 from shared.persian.money import Unit
 
-Kind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "claim", "policy"]
+ApprovalKind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "claim", "policy"]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Waiting(BaseModel):
     """Something that waits for a second person. `points` and `amount` (in `currency_unit`) are null where it has no
     bound or none of that kind; `reason_en` and `reason_fa` say why the caller may not decide about it."""
 
-    kind: Kind
+    kind: ApprovalKind
     id: UUID
     version: int | None = None
     what: dict[str, Any]

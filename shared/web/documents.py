@@ -35,7 +35,7 @@ td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}
 """
 
 
-class Fault(BaseModel):
+class InputFault(BaseModel):
     """One fault in the input: where, which rule, and how to mend it. The value itself is never repeated."""
 
     field: str
@@ -54,7 +54,7 @@ class ProblemBody(BaseModel):
     title_fa: str
     status: int
     code: str
-    errors: list[Fault] = []
+    errors: list[InputFault] = []
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

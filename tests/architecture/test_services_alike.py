@@ -25,6 +25,11 @@ OWN = {
     "campaign/messages": {"decide"},
 }
 LONGEST_FILE = 450
+SAME_EVERYWHERE = {
+    "GuestKey": "cafe and guest: by what a service's rows of one guest are found",
+    "Identifier": "a code that somebody else gave: how it is read, and that it is one on a topic",
+    "Name": "what people call something, as long as its column is",
+}
 # An owner writes a program's rules, and each version is kept as it was written: body and value are one.
 KEPT_AS_WRITTEN = ("services.loyalty.models.programs",)
 
@@ -147,6 +152,30 @@ def made_by(service: str) -> frozenset[str]:
     trees = [ast.parse(path.read_text()) for path in (ROOT / "services" / service).rglob("*.py")]
     called = [node.func for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return frozenset(name.id for each in called for name in ast.walk(each) if isinstance(name, ast.Name))
+
+
+def test_a_type_has_a_name_of_its_own() -> None:
+    """Whoever has read what a `Posting` is in one service need not ask what it is in another."""
+    homes: dict[str, set[str]] = {}
+    for path in (each for folder in ("services", "shared", "deploy") for each in (ROOT / folder).rglob("*.py")):
+        for statement in ast.parse(path.read_text()).body:
+            for name in types_of(statement):
+                homes.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in homes.items() if len(found) > 1}.keys() == SAME_EVERYWHERE.keys()
+
+
+def types_of(statement: ast.stmt) -> list[str]:
+    """The public classes and aliases that a statement of a module makes: all names like `This`."""
+    match statement:
+        case ast.ClassDef(name=name):
+            names = [name]
+        case ast.Assign(targets=targets):
+            names = [each.id for each in targets if isinstance(each, ast.Name)]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            names = [name]
+        case _:
+            names = []
+    return [name for name in names if re.match("[A-Z].*[a-z]", name)]
 
 
 @pytest.mark.parametrize("folder", ["services", "shared", "deploy", "tests"])

@@ -14,10 +14,10 @@ from uuid import UUID
 import asyncpg
 
 from deploy.crm.migrate import admin_dsn, migrate
-from services.customer.handlers import judging
+from services.customer.handlers import evaluating
 from services.customer.handlers.segments import create_segment
 from services.customer.models.http import CreateSegment
-from services.customer.models.values import Rule
+from services.customer.models.values import SegmentRule
 from services.customer.rules.compile import compile_rules
 from services.customer.store import segments
 from services.customer.store.activity import CUSTOMER_JOIN
@@ -131,7 +131,7 @@ async def open_history(
             await make_segments(pools["customer"], [cafe for cafe, _ in made], criteria)
             history = History(house, size, now(), [cafe for cafe, _ in made], [key for _, key in made])
             await fill_all(history, say)
-            await assert_judged(pools["customer"], history.cafes, history.moment)
+            await assert_evaluated(pools["customer"], history.cafes, history.moment)
             yield history
     finally:
         await drop_databases(config)
@@ -186,29 +186,29 @@ async def fill(conn: Connection, inserts: Mapping[str, Sequence[str]], *values: 
 async def fill_customers(
     conn: Connection, pool: db.Pool, cafes: Sequence[UUID], activity: str, values: Mapping[str, Any], moment: datetime
 ) -> None:
-    """Fills the customer database; who is in which segment is judged by the service's own rules."""
+    """Fills the customer database; who is in which segment is evaluated by the service's own rules."""
     per_guest = {table: [sql.format(**values)] for table, sql in rows.PER_GUEST["customer"].items()}
     await fill(conn, per_guest)
     async with db.transaction(pool) as own:
         stored = await segments.load(own, cafes[:1])
-    judgement = compile_rules((tuple(Rule(each.slot, each.criteria) for each in stored),), 2)
-    judged = rows.JUDGED.format(
-        mask=judgement.mask,
-        check_at=judgement.check_at,
+    evaluation = compile_rules((tuple(SegmentRule(each.slot, each.criteria) for each in stored),), 2)
+    evaluated = rows.EVALUATED.format(
+        mask=evaluation.mask,
+        check_at=evaluation.check_at,
         activity=activity.format(**values),
-        join=CUSTOMER_JOIN if judgement.needs_customer else "",
+        join=CUSTOMER_JOIN if evaluation.needs_customer else "",
     )
-    await fill(conn, {"customer_activity": [judged]}, moment, *judgement.values_at(moment))
+    await fill(conn, {"customer_activity": [evaluated]}, moment, *evaluation.values_at(moment))
     await fill(conn, {table: [sql] for table, sql in rows.MEMBERS.items()})
     await conn.execute(rows.COUNT_MEMBERS)
     await conn.execute(rows.SHOW_SEGMENTS)
 
 
-async def assert_judged(pool: db.Pool, cafes: Iterable[UUID], moment: datetime) -> None:
+async def assert_evaluated(pool: db.Pool, cafes: Iterable[UUID], moment: datetime) -> None:
     """The loaded guests are where the service itself would have put them."""
     async with db.transaction(pool) as conn:
         for cafe_id in cafes:
-            wrong = await judging.find_stale_memberships(conn, cafe_id, now=moment)
+            wrong = await evaluating.find_stale_memberships(conn, cafe_id, now=moment)
             assert not wrong, f"{len(wrong)} guests of {cafe_id} were loaded into wrong segments"
 
 

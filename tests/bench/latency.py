@@ -1,6 +1,6 @@
 """How long after a visit is accepted its points, its segment and its message are there, at a tenth of the peak.
 
-One visit in ten is the first of a new guest, who is registered, judged and thanked: their segments and messages are
+One visit in ten is the first of a new guest, who is registered, evaluated and thanked: their segments and messages are
 timed, and everybody's points. What is timed is not a poll: the events that the services publish afterwards carry the
 moment at which they left, and a delivery that at which the provider took it.
 """
@@ -54,7 +54,7 @@ class System:
 
     config: Settings
     pools: Mapping[str, db.Pool]
-    cafe: demo.Cafe
+    cafe: demo.DemoCafe
 
 
 async def measure(bench: Bench) -> list[Figure]:

@@ -171,7 +171,7 @@ async def installed(bench: Bench) -> AsyncIterator[tuple[Settings, Mapping[str, 
 
 
 async def register(conn: Connection, guests: Guests) -> None:
-    """The guests have been here for a year, so that each of them is judged."""
+    """The guests have been here for a year, so that each of them is evaluated."""
     since = guests.now - timedelta(days=365)
     rows = [(CAFE, guest, "sealed", hashlib.sha256(guest.bytes).digest(), "1234", since, since) for guest in guests.ids]
     columns = ("cafe_id", "id", "phone_sealed", "phone_hash", "phone_last4", "created_at", "updated_at")

@@ -136,7 +136,7 @@ SELECT g.cafe_id, g.customer_id, 'sms', 'marketing', true, {FIRST_AT}, 'till' {O
     },
     "feedback": {},
 }
-# What the visits of the guests add up to, without the judgement of segments.
+# What the visits of the guests add up to, without the evaluation of segments.
 ACTIVITY = f"""
 SELECT g.cafe_id, g.customer_id, {FIRST_AT} AS registered_at, {FIRST_AT} AS first_visit_at, {LAST_AT} AS last_visit_at,
        {POINTS} * {{rounds}}::bigint AS current_points, {{rounds}}::bigint AS points_version, 0::bigint AS tier_version,
@@ -153,8 +153,8 @@ FROM bench_guests g CROSS JOIN generate_series(1, {{copies}}) AS copy
 WHERE {AT} > timestamptz '{{now}}' - interval '30 days'"""
 COPIES = {"visit": 1, "loyalty": 1, "customer": 2, "campaign": 1, "feedback": 1}
 
-# Segments of the customer service, whose judgement is its own SQL (`{mask}` and `{check_at}`).
-JUDGED = """
+# Segments of the customer service, whose evaluation is its own SQL (`{mask}` and `{check_at}`).
+EVALUATED = """
 INSERT INTO customer_activity (cafe_id, customer_id, registered_at, segment_mask, next_check_at, first_visit_at,
     last_visit_at, current_points, points_version, tier_version, tier_level, total_visits, rating_sum, rating_count,
     lifetime_spent, recent_visits)
@@ -183,7 +183,7 @@ FROM (
     FROM customer_activity
 ) m
 WHERE c.cafe_id = m.cafe_id AND c.id = m.customer_id AND m.segment IS NOT NULL"""
-# Guests of many kinds, for judging: their last visits lie within four months, a fifth of a fifth is on each step.
+# Guests of many kinds, for evaluating: their last visits lie within four months, a fifth of a fifth is on each step.
 VARIED_ACTIVITY = """
 SELECT g.cafe_id, g.customer_id, f.first_at AS registered_at, f.first_at AS first_visit_at, f.last_at AS last_visit_at,
        g.n % 40 * 50::bigint AS current_points, f.visits::bigint AS points_version, 1::bigint AS tier_version,

@@ -14,7 +14,7 @@ from uuid import UUID
 from deploy.crm.migrate import migrate
 from services.customer.handlers import evaluating, periodic, segments
 from services.customer.models.http import ChangeSegment
-from services.customer.models.values import Cause, Guest, Sums
+from services.customer.models.values import Cause, GuestKey, Sums
 from services.customer.store import activity
 from shared import clock
 from shared.clock import new_id, now
@@ -137,7 +137,7 @@ async def _definition_changes(evaluated: Evaluated, guests: int, bench: Bench) -
         bench.say(f"segments run {run + 1}: found in {finding[-1]:.2f} s, found and written in {writing[-1]:.1f} s")
     about = f"{guests:,} guests, ten rules, {moved:,} of them stale"
     return [
-        Figure("segments", "finding who is stale", finding, "s", _at_most(2.0, guests), about),
+        Figure("segments", "finding stale memberships", finding, "s", _at_most(2.0, guests), about),
         Figure("segments", "recalculation with all that follows", writing, "s", None, about),
     ]
 
@@ -168,7 +168,7 @@ async def _find(evaluated: Evaluated) -> tuple[int, float]:
 
 async def _guests_change(evaluated: Evaluated, guests: int) -> list[Figure]:
     everybody = [
-        Guest(evaluated.cafe_id, row["customer_id"])
+        GuestKey(evaluated.cafe_id, row["customer_id"])
         for row in await evaluated.pool.fetch("SELECT customer_id FROM customer_activity")
     ]
     dice, evaluating_alone, whole, moves = random.Random(4), [], [], 0

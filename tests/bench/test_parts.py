@@ -79,16 +79,16 @@ async def test_storage_compares_each_choice_with_its_rival(
     await assert_gone(config)
 
 
-async def test_segments_are_judged_on_all_three_occasions(
+async def test_segments_are_evaluated_on_all_three_occasions(
     config: Settings, database: Databases, tmp_path: Path
 ) -> None:
-    figures = await segments.judge(bench_on(config, tmp_path), config, 400)
+    figures = await segments.evaluate(bench_on(config, tmp_path), config, 400)
     assert_said(
         figures,
         {
-            "finding who is misjudged",
+            "finding stale memberships",
             "recalculation with all that follows",
-            "1,000 changed guests judged",
+            "1,000 changed guests evaluated",
             "1,000 changed guests with all that follows",
             "a day passing without visits",
         },
@@ -100,10 +100,10 @@ async def test_segments_are_judged_on_all_three_occasions(
 async def test_history_that_the_service_would_not_have_written_is_noticed(
     config: Settings, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = rows.JUDGED.replace("{mask}", "{mask} # 1")
-    monkeypatch.setattr(rows, "JUDGED", wrong)
+    wrong = rows.EVALUATED.replace("{mask}", "{mask} # 1")
+    monkeypatch.setattr(rows, "EVALUATED", wrong)
     with pytest.raises(AssertionError, match="wrong segments"):
-        await segments.judge(bench_on(config, tmp_path), config, 400)
+        await segments.evaluate(bench_on(config, tmp_path), config, 400)
     await assert_gone(config)
 
 

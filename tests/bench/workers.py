@@ -48,7 +48,7 @@ class Running:
     parts: Mapping[str, Started]
     spenders: Mapping[str, int]
     pools: Mapping[str, db.Pool]
-    cafe: demo.Cafe
+    cafe: demo.DemoCafe
 
     @property
     def config(self) -> Settings:

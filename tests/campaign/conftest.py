@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from deploy.simulators.kavenegar import make_app
-from deploy.simulators.network import Fault, Network
+from deploy.simulators.network import FaultyNetwork, NetworkFault
 from services.campaign.api.app import make_app as make_api
 from services.campaign.audience.handlers import guests
 from services.campaign.campaigns.handlers import expanding
@@ -47,7 +47,7 @@ class Simulator:
     """The provider: its address, and what it holds."""
 
     url: str
-    network: Network
+    network: FaultyNetwork
 
     @property
     def texts(self) -> list[str]:
@@ -56,13 +56,13 @@ class Simulator:
 
     def fail(self, kind: Any, *, code: int = 409, seconds: float = 60.0, times: int = 1) -> None:
         """Lets the next calls fail."""
-        self.network.faults.extend([Fault(kind, code, seconds)] * times)
+        self.network.faults.extend([NetworkFault(kind, code, seconds)] * times)
 
 
 @asynccontextmanager
 async def running_simulator() -> AsyncIterator[Simulator]:
     """A provider that answers while the block lasts."""
-    network = Network(step_seconds=None)
+    network = FaultyNetwork(step_seconds=None)
     server = uvicorn.Server(
         uvicorn.Config(make_app(network, API_KEY), port=0, log_level="critical", timeout_graceful_shutdown=0)
     )

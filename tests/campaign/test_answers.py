@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from deploy.simulators.network import Fault
+from deploy.simulators.network import NetworkFault
 from services.campaign.channels import transport
 from services.campaign.channels.kavenegar.adapter import Kavenegar
 from services.campaign.channels.models.values import DEAREST_MESSAGE, Credentials, Message
@@ -65,14 +65,14 @@ NONSENSE = [
 
 async def test_answer_that_says_nothing_leaves_the_outcome_unknown(provider: Kavenegar, simulator: Simulator) -> None:
     for words in NONSENSE:
-        simulator.network.moods[API_KEY] = Fault("say", words=words)
+        simulator.network.moods[API_KEY] = NetworkFault("say", words=words)
         result = (await provider.send([message()], LATER))[LOCAL_ID]
         assert (result.verdict, result.message_id) == ("unknown", None), words[:80]
 
 
 async def test_look_up_that_says_nothing_is_never_taken_for_a_no(provider: Kavenegar, simulator: Simulator) -> None:
     for words in NONSENSE:
-        simulator.network.moods[API_KEY] = Fault("say", words=words)
+        simulator.network.moods[API_KEY] = NetworkFault("say", words=words)
         with contextlib.suppress(LookupFailed):
             found = await provider.find([LOCAL_ID])
             # Something may be said of this message, but not that it is not known.
@@ -81,14 +81,14 @@ async def test_look_up_that_says_nothing_is_never_taken_for_a_no(provider: Kaven
 
 async def test_entry_without_a_readable_status_says_nothing(provider: Kavenegar, simulator: Simulator) -> None:
     for status in ("abc", None, [], {}, "1" * 50, 1e300, True, -1, "۱"):
-        simulator.network.moods[API_KEY] = Fault("say", words=answer([entry(status=status)]))
+        simulator.network.moods[API_KEY] = NetworkFault("say", words=answer([entry(status=status)]))
         assert await provider.find([LOCAL_ID]) == {}
         assert await provider.receipts([ID]) == {}
 
 
 async def test_cost_is_taken_within_its_bounds_or_not_at_all(provider: Kavenegar, simulator: Simulator) -> None:
     for cost, expected in COSTS:
-        simulator.network.moods[API_KEY] = Fault("say", words=answer([entry(cost=cost)]))
+        simulator.network.moods[API_KEY] = NetworkFault("say", words=answer([entry(cost=cost)]))
         result = (await provider.send([message()], LATER))[LOCAL_ID]
         assert (result.verdict, result.cost) == ("accepted", expected), str(cost)[:40]
 
@@ -96,20 +96,20 @@ async def test_cost_is_taken_within_its_bounds_or_not_at_all(provider: Kavenegar
 async def test_number_that_no_json_holds_leaves_the_outcome_unknown(provider: Kavenegar, simulator: Simulator) -> None:
     for cost in ("1e999", "NaN", "Infinity"):
         words = answer([entry(cost="COST")]).replace('"COST"', cost)
-        simulator.network.moods[API_KEY] = Fault("say", words=words)
+        simulator.network.moods[API_KEY] = NetworkFault("say", words=words)
         result = (await provider.send([message()], LATER))[LOCAL_ID]
         assert result.cost is None
 
 
 async def test_one_id_for_two_messages_is_the_id_of_neither(provider: Kavenegar, simulator: Simulator) -> None:
-    simulator.network.moods[API_KEY] = Fault("say", words=answer([entry(), entry(), entry(messageid=7)]))
+    simulator.network.moods[API_KEY] = NetworkFault("say", words=answer([entry(), entry(), entry(messageid=7)]))
     results = await provider.send([message(0), message(1), message(2)], LATER)
     assert [result.verdict for result in results.values()] == ["unknown", "unknown", "accepted"]
 
 
 @pytest.mark.parametrize("kind", ["hang", "drip", "flood", "bomb", "headers", "redirect", "drop", "error_after"])
 async def test_answer_is_bounded_in_time_and_bytes(kind: Any, provider: Kavenegar, simulator: Simulator) -> None:
-    simulator.network.moods[API_KEY] = Fault(kind, seconds=3)
+    simulator.network.moods[API_KEY] = NetworkFault(kind, seconds=3)
     result = (await provider.send([message()], LATER))[LOCAL_ID]
     with pytest.raises(LookupFailed):
         await provider.find([LOCAL_ID])
@@ -122,7 +122,7 @@ async def test_more_than_anybody_has_to_say_is_not_read(
 ) -> None:
     monkeypatch.setattr(transport, "TIMEOUT", httpx2.Timeout(10, connect=2))
     monkeypatch.setattr(transport, "CALL_SECONDS", 10.0)
-    simulator.network.moods[API_KEY] = Fault("bomb" if packed else "flood")
+    simulator.network.moods[API_KEY] = NetworkFault("bomb" if packed else "flood")
     result = (await provider.send([message()], LATER))[LOCAL_ID]
     assert (result.verdict, result.code) == ("unknown", "TooMuch")
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from deploy.simulators.network import Fault
+from deploy.simulators.network import NetworkFault
 from services.campaign.campaigns.handlers import expanding
 from services.campaign.channels import transport
 from services.campaign.channels.handlers.accounts import seal_key
@@ -74,7 +74,7 @@ def patient(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_hanging_provider_keeps_only_its_own_messages_waiting(
     world: World, other: World, simulator: Simulator
 ) -> None:
-    simulator.network.moods[OWN_KEY] = Fault("slow", seconds=30)
+    simulator.network.moods[OWN_KEY] = NetworkFault("slow", seconds=30)
     sender = sending.Sender(world.config)
     for number in range(sending.CALLS_OF_CAFE + 2):
         await visits(other, 1, first=number)
@@ -95,7 +95,7 @@ async def test_hanging_provider_keeps_only_its_own_messages_waiting(
 async def test_account_that_fails_is_paused_longer_each_time_and_tried_with_one_message(
     world: World, other: World, simulator: Simulator
 ) -> None:
-    simulator.network.moods[OWN_KEY] = Fault("refuse", code=418)
+    simulator.network.moods[OWN_KEY] = NetworkFault("refuse", code=418)
     await visits(other, 5)
     sender = sending.Sender(world.config)
     pauses = []
@@ -127,7 +127,7 @@ def test_pause_grows_to_its_end() -> None:
 async def test_next_account_takes_over_while_the_first_is_paused_and_each_decision_says_why(
     world: World, other: World, simulator: Simulator
 ) -> None:
-    simulator.network.moods[OWN_KEY] = Fault("error_before")
+    simulator.network.moods[OWN_KEY] = NetworkFault("error_before")
     await add_provider(other, priority=200)
     await visits(other, 1)
     await world.run_jobs()
@@ -146,7 +146,7 @@ async def test_next_account_takes_over_while_the_first_is_paused_and_each_decisi
 async def test_wait_for_a_paused_account_is_one_decision_however_often_it_is_looked_at(
     world: World, other: World, simulator: Simulator
 ) -> None:
-    simulator.network.moods[OWN_KEY] = Fault("refuse", code=401)
+    simulator.network.moods[OWN_KEY] = NetworkFault("refuse", code=401)
     await visits(other, 1)
     await world.run_jobs()
     for _ in range(3):
@@ -181,7 +181,7 @@ async def test_slow_look_up_of_one_cafe_keeps_no_other_waiting(
     await world.run_jobs()
     for _ in range(3):
         simulator.network.move(everything=True)
-    simulator.network.moods[OWN_KEY] = Fault("slow", seconds=1.5)
+    simulator.network.moods[OWN_KEY] = NetworkFault("slow", seconds=1.5)
     await world.pool.execute("UPDATE campaign_deliveries SET check_at = now()")
     asker = asking.Asker("sent", world.config)
     await asker.ask(world.pool)
@@ -198,7 +198,7 @@ async def test_receipt_that_nobody_gives_is_asked_for_more_rarely_and_at_last_no
 ) -> None:
     await visits(other, 1)
     await world.run_jobs()
-    simulator.network.moods[OWN_KEY] = Fault("say", words="{}")
+    simulator.network.moods[OWN_KEY] = NetworkFault("say", words="{}")
     await world.poll()
     row = await world.delivery()
     assert (row["delivery_status"], row["check_at"] > now()) == ("sent", True)

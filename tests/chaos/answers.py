@@ -21,7 +21,7 @@ from services.campaign.messages.handlers import replies, sending
 from services.customer.handlers import customers
 from services.customer.models.http import RecordConsent
 from services.customer.models.values import Act
-from services.customer.models.values import Guest as Key
+from services.customer.models.values import GuestKey as Key
 from shared.clock import new_id, now
 from shared.database import db
 from shared.errors import NotFound

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deploy.engines.engine import Kind
+from deploy.engines.engine import EngineKind
 from shared.database.db import Pool
 from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
@@ -20,12 +20,12 @@ BETWEEN: Final = 40
 MEANWHILE: Final = 15
 MEANWHILE_WITHIN_SECONDS: Final = 15.0
 # Without a restart of their process. A worker is ready when it also reaches the broker.
-READY_WITHIN_SECONDS: Final[Mapping[Kind, float]] = {"postgres": 5.0, "kafka": 10.0}
+READY_WITHIN_SECONDS: Final[Mapping[EngineKind, float]] = {"postgres": 5.0, "kafka": 10.0}
 FLOWING_WITHIN_SECONDS: Final = 10.0
 LONGEST_AWAY_SECONDS: Final = 8.0
 LONGEST_AWAY_QUICK_SECONDS: Final = 3.0
 HOWS: Final[Sequence[How]] = ("stopped", "killed")
-KINDS: Final[Sequence[Sequence[Kind]]] = (("kafka",), ("postgres",), ("postgres", "kafka"))
+KINDS: Final[Sequence[Sequence[EngineKind]]] = (("kafka",), ("postgres",), ("postgres", "kafka"))
 WAYS: Final = [(kinds, how) for kinds in KINDS for how in HOWS]
 
 
@@ -59,7 +59,7 @@ async def _away(world: World) -> str:
 
 
 async def _one(
-    scene: Scene, servers: Servers, load: Load, kinds: Sequence[Kind], how: How, longest: float
+    scene: Scene, servers: Servers, load: Load, kinds: Sequence[EngineKind], how: How, longest: float
 ) -> tuple[float, float]:  # fmt: skip
     """Seconds after the servers answer again until every part is ready, and until every service takes events. They are
     away for up to `longest` seconds."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploy.crm.migrate import migrate
-from shared.crashpoints import CRASH_AT, Point
+from shared.crashpoints import CRASH_AT, CrashPoint
 from shared.services import WITH_DATABASE
 from tests.chaos.load import Load, load_on
 from tests.chaos.proof import prove
@@ -18,14 +18,14 @@ from tests.chaos.scenario import Scenario, World, assert_sound
 from tests.chaos.staff import staff_at_work
 from tests.chaos.system import APIS, WORKERS, Scene, stay
 
-OF_RELAY: Sequence[Point] = ("relay.before_publish", "relay.before_delete", "relay.after_delete")
-OF_CONSUMER: Sequence[Point] = ("consumer.before_commit", "consumer.before_offsets", "worker.in_rebalance")
-OF_API: Sequence[Point] = ("api.before_commit", "api.before_answer", "api.in_shutdown")
+OF_RELAY: Sequence[CrashPoint] = ("relay.before_publish", "relay.before_delete", "relay.after_delete")
+OF_CONSUMER: Sequence[CrashPoint] = ("consumer.before_commit", "consumer.before_offsets", "worker.in_rebalance")
+OF_API: Sequence[CrashPoint] = ("api.before_commit", "api.before_answer", "api.in_shutdown")
 # Comes first where it comes: what became of a call to the provider that is cut off is asked after 45 s, which pass
 # meanwhile.
-CUT_OFF: Point = "messages.before_settling"
+CUT_OFF: CrashPoint = "messages.before_settling"
 # The only service that sends has one more, the identity service reads nothing.
-POINTS: dict[str, Sequence[Point]] = {
+POINTS: dict[str, Sequence[CrashPoint]] = {
     **dict.fromkeys(APIS, OF_API),
     **dict.fromkeys(WORKERS, (*OF_CONSUMER, *OF_RELAY, "worker.in_shutdown")),
     "identity-worker": (*OF_RELAY, "worker.in_shutdown"),
@@ -44,7 +44,7 @@ class Toll:
     """What was killed so far: how often in all, and where."""
 
     kills: int = 0
-    points: set[tuple[str, Point]] = field(default_factory=set)
+    points: set[tuple[str, CrashPoint]] = field(default_factory=set)
 
 
 async def kill_at_every_point(world: World) -> str:
@@ -65,16 +65,18 @@ async def kill_at_every_point(world: World) -> str:
     )
 
 
-def one_part_each(dice: random.Random) -> dict[str, Sequence[Point]]:
+def one_part_each(dice: random.Random) -> dict[str, Sequence[CrashPoint]]:
     """Each crash point in one part of the dice's choice."""
-    chosen: dict[str, list[Point]] = {}
+    chosen: dict[str, list[CrashPoint]] = {}
     for point in dict.fromkeys((CUT_OFF, *(point for points in POINTS.values() for point in points))):
         part = dice.choice([name for name, points in POINTS.items() if point in points])
         chosen.setdefault(part, []).append(point)
     return dict(chosen)
 
 
-async def die_at(scene: Scene, points: Mapping[str, Sequence[Point]], toll: Toll, say: Callable[[str], None]) -> None:
+async def die_at(
+    scene: Scene, points: Mapping[str, Sequence[CrashPoint]], toll: Toll, say: Callable[[str], None]
+) -> None:
     """Lets each part die at each of its points, a few parts at a time, and starts it again."""
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -93,7 +95,7 @@ async def die_at(scene: Scene, points: Mapping[str, Sequence[Point]], toll: Toll
             parts.create_task(one_part(name))
 
 
-async def die_at_point(scene: Scene, name: str, point: Point, toll: Toll) -> None:
+async def die_at_point(scene: Scene, name: str, point: CrashPoint, toll: Toll) -> None:
     """Arms a part, brings it to the point and sees it die there. It is down afterwards.
 
     Raises AssertionError when it never comes by.

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.engines.engine import Kind, address, free_port
+from deploy.engines.engine import EngineKind, address, free_port
 from deploy.engines.local_kafka import ByWay
 from tests.chaos.load import Load, load_on, supply
 from tests.chaos.proof import prove
@@ -49,7 +49,7 @@ class Ways:
 
     scene: Scene
     load: Load
-    proxies: Mapping[Kind, Proxy]
+    proxies: Mapping[EngineKind, Proxy]
 
 
 @asynccontextmanager
@@ -62,7 +62,10 @@ async def proxied(world: World) -> AsyncIterator[Ways]:
     await asyncio.to_thread(supply)
     kafka = Proxy(free_port(), free_port(), world.dice)
     async with own_servers(world, by_way=ByWay(kafka.target, kafka.port)) as (own, _):
-        proxies: dict[Kind, Proxy] = {"kafka": kafka, "postgres": Proxy(address(own.postgres.url)[1], dice=world.dice)}
+        proxies: dict[EngineKind, Proxy] = {
+            "kafka": kafka,
+            "postgres": Proxy(address(own.postgres.url)[1], dice=world.dice),
+        }
         for proxy in proxies.values():
             await proxy.enable()
         ports = {kind: f"127.0.0.1:{proxy.port}" for kind, proxy in proxies.items()}
@@ -110,7 +113,7 @@ async def _network(world: World) -> str:
 
 
 async def _cut(
-    ways: Ways, kind: Kind, cuts: Sequence[str], seconds: float, took: list[float], say: Callable[[str], None]
+    ways: Ways, kind: EngineKind, cuts: Sequence[str], seconds: float, took: list[float], say: Callable[[str], None]
 ) -> None:
     proxy = ways.proxies[kind]
     for name in cuts:
@@ -127,7 +130,7 @@ async def _cut(
 
 async def _spoil(
     ways: Ways,
-    kind: Kind,
+    kind: EngineKind,
     toxics: Sequence[tuple[str, Callable[[], Toxic]]],
     seconds: float,
     took: list[float],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.crashpoints import PAUSE_AT, Point
+from shared.crashpoints import PAUSE_AT, CrashPoint
 from shared.messaging.topics import TOPICS
 from shared.services import WITH_WORKER
 from shared.settings import Settings
@@ -134,7 +134,7 @@ async def leave_one(scene: Scene, first: str) -> None:
 async def freeze(world: World) -> str:
     """A worker freezes in the middle of a batch, before or after its commit, until its group has given it up and
     another has done its work; then it goes on where it was."""
-    points: Sequence[Point] = ("consumer.before_commit", "consumer.before_offsets")
+    points: Sequence[CrashPoint] = ("consumer.before_commit", "consumer.before_offsets")
     rounds = [(service, point) for service in READERS for point in points]
     dice, longest = world.dice, 0.0
     async with stay(world) as scene:
@@ -149,7 +149,7 @@ async def freeze(world: World) -> str:
     )
 
 
-async def freeze_once(scene: Scene, progress: Progress, service: str, point: Point) -> float:
+async def freeze_once(scene: Scene, progress: Progress, service: str, point: CrashPoint) -> float:
     """Returns how long the partitions of the frozen worker stood still after another worker was there."""
     system, first = scene.system, f"{service}-worker"
     await system.kill(first)
@@ -169,7 +169,7 @@ async def freeze_once(scene: Scene, progress: Progress, service: str, point: Poi
 async def two_relays(world: World) -> str:
     """A relay freezes with events in its hands and loses its lock; another publishes the same and goes on; then the
     first goes on too. Whoever reads drops what comes twice, and what comes too late."""
-    points: Sequence[Point] = ("relay.before_publish", "relay.before_delete")
+    points: Sequence[CrashPoint] = ("relay.before_publish", "relay.before_delete")
     services = ("visit", "loyalty", "customer")
     rounds = [(service, point) for service in services for point in points]
     dice = world.dice
@@ -185,7 +185,7 @@ async def two_relays(world: World) -> str:
     return f"{count} changes of the relay, {twice} events published twice, {len(load.acknowledged):,} visits"
 
 
-async def two_at_once(scene: Scene, service: str, point: Point) -> None:
+async def two_at_once(scene: Scene, service: str, point: CrashPoint) -> None:
     """Freezes the relay with rows in its hands, waits until the other has taken over, lets it go on."""
     system, first = scene.system, f"{service}-worker"
     await system.kill(first)

@@ -14,7 +14,7 @@ import httpx2
 
 from deploy import pids
 from deploy.engines import local_kafka, local_postgres
-from deploy.engines.engine import Engine, Kind
+from deploy.engines.engine import Engine, EngineKind
 from deploy.engines.local_kafka import ByWay
 from shared.database.db import Pool
 from tests.chaos.scenario import World
@@ -38,7 +38,7 @@ class Servers:
     kafka: Engine
     by_way: ByWay | None = None
 
-    async def end(self, kind: Kind, how: How) -> None:
+    async def end(self, kind: EngineKind, how: How) -> None:
         """Stops a server as an operator does, or kills it and everything it started."""
         engine = self.postgres if kind == "postgres" else self.kafka
         if how == "killed":
@@ -48,7 +48,7 @@ class Servers:
         else:
             await asyncio.to_thread(local_kafka.stop, engine)
 
-    async def start(self, kind: Kind) -> None:
+    async def start(self, kind: EngineKind) -> None:
         """Starts a server on its data and its port, and waits until it answers."""
         if kind == "postgres":
             before = self.postgres.url
@@ -59,7 +59,7 @@ class Servers:
             self.kafka = await asyncio.to_thread(_start_kafka, self.kafka_folder, self.by_way)
             assert self.kafka.url == before, "Kafka came back at another port"
 
-    def is_running(self, kind: Kind) -> bool:
+    def is_running(self, kind: EngineKind) -> bool:
         """Whether the server's process lives."""
         process = (self.postgres if kind == "postgres" else self.kafka).process
         return process is not None and pids.is_running(process)

@@ -25,7 +25,7 @@ from deploy.crm.migrate import migrate
 from deploy.crm.processes import Part, Started
 from deploy.demo import run as demo
 from deploy.engines.engine import free_port, last_lines, port_is_free
-from shared.crashpoints import CRASH_AT, Point
+from shared.crashpoints import CRASH_AT, CrashPoint
 from shared.database.db import Pool
 from shared.messaging import topics
 from shared.services import SERVICES, WITH_WORKER
@@ -80,7 +80,7 @@ class System:
                 assert time.monotonic() < until, f"not ready after {within:.0f} s: {waiting}\n{self.log_of(waiting[0])}"
                 await asyncio.sleep(0.1)
 
-    async def restart_armed(self, name: str, point: Point, time: int = 1) -> None:
+    async def restart_armed(self, name: str, point: CrashPoint, time: int = 1) -> None:
         """Kills a part and starts it again, to die the `time`-th time it comes by a crash point."""
         await self.kill(name)
         await self.start(name, **{CRASH_AT: f"{point}:{time}"})
@@ -190,7 +190,7 @@ class Scene:
     parked records by service, messages at the provider."""
 
     system: System
-    cafe: demo.Cafe
+    cafe: demo.DemoCafe
     pools: Mapping[str, Pool]
     dice: random.Random
     parked_before: Mapping[str, int]

@@ -72,7 +72,7 @@ class Hostile:
     """The hostile cafe: its owner's client, its till's, and what it has done so far, by kind."""
 
     scene: Scene
-    cafe: demo.Cafe
+    cafe: demo.DemoCafe
     owner: httpx2.AsyncClient
     till: httpx2.AsyncClient
     dice: random.Random
@@ -185,7 +185,7 @@ async def _post(client: httpx2.AsyncClient, url: str, body: Mapping[str, Any]) -
 
 
 @contextlib.asynccontextmanager
-async def _opened(scene: Scene, cafe: demo.Cafe) -> AsyncIterator[Hostile]:
+async def _opened(scene: Scene, cafe: demo.DemoCafe) -> AsyncIterator[Hostile]:
     """The hostile cafe with its owner signed in and, at the provider, an account at which every call hangs."""
     async with (
         demo.signed_in(scene.system.config, cafe) as owner,

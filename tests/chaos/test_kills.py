@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.engines.engine import Engine
-from shared.crashpoints import Point
+from shared.crashpoints import CrashPoint
 from tests import support
 from tests.chaos.kills import Toll, die_at, kill_some
 from tests.chaos.load import load_on, supply
@@ -12,7 +12,7 @@ from tests.chaos.scenario import World
 from tests.chaos.system import stay
 
 SEED = 1403
-DEATHS: dict[str, list[Point]] = {
+DEATHS: dict[str, list[CrashPoint]] = {
     "visit-api": ["api.before_answer"],
     "visit-worker": ["consumer.before_commit"],
     "loyalty-worker": ["relay.before_delete"],

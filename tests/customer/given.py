@@ -11,7 +11,7 @@ from services.customer.handlers.activity import on_visit_recorded
 from services.customer.handlers.periodic import recalculate
 from services.customer.handlers.registration import on_contact_learned
 from services.customer.models.http import CreateSegment
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from services.customer.store import activity
 from shared.clock import new_id
 from shared.database.db import Pool, transaction
@@ -33,9 +33,9 @@ NOON = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def guest_of(phone: str = PHONE, cafe_id: UUID = CAFE) -> Guest:
+def guest_of(phone: str = PHONE, cafe_id: UUID = CAFE) -> GuestKey:
     """The guest with that number."""
-    return Guest(cafe_id, customer_id(KEYS, cafe_id, phone))
+    return GuestKey(cafe_id, customer_id(KEYS, cafe_id, phone))
 
 
 def learned(phone: str = PHONE, cafe_id: UUID = CAFE, name: str | None = None, **changes: Any) -> ContactLearned:
@@ -54,7 +54,9 @@ def learned(phone: str = PHONE, cafe_id: UUID = CAFE, name: str | None = None, *
     )
 
 
-def recorded(guest: Guest | None = None, at: datetime = NOON, amount: str = "100000", **changes: Any) -> VisitRecorded:
+def recorded(
+    guest: GuestKey | None = None, at: datetime = NOON, amount: str = "100000", **changes: Any
+) -> VisitRecorded:
     """A visit; of the guest with the usual number unless told."""
     guest = guest or guest_of()
     return VisitRecorded(
@@ -153,7 +155,7 @@ async def emitted(pool: Pool) -> list[Event]:
     return [decode(row["type"], row["payload"]) for row in sorted(rows, key=lambda row: row["id"])]
 
 
-async def keys_of(pool: Pool, guest: Guest | None = None) -> set[str]:
+async def keys_of(pool: Pool, guest: GuestKey | None = None) -> set[str]:
     """The keys of the segments the guest is in, from the members table; bits and history must say the same."""
     guest = guest or guest_of()
     members = await pool.fetch(
@@ -175,7 +177,7 @@ async def keys_of(pool: Pool, guest: Guest | None = None) -> set[str]:
     return found
 
 
-async def segment_of(pool: Pool, guest: Guest | None = None) -> str:
+async def segment_of(pool: Pool, guest: GuestKey | None = None) -> str:
     """The one segment shown on the guest."""
     found: str = await pool.fetchval(
         "SELECT segment::text FROM customers WHERE cafe_id = $1 AND id = $2", *(guest or guest_of())

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.customer.models.values import Evaluation, Rule
+from services.customer.models.values import Evaluation, SegmentRule
 from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import parse
 from services.customer.store.activity import CUSTOMER_JOIN, FIND_STALE_MEMBERSHIPS, find_stale_memberships
@@ -178,7 +178,7 @@ async def test_sql_and_documentation_agree_now_and_at_every_flip(database: Any) 
             raw = some_criteria(chance)
             evaluation = compile_condition(parse(raw), 2)
             answers = await ask(conn, evaluation, NOON)
-            by_key = compile_rules(((Rule(0, json.dumps(raw)),),), 2, by_key=True)
+            by_key = compile_rules(((SegmentRule(0, json.dumps(raw)),),), 2, by_key=True)
             assert not by_key.needs_customer
             assert await ask(conn, by_key, NOON) == answers, raw
             for row in rows:

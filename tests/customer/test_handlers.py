@@ -10,7 +10,7 @@ import pytest
 
 from services.customer.handlers import activity, consents
 from services.customer.handlers.registration import on_contact_learned
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from services.customer.store.activity import NEWEST_KEPT
 from shared.clock import new_id
 from shared.database.db import Pool, transaction
@@ -51,7 +51,7 @@ async def pool(database: Any) -> Pool:
     return opened
 
 
-async def row_of(pool: Pool, guest: Guest | None = None) -> dict[str, Any]:
+async def row_of(pool: Pool, guest: GuestKey | None = None) -> dict[str, Any]:
     return dict(
         await pool.fetchrow(
             "SELECT * FROM customer_activity WHERE cafe_id = $1 AND customer_id = $2", *(guest or guest_of())
@@ -239,7 +239,7 @@ async def test_a_contact_becomes_a_sealed_customer_and_a_profile(pool: Pool) -> 
     await guests(pool, contact)
     guest = guest_of()
     row = dict(await pool.fetchrow("SELECT * FROM customers"))
-    assert Guest(row["cafe_id"], row["id"]) == guest
+    assert GuestKey(row["cafe_id"], row["id"]) == guest
     assert unseal(KEYS, row["phone_sealed"], table="customers", column="phone", row=row["id"]) == PHONE
     assert row["phone_hash"] == phone_hash(KEYS, CAFE, PHONE)
     assert (row["phone_last4"], row["name"], row["created_at"]) == ("6789", "علی کریمی", NOON)

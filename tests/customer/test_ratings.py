@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.customer.handlers import activity
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.base import Event
@@ -50,7 +50,7 @@ def said(visit: VisitRecorded, stars: int, **changes: Any) -> FeedbackReceived:
     return FeedbackReceived(**about | changes)
 
 
-def claimed(visit: VisitRecorded, guest: Guest) -> VisitClaimed:
+def claimed(visit: VisitRecorded, guest: GuestKey) -> VisitClaimed:
     fields = {name: getattr(visit, name) for name in visit.__struct_fields__}
     return VisitClaimed(
         **fields | {"event_id": new_id(), "customer_id": guest.customer_id, "claimed_at": visit.occurred_at + DAY}
@@ -70,7 +70,7 @@ async def hear(pool: Pool, *events: Event) -> None:
         await react(pool, HANDLERS[type(event)], event)
 
 
-async def average(pool: Pool, guest: Guest | None = None) -> tuple[int, int]:
+async def average(pool: Pool, guest: GuestKey | None = None) -> tuple[int, int]:
     row = await pool.fetchrow(
         "SELECT rating_sum, rating_count FROM customer_activity WHERE customer_id = $1",
         (guest or guest_of()).customer_id,

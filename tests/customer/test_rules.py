@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.customer.models.values import Rule
+from services.customer.models.values import SegmentRule
 from services.customer.rules import amounts
-from services.customer.rules.attributes import ATTRIBUTES, NEWEST_VISITS, Kind
+from services.customer.rules.attributes import ATTRIBUTES, NEWEST_VISITS, AttributeKind
 from services.customer.rules.birthdays import birth_dates
 from services.customer.rules.compile import compile_condition, compile_rules
 from services.customer.rules.criteria import DEEPEST, Group, Not, parse
@@ -175,7 +175,7 @@ def test_only_tests_of_time_set_a_moment() -> None:
 
 
 def test_equal_rule_sets_compile_once_and_different_ones_are_cases() -> None:
-    rules = tuple(Rule(system.slot, json.dumps(system.criteria)) for system in SYSTEM)
+    rules = tuple(SegmentRule(system.slot, json.dumps(system.criteria)) for system in SYSTEM)
     assert compile_rules((rules,), 5) is compile_rules((tuple(rules),), 5)
     assert "CASE t.ruleset" not in compile_rules((rules,), 5).mask
     assert compile_rules((rules, rules[:1]), 5).mask.startswith("CASE t.ruleset WHEN 0 THEN")
@@ -208,7 +208,7 @@ def test_every_attribute_is_described_in_both_languages() -> None:
     for attribute in ATTRIBUTES.values():
         assert attribute.en.isascii()
         assert not attribute.fa.isascii()
-        assert bool(attribute.choices) == (attribute.kind is Kind.CHOICE and attribute.name != "city")
+        assert bool(attribute.choices) == (attribute.kind is AttributeKind.CHOICE and attribute.name != "city")
 
 
 # 29 Esfand 1404 ends a common year; 30 Esfand 1403 ended a leap year.

@@ -10,7 +10,7 @@ from services.customer.handlers import evaluating, segments
 from services.customer.handlers.activity import on_tier_changed, on_visit_recorded
 from services.customer.handlers.periodic import announce_segments, reevaluate_due
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from services.customer.store import segments as store
 from shared.clock import new_id
 from shared.clock import now as the_present
@@ -55,7 +55,7 @@ async def pool(database: Any) -> Pool:
     return opened
 
 
-def tier(level: Any, version: int, guest: Guest | None = None) -> TierChanged:
+def tier(level: Any, version: int, guest: GuestKey | None = None) -> TierChanged:
     guest = guest or guest_of()
     return TierChanged(
         cafe_id=guest.cafe_id, customer_id=guest.customer_id, occurred_at=NOON, tier=level, previous_tier="bronze",

@@ -10,7 +10,7 @@ import pytest
 
 from services.customer.handlers import evaluating, periodic
 from services.customer.handlers.periodic import recalculate
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from services.customer.store import activity
 from services.customer.store import segments as store
 from services.customer.worker import JOBS, REACTIONS
@@ -57,9 +57,9 @@ async def test_due_guests_are_evaluated_side_by_side_and_a_failed_chunk_takes_ba
 ) -> None:
     pool, long_ago = await database("customer"), now() - 40 * DAY
     take, evaluate, together = activity.take_due, evaluating.reevaluate_due, asyncio.Barrier(2)
-    taken, evaluated = list[Guest](), list[int]()
+    taken, evaluated = list[GuestKey](), list[int]()
 
-    async def take_one_each(conn: Connection, moment: datetime, aside: Sequence[UUID], most: int) -> list[Guest]:
+    async def take_one_each(conn: Connection, moment: datetime, aside: Sequence[UUID], most: int) -> list[GuestKey]:
         if len(taken) == 2:
             return []
         own = await take(conn, moment, aside, most)
@@ -67,7 +67,7 @@ async def test_due_guests_are_evaluated_side_by_side_and_a_failed_chunk_takes_ba
         await together.wait()
         return own
 
-    async def evaluate_then_fail_once(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+    async def evaluate_then_fail_once(conn: Connection, due: Sequence[GuestKey], *, now: datetime) -> int:
         evaluated.append(await evaluate(conn, due, now=now))
         if len(evaluated) == 1:
             raise ConnectionResetError

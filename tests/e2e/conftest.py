@@ -76,7 +76,7 @@ def system(postgres_server: Engine, kafka_server: Engine, run: support.Run) -> I
 
 
 @pytest.fixture
-def cafe(system: System) -> Iterator[demo.Cafe]:
+def cafe(system: System) -> Iterator[demo.DemoCafe]:
     """A new cafe with an owner and a till, made with the `crm` command."""
     with mock.patch.dict(os.environ, system.environment):
         settings.cache_clear()
@@ -85,7 +85,7 @@ def cafe(system: System) -> Iterator[demo.Cafe]:
 
 
 @pytest.fixture
-async def pools(system: System, cafe: demo.Cafe) -> AsyncIterator[dict[str, db.Pool]]:
+async def pools(system: System, cafe: demo.DemoCafe) -> AsyncIterator[dict[str, db.Pool]]:
     """A pool on each database, once the cafe is known to every service."""
     async with demo.opened(system.config) as opened:
         await demo.known_everywhere(opened, cafe)
@@ -93,14 +93,14 @@ async def pools(system: System, cafe: demo.Cafe) -> AsyncIterator[dict[str, db.P
 
 
 @pytest.fixture
-async def till(cafe: demo.Cafe, pools: dict[str, db.Pool]) -> AsyncIterator[httpx2.AsyncClient]:
+async def till(cafe: demo.DemoCafe, pools: dict[str, db.Pool]) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client that carries the till's key, which is known by then: `pools` waits for that."""
     async with httpx2.AsyncClient(timeout=30, headers={"X-Api-Key": cafe.api_key}) as client:
         yield client
 
 
 @pytest.fixture
-async def owner(system: System, cafe: demo.Cafe) -> AsyncIterator[httpx2.AsyncClient]:
+async def owner(system: System, cafe: demo.DemoCafe) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client signed in as the cafe's owner."""
     async with httpx2.AsyncClient(timeout=30) as client:
         body = {"login": cafe.owner, "password": cafe.password}

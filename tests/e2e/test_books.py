@@ -34,19 +34,19 @@ async def deliver_over_http(system: System, client: httpx2.AsyncClient, baskets:
         assert all(item["status"] in (200, 201) for item in answer.json()["results"]), answer.text
 
 
-async def deliver_over_kafka(system: System, cafe: demo.Cafe, baskets: Sequence[Basket]) -> None:
+async def deliver_over_kafka(system: System, cafe: demo.DemoCafe, baskets: Sequence[Basket]) -> None:
     async with pos.producer(system.config.kafka_servers) as producer:
         topic = f"{system.config.topic_prefix}pos.visits"
         async for _ in pos.publish(producer, topic, cafe.api_key, baskets):
             pass
 
 
-async def books(system: System, pools: dict[str, Pool], cafe: demo.Cafe, baskets: list[Basket]) -> list[str]:
+async def books(system: System, pools: dict[str, Pool], cafe: demo.DemoCafe, baskets: list[Basket]) -> list[str]:
     return await demo.settled_books(system.config, pools, cafe, baskets, within=90)
 
 
 async def test_shuffled_repeated_visits_over_both_ways_give_the_right_books(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient
 ) -> None:
     baskets, dice = a_year_ago(), random.Random(1403)
     over_kafka, over_http = baskets * 2, list(baskets)
@@ -62,7 +62,7 @@ async def test_shuffled_repeated_visits_over_both_ways_give_the_right_books(
 
 @pytest.mark.timeout(300)
 async def test_killing_every_worker_in_a_replay_leaves_the_same_books(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool]
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool]
 ) -> None:
     baskets, dice = a_year_ago(), random.Random(7)
     publishing = asyncio.create_task(deliver_over_kafka(system, cafe, baskets))

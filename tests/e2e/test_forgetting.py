@@ -170,7 +170,7 @@ def full_bill(words: Words, receipt: str, spelling: str, **changes: Any) -> dict
     )
 
 
-async def bills(system: System, cafe: demo.Cafe, till: httpx2.AsyncClient, words: Words) -> str:
+async def bills(system: System, cafe: demo.DemoCafe, till: httpx2.AsyncClient, words: Words) -> str:
     """Bills over both ways in, a correction, a void, and records that can't be read. Returns the id of the first."""
     url, moment = f"{system.api('visit')}/visits", datetime.now(UTC)
     first = await till.post(url, json=full_bill(words, "h", "persian"))
@@ -192,7 +192,7 @@ async def bills(system: System, cafe: demo.Cafe, till: httpx2.AsyncClient, words
     return visit_id
 
 
-async def desk(system: System, cafe: demo.Cafe, owner: httpx2.AsyncClient, words: Words, guest: UUID) -> None:
+async def desk(system: System, cafe: demo.DemoCafe, owner: httpx2.AsyncClient, words: Words, guest: UUID) -> None:
     """What staff write about the guest."""
     of_cafe = f"/cafes/{cafe.cafe_id}"
     profile = {
@@ -258,7 +258,7 @@ async def _quiet(pool: Pool) -> None:
 
 @pytest.mark.timeout(300)
 async def test_no_word_about_an_erased_guest_is_left_anywhere(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
 ) -> None:
     words, secret = Words(), system.config.secret.get_secret_value()
     guest = customer_id(system.config.keys, cafe.cafe_id, f"+98{words.number}")

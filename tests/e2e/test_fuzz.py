@@ -25,7 +25,7 @@ EXAMPLES = os.environ.get("FUZZ")
 def test_what_the_document_says_is_what_is_answered(
     service: str,
     system: System,
-    cafe: demo.Cafe,
+    cafe: demo.DemoCafe,
     pools: dict[str, Pool],
     owner: httpx2.AsyncClient,
     tmp_path: Path,

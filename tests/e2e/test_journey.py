@@ -39,7 +39,7 @@ def bill(receipt: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def guest(system: System, cafe: demo.Cafe, phone: str = PHONE) -> object:
+def guest(system: System, cafe: demo.DemoCafe, phone: str = PHONE) -> object:
     """The id that every service gives this guest."""
     return customer_id(system.config.keys, cafe.cafe_id, canonical(phone))
 
@@ -74,7 +74,9 @@ async def opened(phone: httpx2.AsyncClient, link: str, within: float = 30) -> ht
     return page
 
 
-async def to_kafka(system: System, cafe: demo.Cafe, kind: str, body: dict[str, Any] | bytes, **headers: bytes) -> str:
+async def to_kafka(
+    system: System, cafe: demo.DemoCafe, kind: str, body: dict[str, Any] | bytes, **headers: bytes
+) -> str:
     """Publishes one signed record; `headers` replace what a till would send. Returns its id."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     event_id = str(new_id())
@@ -86,7 +88,7 @@ async def to_kafka(system: System, cafe: demo.Cafe, kind: str, body: dict[str, A
 
 
 async def test_visit_earns_thanks_is_rated_and_read_whole(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
 ) -> None:
     await demo.thank_at_once(system.config, cafe)
     answer = await till.post(f"{system.api('visit')}/visits", json=bill("1"))
@@ -120,7 +122,7 @@ async def test_visit_earns_thanks_is_rated_and_read_whole(
 
 
 async def test_guest_who_spends_much_becomes_vip_and_is_welcomed_only_with_consent(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient
 ) -> None:
     await demo.thank_at_once(system.config, cafe)
     willing, unwilling = "09121110001", "09121110002"
@@ -143,7 +145,7 @@ async def test_guest_who_spends_much_becomes_vip_and_is_welcomed_only_with_conse
 
 
 async def test_corrected_and_voided_visits_take_their_points_back(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient
 ) -> None:
     who, visits = guest(system, cafe), f"{system.api('visit')}/visits"
     points = "SELECT current_points FROM customer_loyalty WHERE customer_id = $1"
@@ -185,7 +187,7 @@ BAD_RECORDS: list[tuple[str, bytes | dict[str, Any], dict[str, bytes]]] = [
 
 @pytest.mark.parametrize(("reason", "body", "headers"), BAD_RECORDS)
 async def test_bad_record_is_parked_and_the_next_visit_flows(
-    reason: str, body: Any, headers: dict[str, bytes], system: System, cafe: demo.Cafe, pools: dict[str, Pool]
+    reason: str, body: Any, headers: dict[str, bytes], system: System, cafe: demo.DemoCafe, pools: dict[str, Pool]
 ) -> None:
     event_id = await to_kafka(system, cafe, "pos.visit_recorded", body, **headers)
     await to_kafka(system, cafe, "pos.visit_recorded", bill("good"))
@@ -205,7 +207,7 @@ async def test_bad_bill_over_http_is_answered_by_field_in_both_languages(
 
 
 async def test_till_of_another_cafe_sees_nothing_of_this_one(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
 ) -> None:
     assert (await till.post(f"{system.api('visit')}/visits", json=bill("1"))).status_code == 201
     await eventually(
@@ -220,7 +222,7 @@ async def test_till_of_another_cafe_sees_nothing_of_this_one(
     assert foreign.status_code == 404
 
 
-async def test_sample_guests_of_the_schema_document_hold_their_numbers(system: System, cafe: demo.Cafe) -> None:
+async def test_sample_guests_of_the_schema_document_hold_their_numbers(system: System, cafe: demo.DemoCafe) -> None:
     summary = await sample.load(system.config, print)
     assert (summary["current_points"], summary["total_visits"]) == (250, 15)
     assert Decimal(summary["lifetime_spent"]) == 1_250_000

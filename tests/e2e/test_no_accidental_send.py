@@ -22,7 +22,7 @@ WHERE d.cafe_id = $1 AND d.customer_id = $2 AND c.purpose = 'marketing' AND d.de
 """
 
 
-async def define_vip(system: System, cafe: demo.Cafe, owner: httpx2.AsyncClient, criteria: dict[str, Any]) -> None:
+async def define_vip(system: System, cafe: demo.DemoCafe, owner: httpx2.AsyncClient, criteria: dict[str, Any]) -> None:
     segments = f"{system.api('customer')}/cafes/{cafe.cafe_id}/segments"
     listed = (await owner.get(segments)).raise_for_status().json()
     [vip] = [segment for segment in listed if segment["segment_key"] == "vip_customers"]
@@ -30,7 +30,7 @@ async def define_vip(system: System, cafe: demo.Cafe, owner: httpx2.AsyncClient,
 
 
 async def test_definitions_and_late_visits_send_nothing_and_a_visit_of_today_one_welcome(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], till: httpx2.AsyncClient, owner: httpx2.AsyncClient
 ) -> None:
     await demo.thank_at_once(system.config, cafe)
     visits, campaign = f"{system.api('visit')}/visits", pools["campaign"]

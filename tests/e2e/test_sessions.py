@@ -20,7 +20,7 @@ PATHS = {
 PASSWORD = "violet teapot marches"
 
 
-async def statuses(client: httpx2.AsyncClient, system: System, cafe: demo.Cafe) -> dict[str, int]:
+async def statuses(client: httpx2.AsyncClient, system: System, cafe: demo.DemoCafe) -> dict[str, int]:
     """What each service answers to the client's token."""
     return {
         service: (await client.get(f"{system.api(service)}/cafes/{cafe.cafe_id}/{PATHS[service]}")).status_code
@@ -28,7 +28,7 @@ async def statuses(client: httpx2.AsyncClient, system: System, cafe: demo.Cafe) 
     }
 
 
-async def become(client: httpx2.AsyncClient, system: System, cafe: demo.Cafe, wanted: int) -> None:
+async def become(client: httpx2.AsyncClient, system: System, cafe: demo.DemoCafe, wanted: int) -> None:
     async with asyncio.timeout(20):
         while set((last := await statuses(client, system, cafe)).values()) != {wanted}:
             await asyncio.sleep(0.05)
@@ -36,7 +36,7 @@ async def become(client: httpx2.AsyncClient, system: System, cafe: demo.Cafe, wa
 
 
 async def test_ended_session_and_removed_person_are_refused_everywhere(
-    system: System, cafe: demo.Cafe, pools: dict[str, Pool], owner: httpx2.AsyncClient
+    system: System, cafe: demo.DemoCafe, pools: dict[str, Pool], owner: httpx2.AsyncClient
 ) -> None:
     identity = system.api("identity")
     login = f"sara-{cafe.cafe_id.hex[-8:]}@example.com"

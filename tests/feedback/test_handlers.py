@@ -13,7 +13,7 @@ import pytest
 
 from services.feedback.handlers import answers, cases, reactions, submissions
 from services.feedback.models.http import StaffEntry, Submission
-from services.feedback.models.values import Sender
+from services.feedback.models.values import SubmittedFrom
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.errors import Rejected
@@ -46,9 +46,11 @@ async def pool(database: Any) -> Pool:
     return opened
 
 
-async def submit(pool: Pool, visit: VisitRecorded, said: Submission = PRAISE, sender: Sender | None = None) -> UUID:
+async def submit(
+    pool: Pool, visit: VisitRecorded, said: Submission = PRAISE, sender: SubmittedFrom | None = None
+) -> UUID:
     async with transaction(pool) as conn:
-        return await submissions.submit(conn, token_of(visit), said, "sms_link", sender or Sender())
+        return await submissions.submit(conn, token_of(visit), said, "sms_link", sender or SubmittedFrom())
 
 
 async def react(pool: Pool, event: VisitRecorded | VisitCorrected | VisitVoided) -> None:
@@ -137,7 +139,7 @@ async def test_submission_is_kept_with_its_visit_and_published_without_its_words
     # Half past midnight of the next day in Tehran.
     visit = recorded(occurred_at=EVENING + timedelta(hours=1, minutes=30))
     await visits(pool, visit)
-    sender = Sender({"system": "android", "mobile": True, "language": "fa"}, "203.0.113.7")
+    sender = SubmittedFrom({"system": "android", "mobile": True, "language": "fa"}, "203.0.113.7")
     feedback_id = await submit(pool, visit, PRAISE, sender)
     row = await pool.fetchrow("SELECT * FROM customer_feedback")
     link_id = await pool.fetchval("SELECT id FROM feedback_links")
@@ -253,7 +255,7 @@ async def test_erasure_empties_what_the_guest_said_and_keeps_the_stars(pool: Poo
     visit, later, stranger = recorded(), recorded(), recorded()
     later = recorded(customer_id=visit.customer_id)
     await visits(pool, visit, later, stranger)
-    sender = Sender({"system": "ios", "mobile": True, "language": "fa"}, "203.0.113.7")
+    sender = SubmittedFrom({"system": "ios", "mobile": True, "language": "fa"}, "203.0.113.7")
     feedback_id = await submit(pool, visit, COMPLAINT, sender)
     await submit(pool, stranger, COMPLAINT, sender)
     async with transaction(pool) as conn:

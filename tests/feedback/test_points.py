@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from services.feedback.api.app import make_app
 from services.feedback.api.points import ANSWERS_OF_A_POINT, ANSWERS_OF_AN_ADDRESS
-from services.feedback.models.values import Source
+from services.feedback.models.values import FeedbackSource
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.feedback import CaseOpened, FeedbackReceived
@@ -162,5 +162,5 @@ async def test_each_of_the_six_sources_is_reached_in_public(client: httpx2.Async
         entry = {"source": source, "overall_rating": 5}
         assert (await client.post(f"/cafes/{CAFE}/feedback", json=entry)).status_code == 201
     found = await pool.fetch("SELECT DISTINCT feedback_source::text AS source FROM customer_feedback")
-    assert {row["source"] for row in found} == set(get_args(Source))
+    assert {row["source"] for row in found} == set(get_args(FeedbackSource))
     assert await pool.fetchval("SELECT count(*) FROM customer_feedback WHERE feedback_source = 'qr_code'") == 2

@@ -10,7 +10,7 @@ from hypothesis import given as each
 from hypothesis import strategies as st
 
 from services.feedback import rules
-from services.feedback.models.values import Link, Visit
+from services.feedback.models.values import Link, RatedVisit
 from shared.persian.text import search_key
 from tests.feedback.given import EVENING
 
@@ -122,7 +122,7 @@ def test_link_lives_fourteen_days_from_when_we_learned_of_the_visit() -> None:
 
 
 SECOND = timedelta(seconds=1)
-VISIT = Visit(
+VISIT = RatedVisit(
     visit_id=UUID(int=1), customer_id=None, visit_at=EVENING, visit_date=EVENING.date(), final_amount=Decimal(1),
     currency_unit="IRT", table_number=None,
 )  # fmt: skip

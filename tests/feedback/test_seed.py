@@ -7,7 +7,7 @@ import pytest
 
 from services.feedback.handlers import answers, cases, reactions, submissions
 from services.feedback.models.http import Submission
-from services.feedback.models.values import Sender
+from services.feedback.models.values import SubmittedFrom
 from shared.clock import now
 from shared.database.db import Pool, transaction
 from shared.events.customer import CustomerErased
@@ -91,7 +91,7 @@ async def test_no_key_points_at_another_service_and_erasure_takes_the_place_of_c
     await visits(pool, visit)
     async with transaction(pool) as conn:
         await submissions.submit(
-            conn, token_of(visit), Submission(overall_rating=3, comment="خوب"), "qr_code", Sender()
+            conn, token_of(visit), Submission(overall_rating=3, comment="خوب"), "qr_code", SubmittedFrom()
         )
         assert visit.customer_id is not None
         erased = CustomerErased(cafe_id=CAFE, occurred_at=now(), customer_id=visit.customer_id)
@@ -123,7 +123,7 @@ async def test_order_amount_holds_a_large_bill_in_rial_with_its_unit(pool: Pool)
     visit = recorded(final_amount=Decimal("120000000"), currency_unit="IRR")
     await visits(pool, visit)
     async with transaction(pool) as conn:
-        await submissions.submit(conn, token_of(visit), Submission(overall_rating=5), "sms_link", Sender())
+        await submissions.submit(conn, token_of(visit), Submission(overall_rating=5), "sms_link", SubmittedFrom())
     row = await pool.fetchrow("SELECT order_amount, currency_unit FROM customer_feedback")
     assert tuple(row) == (Decimal("120000000.00"), "IRR")
 
@@ -132,7 +132,7 @@ async def test_every_column_is_filled_by_something(pool: Pool) -> None:
     visit = recorded()
     await visits(pool, visit)
     said = Submission(overall_rating=1, category_ratings={"service": 1}, comment="قهوه سرد بود")
-    sender = Sender({"system": "ios", "mobile": True, "language": "fa"}, "203.0.113.7")
+    sender = SubmittedFrom({"system": "ios", "mobile": True, "language": "fa"}, "203.0.113.7")
     async with transaction(pool) as conn:
         feedback_id = await submissions.submit(conn, token_of(visit), said, "qr_code", sender)
         await answers.respond(conn, CAFE, feedback_id, "ببخشید", STAFF)

@@ -8,7 +8,7 @@ import pytest
 from services.feedback import rules
 from services.feedback.handlers import submissions, upkeep
 from services.feedback.models.http import Submission
-from services.feedback.models.values import Sender
+from services.feedback.models.values import SubmittedFrom
 from shared.clock import now
 from shared.database.db import Pool, transaction
 from tests.feedback.given import recorded, token_of, visits
@@ -23,7 +23,7 @@ async def pool(database: Any) -> Pool:
 async def test_retention_forgets_old_senders_and_dead_links_only(pool: Pool) -> None:
     old, fresh, dead = recorded(), recorded(), recorded(recorded_at=now() - timedelta(days=14) - rules.KEEP_DEAD_LINKS)
     await visits(pool, old, fresh, dead)
-    sender = Sender({"system": "ios", "mobile": True, "language": None}, "2001:db8::1")
+    sender = SubmittedFrom({"system": "ios", "mobile": True, "language": None}, "2001:db8::1")
     async with transaction(pool) as conn:
         for visit in (old, fresh):
             await submissions.submit(conn, token_of(visit), Submission(overall_rating=5), "sms_link", sender)

@@ -208,11 +208,11 @@ async def test_session_ends_by_itself_when_nobody_renews_it_and_when_it_is_old(
 
 async def test_password_replaced_while_somebody_signs_in_wins(house: House) -> None:
     from services.identity.handlers import attempts, passwords
-    from services.identity.models.accounts import Device
+    from services.identity.models.accounts import SignInDevice
     from shared.errors import Rejected
     from tests.identity.given import KEYS
 
-    device = Device("", "198.51.100.7")
+    device = SignInDevice("", "198.51.100.7")
     async with db.transaction(house.pool) as conn:
         attempt = await attempts.begin(conn, KEYS, [house.sara.login], device)
     await house.pool.execute("UPDATE users SET password_hash = $1", passwords._passwords.hash("violet teapot marches"))

@@ -8,7 +8,7 @@ import pytest
 
 from services.identity import worker
 from services.identity.handlers import attempts, sessions, signing
-from services.identity.models.accounts import Device
+from services.identity.models.accounts import SignInDevice
 from services.identity.rules import sessions as rules
 from shared import clock
 from shared.database import db
@@ -135,7 +135,7 @@ async def published(pool: db.Pool) -> list[str]:
 async def test_attempts_are_forgotten_after_a_day(database: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = await database("identity")
     async with db.transaction(pool) as conn:
-        await attempts.begin(conn, KEYS, ["nobody@example.com"], Device("", "198.51.100.7"))
+        await attempts.begin(conn, KEYS, ["nobody@example.com"], SignInDevice("", "198.51.100.7"))
     assert await worker.tidy_sessions(pool) == 0
     later = clock.now() + timedelta(hours=25)
     monkeypatch.setattr(sessions, "now", lambda: later)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
-from services.loyalty.models.accounts import Account, Counted, Entry, Lot, Plan, Rank, Standing, VisitState
+from services.loyalty.models.accounts import Account, Counted, LedgerEntry, Lot, Plan, Rank, Standing, VisitState
 from services.loyalty.rules.counting import is_late, news_of, tally
 from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING
@@ -85,7 +85,7 @@ class Memory:
     account: Account = field(default_factory=lambda: Account(CAFE, GUEST, 0, 0, 0, 0, 0))
     visits: dict[UUID, Counted] = field(default_factory=dict)
     lots: dict[UUID, Lot] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LedgerEntry] = field(default_factory=list)
     anew: int = 0
 
     def take_in(self, events: Sequence[VisitEvent]) -> None:

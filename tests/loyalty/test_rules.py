@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.loyalty.models.accounts import Account, Draft, Lot, Rank, Standing, Visit
+from services.loyalty.models.accounts import Account, EntryDraft, Lot, Rank, Standing, Visit
 from services.loyalty.models.programs import ProgramRules, TierRule
 from services.loyalty.rules import ledger, lots, programs, tiers
 from shared.persian.calendar import Calendar
@@ -318,8 +318,8 @@ def account(**changes) -> Account:
     return Account(CAFE, GUEST, **fields)
 
 
-def draft(kind, change: int, **more) -> Draft:
-    return Draft(type=kind, change=change, occurred_at=NOON, description="x", **more)
+def draft(kind, change: int, **more) -> EntryDraft:
+    return EntryDraft(type=kind, change=change, occurred_at=NOON, description="x", **more)
 
 
 def test_rows_are_numbered_and_carry_the_balance_after_them() -> None:

@@ -17,7 +17,7 @@ from shared.database.db import Connection, Pool, transaction
 from shared.events.visit import VisitRecorded
 from shared.messaging import outbox, positions, standing
 from shared.messaging.consumer import Consumer, Reactions
-from shared.messaging.positions import Place, PutBack, fault_of
+from shared.messaging.positions import PartitionState, PutBack, fault_of
 from shared.messaging.relay import Relay
 from tests.conftest import Kafka
 from tests.shared.records import FakeRecord, record_of, visit
@@ -25,7 +25,7 @@ from tests.shared.taking import publish, relay, take_in
 from tests.support import Databases, admin_connection
 
 SERVICE = "loyalty"
-OK = Place("visit.events", 0, noted=50, committed=50, begin=0, end=80)
+OK = PartitionState("visit.events", 0, noted=50, committed=50, begin=0, end=80)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ OK = Place("visit.events", 0, noted=50, committed=50, begin=0, end=80)
         (replace(OK, begin=60), None),
     ],
 )
-def test_place_is_judged(place: Place, fault: str | None) -> None:
+def test_place_is_judged(place: PartitionState, fault: str | None) -> None:
     found = fault_of(place)
     assert (found is None) if fault is None else fault in (found or "")
 

@@ -18,7 +18,7 @@ from deploy.crm.main import app
 from deploy.crm.rebuild_commands import lines_of
 from services.customer.handlers.customers import erase_customer
 from services.customer.handlers.periodic import recalculate
-from services.customer.models.values import Act, Guest
+from services.customer.models.values import Act, GuestKey
 from services.customer.worker import REACTIONS
 from shared import clock
 from shared.crashpoints import CRASH_AT
@@ -71,7 +71,7 @@ def phone_of(number: int) -> str:
     return f"+98912{number:07}"
 
 
-def tier(guest: Guest, at: datetime, **changes: Any) -> TierChanged:
+def tier(guest: GuestKey, at: datetime, **changes: Any) -> TierChanged:
     about = {"cafe_id": guest.cafe_id, "customer_id": guest.customer_id, "occurred_at": at, "previous_tier": "bronze"}
     return TierChanged(**{**about, "starts_on": at.date(), "expires_on": None, **changes})
 

@@ -9,7 +9,7 @@ import msgspec
 
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import command_of
-from services.visit.models.values import Command, CorrectVisit, Outcome, RecordVisit, VoidVisit
+from services.visit.models.values import BillCommand, BillOutcome, CorrectVisit, RecordVisit, VoidVisit
 from shared.clock import new_id
 from shared.database import db
 from shared.database.db import Pool
@@ -76,12 +76,12 @@ def void(cafe_id: UUID = CAFE, **changes: Any) -> VoidVisit:
 
 def _command(
     model: type[pos.PosVisit] | type[pos.PosVoid], cafe_id: UUID, event_id: UUID | None, body: dict[str, Any]
-) -> Command:
+) -> BillCommand:
     read = pos.read(model, msgspec.json.encode(body))
     return command_of(cafe_id, read, event_id=event_id, correlation_id=new_id())
 
 
-async def take(pool: Pool, *commands: Command) -> list[Outcome]:
+async def take(pool: Pool, *commands: BillCommand) -> list[BillOutcome]:
     """Takes the commands in as one batch of the worker."""
     async with db.transaction(pool) as conn:
         return await record_visits(conn, commands, keys=KEYS)
@@ -124,6 +124,6 @@ def branch(code: str = "VANAK", cafe_id: UUID = CAFE, **facts: Any) -> BranchCha
     return BranchChanged(cafe_id=cafe_id, occurred_at=NOON, code=code, **known | facts)
 
 
-def statuses(outcomes: Sequence[Outcome]) -> list[str]:
+def statuses(outcomes: Sequence[BillOutcome]) -> list[str]:
     """How each command ended, refusals by their code."""
     return [outcome.refusal.code if outcome.refusal else outcome.status for outcome in outcomes]

@@ -9,7 +9,7 @@ import pytest
 
 from services.visit.handlers import words
 from services.visit.handlers.reactions import on_feedback_received, on_points_earned
-from services.visit.models.values import Command
+from services.visit.models.values import BillCommand
 from shared.clock import new_id
 from shared.database.db import Pool
 from shared.events.feedback import FeedbackReceived
@@ -109,7 +109,7 @@ async def test_correction_that_comes_first_is_the_visit_until_its_record(pool: P
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_records_and_corrections_end_alike_in_every_order(pool: Pool, order: tuple[int, ...]) -> None:
-    sent: list[Command] = [record(), correction(1, total="100"), correction(2, total="200", occurred_at=at(-30))]
+    sent: list[BillCommand] = [record(), correction(1, total="100"), correction(2, total="200", occurred_at=at(-30))]
     for place in order:
         await take(pool, sent[place])
     row = await visit_row(pool)
@@ -123,7 +123,7 @@ async def test_records_and_corrections_end_alike_in_every_order(pool: Pool, orde
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_a_void_ends_alike_in_every_order(pool: Pool, order: tuple[int, ...]) -> None:
     await take(pool, record(receipt_number="other", occurred_at=at(5)))
-    sent: list[Command] = [record(), correction(1, total="100"), void()]
+    sent: list[BillCommand] = [record(), correction(1, total="100"), void()]
     for place in order:
         await take(pool, sent[place])
     row = await visit_row(pool)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.visit.models.values import Command
+from services.visit.models.values import BillCommand
 from shared.clock import now
 from shared.database.db import Pool
 from shared.events.visit import ContactLearned, VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
@@ -81,7 +81,7 @@ async def test_bill_can_be_claimed_for_a_week(pool: Pool) -> None:
     assert statuses(await take(pool, correction(7 * DAY, receipt_number="2"))) == ["corrected"]
 
 
-SENT: list[list[Command]] = [
+SENT: list[list[BillCommand]] = [
     [record(phone=...), correction(DAY), correction(2 * DAY, phone=..., total="70000")],
     [record(phone=...), correction(DAY, total="60000"), void(voided_at=(NOON + timedelta(days=2)).isoformat())],
     [record(phone=...), correction(DAY, phone=..., total="50000"), correction(2 * DAY, total="80000")],
@@ -92,7 +92,7 @@ SENT: list[list[Command]] = [
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("together", [False, True])
 async def test_claims_end_alike_in_every_order(
-    pool: Pool, sent: list[Command], order: tuple[int, ...], together: bool
+    pool: Pool, sent: list[BillCommand], order: tuple[int, ...], together: bool
 ) -> None:
     commands = [sent[place] for place in order]
     outcomes = []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.visit.handlers import erasure, reactions, words
-from services.visit.models.values import Command
+from services.visit.models.values import BillCommand
 from services.visit.worker import REACTIONS
 from shared.clock import now
 from shared.database.db import Pool
@@ -98,7 +98,7 @@ async def test_profile_from_before_the_erasure_does_not_bring_the_number_back(po
     assert await pool.fetchval("SELECT count(*) FROM guests") == 0
 
 
-CHANGES: list[Command] = [record(**WORDS), correction(total="90000", **WORDS), void(reason=WORD)]
+CHANGES: list[BillCommand] = [record(**WORDS), correction(total="90000", **WORDS), void(reason=WORD)]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.visit.models.values import Span
+from services.visit.models.values import SequenceSpan
 from services.visit.rules import contents, numbering, verdicts
 from shared.clock import new_id
 from shared.errors import Rejected
@@ -72,7 +72,7 @@ numbers = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 @given(st.lists(numbers, min_size=1, max_size=6))
 @settings(deadline=None)
 def test_gaps_are_exactly_what_was_never_sent(batches: list[list[int]]) -> None:
-    span: Span = (None, None)
+    span: SequenceSpan = (None, None)
     gaps: list[tuple[int, int]] = []
     sent: set[int] = set()
     for batch in batches:

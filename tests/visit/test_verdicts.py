@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.visit.models.values import CorrectVisit, Draft, Found, Guest, Known, RecordVisit
+from services.visit.models.values import BillDraft, CommandFacts, CorrectVisit, KnownGuest, KnownReceipt, RecordVisit
 from services.visit.rules import claiming, contents, figures, learning, numbering, verdicts
 from shared.consent import ASKED, TICK, Answer
 from shared.errors import Rejected
@@ -17,7 +17,7 @@ from tests.visit.given import CAFE, NOON, OTHER_CAFE, correction, record
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 SARA, REZA, VISIT = UUID(int=1), UUID(int=2), UUID(int=3)
 MINE, LESS, MORE = b"m", b"a", b"z"
-KNOWN = Known(
+KNOWN = KnownReceipt(
     visit_id=VISIT, visit_date=NOON, customer_id=SARA, visit_number=1, fingerprint=MINE, corrected_at=None,
     corrected_fingerprint=None, voided_at=None, void_reason=None,
 )  # fmt: skip
@@ -27,19 +27,19 @@ WAITING_VOID = replace(KNOWN, visit_id=None, fingerprint=None, voided_at=NOON + 
 
 
 def draft(
-    known: Known | None = None,
+    known: KnownReceipt | None = None,
     *,
     command: RecordVisit | CorrectVisit | None = None,
     fingerprint: bytes = MINE,
     heard_at: datetime = NOON + DAY,
     own_id: UUID | None = None,
     **found: Any,
-) -> Draft:
+) -> BillDraft:
     facts = {"receipt": known, "guest": None, "event_reused": False, "erased_at": None} | found
     command = command or record()
-    return Draft(
+    return BillDraft(
         command=command, lines=contents.lines_of(command.body), item_count=3, fingerprint=fingerprint, phone_hash=b"p",
-        own_id=own_id, found=Found(**facts), heard_at=heard_at,
+        own_id=own_id, found=CommandFacts(**facts), heard_at=heard_at,
     )  # fmt: skip
 
 
@@ -71,8 +71,8 @@ def word(verdict: str | Rejected) -> str:
         (ONLY_CORRECTED, {"own_id": SARA}, REZA, "guest_change"),
     ],
 )
-def test_record_is_judged(known: Known | None, facts: dict[str, Any], guest: UUID | None, verdict: str) -> None:
-    assert word(verdicts.judge_record(draft(known, **facts), guest)) == verdict
+def test_record_is_judged(known: KnownReceipt | None, facts: dict[str, Any], guest: UUID | None, verdict: str) -> None:
+    assert word(verdicts.verdict_on_record(draft(known, **facts), guest)) == verdict
 
 
 CORRECTED = replace(KNOWN, corrected_at=NOON + 5 * MINUTE, corrected_fingerprint=MINE)
@@ -105,18 +105,18 @@ CORRECTED = replace(KNOWN, corrected_at=NOON + 5 * MINUTE, corrected_fingerprint
     ],
 )
 def test_correction_is_judged(
-    known: Known | None, minutes: int, fingerprint: bytes, guest: UUID | None, verdict: str
+    known: KnownReceipt | None, minutes: int, fingerprint: bytes, guest: UUID | None, verdict: str
 ) -> None:
     made = draft(known, command=correction(minutes), fingerprint=fingerprint, heard_at=NOON + 30 * DAY)
-    assert word(verdicts.judge_correction(made, guest)) == verdict
+    assert word(verdicts.verdict_on_correction(made, guest)) == verdict
 
 
 @pytest.mark.parametrize(
     ("known", "verdict"),
     [(None, "void"), (KNOWN, "void"), (replace(KNOWN, voided_at=NOON), "repeated"), (WAITING_VOID, "repeated")],
 )
-def test_void_is_judged(known: Known | None, verdict: str) -> None:
-    assert verdicts.judge_void(known) == verdict
+def test_void_is_judged(known: KnownReceipt | None, verdict: str) -> None:
+    assert verdicts.verdict_on_void(known) == verdict
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_void_is_judged(known: Known | None, verdict: str) -> None:
         (replace(WAITING_VOID, customer_id=None), 1, False),
     ],
 )
-def test_bill_of_nobody_may_be_claimed_for_a_week(known: Known | None, minutes: int, may: bool) -> None:
+def test_bill_of_nobody_may_be_claimed_for_a_week(known: KnownReceipt | None, minutes: int, may: bool) -> None:
     assert claiming.may_be_claimed(draft(known, command=correction(minutes), heard_at=NOON + 30 * DAY)) is may
     assert not claiming.may_be_claimed(draft(known))
 
@@ -267,7 +267,7 @@ def test_order_of_lines_makes_two_bills() -> None:
 # --- what a bill tells of its guest
 
 
-def ticked(granted: bool = True, asked: int | None = None, **changes: Any) -> Draft:
+def ticked(granted: bool = True, asked: int | None = None, **changes: Any) -> BillDraft:
     said = {} if asked is None else {"consent_asked_at": (NOON + asked * MINUTE).isoformat()}
     return draft(command=record(marketing_consent=granted, **said), **changes)
 
@@ -288,12 +288,12 @@ def ticked(granted: bool = True, asked: int | None = None, **changes: Any) -> Dr
         (draft(command=correction(marketing_consent=False)), Answer(False, TICK, NOON)),
     ],
 )
-def test_answer_of_a_bill(bill: Draft, answer: Answer | None) -> None:
+def test_answer_of_a_bill(bill: BillDraft, answer: Answer | None) -> None:
     assert learning.answer_of(bill) == answer
 
 
 def test_guest_is_told_of_once_and_an_answer_only_when_it_counts() -> None:
-    guest, told = learning.learn(Guest(SARA), [ticked(False), draft()], is_new=True)
+    guest, told = learning.learn(KnownGuest(SARA), [ticked(False), draft()], is_new=True)
     assert [(each.name, each.answer) for each in told] == [(None, Answer(False, TICK, NOON))]
     again, more = learning.learn(guest, [ticked(False, asked=5, heard_at=NOON + DAY), ticked()], is_new=False)
     # A later no changes nothing for others, and a tick does not take it back.
@@ -303,7 +303,7 @@ def test_guest_is_told_of_once_and_an_answer_only_when_it_counts() -> None:
 
 
 def test_no_takes_a_yes_back_and_what_was_said_already_is_not_told_again() -> None:
-    yes = Guest(SARA, answer=Answer(True, TICK, NOON))
+    yes = KnownGuest(SARA, answer=Answer(True, TICK, NOON))
     assert learning.learn(yes, [ticked()], is_new=False) == (yes, [])
     refused, told = learning.learn(yes, [ticked(False)], is_new=False)
     assert [each.answer for each in told] == [refused.answer] == [Answer(False, TICK, NOON)]
@@ -311,7 +311,7 @@ def test_no_takes_a_yes_back_and_what_was_said_already_is_not_told_again() -> No
 
 def test_name_is_learned_once_from_the_earliest_visit() -> None:
     later = draft(command=record(guest_name="رضا", occurred_at=(NOON + MINUTE).isoformat()))
-    guest, told = learning.learn(Guest(SARA), [later, draft(command=record(guest_name="سارا"))], is_new=False)
+    guest, told = learning.learn(KnownGuest(SARA), [later, draft(command=record(guest_name="سارا"))], is_new=False)
     assert ([each.name for each in told], guest.name_known) == (["سارا"], True)
     assert learning.learn(guest, [later], is_new=False)[1] == []
 

@@ -19,7 +19,7 @@ from services.customer.models.http import (
     SetStatus,
     Stay,
 )
-from services.customer.models.values import Act, Guest
+from services.customer.models.values import Act, GuestKey
 from services.customer.store import customers as store
 from shared import clock
 from shared.database import db
@@ -71,7 +71,7 @@ async def list_birthdays(request: Request, caller: StaffCaller, cafe_id: UUID, o
 async def get_customer(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> Customer:
     """Everything known about a guest."""
     async with acting(request, caller, cafe_id) as conn:
-        return await customers.get_customer(conn, Guest(cafe_id, customer_id), keys=_keys(request))
+        return await customers.get_customer(conn, GuestKey(cafe_id, customer_id), keys=_keys(request))
 
 
 @router.patch("/{customer_id}")
@@ -79,7 +79,7 @@ async def change_customer(
     request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID, body: ChangeCustomer
 ) -> Customer:
     """Changes what the body names; null empties a field."""
-    guest, act = Guest(cafe_id, customer_id), _act(request, caller)
+    guest, act = GuestKey(cafe_id, customer_id), _act(request, caller)
     async with acting(request, caller, cafe_id) as conn:
         return await customers.change_customer(conn, guest, body, act=act, keys=_keys(request))
 
@@ -89,7 +89,7 @@ async def set_status(
     request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID, body: SetStatus
 ) -> Customer:
     """Makes a guest active, inactive or blocked."""
-    guest, act = Guest(cafe_id, customer_id), _act(request, caller)
+    guest, act = GuestKey(cafe_id, customer_id), _act(request, caller)
     async with acting(request, caller, cafe_id) as conn:
         return await customers.set_status(conn, guest, body, act=act, keys=_keys(request))
 
@@ -99,26 +99,26 @@ async def erase_customer(request: Request, caller: StaffCaller, cafe_id: UUID, c
     """Erases a guest here and in every service (managers). Sums stay."""
     pool = request.app.state.pool
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await customers.get_customer(conn, Guest(cafe_id, customer_id), keys=_keys(request))
+        await customers.get_customer(conn, GuestKey(cafe_id, customer_id), keys=_keys(request))
     # Before the guest is gone here, so that whoever is interrupted can begin again. People can't see parked records.
     async with db.transaction(pool) as conn:
         await parked.forget(conn, [customer_id])
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await customers.erase_customer(conn, Guest(cafe_id, customer_id), act=_act(request, caller))
+        await customers.erase_customer(conn, GuestKey(cafe_id, customer_id), act=_act(request, caller))
 
 
 @router.get("/{customer_id}/summary")
 async def summarize(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> CustomerSummary:
     """A guest's points, tier, visits, spending and rating."""
     async with acting(request, caller, cafe_id) as conn:
-        return await customers.summarize(conn, Guest(cafe_id, customer_id))
+        return await customers.summarize(conn, GuestKey(cafe_id, customer_id))
 
 
 @router.get("/{customer_id}/consents")
 async def list_consents(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> Consents:
     """What a guest agreed to, and every answer so far."""
     async with acting(request, caller, cafe_id) as conn:
-        return await customers.list_consents(conn, Guest(cafe_id, customer_id))
+        return await customers.list_consents(conn, GuestKey(cafe_id, customer_id))
 
 
 @router.put("/{customer_id}/consents")
@@ -126,7 +126,7 @@ async def record_consent(
     request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID, body: RecordConsent
 ) -> Consents:
     """Keeps what a guest answered just now."""
-    guest, act = Guest(cafe_id, customer_id), _act(request, caller)
+    guest, act = GuestKey(cafe_id, customer_id), _act(request, caller)
     async with acting(request, caller, cafe_id) as conn:
         return await customers.record_consent(conn, guest, body, act=act)
 
@@ -135,7 +135,7 @@ async def record_consent(
 async def list_stays(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> list[Stay]:
     """The segments a guest is and was in, with when and why."""
     async with acting(request, caller, cafe_id) as conn:
-        return await customers.list_stays(conn, Guest(cafe_id, customer_id))
+        return await customers.list_stays(conn, GuestKey(cafe_id, customer_id))
 
 
 async def _cards(request: Request, caller: Staff, cafe_id: UUID, ids: list[UUID]) -> list[CustomerCard]:

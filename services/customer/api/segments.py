@@ -11,8 +11,8 @@ from services.customer.models.http import (
     ChangeSegment,
     CreateSegment,
     MemberPage,
-    Preview,
     PreviewSegment,
+    SegmentPreview,
     SegmentView,
 )
 from shared import clock
@@ -48,7 +48,7 @@ async def list_attributes(request: Request, caller: StaffCaller, cafe_id: UUID) 
 
 
 @router.post("/preview", responses=problems(429))
-async def preview_segment(request: Request, caller: StaffCaller, cafe_id: UUID, body: PreviewSegment) -> Preview:
+async def preview_segment(request: Request, caller: StaffCaller, cafe_id: UUID, body: PreviewSegment) -> SegmentPreview:
     """How many guests the criteria would hold now. One at a time in a cafe."""
     async with acting(request, caller, cafe_id) as conn:
         await ask_alone(conn, cafe_id)

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.customer.handlers.evaluating import reevaluate
-from services.customer.models.values import Cause, Guest, Revision, Sums
+from services.customer.models.values import Cause, GuestKey, Revision, Sums
 from services.customer.rules.causes import cause_of, causes_of
 from services.customer.store import activity, customers, ratings
 from shared import clock
@@ -38,7 +38,7 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed], *, 
 
 async def keep_claimed(
     conn: Connection, events: Sequence[VisitClaimed], now: datetime | None = None
-) -> dict[Guest, Event]:
+) -> dict[GuestKey, Event]:
     """Adds the visits, and what nobody said about them, to the guests' sums."""
     if changes := await ratings.claim(conn, events):
         await activity.add_ratings(conn, changes)
@@ -47,15 +47,15 @@ async def keep_claimed(
 
 async def keep_recorded(
     conn: Connection, events: Sequence[VisitRecorded], now: datetime | None = None
-) -> dict[Guest, Event]:
+) -> dict[GuestKey, Event]:
     """Adds the visits to their guests' sums. Returns the guests to evaluate, as all the others here do."""
     return (await _add(conn, events, now or clock.now()))[0]
 
 
 async def _add(
     conn: Connection, events: Sequence[VisitRecorded], now: datetime
-) -> tuple[dict[Guest, Event], list[Guest]]:
-    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+) -> tuple[dict[GuestKey, Event], list[GuestKey]]:
+    known = [(GuestKey(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     visits = [Sums(guest, event.occurred_at, _toman(event.final_amount, event.currency_unit)) for guest, event in known]
     return dict(known), await activity.add_visits(conn, visits, now) if visits else []
 
@@ -72,9 +72,9 @@ async def on_visit_corrected(
 
 async def keep_corrected(
     conn: Connection, events: Sequence[VisitCorrected], now: datetime | None = None
-) -> dict[Guest, Event]:
+) -> dict[GuestKey, Event]:
     """Replaces what the visits added before by what they are now."""
-    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    known = [(GuestKey(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     revisions = [
         Revision(
             guest=guest,
@@ -104,10 +104,10 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided], *, no
 
 async def keep_voided(
     conn: Connection, events: Sequence[VisitVoided], now: datetime | None = None
-) -> dict[Guest, Event]:
+) -> dict[GuestKey, Event]:
     """Takes the visits out of their guests' sums, and their ratings out of the averages."""
     changes = await ratings.void(conn, events)
-    known = [(Guest(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
+    known = [(GuestKey(event.cafe_id, event.customer_id), event) for event in events if event.customer_id]
     revisions = [
         Revision(
             guest=guest,
@@ -138,9 +138,9 @@ async def on_points_changed(
     await reevaluate(conn, _causes(events, touched), now=now, changed=("points",))
 
 
-async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[Guest, Event]:
+async def keep_points(conn: Connection, events: Sequence[PointsEarned | PointsChanged]) -> dict[GuestKey, Event]:
     """Keeps the newest balance of each guest."""
-    guests = [Guest(event.cafe_id, event.customer_id) for event in events]
+    guests = [GuestKey(event.cafe_id, event.customer_id) for event in events]
     balances, versions = [event.balance_after for event in events], [event.account_version for event in events]
     await activity.set_points(conn, guests, balances, versions)
     return dict(zip(guests, events, strict=True))
@@ -152,9 +152,9 @@ async def on_tier_changed(conn: Connection, events: Sequence[TierChanged], *, no
     await reevaluate(conn, _causes(events, touched), now=now, changed=("tier_level",))
 
 
-async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[Guest, Event]:
+async def keep_tiers(conn: Connection, events: Sequence[TierChanged]) -> dict[GuestKey, Event]:
     """Keeps the newest tier of each guest."""
-    guests = [Guest(event.cafe_id, event.customer_id) for event in events]
+    guests = [GuestKey(event.cafe_id, event.customer_id) for event in events]
     tiers, versions = [event.tier for event in events], [event.account_version for event in events]
     await activity.set_tier(conn, guests, tiers, versions)
     return dict(zip(guests, events, strict=True))
@@ -168,7 +168,7 @@ async def on_feedback_received(
     await reevaluate(conn, _causes(events, touched), now=now, changed=("avg_rating", "rating_count"))
 
 
-async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[Guest, Event]:
+async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> dict[GuestKey, Event]:
     """Adds the ratings to their guests' averages, unless their visits were voided."""
     changes = await ratings.add(conn, events)
     if changes:
@@ -177,8 +177,8 @@ async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> 
 
 
 def _said_of(
-    changes: Sequence[ratings.Change], events: Sequence[FeedbackReceived] | Sequence[VisitVoided]
-) -> dict[Guest, Event]:
+    changes: Sequence[ratings.RatingChange], events: Sequence[FeedbackReceived] | Sequence[VisitVoided]
+) -> dict[GuestKey, Event]:
     """For each guest whose ratings changed the event that did it: what names the guest, or else their visit."""
     of_guests = {(event.cafe_id, event.customer_id): event for event in events}
     of_visits = {(event.cafe_id, event.visit_id): event for event in events}
@@ -188,13 +188,13 @@ def _said_of(
     }
 
 
-def _causes(events: Sequence[Event], evaluated: Mapping[Guest, Event]) -> dict[Guest, Cause]:
+def _causes(events: Sequence[Event], evaluated: Mapping[GuestKey, Event]) -> dict[GuestKey, Cause]:
     """Why these guests are evaluated: for what is said of them, or what is said of a visit that they rated."""
     causes = causes_of(events)
     return {guest: causes.get(guest) or cause_of(event) for guest, event in evaluated.items()}
 
 
-async def _begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:
+async def _begin_with_bills(conn: Connection, guests: Collection[GuestKey]) -> None:
     if guests:
         await customers.begin_with_bills(conn, guests)
 

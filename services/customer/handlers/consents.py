@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.customer.models.values import Answer, Guest
+from services.customer.models.values import ConsentAnswer, GuestKey
 from services.customer.store import activity
 from services.customer.store import consents as store
 from shared import clock
@@ -39,7 +39,9 @@ async def _keep_said(
     if not said:
         return
     answers = [
-        Answer(Guest(event.cafe_id, event.customer_id), "sms", "marketing", granted, source, event.occurred_at)
+        ConsentAnswer(
+            GuestKey(event.cafe_id, event.customer_id), "sms", "marketing", granted, source, event.occurred_at
+        )
         for event, granted in said
     ]
     await activity.lock(conn, sorted({answer.guest for answer in answers}))
@@ -48,7 +50,7 @@ async def _keep_said(
 
 
 async def keep(
-    conn: Connection, answers: Sequence[Answer], ties: Mapping[Guest, Mapping[str, Any]], now: datetime
+    conn: Connection, answers: Sequence[ConsentAnswer], ties: Mapping[GuestKey, Mapping[str, Any]], now: datetime
 ) -> None:
     """Keeps the answers and publishes those that are in force from now on. Lock the activity rows first.
 

@@ -27,7 +27,7 @@ from services.customer.models.http import (
     SetStatus,
     Stay,
 )
-from services.customer.models.values import Act, Answer, Cause, Guest, Profile
+from services.customer.models.values import Act, Cause, ConsentAnswer, GuestKey, GuestProfile
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import activity, customers, segments
 from services.customer.store import consents as consents_store
@@ -54,9 +54,9 @@ async def register_customer(
         Rejected: status 409 when the number is registered already, 422 for a date that has not come yet.
     """
     _check_dates(command, act.at)
-    guest = Guest(cafe_id, ids.customer_id(keys, cafe_id, command.phone))
+    guest = GuestKey(cafe_id, ids.customer_id(keys, cafe_id, command.phone))
     await activity.lock(conn, [guest])
-    profile = Profile(**command.model_dump(exclude={"marketing_consent"}))
+    profile = GuestProfile(**command.model_dump(exclude={"marketing_consent"}))
     newcomer = Newcomer(guest, profile, "staff", act.at, act.author, _tie(act))
     registered = await register(conn, [newcomer], keys=keys, now=act.at)
     if not registered:
@@ -68,13 +68,13 @@ async def register_customer(
             problems=[Problem("phone", "already_registered", "is registered already", "پیش‌تر ثبت شده است")],
         )
     if command.marketing_consent is not None:
-        answer = Answer(guest, "sms", "marketing", command.marketing_consent, "staff", act.at, act.author)
+        answer = ConsentAnswer(guest, "sms", "marketing", command.marketing_consent, "staff", act.at, act.author)
         await consents.keep(conn, [answer], {guest: _tie(act)}, act.at)
     await reevaluate(conn, {guest: Cause("registered", registered[guest])}, now=act.at)
     return await get_customer(conn, guest, keys=keys)
 
 
-async def get_customer(conn: Connection, guest: Guest, *, keys: Keys) -> Customer:
+async def get_customer(conn: Connection, guest: GuestKey, *, keys: Keys) -> Customer:
     """Everything about the guest, in clear.
 
     Raises:
@@ -83,7 +83,9 @@ async def get_customer(conn: Connection, guest: Guest, *, keys: Keys) -> Custome
     return _in_clear(keys, await _found(conn, guest, for_update=False))
 
 
-async def change_customer(conn: Connection, guest: Guest, command: ChangeCustomer, *, act: Act, keys: Keys) -> Customer:
+async def change_customer(
+    conn: Connection, guest: GuestKey, command: ChangeCustomer, *, act: Act, keys: Keys
+) -> Customer:
     """Changes the fields that the command names, and leaves the others.
 
     Raises:
@@ -114,7 +116,7 @@ async def change_customer(conn: Connection, guest: Guest, command: ChangeCustome
     return _in_clear(keys, row)
 
 
-async def set_status(conn: Connection, guest: Guest, command: SetStatus, *, act: Act, keys: Keys) -> Customer:
+async def set_status(conn: Connection, guest: GuestKey, command: SetStatus, *, act: Act, keys: Keys) -> Customer:
     """Sets the guest's status. Setting the status it has already changes nothing.
 
     Raises:
@@ -137,7 +139,7 @@ async def set_status(conn: Connection, guest: Guest, command: SetStatus, *, act:
     return _in_clear(keys, row)
 
 
-async def erase_customer(conn: Connection, guest: Guest, *, act: Act) -> None:
+async def erase_customer(conn: Connection, guest: GuestKey, *, act: Act) -> None:
     """Empties what is kept of the guest here and tells everybody to do the same; sums stay.
 
     Raises:
@@ -155,7 +157,7 @@ async def erase_customer(conn: Connection, guest: Guest, *, act: Act) -> None:
     await outbox.emit_tombstones(conn, PROFILES, [(guest.cafe_id, guest.customer_id)])
 
 
-async def record_consent(conn: Connection, guest: Guest, command: RecordConsent, *, act: Act) -> Consents:
+async def record_consent(conn: Connection, guest: GuestKey, command: RecordConsent, *, act: Act) -> Consents:
     """Keeps the guest's answer and returns all of them.
 
     Raises:
@@ -163,12 +165,12 @@ async def record_consent(conn: Connection, guest: Guest, command: RecordConsent,
     """
     await activity.lock(conn, [guest])
     await _found(conn, guest, for_update=False)
-    answer = Answer(guest, command.channel, command.purpose, command.granted, command.source, act.at, act.author)
+    answer = ConsentAnswer(guest, command.channel, command.purpose, command.granted, command.source, act.at, act.author)
     await consents.keep(conn, [answer], {guest: _tie(act)}, act.at)
     return await list_consents(conn, guest)
 
 
-async def list_consents(conn: Connection, guest: Guest) -> Consents:
+async def list_consents(conn: Connection, guest: GuestKey) -> Consents:
     """The guest's answers in force, and all of them."""
     return Consents.model_validate(
         {"current": await consents_store.current(conn, guest), "history": await consents_store.history(conn, guest)}
@@ -187,7 +189,7 @@ async def find_birthdays(conn: Connection, cafe_id: UUID, day: date) -> list[UUI
     return await customers.born_on(conn, cafe_id, birth_dates(day, calendar), MOST_BIRTHDAYS)
 
 
-async def summarize(conn: Connection, guest: Guest) -> CustomerSummary:
+async def summarize(conn: Connection, guest: GuestKey) -> CustomerSummary:
     """The guest's numbers.
 
     Raises:
@@ -199,12 +201,12 @@ async def summarize(conn: Connection, guest: Guest) -> CustomerSummary:
     return CustomerSummary.of(row, await access.unit_of(conn, guest.cafe_id))
 
 
-async def list_stays(conn: Connection, guest: Guest) -> list[Stay]:
+async def list_stays(conn: Connection, guest: GuestKey) -> list[Stay]:
     """The guest's stays in segments, newest first."""
     return [Stay.model_validate(row) for row in await segments.stays(conn, guest)]
 
 
-async def _found(conn: Connection, guest: Guest, *, for_update: bool) -> dict[str, Any]:
+async def _found(conn: Connection, guest: GuestKey, *, for_update: bool) -> dict[str, Any]:
     row = await customers.get(conn, guest, for_update=for_update)
     if row is None:
         raise _no_such_guest()

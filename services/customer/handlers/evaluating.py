@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.values import Cause, Guest, Move, Rule, Segmentation, Verdict
+from services.customer.models.values import Cause, GuestKey, MaskChange, Move, Segmentation, SegmentRule
 from services.customer.rules.causes import of_all_visits
 from services.customer.rules.compile import compile_rules, read
 from services.customer.rules.criteria import attributes_of
@@ -29,7 +29,7 @@ class Rulebook:
     evaluated again where they are."""
 
     by_slot: Mapping[tuple[UUID, int], Segmentation]
-    rules: Mapping[UUID, tuple[Rule, ...]]
+    rules: Mapping[UUID, tuple[SegmentRule, ...]]
     recalculated_for: Mapping[UUID, str]
 
     def cafes_asking(self, names: Collection[str]) -> set[UUID]:
@@ -40,7 +40,7 @@ class Rulebook:
             if any(asked.name in names for rule in rules for asked in attributes_of(read(rule.criteria)))
         }
 
-    def explain(self, guest: Guest, cause: Cause) -> Cause:
+    def explain(self, guest: GuestKey, cause: Cause) -> Cause:
         """Why the guest moves. Until all are evaluated by definitions that changed, nobody can say that it was the
         cause at hand."""
         reason = self.recalculated_for.get(guest.cafe_id)
@@ -51,17 +51,17 @@ class Rulebook:
 class _Moves:
     """Who entered which segment, and who left which."""
 
-    entered: Sequence[tuple[Guest, Segmentation]]
-    left: Sequence[tuple[Guest, Segmentation]]
+    entered: Sequence[tuple[GuestKey, Segmentation]]
+    left: Sequence[tuple[GuestKey, Segmentation]]
 
 
 async def reevaluate(
     conn: Connection,
-    causes: Mapping[Guest, Cause],
+    causes: Mapping[GuestKey, Cause],
     *,
     now: datetime,
     changed: Collection[str] | None = None,
-) -> list[Verdict]:
+) -> list[MaskChange]:
     """Evaluates these guests by the segments of their cafes, and writes, counts and publishes what changed.
 
     Args:
@@ -82,30 +82,30 @@ async def reevaluate(
     return verdicts
 
 
-async def remove_from_all_segments(conn: Connection, guest: Guest, cause: Cause, *, now: datetime) -> None:
+async def remove_from_all_segments(conn: Connection, guest: GuestKey, cause: Cause, *, now: datetime) -> None:
     """Takes the guest out of every segment; nobody evaluates this guest any more. Lock the activity row first."""
     await segments.hold_definitions(conn, {guest.cafe_id})
     rulebook = await _rulebook(conn, {guest.cafe_id})
     old_mask = await activity.forget(conn, guest)
-    moves = _moves([Verdict(guest, old_mask, 0)], rulebook)
+    moves = _moves([MaskChange(guest, old_mask, 0)], rulebook)
     await outbox.emit(conn, await _move(conn, moves, {guest: cause}, now))
     await _count(conn, moves)
 
 
-async def reevaluate_due(conn: Connection, due: Sequence[Guest], *, now: datetime) -> int:
+async def reevaluate_due(conn: Connection, due: Sequence[GuestKey], *, now: datetime) -> int:
     """Evaluates guests whose moment has come, locked by `activity.take_due`; returns how many."""
     await reevaluate(conn, dict.fromkeys(due, Cause("time")), now=now)
     return len(due)
 
 
-async def find_stale_memberships(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[Guest]:
+async def find_stale_memberships(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[GuestKey]:
     """Up to 50,000 guests of the cafe who are not where the definitions in force put them."""
     rulebook = await _rulebook(conn, {cafe_id})
     evaluation = compile_rules((rulebook.rules.get(cafe_id, ()),), 4)
     return await activity.find_stale_memberships(conn, cafe_id, evaluation, now, STALE_AT_ONCE)
 
 
-async def lock_and_reevaluate(conn: Connection, guests: Sequence[Guest], *, reason: str, now: datetime) -> int:
+async def lock_and_reevaluate(conn: Connection, guests: Sequence[GuestKey], *, reason: str, now: datetime) -> int:
     """Evaluates these guests, found by another transaction; returns how many."""
     await activity.lock(conn, guests)
     await reevaluate(conn, dict.fromkeys(guests, Cause(reason)), now=now)
@@ -113,21 +113,23 @@ async def lock_and_reevaluate(conn: Connection, guests: Sequence[Guest], *, reas
 
 
 async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
-    by_slot, rules, recalculated_for = {}, defaultdict[UUID, list[Rule]](list), {}
+    by_slot, rules, recalculated_for = {}, defaultdict[UUID, list[SegmentRule]](list), {}
     for segment in await segments.load(conn, cafe_ids):
         by_slot[segment.cafe_id, segment.slot] = segment
         in_force = rules[segment.cafe_id]
         if segment.in_force:
-            in_force.append(Rule(segment.slot, segment.criteria))
+            in_force.append(SegmentRule(segment.slot, segment.criteria))
         if segment.recalculated_for is not None:
             recalculated_for[segment.cafe_id] = segment.recalculated_for
     return Rulebook(by_slot, {cafe_id: tuple(own) for cafe_id, own in rules.items()}, recalculated_for)
 
 
-async def _evaluate(conn: Connection, touched: Collection[Guest], rulebook: Rulebook, now: datetime) -> list[Verdict]:
+async def _evaluate(
+    conn: Connection, touched: Collection[GuestKey], rulebook: Rulebook, now: datetime
+) -> list[MaskChange]:
     # Cafes with equal rules, such as all that only have the system segments, are one case of one statement. A cafe
     # without any segment is one we have not heard of yet: its guests are evaluated when we do.
-    guests_under = defaultdict[tuple[Rule, ...], list[Guest]](list)
+    guests_under = defaultdict[tuple[SegmentRule, ...], list[GuestKey]](list)
     for guest in touched:
         if guest.cafe_id in rulebook.rules:
             guests_under[rulebook.rules[guest.cafe_id]].append(guest)
@@ -145,9 +147,9 @@ async def _evaluate(conn: Connection, touched: Collection[Guest], rulebook: Rule
 
 async def _write(
     conn: Connection,
-    verdicts: Sequence[Verdict],
+    verdicts: Sequence[MaskChange],
     rulebook: Rulebook,
-    causes: Mapping[Guest, Cause],
+    causes: Mapping[GuestKey, Cause],
     now: datetime,
 ) -> None:
     moved = [verdict for verdict in verdicts if verdict.old_mask != verdict.new_mask]
@@ -160,14 +162,14 @@ async def _write(
         await _count(conn, moves)
 
 
-def _why(verdict: Verdict, rulebook: Rulebook, cause: Cause) -> Cause:
+def _why(verdict: MaskChange, rulebook: Rulebook, cause: Cause) -> Cause:
     if verdict.old_mask is None:
         cause = of_all_visits(cause, verdict.first_visit_at)
     return rulebook.explain(verdict.guest, cause)
 
 
-def _moves(verdicts: Sequence[Verdict], rulebook: Rulebook) -> _Moves:
-    entered, left = list[tuple[Guest, Segmentation]](), list[tuple[Guest, Segmentation]]()
+def _moves(verdicts: Sequence[MaskChange], rulebook: Rulebook) -> _Moves:
+    entered, left = list[tuple[GuestKey, Segmentation]](), list[tuple[GuestKey, Segmentation]]()
     for guest, old_mask, new, _ in verdicts:
         old = old_mask or 0
         entered.extend((guest, rulebook.by_slot[guest.cafe_id, slot]) for slot in slots_of(new & ~old))
@@ -175,7 +177,7 @@ def _moves(verdicts: Sequence[Verdict], rulebook: Rulebook) -> _Moves:
     return _Moves(entered, left)
 
 
-async def _move(conn: Connection, moves: _Moves, causes: Mapping[Guest, Cause], now: datetime) -> list[Event]:
+async def _move(conn: Connection, moves: _Moves, causes: Mapping[GuestKey, Cause], now: datetime) -> list[Event]:
     """Writes the moves; returns what is to be published of them."""
     left = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.left]
     entered = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.entered]
@@ -200,7 +202,7 @@ async def _count(conn: Connection, moves: _Moves) -> None:
 
 
 async def _show(
-    conn: Connection, moved: Sequence[Verdict], causes: Mapping[Guest, Cause], now: datetime
+    conn: Connection, moved: Sequence[MaskChange], causes: Mapping[GuestKey, Cause], now: datetime
 ) -> list[Event]:
     """Writes the one segment of the guests for whom it changed; returns what is to be published of it."""
     seen = ((guest, segment_of(old_mask), segment_of(new_mask)) for guest, old_mask, new_mask, _ in moved)
@@ -221,7 +223,7 @@ async def _show(
     ]
 
 
-def _facts(guest: Guest, segment: Segmentation, cause: Cause, now: datetime) -> dict[str, Any]:
+def _facts(guest: GuestKey, segment: Segmentation, cause: Cause, now: datetime) -> dict[str, Any]:
     return {
         "cafe_id": guest.cafe_id,
         "customer_id": guest.customer_id,

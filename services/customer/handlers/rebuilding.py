@@ -7,7 +7,7 @@ a guest's sums were wrong, the guest is evaluated afterwards as always, and what
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from services.customer.rules.segments import SYSTEM, segment_of
 from services.customer.store import activity, rebuilding, segments
 from shared import clock
@@ -43,7 +43,7 @@ TABLES = (
 
 async def keep_replied(conn: Connection, events: Sequence[ReplyReceived]) -> None:
     """A guest whose answer was kept has a row."""
-    if kept := [Guest(event.cafe_id, event.customer_id) for event in events if event.opted_out or event.rejoined]:
+    if kept := [GuestKey(event.cafe_id, event.customer_id) for event in events if event.opted_out or event.rejoined]:
         await activity.lock(conn, kept)
 
 
@@ -51,7 +51,7 @@ async def keep_moves(conn: Connection, events: Sequence[SegmentEntered | Segment
     """Guests are in the segments that they were said to enter and not to leave."""
     await rebuilding.move(
         conn,
-        [Guest(event.cafe_id, event.customer_id) for event in events],
+        [GuestKey(event.cafe_id, event.customer_id) for event in events],
         [event.segment_id for event in events],
         [event.occurred_at for event in events],
         [isinstance(event, SegmentEntered) for event in events],

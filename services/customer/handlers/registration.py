@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.customer.handlers import consents
 from services.customer.handlers.evaluating import reevaluate
-from services.customer.models.values import Answer, Guest, Profile, Source
+from services.customer.models.values import ConsentAnswer, GuestKey, GuestProfile, GuestSource
 from services.customer.rules.causes import cause_of
 from services.customer.store import activity, customers
 from shared import clock
@@ -33,9 +33,9 @@ LONGEST_NAME = 100
 class Newcomer:
     """Somebody to register, unless already there. `tie` are the ids of the event or request it follows from."""
 
-    guest: Guest
-    profile: Profile
-    source: Source
+    guest: GuestKey
+    profile: GuestProfile
+    source: GuestSource
     registered_at: datetime
     author: UUID | None = None
     tie: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ async def on_contact_learned(
         registered |= await register(conn, back, keys=keys, now=now)
     await _fill_names(conn, [new for new in there if new.guest not in erased], keys=keys, now=now)
     answers = [
-        Answer(
+        ConsentAnswer(
             _guest(event), "sms", "marketing", agreed, ASKED if event.consent_asked else TICK,
             event.consent_at or event.occurred_at,
         )
@@ -71,25 +71,25 @@ async def on_contact_learned(
     await reevaluate(conn, causes, now=now)
 
 
-def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[Guest, Newcomer]:
+def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[GuestKey, Newcomer]:
     """Everybody of whom something was learned, as they would be registered."""
-    newcomers: dict[Guest, Newcomer] = {}
+    newcomers: dict[GuestKey, Newcomer] = {}
     for event in events:
         guest = _guest(event)
-        learned = Profile(phone=_opened(keys, event, "phone", event.phone_sealed), name=_name(keys, event))
+        learned = GuestProfile(phone=_opened(keys, event, "phone", event.phone_sealed), name=_name(keys, event))
         first = newcomers.setdefault(guest, Newcomer(guest, learned, "visit", event.occurred_at, tie=caused_by(event)))
         if first.profile.name is None and learned.name is not None:
             newcomers[guest] = replace(first, profile=learned)
     return newcomers
 
 
-def _guest(event: ContactLearned) -> Guest:
-    return Guest(event.cafe_id, event.customer_id)
+def _guest(event: ContactLearned) -> GuestKey:
+    return GuestKey(event.cafe_id, event.customer_id)
 
 
 async def register(
     conn: Connection, newcomers: Sequence[Newcomer], *, keys: Keys, now: datetime
-) -> dict[Guest, CustomerRegistered]:
+) -> dict[GuestKey, CustomerRegistered]:
     """Adds those who are not there and publishes them. Returns them with the event that says so.
 
     The caller has locked their activity rows, and evaluates their segments afterwards.
@@ -141,7 +141,7 @@ def profiled(
     )
 
 
-def seal(keys: Keys, guest: Guest, column: str, value: str | None) -> str | None:
+def seal(keys: Keys, guest: GuestKey, column: str, value: str | None) -> str | None:
     """A personal field as the customers table keeps it."""
     return None if value is None else crypto.seal(keys, value, table=TABLE, column=column, row=guest.customer_id)
 
@@ -164,7 +164,7 @@ async def _fill_names(conn: Connection, newcomers: Sequence[Newcomer], *, keys: 
     rows = await customers.fill_names(conn, names, now) if names else []
     ties = {new.guest: new.tie for new in newcomers}
     events = [
-        profiled(row, unseal_phone(keys, row), ties[Guest(row["cafe_id"], row["id"])], keys=keys, now=now)
+        profiled(row, unseal_phone(keys, row), ties[GuestKey(row["cafe_id"], row["id"])], keys=keys, now=now)
         for row in rows
     ]
     await outbox.emit(conn, events)

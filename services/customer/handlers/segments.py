@@ -9,14 +9,14 @@ from services.customer.models.http import (
     AttributeView,
     ChangeSegment,
     CreateSegment,
-    Member,
     MemberPage,
-    Preview,
     PreviewSegment,
+    SegmentMember,
+    SegmentPreview,
     SegmentView,
 )
 from services.customer.rules import amounts
-from services.customer.rules.attributes import ATTRIBUTES, FORMS, Kind
+from services.customer.rules.attributes import ATTRIBUTES, FORMS, AttributeKind
 from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
@@ -163,7 +163,7 @@ async def list_segments(conn: Connection, cafe_id: UUID) -> list[SegmentView]:
     return [_view(row, unit) for row in await segments.list_segments(conn, cafe_id)]
 
 
-async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> Preview:
+async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> SegmentPreview:
     """How many guests the criteria would hold now; nothing is kept.
 
     Raises:
@@ -172,7 +172,7 @@ async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, n
     criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     evaluation = compile_condition(parse(criteria, stored=True), 3)
     matching, customers = await activity.count_matching(conn, cafe_id, evaluation, now)
-    return Preview(matching=matching, customers=customers)
+    return SegmentPreview(matching=matching, customers=customers)
 
 
 async def list_members(conn: Connection, cafe_id: UUID, segment_id: UUID, after: UUID | None, limit: int) -> MemberPage:
@@ -184,7 +184,8 @@ async def list_members(conn: Connection, cafe_id: UUID, segment_id: UUID, after:
     await _found(conn, cafe_id, segment_id)
     rows = await segments.members(conn, cafe_id, segment_id, after, limit)
     return MemberPage(
-        members=[Member.model_validate(row) for row in rows], after=rows[-1]["id"] if len(rows) == limit else None
+        members=[SegmentMember.model_validate(row) for row in rows],
+        after=rows[-1]["id"] if len(rows) == limit else None,
     )
 
 
@@ -193,7 +194,7 @@ def list_attributes(unit: Unit) -> list[AttributeView]:
     return [
         AttributeView(
             name=attribute.name,
-            currency_unit=unit if attribute.kind is Kind.MONEY else None,
+            currency_unit=unit if attribute.kind is AttributeKind.MONEY else None,
             form=f'{{"{attribute.name}": {FORMS[attribute.kind]}}}',
             description=attribute.en,
             description_fa=attribute.fa,

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool
 
-from services.customer.models.values import Channel, Purpose, Status
+from services.customer.models.values import GuestStatus
+from shared.consent import Channel, Purpose
 from shared.events.base import CurrencyUnit, Segment, Tier
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.fields import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
@@ -18,7 +19,7 @@ Note = Annotated[str, Text(2000)]
 Json = Annotated[dict[str, Any], Free()]
 PostalCode = Annotated[str, Matching("[0-9]{5,10}", 10, "کد پستی ۵ تا ۱۰ رقم دارد")]
 Color = Annotated[str, Matching("#[0-9A-Fa-f]{6}", 7, "رنگ باید مانند #6B7280 باشد")]
-Key = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید از حروف کوچک انگلیسی، رقم و زیرخط است")]
+NewSegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید از حروف کوچک انگلیسی، رقم و زیرخط است")]
 LastFour = Annotated[str, Matching("[0-9]{4}", 4, "چهار رقم پایانی شماره را بنویسید")]
 # Kept as a proof for ever, and told to other services: a word of a list, never a sentence.
 AnswerSource = Literal["staff", "in_person", "phone", "form", "website", "instagram"]
@@ -58,7 +59,7 @@ class ChangeCustomer(_Details):
 class SetStatus(Command):
     """Another status for a guest."""
 
-    status: Status
+    status: GuestStatus
 
 
 class RecordConsent(Command):
@@ -79,7 +80,7 @@ class FindCustomers(Command):
     name: Name | None = None
     phone: Phone | None = None
     last_four: LastFour | None = None
-    status: Status | None = None
+    status: GuestStatus | None = None
     segment: Segment | None = None
     after: UUID | None = None
     limit: Annotated[int, Whole(1, 200)] = 50
@@ -95,7 +96,7 @@ class CreateSegment(_WithCriteria):
     """A segment of the cafe's own; see GET …/segments/attributes for what criteria may say."""
 
     name: Name
-    segment_key: Key
+    segment_key: NewSegmentKey
     criteria: Json
     description: Note | None = None
     is_active: StrictBool = True
@@ -139,7 +140,7 @@ class CustomerCard(BaseModel):
     name: str | None
     name_english: str | None
     phone_last4: str
-    status: Status
+    status: GuestStatus
     segment: Segment
     total_visits: int
     last_visit: AwareDatetime | None
@@ -165,7 +166,7 @@ class Customer(BaseModel):
     email: str | None
     birthday: date | None
     anniversary: date | None
-    status: Status
+    status: GuestStatus
     segment: Segment
     notes: str | None
     preferences: dict[str, Any]
@@ -185,7 +186,7 @@ class CustomerSummary(Priced):
     id: UUID
     phone_last4: str
     name: str | None
-    status: Status
+    status: GuestStatus
     segment: Segment
     created_at: AwareDatetime
     current_points: int
@@ -199,7 +200,7 @@ class CustomerSummary(Priced):
     avg_spend_per_visit: Money
 
 
-class Consent(BaseModel):
+class ConsentView(BaseModel):
     """The answer in force for one channel and purpose."""
 
     channel: Channel
@@ -225,7 +226,7 @@ class PastAnswer(BaseModel):
 class Consents(BaseModel):
     """Answers in force, and all answers, newest first."""
 
-    current: list[Consent]
+    current: list[ConsentView]
     history: list[PastAnswer]
 
 
@@ -251,14 +252,14 @@ class SegmentView(BaseModel):
     created_by: UUID | None
 
 
-class Preview(BaseModel):
+class SegmentPreview(BaseModel):
     """How many guests the criteria would hold, of how many."""
 
     matching: int
     customers: int
 
 
-class Member(CustomerCard):
+class SegmentMember(CustomerCard):
     """A guest in a segment."""
 
     entered_at: AwareDatetime
@@ -267,7 +268,7 @@ class Member(CustomerCard):
 class MemberPage(BaseModel):
     """`after` continues the list; null when it ends here."""
 
-    members: list[Member]
+    members: list[SegmentMember]
     after: UUID | None
 
 

@@ -7,15 +7,14 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from shared.consent import Channel, Purpose
 from shared.events.base import Event
 
-Status = Literal["active", "inactive", "blocked"]
-Channel = Literal["sms", "email", "push", "instagram"]
-Purpose = Literal["service", "marketing"]
-Source = Literal["visit", "staff", "import"]
+GuestStatus = Literal["active", "inactive", "blocked"]
+GuestSource = Literal["visit", "staff", "import"]
 
 
-class Guest(NamedTuple):
+class GuestKey(NamedTuple):
     """The key of everything about one guest. Rows are locked in the order of these keys."""
 
     cafe_id: UUID
@@ -41,7 +40,7 @@ class Act:
     trace: UUID
 
 
-class Rule(NamedTuple):
+class SegmentRule(NamedTuple):
     """A segment's bit and its criteria as stored JSON. Cafes whose rules are equal are evaluated together."""
 
     slot: int
@@ -83,10 +82,10 @@ class Segmentation:
     recalculated_for: str | None
 
 
-class Verdict(NamedTuple):
+class MaskChange(NamedTuple):
     """A guest whose bits or next moment changed. `old_mask` is None of one who was never evaluated before."""
 
-    guest: Guest
+    guest: GuestKey
     old_mask: int | None
     new_mask: int
     first_visit_at: datetime | None = None
@@ -95,7 +94,7 @@ class Verdict(NamedTuple):
 class Move(NamedTuple):
     """A guest enters or leaves a segment, and why."""
 
-    guest: Guest
+    guest: GuestKey
     segment_id: UUID
     reason: str
 
@@ -104,7 +103,7 @@ class Move(NamedTuple):
 class Sums:
     """What visits add to one guest's sums."""
 
-    guest: Guest
+    guest: GuestKey
     visited_at: datetime
     spent: Decimal
 
@@ -113,7 +112,7 @@ class Sums:
 class Revision:
     """What a corrected or voided visit changes; `first_at` and `last_at` are the guest's visits as they now stand."""
 
-    guest: Guest
+    guest: GuestKey
     visits: int
     spent: Decimal
     removed_at: datetime
@@ -123,7 +122,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Profile:
+class GuestProfile:
     """Everything a person typed about a guest, in clear; None where nothing is known."""
 
     phone: str = field(repr=False)
@@ -140,10 +139,10 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConsentAnswer:
     """A guest's answer to the consent question. Which of two counts says shared.consent."""
 
-    guest: Guest
+    guest: GuestKey
     channel: Channel
     purpose: Purpose
     granted: bool

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from services.customer.rules.attributes import ATTRIBUTES, Kind
+from services.customer.rules.attributes import ATTRIBUTES, AttributeKind
 from services.customer.rules.criteria import parse
 from shared.inputs.amounts import INSIDE
 from shared.persian.money import Unit, in_unit
@@ -33,7 +33,7 @@ def _entry(name: str, value: Any, here: Unit, there: Unit) -> Any:
         return [_converted(part, here, there) for part in value]
     if name == "not":
         return _converted(value, here, there)
-    if ATTRIBUTES[name].kind is not Kind.MONEY:
+    if ATTRIBUTES[name].kind is not AttributeKind.MONEY:
         return value
     return {bound: _amount(each, here, there) for bound, each in value.items()}
 

@@ -14,7 +14,7 @@ NEWEST_VISITS = 101
 MONTH_DAYS = 30
 
 
-class Kind(Enum):
+class AttributeKind(Enum):
     """How an attribute is compared; each has its own form in the criteria."""
 
     COUNT = "count"
@@ -32,7 +32,7 @@ class Attribute:
     """One attribute. `sql` reads `a` (customer_activity) or `c` (customers); `choices` is empty for free words."""
 
     name: str
-    kind: Kind
+    kind: AttributeKind
     sql: str
     en: str
     fa: str
@@ -47,21 +47,21 @@ class Attribute:
 
 
 # The form of each kind, as shown to people who write criteria.
-FORMS: Final[dict[Kind, str]] = {
-    Kind.COUNT: '{"min": 3, "max": 10}',
-    Kind.MONEY: '{"min": 500000, "max": "750000.50"}',
-    Kind.SCORE: '{"min": 4.5}',
-    Kind.DAYS_SINCE: '{"min": 7, "max": 14}',
-    Kind.NEWER_THAN: "30",
-    Kind.NEWEST: '{"min": 4}',
-    Kind.CHOICE: '["one", "other"]',
-    Kind.FLAG: "true",
+FORMS: Final[dict[AttributeKind, str]] = {
+    AttributeKind.COUNT: '{"min": 3, "max": 10}',
+    AttributeKind.MONEY: '{"min": 500000, "max": "750000.50"}',
+    AttributeKind.SCORE: '{"min": 4.5}',
+    AttributeKind.DAYS_SINCE: '{"min": 7, "max": 14}',
+    AttributeKind.NEWER_THAN: "30",
+    AttributeKind.NEWEST: '{"min": 4}',
+    AttributeKind.CHOICE: '["one", "other"]',
+    AttributeKind.FLAG: "true",
 }
 
 _ALL = (
     Attribute(
         "created_within_days",
-        Kind.NEWER_THAN,
+        AttributeKind.NEWER_THAN,
         "LEAST(a.registered_at, a.first_visit_at)",
         "The guest became known (registered or first visited) less than so many days ago.",
         "مهمان کمتر از این تعداد روز پیش ثبت شده یا نخستین بار آمده است.",
@@ -69,7 +69,7 @@ _ALL = (
     ),
     Attribute(
         "visit_count",
-        Kind.COUNT,
+        AttributeKind.COUNT,
         "a.total_visits",
         "Number of visits ever.",
         "تعداد همهٔ بازدیدها.",
@@ -77,7 +77,7 @@ _ALL = (
     ),
     Attribute(
         "monthly_visits",
-        Kind.NEWEST,
+        AttributeKind.NEWEST,
         "a.recent_visits",
         "Number of visits in the last 30 days, counted back from now.",
         "تعداد بازدیدها در ۳۰ روز گذشته، از همین لحظه به عقب.",
@@ -85,7 +85,7 @@ _ALL = (
     ),
     Attribute(
         "last_visit_days",
-        Kind.DAYS_SINCE,
+        AttributeKind.DAYS_SINCE,
         "a.last_visit_at",
         "Whole days since the last visit; a guest without a visit matches no bound.",
         "روزهای کامل از آخرین بازدید؛ مهمان بدون بازدید با هیچ حدی جور نیست.",
@@ -93,7 +93,7 @@ _ALL = (
     ),
     Attribute(
         "first_visit_days",
-        Kind.DAYS_SINCE,
+        AttributeKind.DAYS_SINCE,
         "a.first_visit_at",
         "Whole days since the first visit; a guest without a visit matches no bound.",
         "روزهای کامل از نخستین بازدید؛ مهمان بدون بازدید با هیچ حدی جور نیست.",
@@ -101,21 +101,21 @@ _ALL = (
     ),
     Attribute(
         "lifetime_spent",
-        Kind.MONEY,
+        AttributeKind.MONEY,
         "a.lifetime_spent",
         "Sum of all bills after discounts, in the cafe's unit of money.",
         "جمع همهٔ پرداخت‌ها پس از تخفیف، به واحد پول کافه.",
     ),
     Attribute(
         "avg_spend",
-        Kind.MONEY,
+        AttributeKind.MONEY,
         "a.lifetime_spent / NULLIF(a.total_visits, 0)",
         "Average bill in the cafe's unit of money; a guest without a visit matches no bound.",
         "میانگین پرداخت هر بازدید به واحد پول کافه؛ مهمان بدون بازدید با هیچ حدی جور نیست.",
     ),
     Attribute(
         "points",
-        Kind.COUNT,
+        AttributeKind.COUNT,
         "a.current_points",
         "Points the guest can spend now.",
         "امتیازی که مهمان اکنون می‌تواند خرج کند.",
@@ -123,7 +123,7 @@ _ALL = (
     ),
     Attribute(
         "tier_level",
-        Kind.CHOICE,
+        AttributeKind.CHOICE,
         "a.tier_level",
         "Loyalty tier.",
         "سطح وفاداری.",
@@ -132,7 +132,7 @@ _ALL = (
     ),
     Attribute(
         "avg_rating",
-        Kind.SCORE,
+        AttributeKind.SCORE,
         "a.rating_sum::numeric / NULLIF(a.rating_count, 0)",
         "Average of the guest's ratings, 1 to 5; a guest who never rated matches no bound.",
         "میانگین امتیازهای مهمان از ۱ تا ۵؛ مهمانی که نظر نداده با هیچ حدی جور نیست.",
@@ -140,7 +140,7 @@ _ALL = (
     ),
     Attribute(
         "rating_count",
-        Kind.COUNT,
+        AttributeKind.COUNT,
         "a.rating_count",
         "How many times the guest rated a visit.",
         "تعداد نظرهای ثبت‌شدهٔ مهمان.",
@@ -148,7 +148,7 @@ _ALL = (
     ),
     Attribute(
         "status",
-        Kind.CHOICE,
+        AttributeKind.CHOICE,
         "c.status",
         "Status of the guest.",
         "وضعیت مهمان.",
@@ -157,7 +157,7 @@ _ALL = (
     ),
     Attribute(
         "city",
-        Kind.CHOICE,
+        AttributeKind.CHOICE,
         # Folding a million cities takes longer than all the rest together; guests from before the key have none.
         "COALESCE(c.city_key, crm.search_key(c.city))",
         "City, in any spelling.",
@@ -165,14 +165,14 @@ _ALL = (
     ),
     Attribute(
         "has_birthday",
-        Kind.FLAG,
+        AttributeKind.FLAG,
         "c.birthday IS NOT NULL",
         "Whether the birthday is known.",
         "آیا تاریخ تولد ثبت شده است.",
     ),
     Attribute(
         "has_email",
-        Kind.FLAG,
+        AttributeKind.FLAG,
         "c.email_sealed IS NOT NULL",
         "Whether an e-mail address is known.",
         "آیا ایمیل ثبت شده است.",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from services.customer.models.values import Cause, Guest
+from services.customer.models.values import Cause, GuestKey
 from shared.events.base import Event
 from shared.events.feedback import FeedbackReceived
 from shared.events.loyalty import PointsChanged, PointsEarned, TierChanged
@@ -24,13 +24,13 @@ REASONS: Final[Mapping[type[Event], str]] = {
 }
 
 
-def causes_of(events: Sequence[Event]) -> dict[Guest, Cause]:
+def causes_of(events: Sequence[Event]) -> dict[GuestKey, Cause]:
     """What the events, in their order, give as cause for evaluating their guests; those about nobody are left out."""
-    causes: dict[Guest, Cause] = {}
+    causes: dict[GuestKey, Cause] = {}
     for event in events:
         customer_id = getattr(event, "customer_id", None)
         if customer_id is not None:
-            guest, cause = Guest(event.cafe_id, customer_id), cause_of(event)
+            guest, cause = GuestKey(event.cafe_id, customer_id), cause_of(event)
             causes[guest] = together(causes[guest], cause) if guest in causes else cause
     return causes
 

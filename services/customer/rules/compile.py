@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from services.customer.models.values import DaysAgo, Evaluation, Rule
-from services.customer.rules.attributes import MONTH_DAYS, Attribute, Kind
+from services.customer.models.values import DaysAgo, Evaluation, SegmentRule
+from services.customer.rules.attributes import MONTH_DAYS, Attribute, AttributeKind
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of, parse
 
 NEVER = "NULL::timestamptz"
@@ -53,7 +53,7 @@ def read(criteria: str) -> Node:
 
 
 @lru_cache(maxsize=256)
-def compile_rules(rulesets: tuple[tuple[Rule, ...], ...], first: int, *, by_key: bool = False) -> Evaluation:
+def compile_rules(rulesets: tuple[tuple[SegmentRule, ...], ...], first: int, *, by_key: bool = False) -> Evaluation:
     """One evaluation of guests who are each under one of several rule sets (those of their cafe).
 
     Args:
@@ -87,7 +87,7 @@ def _by_ruleset(sqls: Sequence[str]) -> str:
     return f"CASE t.ruleset {cases} END"
 
 
-def _ruleset(rules: tuple[Rule, ...], writing: _Writing) -> tuple[str, str]:
+def _ruleset(rules: tuple[SegmentRule, ...], writing: _Writing) -> tuple[str, str]:
     start = len(writing.moments)
     bits = [
         f"CASE WHEN {_condition(read(rule.criteria), writing)} THEN {1 << rule.slot}::bigint ELSE 0 END"
@@ -121,13 +121,13 @@ _JOINTS = {"all": "AND", "any": "OR"}
 
 
 def _range(node: Range, writing: _Writing) -> str:
-    write = {Kind.DAYS_SINCE: _days_since, Kind.NEWEST: _newest}.get(node.attribute.kind, _plain)
+    write = {AttributeKind.DAYS_SINCE: _days_since, AttributeKind.NEWEST: _newest}.get(node.attribute.kind, _plain)
     return "(" + " AND ".join(write(node.attribute, node, writing)) + ")"
 
 
 def _plain(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
     # Comparing whole numbers as numeric would cost more than reading the row.
-    sql_type, read_as = ("bigint", int) if attribute.kind is Kind.COUNT else ("numeric", lambda number: number)
+    sql_type, read_as = ("bigint", int) if attribute.kind is AttributeKind.COUNT else ("numeric", lambda number: number)
     bounds = [(">=", node.least), ("<=", node.most)]
     return [
         f"COALESCE({attribute.sql} {operator} {writing.put(read_as(bound), sql_type)}, false)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
-from services.customer.rules.attributes import ATTRIBUTES, FORMS, Attribute, Kind
+from services.customer.rules.attributes import ATTRIBUTES, FORMS, Attribute, AttributeKind
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE
 from shared.inputs.bounds import MOST_OF_UNIT
@@ -189,9 +189,16 @@ def _range(attribute: Attribute, value: Any, field: str, faults: _Faults) -> Nod
 
 
 def _number(attribute: Attribute, value: Any, field: str, faults: _Faults) -> Decimal | None:
-    whole = attribute.kind in (Kind.COUNT, Kind.DAYS_SINCE, Kind.NEWEST, Kind.NEWER_THAN)
+    whole = attribute.kind in (
+        AttributeKind.COUNT,
+        AttributeKind.DAYS_SINCE,
+        AttributeKind.NEWEST,
+        AttributeKind.NEWER_THAN,
+    )
     # A float has already lost money; as a score it is what people write.
-    kinds = {Kind.MONEY: (int, str, Decimal), Kind.SCORE: (int, str, float, Decimal)}.get(attribute.kind, (int,))
+    kinds = {AttributeKind.MONEY: (int, str, Decimal), AttributeKind.SCORE: (int, str, float, Decimal)}.get(
+        attribute.kind, (int,)
+    )
     number = None
     if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= 30:
         try:
@@ -204,7 +211,7 @@ def _number(attribute: Attribute, value: Any, field: str, faults: _Faults) -> De
         return None
     if faults.stored:
         return number
-    is_money = attribute.kind is Kind.MONEY
+    is_money = attribute.kind is AttributeKind.MONEY
     most = MOST_OF_UNIT[faults.unit] if is_money else attribute.most
     if not 0 <= number <= most:
         faults.add(field, "out_of_range", f"must be from 0 to {most}", f"باید میان ۰ و {most} باشد")
@@ -246,13 +253,13 @@ def _wrong_form(attribute: Attribute, field: str, faults: _Faults) -> None:
     faults.add(field, "wrong_form", f"write it as {form}", f"به این شکل بنویسید: {form}")
 
 
-_READERS: Final[dict[Kind, Callable[[Attribute, Any, str, _Faults], Node | None]]] = {
-    Kind.COUNT: _range,
-    Kind.MONEY: _range,
-    Kind.SCORE: _range,
-    Kind.DAYS_SINCE: _range,
-    Kind.NEWEST: _range,
-    Kind.NEWER_THAN: _newer,
-    Kind.CHOICE: _one_of,
-    Kind.FLAG: _is,
+_READERS: Final[dict[AttributeKind, Callable[[Attribute, Any, str, _Faults], Node | None]]] = {
+    AttributeKind.COUNT: _range,
+    AttributeKind.MONEY: _range,
+    AttributeKind.SCORE: _range,
+    AttributeKind.DAYS_SINCE: _range,
+    AttributeKind.NEWEST: _range,
+    AttributeKind.NEWER_THAN: _newer,
+    AttributeKind.CHOICE: _one_of,
+    AttributeKind.FLAG: _is,
 }

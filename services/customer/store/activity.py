@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.customer.models.values import Evaluation, Guest, Revision, Sums, Verdict
-from services.customer.store.ratings import Change
+from services.customer.models.values import Evaluation, GuestKey, MaskChange, Revision, Sums
+from services.customer.store.ratings import RatingChange
 from shared.database.db import Connection
 from shared.events.base import Tier
 
@@ -176,12 +176,12 @@ WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT 
 """
 
 
-async def lock(conn: Connection, guests: Sequence[Guest]) -> None:
+async def lock(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Locks the guests' activity rows until the transaction ends, making those that are missing."""
     await conn.execute(LOCK, *_keys(guests))
 
 
-async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> list[Guest]:
+async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> list[GuestKey]:
     """Adds new visits to their guests' sums. Returns those whose first visit moved away from where they began."""
     rows = await conn.fetch(
         ADD_VISITS,
@@ -191,7 +191,7 @@ async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) ->
         now - RECENT,
         NEWEST_KEPT,
     )
-    return [Guest(*row) for row in rows]
+    return [GuestKey(*row) for row in rows]
 
 
 async def revise_visits(conn: Connection, revisions: Sequence[Revision], now: datetime) -> None:
@@ -210,17 +210,21 @@ async def revise_visits(conn: Connection, revisions: Sequence[Revision], now: da
     )
 
 
-async def set_points(conn: Connection, guests: Sequence[Guest], points: Sequence[int], versions: Sequence[int]) -> None:
+async def set_points(
+    conn: Connection, guests: Sequence[GuestKey], points: Sequence[int], versions: Sequence[int]
+) -> None:
     """Keeps each guest's points of the highest account version."""
     await conn.execute(SET_POINTS, *_keys(guests), points, versions)
 
 
-async def set_tier(conn: Connection, guests: Sequence[Guest], tiers: Sequence[Tier], versions: Sequence[int]) -> None:
+async def set_tier(
+    conn: Connection, guests: Sequence[GuestKey], tiers: Sequence[Tier], versions: Sequence[int]
+) -> None:
     """Keeps each guest's tier of the highest account version."""
     await conn.execute(SET_TIER, *_keys(guests), tiers, versions)
 
 
-async def add_ratings(conn: Connection, changes: Sequence[Change]) -> None:
+async def add_ratings(conn: Connection, changes: Sequence[RatingChange]) -> None:
     """Adds to the guests' averages, each guest named once."""
     await conn.execute(
         ADD_RATINGS,
@@ -230,27 +234,27 @@ async def add_ratings(conn: Connection, changes: Sequence[Change]) -> None:
     )
 
 
-async def set_registered(conn: Connection, guests: Sequence[Guest], moments: Sequence[datetime]) -> list[Guest]:
+async def set_registered(conn: Connection, guests: Sequence[GuestKey], moments: Sequence[datetime]) -> list[GuestKey]:
     """From now on these guests are evaluated. The rows must exist: `lock` first. Returns those whose first visit is
     known and was at another moment."""
     rows = await conn.fetch(SET_REGISTERED, *_keys(guests), moments)
-    return [Guest(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
+    return [GuestKey(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
 
 
-async def forget(conn: Connection, guest: Guest) -> int:
+async def forget(conn: Connection, guest: GuestKey) -> int:
     """The guest is not evaluated any more; the sums stay. Returns the mask as it was."""
     return await conn.fetchval(FORGET, guest.cafe_id, guest.customer_id) or 0
 
 
 async def evaluate(
-    conn: Connection, guests: Sequence[Guest], rulesets: Sequence[int], evaluation: Evaluation, now: datetime
-) -> list[Verdict]:
+    conn: Connection, guests: Sequence[GuestKey], rulesets: Sequence[int], evaluation: Evaluation, now: datetime
+) -> list[MaskChange]:
     """Evaluates the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
 
     `evaluation` is compiled by key, with its parameters from number 5 on.
     """
     rows = await conn.fetch(_filled(EVALUATE, evaluation), now, *_keys(guests), rulesets, *evaluation.values_at(now))
-    return [Verdict(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
+    return [MaskChange(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
 
 
 async def count_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> int:
@@ -258,21 +262,21 @@ async def count_due(conn: Connection, now: datetime, aside: Sequence[UUID], limi
     return int(await conn.fetchval(COUNT_DUE, now, aside, limit))
 
 
-async def take_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
+async def take_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> list[GuestKey]:
     """Locks guests whom time alone may have moved by now, longest waiting first, and says which. Those in use by others
     and those of the cafes `aside` are left out."""
-    return [Guest(*row) for row in await conn.fetch(TAKE_DUE, now, aside, limit)]
+    return [GuestKey(*row) for row in await conn.fetch(TAKE_DUE, now, aside, limit)]
 
 
 async def find_stale_memberships(
     conn: Connection, cafe_id: UUID, evaluation: Evaluation, now: datetime, limit: int
-) -> list[Guest]:
+) -> list[GuestKey]:
     """Guests of the cafe whose stored bits or next moment the evaluation (parameters from 4 on) does not confirm."""
     await conn.execute(FOR_ALL_GUESTS)
     rows = await conn.fetch(
         _filled(FIND_STALE_MEMBERSHIPS, evaluation), now, cafe_id, limit, *evaluation.values_at(now)
     )
-    return [Guest(cafe_id, row["customer_id"]) for row in rows]
+    return [GuestKey(cafe_id, row["customer_id"]) for row in rows]
 
 
 async def count_matching(conn: Connection, cafe_id: UUID, evaluation: Evaluation, now: datetime) -> tuple[int, int]:
@@ -287,5 +291,5 @@ def _filled(template: str, evaluation: Evaluation) -> str:
     return template.format(mask=evaluation.mask, check_at=evaluation.check_at, join=join)
 
 
-def _keys(guests: Sequence[Guest]) -> tuple[list[UUID], list[UUID]]:
+def _keys(guests: Sequence[GuestKey]) -> tuple[list[UUID], list[UUID]]:
     return [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests]

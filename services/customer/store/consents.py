@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.customer.models.values import Answer, Guest
+from services.customer.models.values import ConsentAnswer, GuestKey
 from shared.clock import new_id
 from shared.consent import rank_sql
 from shared.database.db import Connection
@@ -54,7 +54,7 @@ WHERE cafe_id = $1 AND customer_id = $2 AND recorded_by IS NOT NULL AND source <
 """
 
 
-async def keep(conn: Connection, answers: Sequence[Answer], now: datetime) -> list[Answer]:
+async def keep(conn: Connection, answers: Sequence[ConsentAnswer], now: datetime) -> list[ConsentAnswer]:
     """Adds the answers to the history, and returns those that are in force from now on."""
     columns = (
         [answer.guest.cafe_id for answer in answers],
@@ -68,20 +68,20 @@ async def keep(conn: Connection, answers: Sequence[Answer], now: datetime) -> li
     )
     await conn.execute(REMEMBER, *columns, [new_id() for _ in answers], now)
     rows = await conn.fetch(KEEP, *columns)
-    return [Answer(Guest(row["cafe_id"], row["customer_id"]), *list(row.values())[2:]) for row in rows]
+    return [ConsentAnswer(GuestKey(row["cafe_id"], row["customer_id"]), *list(row.values())[2:]) for row in rows]
 
 
-async def current(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+async def current(conn: Connection, guest: GuestKey) -> list[dict[str, Any]]:
     """The answers in force."""
     return [dict(row) for row in await conn.fetch(CURRENT, guest.cafe_id, guest.customer_id)]
 
 
-async def history(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+async def history(conn: Connection, guest: GuestKey) -> list[dict[str, Any]]:
     """All answers, newest first."""
     return [dict(row) for row in await conn.fetch(HISTORY, guest.cafe_id, guest.customer_id)]
 
 
-async def forget(conn: Connection, guest: Guest) -> None:
+async def forget(conn: Connection, guest: GuestKey) -> None:
     """Nothing is agreed to any more. The history stays: it names nobody, and proves what was sent with consent."""
     await conn.execute(FORGET, guest.cafe_id, guest.customer_id)
     await conn.execute(FORGET_SOURCES, guest.cafe_id, guest.customer_id)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.http import FindCustomers
-from services.customer.models.values import Guest, Status
+from services.customer.models.values import GuestKey, GuestStatus
 from shared.database.db import Connection
 from shared.events.base import Segment
 from shared.persian.text import name_key
@@ -137,57 +137,61 @@ SUMMARY = "SELECT * FROM customer_summary WHERE cafe_id = $1 AND id = $2"
 CALENDAR = "SELECT calendar FROM cafes WHERE cafe_id = $1"
 
 
-async def register(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[Guest, int]:
+async def register(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[GuestKey, int]:
     """Adds the guests that are not there, or were erased before `created_at`; returns those with their version.
 
     Each row has the fields of `NEW`. Lock the guests' activity rows first.
     """
     added = await conn.fetch(REGISTER, *([row[column] for row in rows] for column in NEW))
-    return {Guest(row["cafe_id"], row["id"]): row["version"] for row in added}
+    return {GuestKey(row["cafe_id"], row["id"]): row["version"] for row in added}
 
 
-async def begin_with_bills(conn: Connection, guests: Collection[Guest]) -> None:
+async def begin_with_bills(conn: Connection, guests: Collection[GuestKey]) -> None:
     """Sets since when guests whom a till made known are guests, by their bills. Lock their activity rows first."""
     keys = sorted({(guest.cafe_id, guest.customer_id) for guest in guests})
     await conn.execute(BEGIN_WITH_BILLS, [cafe_id for cafe_id, _ in keys], [customer_id for _, customer_id in keys])
 
 
-async def fill_names(conn: Connection, names: Mapping[Guest, str], now: datetime) -> list[dict[str, Any]]:
+async def fill_names(conn: Connection, names: Mapping[GuestKey, str], now: datetime) -> list[dict[str, Any]]:
     """Gives guests without a name the one that was learned. Returns the changed rows."""
     ids = [guest.cafe_id for guest in names], [guest.customer_id for guest in names]
     return [dict(row) for row in await conn.fetch(FILL_NAMES, *ids, list(names.values()), now)]
 
 
-async def erased(conn: Connection, guests: Collection[Guest]) -> dict[Guest, datetime]:
+async def erased(conn: Connection, guests: Collection[GuestKey]) -> dict[GuestKey, datetime]:
     """Those of the guests who are erased, with when."""
     rows = await conn.fetch(ERASED, [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests])
-    return {Guest(row["cafe_id"], row["id"]): row["deleted_at"] for row in rows}
+    return {GuestKey(row["cafe_id"], row["id"]): row["deleted_at"] for row in rows}
 
 
-async def get(conn: Connection, guest: Guest, *, for_update: bool = False) -> dict[str, Any] | None:
+async def get(conn: Connection, guest: GuestKey, *, for_update: bool = False) -> dict[str, Any] | None:
     """The guest's row, unless erased; locked until the transaction ends when it will be changed."""
     row = await conn.fetchrow(GET_FOR_UPDATE if for_update else GET, guest.cafe_id, guest.customer_id)
     return dict(row) if row else None
 
 
-async def change(conn: Connection, guest: Guest, row: Mapping[str, Any], author: UUID, now: datetime) -> dict[str, Any]:
+async def change(
+    conn: Connection, guest: GuestKey, row: Mapping[str, Any], author: UUID, now: datetime
+) -> dict[str, Any]:
     """Writes all `CHANGEABLE` fields and returns the new row."""
     values = [row[column] for column in CHANGEABLE]
     return await _changed(conn, CHANGE, guest, *values, now, author)
 
 
-async def set_status(conn: Connection, guest: Guest, status: Status, author: UUID, now: datetime) -> dict[str, Any]:
+async def set_status(
+    conn: Connection, guest: GuestKey, status: GuestStatus, author: UUID, now: datetime
+) -> dict[str, Any]:
     """Writes the status and returns the new row."""
     return await _changed(conn, SET_STATUS, guest, status, now, author)
 
 
-async def set_segments(conn: Connection, segments: Mapping[Guest, Segment], now: datetime) -> None:
+async def set_segments(conn: Connection, segments: Mapping[GuestKey, Segment], now: datetime) -> None:
     """Writes the one segment shown on each guest."""
     ids = [guest.cafe_id for guest in segments], [guest.customer_id for guest in segments]
     await conn.execute(SET_SEGMENTS, *ids, list(segments.values()), now)
 
 
-async def erase(conn: Connection, guest: Guest, author: UUID, now: datetime) -> None:
+async def erase(conn: Connection, guest: GuestKey, author: UUID, now: datetime) -> None:
     """Empties the guest's row."""
     await conn.execute(ERASE, guest.cafe_id, guest.customer_id, now, author)
 
@@ -224,7 +228,7 @@ async def born_on(conn: Connection, cafe_id: UUID, dates: Sequence[date], limit:
     return [row["id"] for row in await conn.fetch(BORN_ON, cafe_id, dates, limit)]
 
 
-async def summary(conn: Connection, guest: Guest) -> dict[str, Any] | None:
+async def summary(conn: Connection, guest: GuestKey) -> dict[str, Any] | None:
     """The guest's line of the customer_summary view."""
     row = await conn.fetchrow(SUMMARY, guest.cafe_id, guest.customer_id)
     return dict(row) if row else None
@@ -236,7 +240,7 @@ async def calendar(conn: Connection, cafe_id: UUID) -> str | None:
     return found
 
 
-async def _changed(conn: Connection, statement: str, guest: Guest, *values: Any) -> dict[str, Any]:
+async def _changed(conn: Connection, statement: str, guest: GuestKey, *values: Any) -> dict[str, Any]:
     row = await conn.fetchrow(statement, guest.cafe_id, guest.customer_id, *values)
     assert row is not None
     return dict(row)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from shared.database.db import Connection
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitVoided
@@ -52,17 +52,17 @@ GROUP BY cafe_id, customer_id ORDER BY cafe_id, customer_id
 
 
 @dataclass(frozen=True)
-class Change:
+class RatingChange:
     """What is to be added to a guest's ratings, or (below zero) taken out. `visit_id` is one of the rated visits; none
     where no visit was rated."""
 
-    guest: Guest
+    guest: GuestKey
     rating_sum: int
     rating_count: int
     visit_id: UUID | None
 
 
-async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Change]:
+async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[RatingChange]:
     """Keeps ratings that may ever be a guest's; returns what they change."""
     events = [event for event in events if event.visit_id or event.customer_id]
     of_visits = [event for event in events if event.visit_id]
@@ -78,14 +78,14 @@ async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Chan
     return await _settle(conn, events)
 
 
-async def void(conn: Connection, events: Sequence[VisitVoided]) -> list[Change]:
+async def void(conn: Connection, events: Sequence[VisitVoided]) -> list[RatingChange]:
     """Ratings of these visits count no longer, and never will; returns what that changes."""
     keys = [(event.cafe_id, event.visit_id) for event in events]
     await conn.execute(NOTE_VISITS, *_columns(keys), [None] * len(keys), [event.voided_at for event in events])
     return await _settle(conn, events)
 
 
-async def claim(conn: Connection, events: Sequence[VisitClaimed]) -> list[Change]:
+async def claim(conn: Connection, events: Sequence[VisitClaimed]) -> list[RatingChange]:
     """What nobody said about these visits is their guests'; returns what that changes."""
     keys = [(event.cafe_id, event.visit_id) for event in events]
     await conn.execute(NOTE_VISITS, *_columns(keys), [event.customer_id for event in events], [None] * len(keys))
@@ -99,7 +99,7 @@ async def _note(conn: Connection, keys: Sequence[tuple[UUID, UUID | None]]) -> N
 
 async def _settle(
     conn: Connection, events: Sequence[FeedbackReceived] | Sequence[VisitVoided] | Sequence[VisitClaimed]
-) -> list[Change]:
+) -> list[RatingChange]:
     rows = await conn.fetch(
         SETTLE,
         [event.cafe_id for event in events],
@@ -107,7 +107,9 @@ async def _settle(
         [event.feedback_id if isinstance(event, FeedbackReceived) else None for event in events],
     )
     return [
-        Change(Guest(row["cafe_id"], row["customer_id"]), row["rating_sum"], row["rating_count"], row["visit_id"])
+        RatingChange(
+            GuestKey(row["cafe_id"], row["customer_id"]), row["rating_sum"], row["rating_count"], row["visit_id"]
+        )
         for row in rows
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.customer.models.values import Guest
+from services.customer.models.values import GuestKey
 from shared.database.db import Connection
 from shared.events.base import Segment
 
@@ -72,7 +72,7 @@ GROUP BY s.cafe_id, s.id
 
 async def move(
     conn: Connection,
-    guests: Sequence[Guest],
+    guests: Sequence[GuestKey],
     segments: Sequence[UUID],
     moments: Sequence[datetime],
     entered: Sequence[bool],

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.values import Guest, Move, Segmentation
+from services.customer.models.values import GuestKey, Move, Segmentation
 from services.customer.store.customers import CARD, MARKETING_CONSENT
 from shared.database.db import Connection
 
@@ -219,7 +219,7 @@ async def members(
     return [dict(row) for row in await conn.fetch(MEMBERS, cafe_id, segment_id, after, limit)]
 
 
-async def stays(conn: Connection, guest: Guest) -> list[dict[str, Any]]:
+async def stays(conn: Connection, guest: GuestKey) -> list[dict[str, Any]]:
     """The guest's stays in segments, newest first."""
     return [dict(row) for row in await conn.fetch(STAYS, guest.cafe_id, guest.customer_id)]
 

@@ -15,7 +15,7 @@ from services.feedback import rules
 from services.feedback.api import page
 from services.feedback.handlers import answers, links, submissions
 from services.feedback.models.http import LinkView, Received, Submission
-from services.feedback.models.values import Link, Sender
+from services.feedback.models.values import Link, SubmittedFrom
 from shared.database import db
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -28,7 +28,7 @@ from shared.web.rate_limits import Tries
 T = TypeVar("T")
 router = APIRouter(tags=["guests"])
 # Judged by looking for it: a token of a wrong form is a link that nobody knows.
-Token = Annotated[str, Opaque(1024)]
+LinkToken = Annotated[str, Opaque(1024)]
 Marker = Annotated[str, Opaque(100)]
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20
@@ -42,7 +42,7 @@ STATES = {code: state for state, (code, *_) in links.REFUSALS.items()} | {"too_m
 
 
 @router.get("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
-async def open_page(request: Request, token: Token, s: Marker | None = None) -> Response:
+async def open_page(request: Request, token: LinkToken, s: Marker | None = None) -> Response:
     """The form, or why there is none; with what the cafe has answered. A person's opening of the link in a message is
     counted, also of a used one."""
     try:
@@ -56,7 +56,7 @@ async def open_page(request: Request, token: Token, s: Marker | None = None) -> 
 
 
 @router.post("/f/{token}", response_class=HTMLResponse, include_in_schema=False)
-async def send_page(request: Request, token: Token, s: Marker | None = None) -> Response:
+async def send_page(request: Request, token: LinkToken, s: Marker | None = None) -> Response:
     """Takes the form in and sends the browser on, so that going back or reloading sends nothing twice."""
     form = await form_of(request)
     try:
@@ -71,7 +71,7 @@ async def send_page(request: Request, token: Token, s: Marker | None = None) -> 
 
 
 @router.get("/f/{token}/thanks", response_class=HTMLResponse, include_in_schema=False)
-async def thanks_page(request: Request, token: Token) -> Response:
+async def thanks_page(request: Request, token: LinkToken) -> Response:
     """Thanks, to whoever has sent something; the form to anybody else."""
     try:
         await _look_up(request, token)
@@ -83,14 +83,14 @@ async def thanks_page(request: Request, token: Token) -> Response:
 
 
 @router.get("/api/feedback/{token}", responses=problems(409, 410, 429))
-async def look_at_link(request: Request, token: Token) -> LinkView:
+async def look_at_link(request: Request, token: LinkToken) -> LinkView:
     """What an open link is about. Answers 404, 409 or 410 when it can't be used."""
     link = await _look_up(request, token)
     return LinkView(cafe_name=link.cafe_name, visit_date=link.visit.visit_date)
 
 
 @router.post("/api/feedback/{token}", status_code=201, responses=problems(410, 429))
-async def send_feedback(request: Request, token: Token, said: Submission, s: Marker | None = None) -> Received:
+async def send_feedback(request: Request, token: LinkToken, said: Submission, s: Marker | None = None) -> Received:
     """Takes a guest's feedback, once per link. `s` tells where the link was found: q for a code, w for a website."""
     return Received(feedback_id=await _take(request, token, said, s))
 
@@ -208,11 +208,11 @@ async def _form_again(request: Request, token: str, form: Mapping[str, str], err
     return html(page.rating_page(link, typed=form, alert=page.alert_of(error)), 422)
 
 
-def sender_of(request: Request) -> Sender:
+def sender_of(request: Request) -> SubmittedFrom:
     """From where a request came."""
     headers = request.headers
     device = rules.device_of(headers.get("user-agent", ""), headers.get("accept-language", ""))
-    return Sender(device, client_address(request) or None)
+    return SubmittedFrom(device, client_address(request) or None)
 
 
 def refused(why: Rejected, answer: str | None = None) -> HTMLResponse:

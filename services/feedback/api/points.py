@@ -15,7 +15,7 @@ from services.feedback.api.guest import form_of, html, refused, said_in, sender_
 from services.feedback.handlers import points
 from services.feedback.handlers.links import refusal
 from services.feedback.models.http import MakePoint, PointView
-from services.feedback.models.values import Point
+from services.feedback.models.values import FeedbackPoint
 from services.feedback.store import points as store
 from shared.database import db
 from shared.errors import NotFound, Rejected
@@ -26,7 +26,7 @@ from shared.web.dependencies import StaffCaller
 from shared.web.rate_limits import Tries
 
 router = APIRouter(tags=["points"])
-Code = Annotated[str, Matching("[a-z0-9]{12}", 12, "کد نقطهٔ نظرسنجی ۱۲ حرف و رقم دارد")]
+PointCode = Annotated[str, Matching("[a-z0-9]{12}", 12, "کد نقطهٔ نظرسنجی ۱۲ حرف و رقم دارد")]
 # Judged by looking for it, like the token of a link.
 AnyCode = Annotated[str, Opaque(1024)]
 # Of an address at one point in ten minutes: guests of a whole table may answer by the cafe's own network.
@@ -53,7 +53,7 @@ async def make_point(request: Request, caller: StaffCaller, cafe_id: UUID, body:
 
 
 @router.delete("/cafes/{cafe_id}/feedback-points/{code}", status_code=204)
-async def retire_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: Code) -> None:
+async def retire_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: PointCode) -> None:
     """Closes a point for good (managers); what was answered there stays."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await points.retire(conn, cafe_id, code)
@@ -64,7 +64,7 @@ async def retire_point(request: Request, caller: StaffCaller, cafe_id: UUID, cod
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}, "description": "the code as a picture"}},
 )
-async def draw_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: Code) -> Response:
+async def draw_point(request: Request, caller: StaffCaller, cafe_id: UUID, code: PointCode) -> Response:
     """The point's QR code, to be printed."""
     async with acting(request, caller, cafe_id) as conn:
         point = await store.find(conn, code)
@@ -165,7 +165,7 @@ def _count_guess(request: Request, why: Rejected) -> None:
         _limits(request).guesses.count(client_address(request))
 
 
-def _view(request: Request, point: Point) -> PointView:
+def _view(request: Request, point: FeedbackPoint) -> PointView:
     return PointView(
         code=point.code,
         kind=point.kind,
@@ -179,5 +179,5 @@ def _view(request: Request, point: Point) -> PointView:
     )
 
 
-def _address(request: Request, point: Point) -> str:
+def _address(request: Request, point: FeedbackPoint) -> str:
     return f"{request.app.state.settings.public_url.rstrip('/')}/q/{point.code}"

@@ -17,7 +17,7 @@ from services.feedback.models.http import (
     StaffEntry,
     Summary,
 )
-from services.feedback.models.values import Filter, Source, Topic
+from services.feedback.models.values import FeedbackSource, FeedbackTopic, Filter
 from services.feedback.store import cases as case_store
 from services.feedback.store import feedback as feedback_store
 from shared.clock import now
@@ -40,8 +40,8 @@ async def search(
     q: Annotated[str | None, Words(200, line=True)] = None,
     rating_from: Stars = 1,
     rating_to: Stars = 5,
-    source: Source | None = None,
-    category: Topic | None = None,
+    source: FeedbackSource | None = None,
+    category: FeedbackTopic | None = None,
     customer_id: UUID | None = None,
     visit_id: UUID | None = None,
     follow_up: bool | None = None,

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from services.feedback import rules
 from services.feedback.handlers.links import refusal
-from services.feedback.handlers.submissions import judged, take_in
+from services.feedback.handlers.submissions import feedback_of, take_in
 from services.feedback.models.http import MakePoint, Submission
-from services.feedback.models.values import Point, Sender
+from services.feedback.models.values import FeedbackPoint, SubmittedFrom
 from services.feedback.store import points
 from shared.clock import new_id, now
 from shared.database.db import Connection
@@ -19,7 +19,7 @@ _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _CODE_LETTERS = 12
 
 
-async def make(conn: Connection, cafe_id: UUID, user_id: UUID, wanted: MakePoint) -> Point:
+async def make(conn: Connection, cafe_id: UUID, user_id: UUID, wanted: MakePoint) -> FeedbackPoint:
     """A new point with a code of its own.
 
     Raises `Rejected` (409) when the cafe has as many as any cafe needs.
@@ -27,7 +27,7 @@ async def make(conn: Connection, cafe_id: UUID, user_id: UUID, wanted: MakePoint
     if await points.count(conn, cafe_id) >= MOST_POINTS:
         en, fa = f"A cafe has at most {MOST_POINTS} points.", f"هر کافه حداکثر {MOST_POINTS} نقطهٔ نظرسنجی دارد."
         raise Rejected("too_many_points", en, fa, status=409)
-    point = Point(
+    point = FeedbackPoint(
         cafe_id=cafe_id,
         code="".join(secrets.choice(_LETTERS) for _ in range(_CODE_LETTERS)),
         kind=wanted.kind,
@@ -50,7 +50,7 @@ async def retire(conn: Connection, cafe_id: UUID, code: str) -> None:
         raise NotFound("feedback point", "این نقطهٔ نظرسنجی")
 
 
-async def find_open(conn: Connection, code: str) -> tuple[Point, str | None]:
+async def find_open(conn: Connection, code: str) -> tuple[FeedbackPoint, str | None]:
     """The point and its cafe's name.
 
     Raises `Rejected`: 404 when nobody knows the code, 410 when the point is retired.
@@ -63,13 +63,13 @@ async def find_open(conn: Connection, code: str) -> tuple[Point, str | None]:
     return point, await points.cafe_name(conn, point.cafe_id)
 
 
-async def submit(conn: Connection, code: str, said: Submission, sender: Sender) -> UUID:
+async def submit(conn: Connection, code: str, said: Submission, sender: SubmittedFrom) -> UUID:
     """Takes what somebody says at a point: nobody's words, about no bill. Returns the feedback's id.
 
     Raises `Rejected` like `find_open`.
     """
     point, _ = await find_open(conn, code)
-    feedback = judged(
+    feedback = feedback_of(
         point.cafe_id, said, now(), rules.source_of_point(point.kind), code, None, sender=sender,
         table_number=point.table_number,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from services.feedback import rules
 from services.feedback.handlers.answers import guest_erased
 from services.feedback.handlers.links import find_open_link, refusal
 from services.feedback.models.http import StaffEntry, Submission
-from services.feedback.models.values import Feedback, Sender, Source, Visit
+from services.feedback.models.values import Feedback, FeedbackSource, RatedVisit, SubmittedFrom
 from services.feedback.store import cases as case_store
 from services.feedback.store import erasure, guests
 from services.feedback.store import feedback as feedback_store
@@ -23,7 +23,7 @@ from shared.inputs.table_numbers import table_code
 from shared.messaging import outbox
 
 
-async def submit(conn: Connection, token: str, said: Submission, source: Source, sender: Sender) -> UUID:
+async def submit(conn: Connection, token: str, said: Submission, source: FeedbackSource, sender: SubmittedFrom) -> UUID:
     """Take what a guest says by way of a link, once. Returns the feedback's id.
 
     Raises `Rejected` like `find_open_link`; of two submissions at the same moment one is refused as used.
@@ -33,7 +33,7 @@ async def submit(conn: Connection, token: str, said: Submission, source: Source,
     if used is None:
         raise refusal("used")
     visit = replace(link.visit, customer_id=used.customer_id)
-    feedback = judged(link.cafe_id, said, moment, source, str(link.link_id), visit, sender=sender)
+    feedback = feedback_of(link.cafe_id, said, moment, source, str(link.link_id), visit, sender=sender)
     await take_in(conn, feedback, visit.visit_at, link.correlation_id)
     return feedback.feedback_id
 
@@ -58,21 +58,21 @@ async def enter(conn: Connection, cafe_id: UUID, entry: StaffEntry) -> UUID:
     if entry.customer_id and not theirs and not await guests.is_known(conn, cafe_id, entry.customer_id):
         en, fa = "This cafe knows no guest with that id.", "این کافه مهمانی با این شناسه نمی‌شناسد."
         raise Rejected("unknown_guest", en, fa, problems=[Problem("customer_id", "unknown_guest", en, fa)])
-    feedback = judged(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
+    feedback = feedback_of(cafe_id, entry, now(), entry.source, entry.source_reference, visit, entry=entry)
     await take_in(conn, feedback, visit.visit_at if visit else None, new_id())
     return feedback.feedback_id
 
 
-def judged(
+def feedback_of(
     cafe_id: UUID,
     said: Submission,
     moment: datetime,
-    source: Source,
+    source: FeedbackSource,
     reference: str | None,
-    visit: Visit | None,
+    visit: RatedVisit | None,
     *,
     entry: StaffEntry | None = None,
-    sender: Sender | None = None,
+    sender: SubmittedFrom | None = None,
     table_number: str | None = None,
 ) -> Feedback:
     """The row that keeps what was said; a known visit speaks for itself, else the entry or the table where it was."""
@@ -91,12 +91,12 @@ def judged(
         sentiment_score=rules.sentiment_of(said.comment),
         follow_up_at=rules.follow_up_due(said.overall_rating, moment),
         created_at=moment,
-        sender=sender or Sender(),
+        sender=sender or SubmittedFrom(),
         **_context(visit, entry, table_number),
     )
 
 
-def _context(visit: Visit | None, entry: StaffEntry | None, table_number: str | None) -> dict[str, Any]:
+def _context(visit: RatedVisit | None, entry: StaffEntry | None, table_number: str | None) -> dict[str, Any]:
     said: dict[str, Any] = {
         name: getattr(entry, name, None)
         for name in ("customer_id", "table_number", "visit_date", "order_amount", "currency_unit")

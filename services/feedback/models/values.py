@@ -8,15 +8,15 @@ from uuid import UUID
 
 from shared.events.base import CurrencyUnit
 
-Source = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
-Topic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
+FeedbackSource = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
+FeedbackTopic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
 Language = Literal["fa", "en"]
 PointKind = Literal["table", "branch", "website"]
 LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 
 
 @dataclass(frozen=True)
-class Point:
+class FeedbackPoint:
     """A place where guests are asked without a bill."""
 
     cafe_id: UUID
@@ -31,7 +31,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Visit:
+class RatedVisit:
     """The visit that some words are about. `visit_date` is the day on the cafe's wall."""
 
     visit_id: UUID
@@ -55,7 +55,7 @@ class Link:
     closed_at: datetime | None
     cafe_name: str | None
     calendar: Literal["jalali", "gregorian"]
-    visit: Visit
+    visit: RatedVisit
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Sender:
+class SubmittedFrom:
     """From where a submission came. Trimmed after some weeks."""
 
     device_info: dict[str, Any] | None = None
@@ -91,13 +91,13 @@ class Feedback:
     cafe_id: UUID
     customer_id: UUID | None
     visit_id: UUID | None
-    source: Source
+    source: FeedbackSource
     source_reference: str | None
     overall_rating: int
     category_ratings: dict[str, int]
     comment: str | None
     comment_language: Language
-    categories: list[Topic]
+    categories: list[FeedbackTopic]
     sentiment_score: Decimal | None
     table_number: str | None
     visit_date: date | None
@@ -105,7 +105,7 @@ class Feedback:
     currency_unit: CurrencyUnit | None
     follow_up_at: datetime | None
     created_at: datetime
-    sender: Sender
+    sender: SubmittedFrom
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Filter:
     words: str | None = None
     rating_from: int = 1
     rating_to: int = 5
-    source: Source | None = None
-    category: Topic | None = None
+    source: FeedbackSource | None = None
+    category: FeedbackTopic | None = None
     customer_id: UUID | None = None
     visit_id: UUID | None = None
     follow_up: bool | None = None

@@ -7,7 +7,6 @@ from uuid import UUID
 from services.feedback.models.values import Feedback
 from shared.database.db import Connection
 
-Row = dict[str, Any]
 CaseFilter = Literal["open", "overdue", "closed"]
 
 INSERT_CASE = """
@@ -52,19 +51,19 @@ async def open_case(conn: Connection, case_id: UUID, feedback: Feedback, due_at:
 
 async def list_cases(
     conn: Connection, cafe_id: UUID, wanted: CaseFilter, moment: datetime, limit: int, offset: int
-) -> list[Row]:
+) -> list[dict[str, Any]]:
     """Cases with what they are about, the most urgent first."""
     return [dict(row) for row in await conn.fetch(LIST_CASES, cafe_id, wanted, moment, limit, offset)]
 
 
-async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> Row | None:
+async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> dict[str, Any] | None:
     """The case, locked until the end of the transaction."""
     row = await conn.fetchrow(LOCK_CASE, cafe_id, case_id)
     return dict(row) if row else None
 
 
 async def close_case(
-    conn: Connection, cafe_id: UUID, case: Row, resolution: str | None, moment: datetime, user_id: UUID
+    conn: Connection, cafe_id: UUID, case: dict[str, Any], resolution: str | None, moment: datetime, user_id: UUID
 ) -> None:
     """Close a locked case and complete the follow-up of its feedback."""
     await conn.execute(CLOSE_CASE, cafe_id, case["id"], moment, user_id, resolution)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.feedback.models.values import Answered, Feedback, Filter
 from services.feedback.store.links import PRUNE_AT_ONCE, count_of
-from services.feedback.store.visits import Row
 from shared.database.db import Connection
 from shared.persian.text import search_key
 from shared.security.crypto import sha256
@@ -109,13 +109,13 @@ async def insert_feedback(conn: Connection, feedback: Feedback) -> None:
     )
 
 
-async def get_feedback(conn: Connection, cafe_id: UUID, feedback_id: UUID) -> Row | None:
+async def get_feedback(conn: Connection, cafe_id: UUID, feedback_id: UUID) -> dict[str, Any] | None:
     """One feedback as staff see it."""
     row = await conn.fetchrow(GET_FEEDBACK, cafe_id, feedback_id)
     return dict(row) if row else None
 
 
-async def search_feedback(conn: Connection, cafe_id: UUID, wanted: Filter) -> list[Row]:
+async def search_feedback(conn: Connection, cafe_id: UUID, wanted: Filter) -> list[dict[str, Any]]:
     """Newest first. Words are found by their beginnings, whatever the spelling."""
     rows = await conn.fetch(
         SEARCH_FEEDBACK,
@@ -141,7 +141,7 @@ def _tsquery(words: str | None) -> str | None:
     return " & ".join(f"{key}:*" for key in keys) or None
 
 
-async def summarize(conn: Connection, cafe_id: UUID, since: datetime, until: datetime) -> Row:
+async def summarize(conn: Connection, cafe_id: UUID, since: datetime, until: datetime) -> dict[str, Any]:
     """Counts and averages of what was received in [since, until)."""
     row = await conn.fetchrow(SUMMARIZE, cafe_id, since, until)
     assert row is not None

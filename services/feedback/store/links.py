@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.feedback.models.values import Link, UsedLink
-from services.feedback.store.visits import VISIT_DATE, Row, visit_of
+from services.feedback.store.visits import VISIT_DATE, visit_of
 from shared.clock import new_id
 from shared.database.db import Connection
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
@@ -120,7 +121,7 @@ async def follow_visits(conn: Connection, events: Sequence[VisitCorrected]) -> N
     await conn.execute(CORRECT_CONTEXT, *places)
 
 
-async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> list[Row]:
+async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> list[dict[str, Any]]:
     """The links of claimed visits, and what was said about them by nobody, are the guests'. Returns their cases."""
     places = [event.cafe_id for event in events], [event.visit_id for event in events]
     await conn.execute(MOVE_LINKS, *places)
@@ -161,7 +162,7 @@ async def use_link(conn: Connection, token: str, moment: datetime) -> UsedLink |
     return UsedLink(row["customer_id"]) if row else None
 
 
-async def note_opening(conn: Connection, token: str, moment: datetime, most_a_day: int) -> Row | None:
+async def note_opening(conn: Connection, token: str, moment: datetime, most_a_day: int) -> dict[str, Any] | None:
     """Counts an opening of the link; None when it can't be used, or was opened often enough today."""
     row = await conn.fetchrow(NOTE_OPENING, sha256(token), moment, moment.date(), most_a_day)
     return dict(row) if row else None

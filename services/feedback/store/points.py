@@ -4,7 +4,7 @@ from dataclasses import astuple
 from datetime import datetime
 from uuid import UUID
 
-from services.feedback.models.values import Point
+from services.feedback.models.values import FeedbackPoint
 from shared.database.db import Connection
 
 COLUMNS = "cafe_id, code, kind, branch, table_number, label, created_at, created_by, retired_at"
@@ -20,14 +20,14 @@ FIND = f"SELECT {COLUMNS} FROM feedback_points WHERE code = $1"  # noqa: S608
 GREETING = "SELECT name FROM cafes WHERE cafe_id = $1"
 
 
-async def insert(conn: Connection, point: Point) -> None:
+async def insert(conn: Connection, point: FeedbackPoint) -> None:
     """Keeps a new point."""
     await conn.execute(INSERT, *astuple(point))
 
 
-async def list_points(conn: Connection, cafe_id: UUID) -> list[Point]:
+async def list_points(conn: Connection, cafe_id: UUID) -> list[FeedbackPoint]:
     """The cafe's points, retired ones last."""
-    return [Point(**row) for row in await conn.fetch(LIST, cafe_id)]
+    return [FeedbackPoint(**row) for row in await conn.fetch(LIST, cafe_id)]
 
 
 async def count(conn: Connection, cafe_id: UUID) -> int:
@@ -40,10 +40,10 @@ async def retire(conn: Connection, cafe_id: UUID, code: str, moment: datetime) -
     return await conn.fetchval(RETIRE, cafe_id, code, moment) is not None
 
 
-async def find(conn: Connection, code: str) -> Point | None:
+async def find(conn: Connection, code: str) -> FeedbackPoint | None:
     """The point with that code, of whichever cafe."""
     row = await conn.fetchrow(FIND, code)
-    return Point(**row) if row else None
+    return FeedbackPoint(**row) if row else None
 
 
 async def cafe_name(conn: Connection, cafe_id: UUID) -> str | None:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from services.feedback.models.values import Visit
+from services.feedback.models.values import RatedVisit
 from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 
-Row = dict[str, Any]
 # A correction or a void may come first; then the record only adds what those do not say.
 RECORD_VISITS = """
 INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, table_number)
@@ -77,15 +76,15 @@ async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:
     await conn.execute(VOID_VISITS, *_of(events), [event.voided_at for event in events])
 
 
-async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> Visit | None:
+async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> RatedVisit | None:
     """The visit, unless it is unknown or void."""
     row = await conn.fetchrow(FIND_VISIT, cafe_id, visit_id)
     return visit_of(row) if row else None
 
 
-def visit_of(row: Any) -> Visit:
+def visit_of(row: Any) -> RatedVisit:
     """The visit in a row that has its columns."""
-    return Visit(
+    return RatedVisit(
         row["visit_id"],
         row["customer_id"],
         row["visit_at"],

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.identity.handlers import sessions
-from services.identity.models.accounts import Device
+from services.identity.models.accounts import SignInDevice
 from services.identity.rules import sessions as rules
 from shared.security.addresses import client_address
 from shared.security.auth import Staff
@@ -49,10 +49,10 @@ def new_tries() -> Tries:
     return Tries(rules.ATTEMPTS_A_MINUTE)
 
 
-def device_of(request: Request, name: str | None = None, token: str | None = None) -> Device:
+def device_of(request: Request, name: str | None = None, token: str | None = None) -> SignInDevice:
     """Where the person is; the name of the device is theirs or follows from its User-Agent."""
     found = rules.device_name(request.headers.get("user-agent", ""))
-    return Device(name or found, client_address(request), token)
+    return SignInDevice(name or found, client_address(request), token)
 
 
 def keys_of(request: Request) -> Keys:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.identity.models.accounts import Account, Attempt, Device
+from services.identity.models.accounts import Attempt, LoginAccount, SignInDevice
 from services.identity.rules import sessions as rules
 from services.identity.store import accounts as store
 from shared.clock import now
@@ -23,7 +23,7 @@ def login_hash(keys: Keys, login: str) -> bytes:
     return keyed_digest(keys, "login", NO_CAFE, login.encode())
 
 
-async def begin(conn: Connection, keys: Keys, logins: Sequence[str], device: Device) -> Attempt:
+async def begin(conn: Connection, keys: Keys, logins: Sequence[str], device: SignInDevice) -> Attempt:
     """Begins a sign-in with the first of these logins that has an account.
 
     The attempt is counted before its password is looked at, so that parallel guesses count too.
@@ -35,7 +35,7 @@ async def begin(conn: Connection, keys: Keys, logins: Sequence[str], device: Dev
     return await begin_for(conn, keys, account, device)
 
 
-async def begin_for(conn: Connection, keys: Keys, account: Account, device: Device) -> Attempt:
+async def begin_for(conn: Connection, keys: Keys, account: LoginAccount, device: SignInDevice) -> Attempt:
     """As `begin`, for an account that has been found already."""
     device_id = known_device(keys, account.user_id, device.token)
     if device_id:
@@ -48,7 +48,7 @@ async def begin_for(conn: Connection, keys: Keys, account: Account, device: Devi
     return Attempt(account, (here, everywhere))
 
 
-async def begin_own(conn: Connection, keys: Keys, account: Account) -> Attempt:
+async def begin_own(conn: Connection, keys: Keys, account: LoginAccount) -> Attempt:
     """Begins a check of the password of somebody who is signed in. Counted apart from sign-ins, and over all addresses:
     a stolen token must not be a way to guess.
 

@@ -15,7 +15,7 @@ from services.identity.handlers import attempts, passwords, people
 from services.identity.handlers.attempts import login_hash
 from services.identity.handlers.cafes import hold_cafe
 from services.identity.handlers.sessions import end_all_sessions, wrong_password
-from services.identity.models.accounts import Account, Attempt, Device, InvitationRow
+from services.identity.models.accounts import Attempt, InvitationRow, LoginAccount, SignInDevice
 from services.identity.models.http import Accepted, AcceptInvitation, Invitation, InvitationText, Invite, NewInvitation
 from services.identity.models.logins import masked_login
 from services.identity.rules import access as rules
@@ -117,7 +117,7 @@ async def read(conn: Connection, keys: Keys, code: SecretStr) -> InvitationText:
     )
 
 
-async def begin_accepting(conn: Connection, keys: Keys, command: AcceptInvitation, device: Device) -> Attempt:
+async def begin_accepting(conn: Connection, keys: Keys, command: AcceptInvitation, device: SignInDevice) -> Attempt:
     """Whose password has to be right, if the login has an account. Counted like a sign-in.
 
     Raises:
@@ -188,7 +188,7 @@ async def make_account(conn: Connection, keys: Keys, login: str, password_hash: 
 
 
 async def _join(
-    conn: Connection, invitation: InvitationRow, account: Account, command: AcceptInvitation, chosen_hash: str
+    conn: Connection, invitation: InvitationRow, account: LoginAccount, command: AcceptInvitation, chosen_hash: str
 ) -> None:
     assert account.user_id is not None
     await accounts.lock_user(conn, account.user_id)
@@ -214,7 +214,7 @@ async def _owns_all(conn: Connection, user_id: UUID | None, cafes: Iterable[UUID
 
 
 async def _begin_account(
-    conn: Connection, keys: Keys, invitation: InvitationRow, former: Account, password_hash: str
+    conn: Connection, keys: Keys, invitation: InvitationRow, former: LoginAccount, password_hash: str
 ) -> UUID:
     if former.user_id:
         await end_all_sessions(conn, former.user_id)

@@ -60,7 +60,7 @@ async def set_policy(conn: Connection, cafe_id: UUID, wanted: SetPolicy, *, by: 
         change_id=new_id(), step="asked", by_user=by, at=now(), before=asdict(cafe.policy), after=asdict(policy)
     )
     await store.note_policy_step(conn, cafe_id, asked)
-    if policy.is_weaker_than(cafe.policy) and not (await _judge(conn, cafe_id, by)).passes:
+    if policy.is_weaker_than(cafe.policy) and not (await _verdict(conn, cafe_id, by)).passes:
         return await _shown(conn, cafe)
     return await _apply(conn, cafe, asked, by)
 
@@ -81,7 +81,7 @@ async def decide(conn: Connection, cafe_id: UUID, change_id: UUID, *, approve: b
                 "already_decided", "It was decided before.", "پیش‌تر دربارهٔ آن تصمیم گرفته شده است.", status=409
             )
         raise NotFound("change", "چنین تغییری")
-    require_pass(await _judge(conn, cafe_id, waiting.by_user, approver=by))
+    require_pass(await _verdict(conn, cafe_id, waiting.by_user, approver=by))
     if approve:
         return await _apply(conn, cafe, waiting, by)
     await _note(conn, cafe_id, waiting, "declined", by)
@@ -98,7 +98,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, by: UUID) -> list[Waitin
     change = await store.waiting_policy(conn, cafe_id)
     if change is None:
         return []
-    verdict = await _judge(conn, cafe_id, change.by_user, approver=by) if role == "owner" else _OWNERS_ONLY
+    verdict = await _verdict(conn, cafe_id, change.by_user, approver=by) if role == "owner" else _OWNERS_ONLY
     shown = rules.shown_step(change, await access.unit_of(conn, cafe_id))
     return [
         Waiting(
@@ -116,7 +116,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, by: UUID) -> list[Waitin
 _OWNERS_ONLY = Verdict("refused", "Only another owner decides this.", "تنها مالک دیگر دربارهٔ این تصمیم می‌گیرد.")
 
 
-async def _judge(conn: Connection, cafe_id: UUID, author: UUID, *, approver: UUID | None = None) -> Verdict:
+async def _verdict(conn: Connection, cafe_id: UUID, author: UUID, *, approver: UUID | None = None) -> Verdict:
     owners = frozenset(each.user_id for each in await cafes.list_members(conn, cafe_id) if each.role == "owner")
     # Always by this rule: a policy can't say that it may be weakened unseen.
     return Oversight(Policy("when_two"), owners).judge([author], Size(), approver=approver)

@@ -5,7 +5,7 @@ import secrets
 from uuid import UUID
 
 from services.identity.handlers import attempts, signing
-from services.identity.models.accounts import Attempt, Device, SessionRow
+from services.identity.models.accounts import Attempt, SessionRow, SignInDevice
 from services.identity.models.http import Me, Session, SessionInfo
 from services.identity.models.logins import masked_login
 from services.identity.rules import access
@@ -23,7 +23,7 @@ from shared.security.crypto import Keys, keyed_digest, same
 
 
 async def begin_session(
-    conn: Connection, keys: Keys, issuer: str, attempt: Attempt, device: Device, fresh_hash: str | None = None
+    conn: Connection, keys: Keys, issuer: str, attempt: Attempt, device: SignInDevice, fresh_hash: str | None = None
 ) -> Session:
     """The tokens of a person whose password was right.
 

@@ -8,7 +8,7 @@ from shared.events.identity import Role
 
 
 @dataclass(frozen=True)
-class Account:
+class LoginAccount:
     """A login's account. Without a `user_id` nobody has that login."""
 
     login_hash: bytes = field(repr=False)
@@ -17,7 +17,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Device:
+class SignInDevice:
     """Where a person signs in: what a list of sessions shows, and what a limit counts."""
 
     name: str
@@ -29,7 +29,7 @@ class Device:
 class Attempt:
     """A sign-in under way; `counters` are what its success clears."""
 
-    account: Account
+    account: LoginAccount
     counters: tuple[bytes, ...] = field(repr=False)
     device_id: UUID | None = None
 

@@ -18,7 +18,7 @@ from shared.security.approval import DEFAULT, Policy
 from shared.security.ids import Scope
 
 Name = Annotated[str, Text(100, line=True)]
-Code = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
+BranchCode = Annotated[str, Matching("[A-Za-z0-9_-]{1,30}", 30, "کد از حروف انگلیسی، رقم، خط و زیرخط است")]
 Zone = Annotated[str, Zones()]
 TimeOfDay = Annotated[str, Matching("([01][0-9]|2[0-3]):[0-5][0-9]", 5, "ساعت باید مانند 22:30 باشد")]
 Limit = Annotated[int, Whole(0, MOST_RIAL)]
@@ -64,7 +64,7 @@ class SetPolicy(Command):
 class CreateBranch(Command):
     """`code` is what tills write into their records."""
 
-    code: Code
+    code: BranchCode
     name: Name
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.identity.models.accounts import Account, SigningKey
+from services.identity.models.accounts import LoginAccount, SigningKey
 from shared.database.db import Connection
 from shared.events.identity import Role
 from shared.security.crypto import Keys, unseal
@@ -71,16 +71,16 @@ async def lock_login(conn: Connection, login_hash: bytes) -> None:
     await conn.execute(LOCK_LOGIN, login_hash)
 
 
-async def find_login(conn: Connection, login_hashes: Sequence[bytes]) -> Account:
+async def find_login(conn: Connection, login_hashes: Sequence[bytes]) -> LoginAccount:
     """The account of the first of these logins that has one; without a `user_id` when none has."""
     row = await conn.fetchrow(FIND_LOGIN, login_hashes)
-    return Account(**row) if row else Account(login_hashes[0])
+    return LoginAccount(**row) if row else LoginAccount(login_hashes[0])
 
 
-async def find_account(conn: Connection, user_id: UUID) -> Account | None:
+async def find_account(conn: Connection, user_id: UUID) -> LoginAccount | None:
     """The person's account, with one of their logins."""
     row = await conn.fetchrow(FIND_ACCOUNT, user_id)
-    return Account(**row) if row else None
+    return LoginAccount(**row) if row else None
 
 
 async def logins_of(conn: Connection, keys: Keys, user_id: UUID) -> list[str]:

@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec.structs import asdict
 
 from services.loyalty.handlers.guests import plans_of
-from services.loyalty.models.http import LedgerPage, ShownAccount, ShownEntry, ShownProgram, TillAccount
+from services.loyalty.models.http import LedgerPage, ShownAccount, ShownLedgerEntry, ShownProgram, TillAccount
 from services.loyalty.rules import tiers
 from services.loyalty.rules.programs import priced
 from services.loyalty.store import accounts, ledger, programs
@@ -43,7 +43,7 @@ async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAcc
 async def page(conn: Connection, cafe_id: UUID, customer_id: UUID, before: int | None, limit: int) -> LedgerPage:
     """A page of the guest's ledger, the newest rows first."""
     rows, unit = await ledger.page(conn, cafe_id, customer_id, before, limit + 1), await unit_of(conn, cafe_id)
-    entries = [ShownEntry.of(row, unit) for row in rows[:limit]]
+    entries = [ShownLedgerEntry.of(row, unit) for row in rows[:limit]]
     return LedgerPage(entries=entries, next_before=entries[-1].account_version if len(rows) > limit else None)
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from services.loyalty.handlers import redemptions
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.redemptions import insufficient
-from services.loyalty.models.accounts import Account, Adjustment, Draft, Lot, Outcome, Redemption
+from services.loyalty.models.accounts import Account, Adjustment, EntryDraft, Lot, Posting, Redemption
 from services.loyalty.rules import announcing, counting, tiers
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules import lots as lot_rules
@@ -132,7 +132,7 @@ async def _post(
     takes = adjustment.type == "adjustment_subtract"
     if takes and account.balance < adjustment.points:
         raise insufficient(account.balance)
-    draft = Draft(
+    draft = EntryDraft(
         type=adjustment.type,
         change=-adjustment.points if takes else adjustment.points,
         # From when the guest has them: of what waited, since it was approved.
@@ -155,7 +155,7 @@ async def _post(
     posted, entries = ledger_rules.post(account, [draft])
     after = counting.ranked(plan, posted, account.standing, moment)
     about: dict[str, Any] = {"correlation_id": correlation_id}
-    outcome = Outcome(
+    outcome = Posting(
         before=account,
         after=after,
         entries=entries,

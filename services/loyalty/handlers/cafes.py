@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, save
-from services.loyalty.models.accounts import Outcome, Program
+from services.loyalty.models.accounts import Posting, Program
 from services.loyalty.models.http import PublishProgram, ShownProgram
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
@@ -46,7 +46,7 @@ async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegi
     plans = await plans_of(conn, {event.cafe_id for event in events})
     locked = await accounts.lock(conn, list({(event.cafe_id, event.customer_id) for event in events}))
     opened = [
-        Outcome(before=account, after=ranked(plans[account.cafe_id], account, tiers.NOBODY, moment))
+        Posting(before=account, after=ranked(plans[account.cafe_id], account, tiers.NOBODY, moment))
         for account in locked.values()
         if account.is_new
     ]

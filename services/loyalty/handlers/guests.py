@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from services.loyalty.models.accounts import Outcome, Plan
+from services.loyalty.models.accounts import Plan, Posting
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.store import accounts, ledger, programs, redemptions, visits
@@ -23,7 +23,7 @@ async def plans_of(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, P
     }
 
 
-async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
+async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
     """Writes everything about guests whose accounts the caller has locked; a statement for any number, and one more
     for redemptions."""
     await redemptions.save(conn, outcomes)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.visits import find_turns, load_lots
-from services.loyalty.models.accounts import Account, Draft, Guest, Lot, Outcome, Plan, Redemption
+from services.loyalty.models.accounts import Account, EntryDraft, GuestKey, Lot, Plan, Posting, Redemption
 from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
@@ -75,7 +75,7 @@ async def recount(pool: Pool) -> int:
     )
 
 
-async def _expire(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
+async def _expire(conn: Connection, guests: Sequence[GuestKey], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     held = await ledger.load_lots(conn, guests, [])
@@ -86,10 +86,10 @@ async def _expire(conn: Connection, guests: Sequence[Guest], moment: datetime) -
     return sum(len(outcome.entries) for outcome in outcomes)
 
 
-async def _release(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
+async def _release(conn: Connection, guests: Sequence[GuestKey], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
-    overdue: dict[Guest, list[Redemption]] = {guest: [] for guest in locked}
+    overdue: dict[GuestKey, list[Redemption]] = {guest: [] for guest in locked}
     for each in await redemptions.list_of_guests(conn, list(locked)):
         if each.state == "completed" and each.reserved_until and each.reserved_until <= moment:
             overdue[each.cafe_id, each.customer_id].append(each)
@@ -104,15 +104,15 @@ async def _release(conn: Connection, guests: Sequence[Guest], moment: datetime) 
 
 def _released(
     plan: Plan, account: Account, held: Mapping[UUID, Lot], overdue: Sequence[Redemption], moment: datetime
-) -> Outcome:
-    lots, drafts, released = held, list[Draft](), list[Redemption]()
+) -> Posting:
+    lots, drafts, released = held, list[EntryDraft](), list[Redemption]()
     for each in overdue:
         lots, redemption, draft = spending.give_back(lots, each, moment)
         drafts.append(draft)
         released.append(redemption)
     posted, entries = ledger_rules.post(account, drafts)
     after = counting.ranked(plan, posted, account.standing, moment)
-    return Outcome(
+    return Posting(
         before=account,
         after=after,
         entries=entries,
@@ -126,14 +126,14 @@ def _released(
     )
 
 
-async def _end(conn: Connection, guests: Sequence[Guest], moment: datetime) -> int:
+async def _end(conn: Connection, guests: Sequence[GuestKey], moment: datetime) -> int:
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     outcomes = []
     for account in locked.values():
         after = counting.ranked(plans[account.cafe_id], account, account.standing, moment)
         events = announcing.tier_change(account, after, moment, {})
-        outcomes.append(Outcome(before=account, after=after, events=events))
+        outcomes.append(Posting(before=account, after=after, events=events))
     await save(conn, outcomes)
     return sum(outcome.after != outcome.before for outcome in outcomes)
 
@@ -146,7 +146,7 @@ async def _recount_next(conn: Connection, due: programs.Recount, moment: datetim
     return 1
 
 
-async def _recount(conn: Connection, guests: list[Guest], moment: datetime) -> None:
+async def _recount(conn: Connection, guests: list[GuestKey], moment: datetime) -> None:
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in guests})
     histories = await visits.load_histories(conn, guests)
@@ -160,16 +160,18 @@ async def _recount(conn: Connection, guests: list[Guest], moment: datetime) -> N
     await save(conn, outcomes)
 
 
-def _expired(plan: Plan, account: Account, held: list[Lot], moment: datetime) -> Outcome:
+def _expired(plan: Plan, account: Account, held: list[Lot], moment: datetime) -> Posting:
     lapsed = [lot for lot in held if lot.remaining > 0 and lot.expires_at and lot.expires_at <= moment]
     drafts = [
-        Draft(type="expired", change=-lot.remaining, occurred_at=lot.expires_at, description=DESCRIPTIONS["expired"])
+        EntryDraft(
+            type="expired", change=-lot.remaining, occurred_at=lot.expires_at, description=DESCRIPTIONS["expired"]
+        )
         for lot in lapsed
         if lot.expires_at
     ]
     posted, entries = ledger_rules.post(account, drafts)
     after = counting.ranked(plan, posted, account.standing, moment)
-    return Outcome(
+    return Posting(
         before=account,
         after=after,
         entries=entries,

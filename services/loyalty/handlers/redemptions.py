@@ -4,9 +4,10 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, save
-from services.loyalty.models.accounts import Account, Draft, Outcome, Redemption
+from services.loyalty.models.accounts import Account, EntryDraft, Posting, Redemption
 from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
+from services.loyalty.rules.lots import Lots
 from services.loyalty.store import accounts, ledger, redemptions
 from shared.clock import now
 from shared.database.db import Connection
@@ -125,10 +126,10 @@ def insufficient(balance: int) -> Rejected:
 async def _save(
     conn: Connection,
     account: Account,
-    held: spending.Lots,
-    lots: spending.Lots,
+    held: Lots,
+    lots: Lots,
     redemption: Redemption,
-    draft: Draft,
+    draft: EntryDraft,
     correlation_id: UUID,
 ) -> Account:
     moment = now()
@@ -136,7 +137,7 @@ async def _save(
     posted, entries = ledger_rules.post(account, [draft])
     after = counting.ranked(plan, posted, account.standing, moment)
     about: dict[str, Any] = {"correlation_id": correlation_id}
-    outcome = Outcome(
+    outcome = Posting(
         before=account,
         after=after,
         entries=entries,

@@ -10,16 +10,16 @@ from datetime import datetime
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, save
-from services.loyalty.models.accounts import Account, Counted, Guest, Lot, Plan, Redemption, VisitState
+from services.loyalty.models.accounts import Account, Counted, GuestKey, Lot, Plan, Redemption, VisitState
 from services.loyalty.rules.counting import News, Tally, is_late, news_of, tally
 from services.loyalty.rules.settling import settle
-from services.loyalty.rules.spending import NO_SPENDING, Spending, Turn, lots_needed, turns_of
+from services.loyalty.rules.spending import NO_SPENDING, Spending, SpendingTurn, lots_needed, turns_of
 from services.loyalty.store import accounts, ledger, redemptions, visits
 from shared.clock import now
 from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 
-Known = Mapping[Guest, Mapping[UUID, Counted]]
+CountedVisits = Mapping[GuestKey, Mapping[UUID, Counted]]
 
 
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
@@ -38,7 +38,7 @@ async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> No
 
 
 async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitState) -> None:
-    by_guest: dict[Guest, list[VisitEvent]] = {}
+    by_guest: dict[GuestKey, list[VisitEvent]] = {}
     for event in events:
         if event.customer_id is not None:
             by_guest.setdefault((event.cafe_id, event.customer_id), []).append(event)
@@ -69,10 +69,10 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
 async def _count(
     conn: Connection,
     plans: Mapping[UUID, Plan],
-    locked: Mapping[Guest, Account],
-    known: Known,
-    news: Mapping[Guest, News],
-) -> dict[Guest, Tally]:
+    locked: Mapping[GuestKey, Account],
+    known: CountedVisits,
+    news: Mapping[GuestKey, News],
+) -> dict[GuestKey, Tally]:
     late = [guest for guest, account in locked.items() if is_late(account, known.get(guest, {}), news[guest])]
     histories = await visits.load_histories(conn, late) if late else {}
     return {
@@ -84,8 +84,8 @@ async def _count(
 
 
 async def load_lots(
-    conn: Connection, tallies: Iterable[Tally], turns: Mapping[Guest, Spending]
-) -> dict[Guest, dict[UUID, Lot]]:
+    conn: Connection, tallies: Iterable[Tally], turns: Mapping[GuestKey, Spending]
+) -> dict[GuestKey, dict[UUID, Lot]]:
     """The lots of the guests for whom they matter: not of those who only bought something."""
     needed = {
         counted.account.guest: lots
@@ -97,12 +97,14 @@ async def load_lots(
     return await ledger.load_lots(conn, list(needed), also, given_back) if needed else {}
 
 
-async def find_turns(conn: Connection, tallies: Iterable[Tally], moment: datetime) -> dict[Guest, list[Turn]]:
+async def find_turns(
+    conn: Connection, tallies: Iterable[Tally], moment: datetime
+) -> dict[GuestKey, list[SpendingTurn]]:
     """The redemptions that change, of guests who were counted anew from all their bills."""
     anew = {counted.account.guest: counted for counted in tallies if counted.bills}
     if not anew:
         return {}
-    known: dict[Guest, dict[UUID, Redemption]] = {guest: {} for guest in anew}
+    known: dict[GuestKey, dict[UUID, Redemption]] = {guest: {} for guest in anew}
     for each in await redemptions.list_of_guests(conn, list(anew)):
         known[each.cafe_id, each.customer_id][each.redemption_id] = each
     asking = [guest for guest, counted in anew.items() if known[guest] or any(_named(counted))]

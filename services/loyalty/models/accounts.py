@@ -15,7 +15,7 @@ from shared.events.loyalty import LedgerType
 from shared.persian.calendar import Calendar
 from shared.persian.money import in_unit
 
-Guest = tuple[UUID, UUID]
+GuestKey = tuple[UUID, UUID]
 """(cafe_id, customer_id): who an account belongs to. Sorted, it is the order in which accounts are locked."""
 
 VisitState = Literal["recorded", "corrected", "voided"]
@@ -26,7 +26,7 @@ AdjustmentState = Literal["pending", "posted", "declined"]
 DebtPolicy = Literal["allow_after_refund", "forgive_after_refund"]
 
 
-class Step(msgspec.Struct, frozen=True):
+class TierStep(msgspec.Struct, frozen=True):
     """A tier of a program: reached with `threshold` points in a tier period, and worth `multiplier` hundredths."""
 
     tier: Tier
@@ -40,7 +40,7 @@ class Program(msgspec.Struct, frozen=True):
     version: int
     valid_from: datetime
     earn_per_toman: int
-    steps: tuple[Step, ...]
+    steps: tuple[TierStep, ...]
     tier_period: Calendar
     points_expire_days: int | None
     negative_balance: DebtPolicy
@@ -132,7 +132,7 @@ class Account(msgspec.Struct, frozen=True):
     is_new: bool = False
 
     @property
-    def guest(self) -> Guest:
+    def guest(self) -> GuestKey:
         """Whose account it is."""
         return self.cafe_id, self.customer_id
 
@@ -152,7 +152,7 @@ class Lot(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class EntryDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the ledger that does not know its place in it yet."""
 
     entry_id: UUID = msgspec.field(default_factory=new_id)
@@ -170,10 +170,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     created_by: UUID | None = None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LedgerEntry(msgspec.Struct, frozen=True):
     """A row of the ledger: what happened, as which version of the account, and the balance from then on."""
 
-    draft: Draft
+    draft: EntryDraft
     account_version: int
     balance_after: int
 
@@ -264,7 +264,7 @@ class Counted(msgspec.Struct, frozen=True):
         return self.earning.points if self.earning else 0
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """All that is to be written about one guest. `before` is the account as it was locked.
 
     With `only_purchases` the visits are new ones and nothing else happened: in their order, each with points has one of
@@ -274,7 +274,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     before: Account
     after: Account
     only_purchases: bool = False
-    entries: Sequence[Entry] = ()
+    entries: Sequence[LedgerEntry] = ()
     lots: Sequence[Lot] = ()
     counted: Sequence[Counted] = ()
     redemptions: Sequence[Redemption] = ()

@@ -87,7 +87,7 @@ class ShownAccount(Priced):
     updated_at: datetime
 
 
-class ShownEntry(Priced):
+class ShownLedgerEntry(Priced):
     """A row of the ledger; `related_amount`, the bill it stands for, in `currency_unit`, the cafe's."""
 
     id: UUID
@@ -110,7 +110,7 @@ class ShownEntry(Priced):
 class LedgerPage(BaseModel):
     """Rows of the ledger, the newest first. `next_before` is to be sent as `before` for the next page."""
 
-    entries: list[ShownEntry]
+    entries: list[ShownLedgerEntry]
     next_before: int | None
 
 

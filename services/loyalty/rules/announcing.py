@@ -6,8 +6,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from services.loyalty.models.accounts import Account, Entry, Redemption
-from services.loyalty.rules.counting import Change
+from services.loyalty.models.accounts import Account, LedgerEntry, Redemption
+from services.loyalty.rules.counting import CountedChange
 from shared.events.base import Event
 from shared.events.loyalty import (
     PointsChanged,
@@ -61,7 +61,7 @@ def tier_change(
 
 
 def points_earned(
-    account: Account, entry: Entry, change: Change, about: Mapping[str, Any], *, is_new: bool
+    account: Account, entry: LedgerEntry, change: CountedChange, about: Mapping[str, Any], *, is_new: bool
 ) -> PointsEarned:
     """`points.earned` for what a visit counts for; `is_new` when it was not known before."""
     visit, earning = change.after.visit, change.after.earning
@@ -84,7 +84,9 @@ def points_earned(
     )
 
 
-def points_change(account: Account, entry: Entry, visit_at: datetime | None, about: Mapping[str, Any]) -> PointsChanged:
+def points_change(
+    account: Account, entry: LedgerEntry, visit_at: datetime | None, about: Mapping[str, Any]
+) -> PointsChanged:
     """`points.changed` for a row of the ledger that is not the points of a visit."""
     draft = entry.draft
     return PointsChanged(

@@ -15,7 +15,7 @@ News = dict[UUID, tuple[Visit, VisitEvent]]
 _RANK: dict[VisitState, int] = {"recorded": 0, "corrected": 1, "voided": 2}
 
 
-class Change(msgspec.Struct, frozen=True):
+class CountedChange(msgspec.Struct, frozen=True):
     """A visit whose row is to be written: as it was, None when it was not known, and as it is."""
 
     before: Counted | None
@@ -34,7 +34,7 @@ class Tally(msgspec.Struct, frozen=True):
     account: Account
     plan: Plan
     standing: Standing
-    changes: Sequence[Change]
+    changes: Sequence[CountedChange]
     bills: Sequence[Counted] = ()
     lost: Mapping[UUID, int] = {}
 
@@ -70,7 +70,7 @@ def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, 
     visits = sorted(({key: counted.visit for key, counted in before.items()} | dict(news)).values(), key=tiers.order_of)
     standing, earnings = tiers.fold(plan, start, [visit for visit in visits if visit.state != "voided"])
     changes = [
-        Change(before.get(visit.visit_id), after)
+        CountedChange(before.get(visit.visit_id), after)
         for visit in visits
         if before.get(visit.visit_id) != (after := Counted(visit, earnings.get(visit.visit_id)))
     ]

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from services.loyalty.models.accounts import Account, Draft, Entry
+from services.loyalty.models.accounts import Account, EntryDraft, LedgerEntry
 
 _SPENDS = ("redeemed_discount", "redeemed_item")
 
 
-def post(account: Account, drafts: Iterable[Draft], *, may_owe: bool = False) -> tuple[Account, list[Entry]]:
+def post(account: Account, drafts: Iterable[EntryDraft], *, may_owe: bool = False) -> tuple[Account, list[LedgerEntry]]:
     """The account after `drafts`, and the rows they become.
 
     Only with `may_owe` a balance below zero is noted as owed; without, the database refuses it.
@@ -26,7 +26,7 @@ def post(account: Account, drafts: Iterable[Draft], *, may_owe: bool = False) ->
             earned += draft.change
         version += 1
         balance += draft.change
-        entries.append(Entry(draft, version, balance))
+        entries.append(LedgerEntry(draft, version, balance))
     if not entries:
         return account, entries
     owing = max(0, -balance)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from services.loyalty.models.accounts import Plan, Program, Step
+from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.programs import ProgramRules
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
@@ -25,7 +25,7 @@ def default_rules(calendar: Calendar) -> ProgramRules:
 
 def program(version: int, valid_from: datetime, rules: ProgramRules) -> Program:
     """One version of the rules, in the integers that counting uses."""
-    steps = tuple(Step(each.tier, each.threshold, int(each.multiplier * 100)) for each in rules.tiers)
+    steps = tuple(TierStep(each.tier, each.threshold, int(each.multiplier * 100)) for each in rules.tiers)
     return Program(
         version=version,
         valid_from=valid_from,

@@ -23,7 +23,7 @@ TAKEN = "redemption_taken"
 # Above any sum of points.
 _PLENTY = 2**62
 
-Place = tuple[datetime, int, str, str, UUID]
+RedemptionOrder = tuple[datetime, int, str, str, UUID]
 _NOBODY = UUID(int=0)
 
 
@@ -138,7 +138,7 @@ def _spent_anyway(
 def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact]) -> dict[UUID, int]:
     """How many points each bill could spend if no bill before it had spent any."""
     # place, what changes, whether for good or only until a void, and whose bill it is
-    steps: list[tuple[Place, int, int, UUID | None]] = [
+    steps: list[tuple[RedemptionOrder, int, int, UUID | None]] = [
         ((fact.at, 0, "", "", _NOBODY), fact.change, 0, None) for fact in facts
     ]
     for counted in bills:

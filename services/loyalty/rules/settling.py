@@ -6,11 +6,12 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.loyalty.models.accounts import Account, Draft, Entry, Lot, Outcome, Plan, Redemption, Visit
+from services.loyalty.models.accounts import Account, EntryDraft, LedgerEntry, Lot, Plan, Posting, Redemption, Visit
 from services.loyalty.rules import announcing, counting, ledger, lots, spending, tiers
 from services.loyalty.rules.announcing import DESCRIPTIONS, multiplier
-from services.loyalty.rules.counting import Change, Tally
-from services.loyalty.rules.spending import Lots, Spending, Turn
+from services.loyalty.rules.counting import CountedChange, Tally
+from services.loyalty.rules.lots import Lots
+from services.loyalty.rules.spending import Spending, SpendingTurn
 from shared.events.base import Event, caused_by
 from shared.events.loyalty import LedgerType
 from shared.events.visit import VisitEvent, VisitRecorded
@@ -18,7 +19,7 @@ from shared.events.visit import VisitEvent, VisitRecorded
 Causes = Mapping[UUID, Event]
 
 
-def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Outcome:
+def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Posting:
     """All rows and events to be written about a guest. `held` are the lots that may change, `causes` the events by
     visit id."""
     after_lots, drafts = _post_visits(counted, held, causes)
@@ -36,7 +37,7 @@ def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: 
     after_lots, forgiven = _forgive(counted, after_lots, drafts, moment)
     account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
     account = counting.ranked(counted.plan, account, counted.standing, moment)
-    return Outcome(
+    return Posting(
         before=counted.account,
         after=account,
         only_purchases=not (held or redemptions)
@@ -49,7 +50,7 @@ def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: 
     )
 
 
-def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list[Draft]]:
+def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list[EntryDraft]]:
     after, drafts, debt_id = held, [], counted.account.customer_id
     for change in counted.changes:
         visit = change.after.visit
@@ -66,14 +67,14 @@ def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list
     return after, drafts
 
 
-def _draft(change: Change, *, is_own: bool) -> Draft:
+def _draft(change: CountedChange, *, is_own: bool) -> EntryDraft:
     visit, earning = change.after.visit, change.after.earning
     kind: LedgerType = "earned_purchase"
     description = DESCRIPTIONS["earned_purchase"]
     if change.before is not None:
         kind = "adjustment_add" if change.points > 0 else "adjustment_subtract"
         description = DESCRIPTIONS[("corrected" if earning else "voided") if is_own else "recounted"]
-    return Draft(
+    return EntryDraft(
         type=kind,
         change=change.points,
         occurred_at=visit.occurred_at,
@@ -91,11 +92,13 @@ def _expiry(plan: Plan, visit: Visit) -> datetime | None:
     return visit.occurred_at + timedelta(days=days) if days else None
 
 
-def _forgive(counted: Tally, held: Lots, drafts: Sequence[Draft], moment: datetime) -> tuple[Lots, list[Draft]]:
+def _forgive(
+    counted: Tally, held: Lots, drafts: Sequence[EntryDraft], moment: datetime
+) -> tuple[Lots, list[EntryDraft]]:
     owing = -(counted.account.balance + sum(draft.change for draft in drafts))
     if owing <= 0 or tiers.in_force(counted.plan, moment).negative_balance != "forgive_after_refund":
         return held, []
-    draft = Draft(type="adjustment_add", change=owing, occurred_at=moment, description=DESCRIPTIONS["forgiven"])
+    draft = EntryDraft(type="adjustment_add", change=owing, occurred_at=moment, description=DESCRIPTIONS["forgiven"])
     gained = Lot(draft.entry_id, owing, owing, moment)
     return lots.add(held, gained, counted.account.customer_id, moment), [draft]
 
@@ -103,7 +106,7 @@ def _forgive(counted: Tally, held: Lots, drafts: Sequence[Draft], moment: dateti
 def _events(
     counted: Tally,
     account: Account,
-    entries: Sequence[Entry],
+    entries: Sequence[LedgerEntry],
     turns: Spending,
     causes: Causes,
     moment: datetime,
@@ -144,7 +147,7 @@ def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime
     return min(cause.occurred_at for cause in causes.values())
 
 
-def _told(turn: Turn, moment: datetime) -> list[Redemption]:
+def _told(turn: SpendingTurn, moment: datetime) -> list[Redemption]:
     """The redemptions to announce after a change: the old one as given back, then the new one."""
     before, after = turn.before, turn.after
     told: list[Redemption] = []

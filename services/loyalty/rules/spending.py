@@ -7,18 +7,17 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from services.loyalty.models.accounts import Account, Draft, Fact, Lot, Redemption, Wish
+from services.loyalty.models.accounts import Account, EntryDraft, Fact, Redemption, Wish
 from services.loyalty.rules import lots as lot_rules
 from services.loyalty.rules import redeeming
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import Tally
+from services.loyalty.rules.lots import Lots
 from shared.clock import new_id
 from shared.events.loyalty import LedgerType
 
-Lots = Mapping[UUID, Lot]
 
-
-class Turn(msgspec.Struct, frozen=True):
+class SpendingTurn(msgspec.Struct, frozen=True):
     """A change of a redemption: as it was (None when there was none), and as the bills say now, not drawn from lots
     yet."""
 
@@ -36,7 +35,7 @@ class Turn(msgspec.Struct, frozen=True):
         return _spent(self.after) > 0 and _spent(self.before) != _spent(self.after)
 
 
-Spending = Sequence[Turn]
+Spending = Sequence[SpendingTurn]
 NO_SPENDING: Spending = ()
 
 
@@ -47,30 +46,32 @@ def lots_needed(counted: Tally, turns: Spending) -> set[UUID] | None:
     return lots if lots or turns or counted.account.balance < 0 else None
 
 
-def turns_of(counted: Tally, known: Mapping[UUID, Redemption], facts: Sequence[Fact], moment: datetime) -> list[Turn]:
+def turns_of(
+    counted: Tally, known: Mapping[UUID, Redemption], facts: Sequence[Fact], moment: datetime
+) -> list[SpendingTurn]:
     """The redemptions that the guest's bills change. `known` are the guest's, and those that the bills name."""
     account = counted.account
     wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id)
-    turns = [Turn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
+    turns = [SpendingTurn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
     asked = {wish.redemption_id for wish in wishes}
     places = {each.visit.visit_id: place for place, each in enumerate(counted.bills)}
     gone = [each for each in known.values() if each.redemption_id not in asked and each.visit_id in places]
     turns += [
-        Turn(each, replace(each, state="reversed", refusal=None, reversed_at=moment, undone_by_bill=True))
+        SpendingTurn(each, replace(each, state="reversed", refusal=None, reversed_at=moment, undone_by_bill=True))
         for each in sorted(gone, key=lambda each: (places[each.visit_id or each.redemption_id], each.created_at))
         if each.state != "reversed" and each.customer_id == account.customer_id
     ]
     return [turn for turn in turns if turn.before != turn.after]
 
 
-def take(lots: Lots, wanted: Redemption, moment: datetime) -> tuple[Lots, Redemption, Draft]:
+def take(lots: Lots, wanted: Redemption, moment: datetime) -> tuple[Lots, Redemption, EntryDraft]:
     """The lots after the redemption, the redemption with what it drew on, and its row of the ledger.
 
     Where they hold less the guest owes the rest.
     """
     after, drawn = lot_rules.spend_or_owe(lots, wanted.points, wanted.customer_id, moment)
     kind: LedgerType = "redeemed_discount" if wanted.kind == "discount" else "redeemed_item"
-    draft = Draft(
+    draft = EntryDraft(
         type=kind,
         change=-wanted.points,
         occurred_at=moment,
@@ -83,12 +84,12 @@ def take(lots: Lots, wanted: Redemption, moment: datetime) -> tuple[Lots, Redemp
     return after, replace(wanted, drawn=drawn), draft
 
 
-def give_back(lots: Lots, redemption: Redemption, moment: datetime) -> tuple[Lots, Redemption, Draft]:
+def give_back(lots: Lots, redemption: Redemption, moment: datetime) -> tuple[Lots, Redemption, EntryDraft]:
     """The lots after a redemption was undone, the redemption, and the row that says so."""
     entry_id = new_id()
     owed = redemption.points - sum(points for _, points in redemption.drawn)
     drawn = (*redemption.drawn, (entry_id, owed)) if owed else redemption.drawn
-    draft = Draft(
+    draft = EntryDraft(
         entry_id=entry_id,
         type="adjustment_add",
         change=redemption.points,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, Step, Visit
+from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, TierStep, Visit
 from shared.inputs.bounds import MOST_POINTS
 from shared.persian.calendar import local_date, month_of, year_of
 
@@ -36,12 +36,12 @@ def in_force(plan: Plan, moment: datetime) -> Program:
     return plan.programs[0]
 
 
-def points_for(amount: int, program: Program, step: Step) -> int:
+def points_for(amount: int, program: Program, step: TierStep) -> int:
     """Points of a visit of `amount` thousandths of a Toman, by a guest who stood on `step`."""
     return min(MOST_POINTS, amount * step.multiplier // (program.earn_per_toman * 1000 * 100))
 
 
-def step_for(program: Program, points: int) -> Step:
+def step_for(program: Program, points: int) -> TierStep:
     """The highest step reached with `points` in one period."""
     for step in reversed(program.steps):
         if points >= step.threshold:
@@ -159,13 +159,13 @@ def _moved(before: Standing, by: Program, after: Standing, now_by: Program, day:
     return replace(after, tier_since=day)
 
 
-def _until(period_ends: date | None, program: Program, step: Step, own: Step) -> date | None:
+def _until(period_ends: date | None, program: Program, step: TierStep, own: TierStep) -> date | None:
     if period_ends is None or step is program.steps[0]:
         return None
     return year_of(period_ends + _DAY, program.tier_period)[1] if own is step else period_ends
 
 
-def _step(program: Program, standing: Standing) -> Step:
+def _step(program: Program, standing: Standing) -> TierStep:
     return step_for(program, max(standing.period_points, standing.previous_points))
 
 

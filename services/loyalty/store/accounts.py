@@ -1,4 +1,4 @@
-"""The guests' accounts. Whatever changes a guest locks the account first, and several in the order of `Guest`."""
+"""The guests' accounts. Whatever changes a guest locks the account first, and several in the order of `GuestKey`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.loyalty.models.accounts import Account, Guest, Outcome, Rank, Standing
+from services.loyalty.models.accounts import Account, GuestKey, Posting, Rank, Standing
 from shared.database.db import Connection
 from shared.database.writes import Write
 
@@ -92,20 +92,20 @@ WHERE cafe_id = $1 AND ($2::uuid IS NULL OR customer_id > $2) ORDER BY customer_
 """
 
 
-async def lock(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, Account]:
+async def lock(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, Account]:
     """The accounts of `guests`, locked until the transaction ends. Who has none gets a new one, which `save` adds."""
     found = await lock_existing(conn, guests)
     return {guest: found.get(guest) or Account(*guest, 0, 0, 0, 0, 0, is_new=True) for guest in guests}
 
 
-async def lock_existing(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, Account]:
+async def lock_existing(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, Account]:
     """The accounts of those of `guests` that have one, locked."""
     rows = await conn.fetch(LOCK, [cafe for cafe, _ in guests], [customer for _, customer in guests])
     accounts = [_account(row) for row in rows]
     return {account.guest: account for account in accounts}
 
 
-def saving(outcomes: Sequence[Outcome]) -> list[Write]:
+def saving(outcomes: Sequence[Posting]) -> list[Write]:
     """What writes the accounts, which the caller has locked. Fails where `opening` says so."""
     changed = [outcome.after for outcome in outcomes if outcome.after != outcome.before]
     old = [_row(account) for account in changed if not account.is_new]
@@ -133,7 +133,7 @@ async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> dict[str, 
 
 async def list_with_tier_over(
     conn: Connection, moment: datetime, latest: date, aside: Sequence[UUID], limit: int
-) -> list[Guest]:
+) -> list[GuestKey]:
     """Guests whose tier has come to its last day in their cafe's time zone, but for those of the cafes `aside`.
 
     `latest` is a day that is over nowhere.
@@ -142,7 +142,7 @@ async def list_with_tier_over(
     return sorted((row["cafe_id"], row["customer_id"]) for row in rows)
 
 
-async def list_next_of_cafe(conn: Connection, cafe_id: UUID, after: UUID | None, limit: int) -> list[Guest]:
+async def list_next_of_cafe(conn: Connection, cafe_id: UUID, after: UUID | None, limit: int) -> list[GuestKey]:
     """Guests of a cafe in the order of their ids, from the one after `after` on."""
     rows = await conn.fetch(NEXT_OF_CAFE, cafe_id, after, limit)
     return [(row["cafe_id"], row["customer_id"]) for row in rows]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.models.accounts import Adjustment, Guest
+from services.loyalty.models.accounts import Adjustment, GuestKey
 from shared.database.db import Connection
 
 INSERT = """
@@ -78,6 +78,6 @@ async def decide(conn: Connection, adjustment: Adjustment) -> None:
     )  # fmt: skip
 
 
-async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
+async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what people wrote about erased guests; what was still pending is off."""
     await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.models.accounts import Entry, Fact, Guest, Lot, Outcome
+from services.loyalty.models.accounts import Fact, GuestKey, LedgerEntry, Lot, Posting
 from shared.database.db import Connection
 from shared.database.writes import Write
 
@@ -90,22 +90,20 @@ ORDER BY account_version DESC LIMIT $4
 # Versions never reach it.
 BEFORE_ALL = 2**62
 
-Lots = dict[UUID, Lot]
 
-
-async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
+async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what somebody typed as a reference of erased guests' entries. All else in the ledger stays as it is."""
     await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
-def adding_purchases(outcomes: Sequence[Outcome], description: str) -> Write | None:
+def adding_purchases(outcomes: Sequence[Posting], description: str) -> Write | None:
     """What adds the new visits of guests to whom nothing else happened, each with its entry and its lot, at once: three
     statements would send the same columns three times, and sending costs more than writing."""
     rows = [row for outcome in outcomes if outcome.only_purchases for row in _purchases(outcome)]
     return Write(ADD_PURCHASES, [description, *zip(*rows, strict=True)]) if rows else None
 
 
-def appending(outcomes: Sequence[Outcome]) -> Write | None:
+def appending(outcomes: Sequence[Posting]) -> Write | None:
     """What adds the entries, apart from purchases."""
     rows = [
         _row(outcome.after.guest, entry)
@@ -117,11 +115,11 @@ def appending(outcomes: Sequence[Outcome]) -> Write | None:
 
 
 async def load_lots(
-    conn: Connection, guests: Sequence[Guest], also: Sequence[UUID], given_back: Collection[Guest] = ()
-) -> dict[Guest, Lots]:
+    conn: Connection, guests: Sequence[GuestKey], also: Sequence[UUID], given_back: Collection[GuestKey] = ()
+) -> dict[GuestKey, dict[UUID, Lot]]:
     """The lots of each of `guests` that hold something, or a debt, and those with an id among `also`; of whom something
     is `given_back` also those that were spent from."""
-    lots: dict[Guest, Lots] = {guest: {} for guest in guests}
+    lots: dict[GuestKey, dict[UUID, Lot]] = {guest: {} for guest in guests}
     cafes, customers = [cafe for cafe, _ in guests], [customer for _, customer in guests]
     for row in await conn.fetch(LOAD_LOTS, cafes, customers, also, [guest in given_back for guest in guests]):
         cafe_id, customer_id, *values = row
@@ -129,15 +127,15 @@ async def load_lots(
     return lots
 
 
-async def load_facts(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, list[Fact]]:
+async def load_facts(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, list[Fact]]:
     """What was given to each guest and taken by hand, and what lapsed."""
-    facts: dict[Guest, list[Fact]] = {guest: [] for guest in guests}
+    facts: dict[GuestKey, list[Fact]] = {guest: [] for guest in guests}
     for row in await conn.fetch(FACTS, [cafe for cafe, _ in guests], [customer for _, customer in guests]):
         facts[row["cafe_id"], row["customer_id"]].append(Fact(row["occurred_at"], row["points_change"]))
     return facts
 
 
-def saving_lots(outcomes: Sequence[Outcome]) -> Write | None:
+def saving_lots(outcomes: Sequence[Posting]) -> Write | None:
     """What writes the lots that changed, apart from those of purchases."""
     rows = [
         (*outcome.after.guest, lot.lot_id, lot.points, lot.remaining, lot.earned_at, lot.expires_at)
@@ -148,7 +146,9 @@ def saving_lots(outcomes: Sequence[Outcome]) -> Write | None:
     return Write(SAVE_LOTS, list(zip(*rows, strict=True))) if rows else None
 
 
-async def list_with_lapsed_lots(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
+async def list_with_lapsed_lots(
+    conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int
+) -> list[GuestKey]:
     """Guests who hold points whose time is over, but for those of the cafes `aside`."""
     return sorted({(row["cafe_id"], row["customer_id"]) for row in await conn.fetch(LAPSED, moment, aside, limit)})
 
@@ -161,7 +161,7 @@ async def page(
     return [dict(row) for row in rows]
 
 
-def _purchases(outcome: Outcome) -> Iterator[tuple[Any, ...]]:
+def _purchases(outcome: Posting) -> Iterator[tuple[Any, ...]]:
     with_points = (counted for counted in outcome.counted if counted.points)
     for counted, entry, lot in zip(with_points, outcome.entries, outcome.lots, strict=True):
         visit, earning = counted.visit, counted.earning
@@ -174,7 +174,7 @@ def _purchases(outcome: Outcome) -> Iterator[tuple[Any, ...]]:
         )  # fmt: skip
 
 
-def _row(guest: Guest, entry: Entry) -> tuple[Any, ...]:
+def _row(guest: GuestKey, entry: LedgerEntry) -> tuple[Any, ...]:
     draft = entry.draft
     return (
         *guest, entry.account_version, entry.balance_after, draft.entry_id, draft.type, draft.change,

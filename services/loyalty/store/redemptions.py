@@ -7,11 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
-from services.loyalty.models.accounts import Guest, Outcome, Redemption
+from services.loyalty.models.accounts import GuestKey, Posting, Redemption
 from shared.database.db import Connection
 from shared.errors import Rejected
 
-Key = tuple[UUID, UUID]
+RedemptionKey = tuple[UUID, UUID]
 
 COLUMNS = """
     r.id, r.cafe_id, r.customer_id, r.kind::text, r.points, r.state::text, r.refusal, r.visit_id, r.order_reference,
@@ -64,23 +64,23 @@ RETURNING id
 """
 
 
-async def forget(conn: Connection, guests: Sequence[Guest]) -> None:
+async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what somebody typed as a reference of erased guests' redemptions."""
     await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
-async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Redemption]:
+async def find(conn: Connection, keys: Sequence[RedemptionKey]) -> dict[RedemptionKey, Redemption]:
     """Those of the redemptions (cafe_id, redemption_id) that exist."""
     rows = await conn.fetch(FIND, *zip(*keys, strict=True))
     return {(row["cafe_id"], row["id"]): _redemption(row) for row in rows}
 
 
-async def list_of_guests(conn: Connection, guests: Sequence[Guest]) -> list[Redemption]:
+async def list_of_guests(conn: Connection, guests: Sequence[GuestKey]) -> list[Redemption]:
     """All redemptions of these guests, refused ones and those given back too."""
     return [_redemption(row) for row in await conn.fetch(OF_GUESTS, *zip(*guests, strict=True))] if guests else []
 
 
-async def list_with_overdue(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[Guest]:
+async def list_with_overdue(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[GuestKey]:
     """Guests of whom something is reserved whose time is over, but for those of the cafes `aside`."""
     return sorted((row["cafe_id"], row["customer_id"]) for row in await conn.fetch(OVERDUE, moment, aside, limit))
 
@@ -90,7 +90,7 @@ async def list_refused(conn: Connection, cafe_id: UUID, limit: int) -> list[Rede
     return [_redemption(row) for row in await conn.fetch(LIST_REFUSED, cafe_id, limit)]
 
 
-async def save(conn: Connection, outcomes: Sequence[Outcome]) -> None:
+async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
     """Writes the redemptions of guests whose accounts the caller has locked.
 
     Raises Rejected when somebody used one of the ids for another guest since the caller looked.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.loyalty.models.accounts import Counted, Earning, Guest, Outcome, Visit
+from services.loyalty.models.accounts import Counted, Earning, GuestKey, Posting, Visit
 from shared.database.db import Connection
 from shared.database.writes import Write
 
@@ -50,24 +50,24 @@ HAS_ANY = "SELECT EXISTS (SELECT FROM visit_earnings WHERE cafe_id = $1)"
 History = dict[UUID, Counted]
 
 
-async def find(conn: Connection, keys: Sequence[tuple[UUID, UUID, UUID]]) -> dict[Guest, History]:
+async def find(conn: Connection, keys: Sequence[tuple[UUID, UUID, UUID]]) -> dict[GuestKey, History]:
     """Those of the visits (cafe_id, customer_id, visit_id) that we have heard of."""
-    histories: dict[Guest, History] = {}
+    histories: dict[GuestKey, History] = {}
     for row in await conn.fetch(FIND, *zip(*keys, strict=True)):
         histories.setdefault((row["cafe_id"], row["customer_id"]), {})[row["visit_id"]] = _counted(row)
     return histories
 
 
-async def load_histories(conn: Connection, guests: Sequence[Guest]) -> dict[Guest, History]:
+async def load_histories(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, History]:
     """All visits of each of `guests`, by visit id."""
-    histories: dict[Guest, History] = {guest: {} for guest in guests}
+    histories: dict[GuestKey, History] = {guest: {} for guest in guests}
     rows = await conn.fetch(LOAD_HISTORIES, [cafe for cafe, _ in guests], [customer for _, customer in guests])
     for row in rows:
         histories[row["cafe_id"], row["customer_id"]][row["visit_id"]] = _counted(row)
     return histories
 
 
-def saving(outcomes: Sequence[Outcome]) -> Write | None:
+def saving(outcomes: Sequence[Posting]) -> Write | None:
     """What writes what the visits are and earn now, apart from purchases."""
     rows = [
         _row(outcome.after.guest, counted)
@@ -93,7 +93,7 @@ def _counted(row: asyncpg.Record) -> Counted:
     return Counted(visit, None if voided else Earning(row["points"], row["multiplier"], row["program_version"]))
 
 
-def _row(guest: Guest, counted: Counted) -> tuple[Any, ...]:
+def _row(guest: GuestKey, counted: Counted) -> tuple[Any, ...]:
     visit, earning = counted.visit, counted.earning
     return (
         *guest, visit.visit_id, visit.state, visit.occurred_at, visit.device_id, visit.receipt_number,

@@ -16,13 +16,13 @@ from services.visit.models.http import (
     DeviceView,
     EnteredVisit,
     MonthView,
-    Reason,
-    ShownEntry,
+    ShownDeskEntry,
     Taken,
     VisitPage,
     VisitView,
+    VoidReason,
 )
-from services.visit.models.values import Entry, Outcome
+from services.visit.models.values import BillOutcome, DeskEntry
 from services.visit.rules import figures
 from services.visit.store import devices, statistics, visits
 from shared import clock
@@ -83,7 +83,7 @@ async def list_visits(
     "/visits",
     status_code=201,
     openapi_extra=reading.documented(EnteredVisit),
-    responses={200: {"model": Taken, "description": "it was there already"}, 202: {"model": ShownEntry}},
+    responses={200: {"model": Taken, "description": "it was there already"}, 202: {"model": ShownDeskEntry}},
     response_model=Taken,
 )
 async def enter_visit(
@@ -117,7 +117,7 @@ async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -
 @router.post("/entries/{entry_id}/decision")
 async def decide_entry(
     request: Request, caller: StaffCaller, cafe_id: UUID, entry_id: UUID, body: Decide
-) -> ShownEntry:
+) -> ShownDeskEntry:
     """Approves or declines a bill, a void or a claim that waits (managers other than its author)."""
     state = request.app.state
     async with acting(request, caller, cafe_id, "manager") as conn:
@@ -141,7 +141,7 @@ async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit
 
 @router.post("/visits/{visit_id}/void", responses={202: {"model": VisitView}})
 async def void_visit(
-    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: Reason
+    request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: VoidReason
 ) -> VisitView:
     """Voids a visit for good; a manager's right. Its points are taken back. 202: with what the caller voided today it
     is more than one may alone, and waits for another manager."""
@@ -151,14 +151,16 @@ async def void_visit(
             conn, cafe_id, caller.user_id, visit_id, body.reason, request.state.correlation_id,
             keys=state.settings.keys,
         )  # fmt: skip
-        response.status_code = 202 if isinstance(outcome, Entry) else 200
+        response.status_code = 202 if isinstance(outcome, DeskEntry) else 200
         row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
     return _view(request, row, unit)
 
 
-@router.post("/visits/{visit_id}/claim", response_model=Taken, responses={202: {"model": ShownEntry}, **problems(410)})
+@router.post(
+    "/visits/{visit_id}/claim", response_model=Taken, responses={202: {"model": ShownDeskEntry}, **problems(410)}
+)
 async def claim_visit(
     request: Request, response: Response, caller: StaffCaller, cafe_id: UUID, visit_id: UUID, body: ClaimBody
 ) -> Taken | JSONResponse:
@@ -216,10 +218,10 @@ async def monthly_statistics(
 
 
 def _answered(
-    request: Request, response: Response, cafe_id: UUID, outcome: Outcome | Entry, unit: Unit
+    request: Request, response: Response, cafe_id: UUID, outcome: BillOutcome | DeskEntry, unit: Unit
 ) -> Taken | JSONResponse:
     """The bill that was entered or claimed; or with 202 what waits for a manager."""
-    if isinstance(outcome, Entry):
+    if isinstance(outcome, DeskEntry):
         return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
@@ -236,8 +238,8 @@ async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | 
         raise NotFound("branch", "این شعبه")
 
 
-def _shown(entry: Entry, unit: Unit) -> ShownEntry:
-    shown = ShownEntry(
+def _shown(entry: DeskEntry, unit: Unit) -> ShownDeskEntry:
+    shown = ShownDeskEntry(
         entry_id=entry.id,
         kind=entry.kind,
         state=entry.state,

@@ -11,8 +11,8 @@ from starlette.datastructures import State
 from services.visit.api import reading
 from services.visit.handlers import tills
 from services.visit.handlers.ingest import record_visits
-from services.visit.models.http import Asked, Changed, RedemptionState, Results, Taken, VisitState
-from services.visit.models.values import Command, Outcome
+from services.visit.models.http import Asked, BillRedemption, BillResults, BillState, Changed, Taken
+from services.visit.models.values import BillCommand, BillOutcome
 from services.visit.rules import contents
 from services.visit.store import receipts
 from shared.database import db
@@ -58,11 +58,11 @@ async def record(
     return Asked(**about, redemption="asked") if is_asking else Taken(**about)
 
 
-@router.post("/batch", status_code=207, openapi_extra=reading.documented_batch(), response_model=Results)
+@router.post("/batch", status_code=207, openapi_extra=reading.documented_batch(), response_model=BillResults)
 async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     """Records up to 1,000 bills, each with a result of its own; a faulty one does not touch the others."""
     require_scope(caller, tills.SCOPE)
-    commands: dict[int, Command] = {}
+    commands: dict[int, BillCommand] = {}
     refused: dict[int, Rejected] = {}
     for index, raw in enumerate(await reading.read_batch(request)):
         try:
@@ -72,7 +72,7 @@ async def record_batch(request: Request, caller: TillCaller) -> JSONResponse:
     taken = await write(request.app.state, caller.cafe_id, list(commands.values())) if commands else []
     outcomes = dict(zip(commands, taken, strict=True))
     items = [
-        _result(request, caller, index, outcomes.get(index) or Outcome("refused", refusal=refused[index]))
+        _result(request, caller, index, outcomes.get(index) or BillOutcome("refused", refusal=refused[index]))
         for index in range(len(commands) + len(refused))
     ]
     return JSONResponse({"results": items}, 207)
@@ -94,7 +94,7 @@ async def void(request: Request, caller: TillCaller, idempotency_key: Idempotenc
 
 
 @router.get("/{device_id}/{receipt_number}")
-async def show(request: Request, caller: TillCaller, device_id: Identifier, receipt_number: Identifier) -> VisitState:
+async def show(request: Request, caller: TillCaller, device_id: Identifier, receipt_number: Identifier) -> BillState:
     """What became of a bill that the cafe's tills sent, over HTTP or Kafka, and of the points that it asks to spend."""
     require_scope(caller, tills.SCOPE)
     async with db.till_transaction(request.app.state.pool, caller.cafe_id) as conn:
@@ -104,12 +104,12 @@ async def show(request: Request, caller: TillCaller, device_id: Identifier, rece
     asked = 0 if found["voided_at"] else found["points_to_redeem"] or 0
     redeemed = found["points_redeemed"] or 0
     state = contents.redemption_of(asked, redeemed, found["redemption_refusal"])
-    return VisitState(
+    return BillState(
         visit_id=found["visit_id"],
         status="voided" if found["voided_at"] else "corrected" if found["corrected_at"] else "recorded",
         points_earned=found["points_earned"] or 0,
         feedback_link=found["visit_id"] and feedback_link(request, caller.cafe_id, found["visit_id"]),
-        redemption=RedemptionState(
+        redemption=BillRedemption(
             state=state,
             points_asked=asked,
             points_redeemed=redeemed,
@@ -118,7 +118,7 @@ async def show(request: Request, caller: TillCaller, device_id: Identifier, rece
     )
 
 
-async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> list[Outcome]:
+async def write(state: State, cafe_id: UUID, commands: Sequence[BillCommand]) -> list[BillOutcome]:
     """Takes in what tills of one cafe sent, in a transaction of its own."""
     async with acting_as_till(state, cafe_id) as conn:
         return await record_visits(conn, commands, keys=state.settings.keys)
@@ -126,22 +126,24 @@ async def write(state: State, cafe_id: UUID, commands: Sequence[Command]) -> lis
 
 async def _take_one(
     request: Request, caller: Till, model: type[pos.PosVisit] | type[pos.PosVoid], idempotency_key: str | None
-) -> tuple[Outcome, pos.PosVisit | pos.PosVoid]:
+) -> tuple[BillOutcome, pos.PosVisit | pos.PosVoid]:
     require_scope(caller, tills.SCOPE)
     body: pos.PosVisit | pos.PosVoid = await reading.read_one(request, model)
-    bills: Gathering[UUID, Command, Outcome] = request.app.state.bills
+    bills: Gathering[UUID, BillCommand, BillOutcome] = request.app.state.bills
     outcome = await bills.ask(caller.cafe_id, _command(request, caller, body, idempotency_key))
     if outcome.refusal:
         raise outcome.refusal
     return outcome, body
 
 
-def _command(request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, idempotency_key: str | None) -> Command:
+def _command(
+    request: Request, caller: Till, body: pos.PosVisit | pos.PosVoid, idempotency_key: str | None
+) -> BillCommand:
     event_id = tills.event_id_of(caller.cafe_id, idempotency_key) if idempotency_key else None
     return tills.command_of(caller.cafe_id, body, event_id=event_id, correlation_id=request.state.correlation_id)
 
 
-def _changed(outcome: Outcome) -> Changed:
+def _changed(outcome: BillOutcome) -> Changed:
     assert outcome.status not in ("refused", "claimed")
     return Changed(status=outcome.status, visit_id=outcome.visit_id)
 
@@ -152,7 +154,7 @@ def feedback_link(request: Request, cafe_id: UUID, visit_id: UUID) -> str:
     return f"{ids.feedback_address(config.keys, config.public_url, cafe_id, visit_id)}?s=q"
 
 
-def _result(request: Request, caller: Till, index: int, outcome: Outcome) -> dict[str, object]:
+def _result(request: Request, caller: Till, index: int, outcome: BillOutcome) -> dict[str, object]:
     why = outcome.refusal
     if why:
         problem = problem_body(why.status, why.code, why.en, why.fa, why.problems)

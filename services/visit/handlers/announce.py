@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from services.visit.models.values import (
+    BillDraft,
     DeviceKey,
-    Draft,
     Gap,
     GuestKey,
-    Known,
+    KnownReceipt,
     NewVisit,
     Receipt,
     StoredVisit,
@@ -36,7 +36,7 @@ from shared.inputs.table_numbers import table_code
 from shared.security.crypto import Keys, seal
 from shared.security.ids import menu_code
 
-Span = tuple[datetime | None, datetime | None]
+VisitSpan = tuple[datetime | None, datetime | None]
 
 
 def recorded(visit: NewVisit, keys: Keys) -> VisitRecorded:
@@ -65,7 +65,7 @@ def recorded(visit: NewVisit, keys: Keys) -> VisitRecorded:
     )
 
 
-def claimed(stored: Mapping[str, Any], draft: Draft, customer_id: UUID, number: int, keys: Keys) -> VisitClaimed:
+def claimed(stored: Mapping[str, Any], draft: BillDraft, customer_id: UUID, number: int, keys: Keys) -> VisitClaimed:
     """A stored visit of nobody, with all its columns, is this guest's since `draft` came."""
     command = draft.command
     assert draft.corrected_at is not None
@@ -91,7 +91,9 @@ def claimed(stored: Mapping[str, Any], draft: Draft, customer_id: UUID, number: 
     )
 
 
-def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datetime, keys: Keys) -> VisitCorrected:
+def corrected(
+    stored: StoredVisit, draft: BillDraft, span: VisitSpan, corrected_at: datetime, keys: Keys
+) -> VisitCorrected:
     """A visit became what `draft` says; `span` is the guest's first and last visit now."""
     command, body = draft.command, draft.command.body
     return VisitCorrected(
@@ -121,7 +123,7 @@ def corrected(stored: StoredVisit, draft: Draft, span: Span, corrected_at: datet
     )
 
 
-def voided(stored: StoredVisit, void: VoidVisit, span: Span) -> VisitVoided:
+def voided(stored: StoredVisit, void: VoidVisit, span: VisitSpan) -> VisitVoided:
     """A visit never was; `span` is what remains to the guest."""
     return VisitVoided(
         cafe_id=void.cafe_id,
@@ -141,7 +143,7 @@ def voided(stored: StoredVisit, void: VoidVisit, span: Span) -> VisitVoided:
     )
 
 
-def voided_before(visit: NewVisit, void: Known, span: Span) -> VisitVoided:
+def voided_before(visit: NewVisit, void: KnownReceipt, span: VisitSpan) -> VisitVoided:
     """A visit was taken in after its void: the two events that come one after the other otherwise."""
     command, body = visit.draft.command, visit.draft.command.body
     assert void.voided_at is not None

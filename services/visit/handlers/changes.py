@@ -8,7 +8,15 @@ from typing import TypeVar
 from services.visit.handlers import announce, claims, words
 from services.visit.handlers.guests import customer_of, learn_again
 from services.visit.handlers.records import as_before, draft_bills, refused, standing, take_in, with_branches
-from services.visit.models.values import CorrectVisit, Draft, Known, Outcome, ReceiptKey, StoredVisit, VoidVisit
+from services.visit.models.values import (
+    BillDraft,
+    BillOutcome,
+    CorrectVisit,
+    KnownReceipt,
+    ReceiptKey,
+    StoredVisit,
+    VoidVisit,
+)
 from services.visit.rules import contents, verdicts
 from services.visit.store import guests, receipts, statistics, visits
 from shared.clock import now
@@ -22,15 +30,15 @@ from shared.security.crypto import Keys
 P = TypeVar("P", bound=Hashable)
 
 
-async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys) -> list[Outcome]:
+async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys) -> list[BillOutcome]:
     """Takes in corrections whose devices are held. One that comes before its record is the visit until then."""
     drafts = await claims.claim(conn, await draft_bills(conn, commands, keys), keys)
     newest = verdicts.newest_corrections(drafts)
-    outcomes: dict[int, Outcome] = {}
-    fresh: dict[int, Draft] = {}
-    changed: dict[int, Draft] = {}
+    outcomes: dict[int, BillOutcome] = {}
+    fresh: dict[int, BillDraft] = {}
+    changed: dict[int, BillDraft] = {}
     for place in newest.values():
-        verdict = verdicts.judge_correction(drafts[place], customer_of(drafts[place]))
+        verdict = verdicts.verdict_on_correction(drafts[place], customer_of(drafts[place]))
         if verdict == "new":
             fresh[place] = drafts[place]
         elif verdict == "correct":
@@ -56,20 +64,20 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
     ]
 
 
-def _is_free(draft: Draft, outcome: Outcome) -> bool:
+def _is_free(draft: BillDraft, outcome: BillOutcome) -> bool:
     """A correction that was refused leaves the field to the next best; who names another guest is judged alone."""
     return outcome.status == "refused" or customer_of(draft) not in (None, outcome.customer_id)
 
 
 def _is_heard(
-    draft: Draft, drafts: Sequence[Draft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, Outcome]
+    draft: BillDraft, drafts: Sequence[BillDraft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, BillOutcome]
 ) -> bool:
     place = newest[draft.command.key]
     whose = (customer_of(drafts[place]), outcomes[place].customer_id)
     return outcomes[place].status != "refused" and customer_of(draft) in whose
 
 
-async def _remember(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> None:
+async def _remember(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> None:
     """What corrections say beside the bill, whether or not they stand: a guest's no, and that they were dated ahead."""
     ahead: dict[ReceiptKey, dict[str, datetime]] = {}
     for draft in drafts:
@@ -80,15 +88,15 @@ async def _remember(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> No
     await emit(conn, await learn_again(conn, drafts, keys))
 
 
-def _outdone(draft: Draft, winner: Draft, outcome: Outcome) -> Outcome:
+def _outdone(draft: BillDraft, winner: BillDraft, outcome: BillOutcome) -> BillOutcome:
     if outcome.status == "refused":
         return outcome
     return replace(outcome, status="repeated" if draft.is_same(winner) else "superseded")
 
 
-async def _overwrite(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
+async def _overwrite(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys) -> dict[int, BillOutcome]:
     placed = await with_branches(conn, drafts)
-    taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
+    taken = {place: draft for place, draft in placed.items() if isinstance(draft, BillDraft)}
     stored = await _hold(conn, {place: (draft.command.key, draft.found.receipt) for place, draft in taken.items()})
     outcomes = {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
     outcomes |= {place: refused(verdicts.archived()) for place in taken if place not in stored}
@@ -114,7 +122,7 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) 
     return outcomes | {place: standing(taken[place].found.receipt, "corrected") for place in stored}
 
 
-async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]:
+async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[BillOutcome]:
     """Takes in voids whose devices are held. One that comes before its record waits for it."""
     found = await receipts.find(conn, commands, [None] * len(commands), [None] * len(commands))
     known = {command.key: each.receipt for command, each in zip(commands, found, strict=True)}
@@ -122,7 +130,7 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     first: dict[ReceiptKey, VoidVisit] = {}
     places: dict[ReceiptKey, int] = {}
     for place, command in enumerate(commands):
-        if verdicts.judge_void(known[command.key]) == "void":
+        if verdicts.verdict_on_void(known[command.key]) == "void":
             first.setdefault(command.key, replace(command, voided_at=counts_at(command.voided_at, moment)))
             places.setdefault(command.key, place)
     stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
@@ -148,7 +156,9 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[Outcome]
     ]
 
 
-async def _hold(conn: Connection, receipts_of: Mapping[P, tuple[ReceiptKey, Known | None]]) -> dict[P, StoredVisit]:
+async def _hold(
+    conn: Connection, receipts_of: Mapping[P, tuple[ReceiptKey, KnownReceipt | None]]
+) -> dict[P, StoredVisit]:
     """Holds the guests of these visits, and returns the visits as they are; archived ones are missing."""
     held = {(key[0], known.customer_id) for key, known in receipts_of.values() if known and known.customer_id}
     if held:
@@ -174,7 +184,7 @@ def _noting(stored: Iterable[StoredVisit], moved_to: Sequence[datetime] = ()) ->
     return statistics.noting([*cafes, *cafes[: len(moved_to)]], [*moments, *moved_to])
 
 
-async def _spans(conn: Connection, stored: Iterable[StoredVisit]) -> list[announce.Span]:
+async def _spans(conn: Connection, stored: Iterable[StoredVisit]) -> list[announce.VisitSpan]:
     stored = list(stored)
     keys = {(visit.cafe_id, visit.customer_id) for visit in stored if visit.customer_id}
     spans = await guests.spans(conn, keys) if keys else {}

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.visit.handlers import announce
 from services.visit.handlers.guests import customer_of, learn_guests
 from services.visit.handlers.records import draft_bills, refused, standing
-from services.visit.models.values import ClaimVisit, Draft, GuestKey, Outcome, ReceiptKey, VisitKey, VoidVisit
+from services.visit.models.values import BillDraft, BillOutcome, ClaimVisit, GuestKey, ReceiptKey, VisitKey, VoidVisit
 from services.visit.rules import claiming
 from services.visit.rules.numbering import number_visits
 from services.visit.store import guests, receipts, statistics, visits
@@ -18,7 +18,7 @@ from shared.messaging.outbox import emitting
 from shared.security.crypto import Keys
 
 
-async def claim(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> list[Draft]:
+async def claim(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> list[BillDraft]:
     """Gives bills of nobody to the guests whom these corrections name, whether or not the rest of a correction stands.
 
     Returns the drafts with what is known now. A bill that was voided is its guest's as well, so that it makes no
@@ -52,13 +52,13 @@ async def claim(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> list[D
     return [_known_again(draft, claims) for draft in drafts]
 
 
-async def claim_by_hand(conn: Connection, commands: Sequence[ClaimVisit], keys: Keys) -> list[Outcome]:
+async def claim_by_hand(conn: Connection, commands: Sequence[ClaimVisit], keys: Keys) -> list[BillOutcome]:
     """Takes in what people say about bills of nobody whose devices are held."""
     drafts = await draft_bills(conn, commands, keys)
     return [_outcome(before, after) for before, after in zip(drafts, await claim(conn, drafts, keys), strict=True)]
 
 
-def _outcome(before: Draft, after: Draft) -> Outcome:
+def _outcome(before: BillDraft, after: BillDraft) -> BillOutcome:
     guest, known = customer_of(after), after.found.receipt
     if guest is None or known is None or known.customer_id != guest:
         return refused(claiming.other_guest(after, guest))
@@ -66,14 +66,14 @@ def _outcome(before: Draft, after: Draft) -> Outcome:
     return standing(known, "claimed" if was_nobodys else "repeated")
 
 
-def _visit_of(draft: Draft) -> VisitKey:
+def _visit_of(draft: BillDraft) -> VisitKey:
     known = draft.found.receipt
     assert known is not None
     assert known.visit_id is not None
     return draft.command.cafe_id, known.visit_id
 
 
-def _known_again(draft: Draft, claims: dict[ReceiptKey, tuple[Draft, UUID, int]]) -> Draft:
+def _known_again(draft: BillDraft, claims: dict[ReceiptKey, tuple[BillDraft, UUID, int]]) -> BillDraft:
     known = draft.found.receipt
     if known is None or draft.command.key not in claims:
         return draft
@@ -82,7 +82,7 @@ def _known_again(draft: Draft, claims: dict[ReceiptKey, tuple[Draft, UUID, int]]
     return replace(draft, found=replace(draft.found, receipt=claimed))
 
 
-async def _voids(conn: Connection, claims: Sequence[tuple[Draft, UUID, int]]) -> list[VisitVoided]:
+async def _voids(conn: Connection, claims: Sequence[tuple[BillDraft, UUID, int]]) -> list[VisitVoided]:
     """What was said of nobody, said of the guests: these visits were voided before they were claimed."""
     void = [(draft, guest) for draft, guest, _ in claims if draft.found.receipt and draft.found.receipt.voided_at]
     if not void:
@@ -97,7 +97,7 @@ async def _voids(conn: Connection, claims: Sequence[tuple[Draft, UUID, int]]) ->
     ]
 
 
-def _void_of(draft: Draft) -> VoidVisit:
+def _void_of(draft: BillDraft) -> VoidVisit:
     known, command = draft.found.receipt, draft.command
     assert known is not None
     assert known.voided_at is not None

@@ -13,7 +13,7 @@ from services.visit.handlers import showing
 from services.visit.handlers.ingest import record_visits
 from services.visit.handlers.tills import event_id_of
 from services.visit.models.http import ClaimBody, EnteredVisit
-from services.visit.models.values import ClaimVisit, Entry, Outcome, RecordVisit, VoidVisit
+from services.visit.models.values import BillOutcome, ClaimVisit, DeskEntry, RecordVisit, VoidVisit
 from services.visit.rules import claiming
 from services.visit.rules.verdicts import event_id_reused
 from services.visit.store import entries, receipts, visits
@@ -43,9 +43,9 @@ async def enter(
     correlation_id: UUID,
     *,
     keys: Keys,
-) -> Outcome | Entry:
-    """Takes in a bill that a person entered: the person is its device, and a repeated key is the same bill. An `Entry`:
-    it waits for a second person.
+) -> BillOutcome | DeskEntry:
+    """Takes in a bill that a person entered: the person is its device, and a repeated key is the same bill. A
+    `DeskEntry`: it waits for a second person.
 
     Raises `Rejected` when the number already stands for another bill, the branch is unknown, or no bill is so large.
     """
@@ -57,7 +57,7 @@ async def enter(
         return _same(known, command, keys)
     if known is not None or await entries.is_taken(conn, cafe_id, command.device_id, command.receipt_number):
         return await _one(conn, command, keys)
-    entry = Entry(
+    entry = DeskEntry(
         id=own_id,
         cafe_id=cafe_id,
         kind="bill",
@@ -78,8 +78,8 @@ async def enter(
 
 async def void(
     conn: Connection, cafe_id: UUID, user_id: UUID, visit_id: UUID, reason: str, correlation_id: UUID, *, keys: Keys
-) -> Outcome | Entry:
-    """Voids a visit by its id. An `Entry`: it waits for a second person.
+) -> BillOutcome | DeskEntry:
+    """Voids a visit by its id. A `DeskEntry`: it waits for a second person.
 
     Raises `NotFound` when the cafe has no such visit, `Rejected` when it is archived.
     """
@@ -90,7 +90,7 @@ async def void(
     waiting = await entries.find_waiting(conn, cafe_id, visit_id, "void")
     if waiting:
         return waiting
-    entry = Entry(
+    entry = DeskEntry(
         id=new_id(),
         cafe_id=cafe_id,
         kind="void",
@@ -112,8 +112,8 @@ async def void(
 async def claim(
     conn: Connection, cafe_id: UUID, user_id: UUID, role: Role, visit_id: UUID, whose: ClaimBody, correlation_id: UUID,
     *, keys: Keys,
-) -> Outcome | Entry:  # fmt: skip
-    """Gives a bill of nobody to the guest who paid it. An `Entry`: it waits for a second person.
+) -> BillOutcome | DeskEntry:  # fmt: skip
+    """Gives a bill of nobody to the guest who paid it. A `DeskEntry`: it waits for a second person.
 
     Raises `NotFound`, and `Rejected`: 409 when it was voided or is another guest's, 410 when it is too old.
     """
@@ -123,7 +123,7 @@ async def claim(
         raise NotFound("visit", "این بازدید")
     if found["voided_at"] is not None:
         raise claiming.void_cannot_be_claimed()
-    entry = Entry(
+    entry = DeskEntry(
         id=new_id(),
         cafe_id=cafe_id,
         kind="claim",
@@ -151,7 +151,7 @@ async def claim(
 
 async def decide(
     conn: Connection, cafe_id: UUID, entry_id: UUID, by: UUID, correlation_id: UUID, *, approve: bool, keys: Keys
-) -> Entry:
+) -> DeskEntry:
     """The second person's answer to a bill or a void that waits.
 
     Raises `NotFound`, and `Rejected`: 403 to its author, 409 when it was decided otherwise, and as `enter` and `void`.
@@ -208,7 +208,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
     ]
 
 
-def _told(entry: Entry, unit: Unit, keys: Keys) -> dict[str, Any]:
+def _told(entry: DeskEntry, unit: Unit, keys: Keys) -> dict[str, Any]:
     about = {"customer_id": entry.customer_id, "visit_id": entry.visit_id}
     if entry.kind == "void":
         return about | {"reason": _opened(entry, keys)}
@@ -217,7 +217,7 @@ def _told(entry: Entry, unit: Unit, keys: Keys) -> dict[str, Any]:
     return about | showing.asked(pos.read(EnteredVisit, _opened(entry, keys).encode()), unit)
 
 
-async def _passes(conn: Connection, oversight: Oversight, entry: Entry, limit: int) -> bool:
+async def _passes(conn: Connection, oversight: Oversight, entry: DeskEntry, limit: int) -> bool:
     """Whether its author may do it alone, after all that they did on that day."""
     done, points = await entries.done_alone(
         conn, entry.cafe_id, entry.created_by, oversight.day_begins(entry.created_at)
@@ -228,7 +228,7 @@ async def _passes(conn: Connection, oversight: Oversight, entry: Entry, limit: i
     return all(oversight.judge([entry.created_by], size).passes for size in sizes)
 
 
-async def _wait(conn: Connection, entry: Entry, words: str, keys: Keys) -> Entry:
+async def _wait(conn: Connection, entry: DeskEntry, words: str, keys: Keys) -> DeskEntry:
     sealed = seal(keys, words, table="hand_entries", column="body_sealed", row=entry.id)
     waiting = replace(entry, body_sealed=sealed)
     await entries.insert(conn, waiting)
@@ -239,11 +239,11 @@ def _words_of(body: VisitBody | ClaimBody) -> str:
     return msgspec.json.encode(body.model_dump(exclude_unset=True)).decode()
 
 
-def _opened(entry: Entry, keys: Keys) -> str:
+def _opened(entry: DeskEntry, keys: Keys) -> str:
     return unseal(keys, entry.body_sealed or "", table="hand_entries", column="body_sealed", row=entry.id)
 
 
-def _same(known: Entry, command: RecordVisit, keys: Keys) -> Entry:
+def _same(known: DeskEntry, command: RecordVisit, keys: Keys) -> DeskEntry:
     if known.kind != "bill" or known.created_by != command.created_by:
         raise event_id_reused()
     if known.state == "declined":
@@ -288,7 +288,7 @@ def _command(cafe_id: UUID, author: UUID, own_id: UUID, body: EnteredVisit, corr
 
 async def _void(
     conn: Connection, cafe_id: UUID, visit_id: UUID, reason: str, correlation_id: UUID, keys: Keys
-) -> Outcome:
+) -> BillOutcome:
     receipt = await receipts.receipt_of(conn, cafe_id, visit_id)
     if receipt is None:
         raise NotFound("visit", "این بازدید")
@@ -303,7 +303,7 @@ async def _void(
     return await _one(conn, command, keys)
 
 
-async def _claim(conn: Connection, entry: Entry, whose: ClaimBody, correlation_id: UUID, keys: Keys) -> Outcome:
+async def _claim(conn: Connection, entry: DeskEntry, whose: ClaimBody, correlation_id: UUID, keys: Keys) -> BillOutcome:
     assert entry.visit_id is not None
     found = await visits.get_visit(conn, entry.cafe_id, entry.visit_id)
     if found is None:
@@ -326,7 +326,7 @@ async def _claim(conn: Connection, entry: Entry, whose: ClaimBody, correlation_i
     return await _one(conn, command, keys)
 
 
-async def _one(conn: Connection, command: RecordVisit | ClaimVisit | VoidVisit, keys: Keys) -> Outcome:
+async def _one(conn: Connection, command: RecordVisit | ClaimVisit | VoidVisit, keys: Keys) -> BillOutcome:
     await plan_by_key(conn)
     commands: Sequence[RecordVisit | ClaimVisit | VoidVisit] = [command]
     [outcome] = await record_visits(conn, commands, keys=keys)

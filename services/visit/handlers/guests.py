@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.visit.handlers import announce
-from services.visit.models.values import Draft, Guest, GuestKey, PhoneKey
+from services.visit.models.values import BillDraft, GuestKey, KnownGuest, PhoneKey
 from services.visit.rules import learning
 from services.visit.store import guests
 from shared.database.db import Connection
@@ -23,20 +23,20 @@ class Learned:
     news: Sequence[ContactLearned]
 
 
-def customer_of(draft: Draft) -> UUID | None:
+def customer_of(draft: BillDraft) -> UUID | None:
     """The guest of a bill, None when it names no number. A number not seen before has its guest's id already."""
     if draft.phone_hash is None:
         return None
     return draft.found.guest.customer_id if draft.found.guest else draft.own_id
 
 
-async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> Learned:
+async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys) -> Learned:
     """What the bills tell about their guests, written down; and each guest's counter raised by these visits.
 
     Args:
         drafts: new bills by their place in the batch.
     """
-    by_phone: dict[PhoneKey, list[Draft]] = {}
+    by_phone: dict[PhoneKey, list[BillDraft]] = {}
     for draft in drafts.values():
         if draft.phone_key:
             by_phone.setdefault(draft.phone_key, []).append(draft)
@@ -61,12 +61,12 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, Draft], keys: Keys
     )
 
 
-async def learn_again(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> list[ContactLearned]:
+async def learn_again(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> list[ContactLearned]:
     """What bills tell whose visits are counted already: corrections, and records that come after their correction.
 
     Writes down what is new, and returns the events that tell the others.
     """
-    by_phone: dict[PhoneKey, list[Draft]] = {}
+    by_phone: dict[PhoneKey, list[BillDraft]] = {}
     for draft in drafts:
         if draft.phone_key and _may_tell(draft):
             by_phone.setdefault(draft.phone_key, []).append(draft)
@@ -79,7 +79,7 @@ async def learn_again(conn: Connection, drafts: Sequence[Draft], keys: Keys) -> 
     return _news(learned, keys)
 
 
-def _may_tell(draft: Draft) -> bool:
+def _may_tell(draft: BillDraft) -> bool:
     guest = draft.found.guest
     if guest is None:
         return True
@@ -88,14 +88,14 @@ def _may_tell(draft: Draft) -> bool:
     return is_newer or bool(draft.command.body.guest_name and not guest.name_known)
 
 
-def _news(learned: Mapping[PhoneKey, tuple[Guest, list[learning.Told]]], keys: Keys) -> list[ContactLearned]:
+def _news(learned: Mapping[PhoneKey, tuple[KnownGuest, list[learning.Told]]], keys: Keys) -> list[ContactLearned]:
     return [announce.contact(told, guest.customer_id, keys) for guest, said in learned.values() for told in said]
 
 
 async def _note(
     conn: Connection,
-    learned: Mapping[PhoneKey, tuple[Guest, list[learning.Told]]],
-    known: Mapping[PhoneKey, Guest | None],
+    learned: Mapping[PhoneKey, tuple[KnownGuest, list[learning.Told]]],
+    known: Mapping[PhoneKey, KnownGuest | None],
     visits: Mapping[PhoneKey, int],
 ) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
     if not learned:
@@ -110,7 +110,7 @@ async def _note(
     )
 
 
-def _stranger(draft: Draft) -> Guest:
+def _stranger(draft: BillDraft) -> KnownGuest:
     customer_id = customer_of(draft)
     assert customer_id is not None
-    return Guest(customer_id)
+    return KnownGuest(customer_id)

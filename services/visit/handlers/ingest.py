@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from services.visit.handlers import announce, changes, claims, records
 from services.visit.models.values import (
+    BillCommand,
+    BillOutcome,
     ClaimVisit,
-    Command,
     CorrectVisit,
     DeviceKey,
     Gap,
-    Outcome,
     RecordVisit,
-    Span,
+    SequenceSpan,
     VoidVisit,
 )
 from services.visit.rules import numbering
@@ -25,7 +25,7 @@ from shared.messaging.outbox import emit
 from shared.security.crypto import Keys
 
 
-async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: Keys) -> list[Outcome]:
+async def record_visits(conn: Connection, commands: Sequence[BillCommand], *, keys: Keys) -> list[BillOutcome]:
     """Takes in records, corrections and voids of any number of cafes, in the caller's transaction, which plans by key.
 
     What they end in depends neither on their order nor on how often each comes.
@@ -41,7 +41,7 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
         place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit) and place not in claimed
     }
     voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, BillOutcome] = {}
     if recorded:
         outcomes |= zip(recorded, await records.record(conn, list(recorded.values()), keys), strict=True)
     if claimed:
@@ -55,7 +55,7 @@ async def record_visits(conn: Connection, commands: Sequence[Command], *, keys: 
     return [outcomes[place] for place in range(len(commands))]
 
 
-async def _as_kept(conn: Connection, commands: Sequence[Command], devices_of: set[DeviceKey]) -> list[Command]:
+async def _as_kept(conn: Connection, commands: Sequence[BillCommand], devices_of: set[DeviceKey]) -> list[BillCommand]:
     """The commands, under the spelling that their receipts were kept with."""
     asked = {place: command for place, command in enumerate(commands) if command.device in devices_of}
     found = await receipts.old_spellings(conn, list(asked.values()))
@@ -67,8 +67,10 @@ async def _as_kept(conn: Connection, commands: Sequence[Command], devices_of: se
     ]
 
 
-async def _follow_sequences(conn: Connection, commands: Sequence[Command], spans: Mapping[DeviceKey, Span]) -> None:
-    numbers: dict[DeviceKey, dict[int, Command]] = {}
+async def _follow_sequences(
+    conn: Connection, commands: Sequence[BillCommand], spans: Mapping[DeviceKey, SequenceSpan]
+) -> None:
+    numbers: dict[DeviceKey, dict[int, BillCommand]] = {}
     for command in commands:
         if command.device_sequence is not None:
             numbers.setdefault(command.device, {})[command.device_sequence] = command
@@ -85,7 +87,7 @@ async def _follow_sequences(conn: Connection, commands: Sequence[Command], spans
         await emit(conn, [announce.gap(device, gap, _shown_by(numbers[device], gap)) for device, gap in gaps])
 
 
-def _shown_by(numbers: Mapping[int, Command], gap: Gap) -> Command:
+def _shown_by(numbers: Mapping[int, BillCommand], gap: Gap) -> BillCommand:
     """The record with the number next to the gap: after it, or before it when the later one was there already."""
     after = numbers.get(gap[1] + 1)
     return numbers[gap[0] - 1] if after is None else after

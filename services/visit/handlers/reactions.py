@@ -85,7 +85,7 @@ async def on_customer_profiled(conn: Connection, events: Sequence[CustomerProfil
     await guests.profile(conn, [_profile(event, keys) for event in events])
 
 
-def _profile(event: CustomerProfiled, keys: Keys) -> guests.Profile:
+def _profile(event: CustomerProfiled, keys: Keys) -> guests.ProfileRow:
     try:
         phone = unseal(keys, event.phone_sealed, table="customer.profiles", column="phone", row=event.customer_id)
     except CannotUnseal as error:

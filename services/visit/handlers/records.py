@@ -6,7 +6,7 @@ from typing import Literal
 
 from services.visit.handlers import announce, words
 from services.visit.handlers.guests import customer_of, learn_again, learn_guests
-from services.visit.models.values import Bill, Draft, Known, NewVisit, Outcome, ReceiptKey, RecordVisit
+from services.visit.models.values import Bill, BillDraft, BillOutcome, KnownReceipt, NewVisit, ReceiptKey, RecordVisit
 from services.visit.rules import contents, numbering, verdicts
 from services.visit.store import devices, guests, receipts, statistics
 from shared.clock import new_id, now
@@ -20,20 +20,20 @@ from shared.security.ids import customer_id
 FINGERPRINT_BYTES = 16
 
 
-async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) -> list[Outcome]:
+async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) -> list[BillOutcome]:
     """Takes in records whose devices are held. A receipt that comes twice in the batch is new once."""
     drafts = await draft_bills(conn, commands, keys)
     first: dict[ReceiptKey, int] = {}
     for place, draft in enumerate(drafts):
         first.setdefault(draft.command.key, place)
     reused = verdicts.event_ids_reused([drafts[place].command for place in first.values()])
-    outcomes: dict[int, Outcome] = {}
-    fresh: dict[int, Draft] = {}
-    late: list[Draft] = []
+    outcomes: dict[int, BillOutcome] = {}
+    fresh: dict[int, BillDraft] = {}
+    late: list[BillDraft] = []
     for place in first.values():
         draft = drafts[place]
         taken = draft.command.key in reused
-        verdict = verdicts.event_id_reused() if taken else verdicts.judge_record(draft, customer_of(draft))
+        verdict = verdicts.event_id_reused() if taken else verdicts.verdict_on_record(draft, customer_of(draft))
         if verdict == "new":
             fresh[place] = draft
         elif verdict == "late_record":
@@ -58,7 +58,7 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     ]
 
 
-async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) -> list[Draft]:
+async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) -> list[BillDraft]:
     """Each bill with what follows from its body and what the tables know of it."""
     hashes = [phone_hash(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
     own = [customer_id(keys, each.cafe_id, each.body.phone) if each.body.phone else None for each in commands]
@@ -70,7 +70,7 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
         for command, said in zip(commands, lines, strict=True)
     ]
     drafts = [
-        Draft(
+        BillDraft(
             command=command,
             lines=lines[place],
             item_count=contents.item_count(command.body),
@@ -85,12 +85,12 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
     return [contents.of_nobody(draft) for draft in drafts]
 
 
-async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> dict[int, Outcome]:
+async def take_in(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys) -> dict[int, BillOutcome]:
     """Writes bills that no receipt stands for yet, and announces them; a void that came first is announced after."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, BillOutcome] = {}
     placed = await with_branches(conn, drafts)
     outcomes |= {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
-    taken = {place: draft for place, draft in placed.items() if isinstance(draft, Draft)}
+    taken = {place: draft for place, draft in placed.items() if isinstance(draft, BillDraft)}
     if not taken:
         return outcomes
     learned = await learn_guests(conn, taken, keys)
@@ -113,7 +113,7 @@ async def take_in(conn: Connection, drafts: Mapping[int, Draft], keys: Keys) -> 
     await write(conn, receipts.inserting(list(visits.values())), emitting(news), days)
     await _announce_voids(conn, visits.values())
     return outcomes | {
-        place: Outcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
+        place: BillOutcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
         for place, visit in visits.items()
     }
 
@@ -135,11 +135,11 @@ async def _announce_voids(conn: Connection, visits: Iterable[NewVisit]) -> None:
     )
 
 
-async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[int, Draft | Rejected]:
+async def with_branches(conn: Connection, drafts: Mapping[int, BillDraft]) -> dict[int, BillDraft | Rejected]:
     """The bills with the branch they name, or why that is none."""
     named = {draft.command.cafe_id for draft in drafts.values() if draft.command.body.branch}
     names = contents.branch_names(await devices.branches(conn, named)) if named else {}
-    placed: dict[int, Draft | Rejected] = {}
+    placed: dict[int, BillDraft | Rejected] = {}
     for place, draft in drafts.items():
         branch = contents.branch_of(draft.command.body.branch, names.get(draft.command.cafe_id, {}))
         placed[place] = (
@@ -148,26 +148,26 @@ async def with_branches(conn: Connection, drafts: Mapping[int, Draft]) -> dict[i
     return placed
 
 
-def _again(draft: Draft, first: Draft, outcome: Outcome) -> Outcome:
+def _again(draft: BillDraft, first: BillDraft, outcome: BillOutcome) -> BillOutcome:
     if not draft.is_same(first):
         return refused(verdicts.receipt_conflict())
     return outcome if outcome.status == "refused" else replace(outcome, status="repeated")
 
 
-def as_before(draft: Draft, status: Literal["repeated", "superseded"]) -> Outcome:
+def as_before(draft: BillDraft, status: Literal["repeated", "superseded"]) -> BillOutcome:
     """The visit that stands, unchanged."""
     return standing(draft.found.receipt, status)
 
 
 def standing(
-    known: Known | None, status: Literal["repeated", "superseded", "corrected", "voided", "claimed"]
-) -> Outcome:
+    known: KnownReceipt | None, status: Literal["repeated", "superseded", "corrected", "voided", "claimed"]
+) -> BillOutcome:
     """An outcome of the visit that a receipt already has."""
     if known is None:
-        return Outcome(status)
-    return Outcome(status, known.visit_id, known.customer_id, known.visit_number)
+        return BillOutcome(status)
+    return BillOutcome(status, known.visit_id, known.customer_id, known.visit_number)
 
 
-def refused(why: Rejected) -> Outcome:
+def refused(why: Rejected) -> BillOutcome:
     """The command was not taken."""
-    return Outcome("refused", refusal=why)
+    return BillOutcome("refused", refusal=why)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from services.visit.handlers.ingest import record_visits
-from services.visit.models.values import Command, CorrectVisit, RecordVisit, VoidVisit
+from services.visit.models.values import BillCommand, CorrectVisit, RecordVisit, VoidVisit
 from shared.clock import compiled_id, new_id, now
 from shared.database.db import Connection
 from shared.errors import Poison
@@ -39,7 +39,7 @@ async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: K
     told = [headers(record, READ) for record in records]
     known = await load_till_keys(conn, keys, [each["pos_key_id"] for each in told if each["pos_key_id"]])
     refusals: list[Refusal] = []
-    accepted: list[tuple[Record, Command]] = []
+    accepted: list[tuple[Record, BillCommand]] = []
     for record, each in zip(records, told, strict=True):
         try:
             accepted.append((record, _command(record, each, known)))
@@ -58,7 +58,7 @@ async def on_pos_records(conn: Connection, records: Sequence[Record], *, keys: K
 
 def command_of(
     cafe_id: UUID, body: pos.PosVisit | pos.PosVoid, *, event_id: UUID | None, correlation_id: UUID
-) -> Command:
+) -> BillCommand:
     """What a till's body asks for, in the cafe of its key."""
     receipt: dict[str, Any] = {
         "cafe_id": cafe_id,
@@ -85,7 +85,7 @@ def event_id_of(cafe_id: UUID, text: str) -> UUID:
     return uuid5(cafe_id, text)
 
 
-def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str, TillKey]) -> Command:
+def _command(record: Record, told: Mapping[str, str | None], known: Mapping[str, TillKey]) -> BillCommand:
     missing = [name for name in REQUIRED if not told[name]]
     if missing or record.value is None:
         raise Poison("malformed", f"headers missing: {', '.join(missing)}" if missing else "the record has no body")

@@ -43,7 +43,7 @@ class Asked(Taken):
     redemption: Literal["asked"]
 
 
-class RedemptionState(BaseModel):
+class BillRedemption(BaseModel):
     """What became of the points that a bill asks to spend. `pending` lasts a moment: loyalty answers after the bill was
     taken in. A refused one may be `completed` later, when an earlier bill of the guest arrives. `reason`:
     `insufficient_points`, or `redemption_taken` when the `redemption_id` is another bill's or guest's."""
@@ -54,14 +54,14 @@ class RedemptionState(BaseModel):
     reason: str | None
 
 
-class VisitState(BaseModel):
+class BillState(BaseModel):
     """What became of a bill, as far as a till may know. `feedback_link` as in the answer to the bill."""
 
     visit_id: UUID | None
     status: Literal["recorded", "corrected", "voided"]
     points_earned: int
     feedback_link: str | None
-    redemption: RedemptionState
+    redemption: BillRedemption
 
 
 class Changed(BaseModel):
@@ -83,7 +83,7 @@ class BillResult(BaseModel):
     problem: dict[str, object] | None = None
 
 
-class Results(BaseModel):
+class BillResults(BaseModel):
     """One result for each bill, in their order."""
 
     results: list[BillResult]
@@ -124,7 +124,7 @@ class VisitView(Priced):
     void_reason: str | None
 
 
-class ShownEntry(Priced):
+class ShownDeskEntry(Priced):
     """A bill entered, voided or claimed for a guest by hand; `pending` until another manager has decided. `amount` in
     `currency_unit`."""
 
@@ -147,7 +147,7 @@ class VisitPage(BaseModel):
     next: tuple[datetime, UUID] | None
 
 
-class Reason(Command):
+class VoidReason(Command):
     """Why a visit is voided."""
 
     reason: Annotated[str, Text(500, least=3)]

@@ -25,7 +25,7 @@ VisitKey = tuple[UUID, UUID]
 # first and last missing number of a device
 Gap = tuple[int, int]
 # lowest and highest number that a device has sent; a device that was followed upwards only has no lowest
-Span = tuple[int | None, int | None]
+SequenceSpan = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class VoidVisit(Receipt):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DeskEntry:
     """A bill entered, voided or claimed for a guest by hand, or one that waits for a second person. `amount` is Toman;
     `points` are those that a void gives back. `decided_by` is None when nobody else was needed."""
 
@@ -100,12 +100,12 @@ class Entry:
     decided_at: datetime | None = None
 
 
-Command = RecordVisit | CorrectVisit | ClaimVisit | VoidVisit
+BillCommand = RecordVisit | CorrectVisit | ClaimVisit | VoidVisit
 Bill = RecordVisit | CorrectVisit
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class KnownGuest:
     """What is known of the guest of a number. `answer` is the one about advertising that counts, as far as is known."""
 
     customer_id: UUID
@@ -114,7 +114,7 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownReceipt:
     """The row of a receipt. Without a `visit_id` it is a void that waits for its record; without a `fingerprint` only
     a correction or a void has come so far. `dated_ahead` says when corrections were first heard that bore a later date.
     `claimed_at`: the bill was nobody's until then.
@@ -134,17 +134,17 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class CommandFacts:
     """All that the tables say about one command. `erased_at`: when its guest was last erased, if ever."""
 
-    receipt: Known | None
-    guest: Guest | None
+    receipt: KnownReceipt | None
+    guest: KnownGuest | None
     event_reused: bool
     erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class BillDraft:
     """A bill with everything derived from its body; `fingerprint` is the keyed digest of the body, `own_id` the id that
     follows from its number alone, `heard_at` when the bill first came."""
 
@@ -154,7 +154,7 @@ class Draft:
     fingerprint: bytes
     phone_hash: bytes | None
     own_id: UUID | None
-    found: Found
+    found: CommandFacts
     heard_at: datetime
     branch_id: UUID | None = None
 
@@ -165,7 +165,7 @@ class Draft:
             return None
         return counts_at(self.command.corrected_at, self.heard_at)
 
-    def is_same(self, other: "Draft") -> bool:
+    def is_same(self, other: "BillDraft") -> bool:
         """Whether both say the same, and were said at the same moment if they are corrections."""
         return (self.corrected_at, self.fingerprint) == (other.corrected_at, other.fingerprint)
 
@@ -180,11 +180,11 @@ class NewVisit:
     """A visit on its way into the tables. `void` is the void that came before it; `forgotten_at` is when its guest was
     erased, if that was later than the bill."""
 
-    draft: Draft
+    draft: BillDraft
     visit_id: UUID
     customer_id: UUID | None
     visit_number: int | None
-    void: Known | None
+    void: KnownReceipt | None
     words_sealed: str | None
     forgotten_at: datetime | None
 
@@ -204,7 +204,7 @@ class StoredVisit:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BillOutcome:
     """How a command ended. `refusal` says why it was not taken.
 
     `superseded`: true, but a later correction or the void stands; nothing changed. A void that came before its record

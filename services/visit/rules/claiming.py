@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from services.visit.models.values import Draft, Known, ReceiptKey
+from services.visit.models.values import BillDraft, KnownReceipt, ReceiptKey
 from shared.errors import Problem, Rejected
 
 CLAIM_WITHIN: Final = timedelta(days=7)
 
 
-def first_claims(drafts: Sequence[Draft], customers: Sequence[UUID | None]) -> dict[ReceiptKey, int]:
+def first_claims(drafts: Sequence[BillDraft], customers: Sequence[UUID | None]) -> dict[ReceiptKey, int]:
     """Receipt of a bill of nobody -> place of the correction that claims it; of several that come together the one that
     was made first.
 
@@ -28,29 +28,29 @@ def first_claims(drafts: Sequence[Draft], customers: Sequence[UUID | None]) -> d
     return first
 
 
-def may_be_claimed(draft: Draft) -> bool:
+def may_be_claimed(draft: BillDraft) -> bool:
     """Whether the bill is nobody's so far, and the correction came soon enough after it."""
     known = draft.found.receipt
     return known is not None and known.visit_id is not None and known.customer_id is None and is_soon_enough(draft)
 
 
-def is_soon_enough(draft: Draft) -> bool:
+def is_soon_enough(draft: BillDraft) -> bool:
     """Whether the correction was made within the time in which a bill can be claimed."""
     return draft.corrected_at is not None and draft.corrected_at - draft.command.body.occurred_at <= CLAIM_WITHIN
 
 
-def _made(draft: Draft) -> tuple[datetime, bytes]:
+def _made(draft: BillDraft) -> tuple[datetime, bytes]:
     assert draft.corrected_at is not None
     return draft.corrected_at, draft.fingerprint
 
 
-def keeps_its_guest(known: Known, customer_id: UUID | None) -> bool:
+def keeps_its_guest(known: KnownReceipt, customer_id: UUID | None) -> bool:
     """Whether a bill that names nobody leaves the visit to its guest: it was claimed, or the record is not there yet
     that would say that it was not."""
     return customer_id is None and (known.claimed_at is not None or known.fingerprint is None)
 
 
-def other_guest(draft: Draft, customer_id: UUID | None) -> Rejected:
+def other_guest(draft: BillDraft, customer_id: UUID | None) -> Rejected:
     """Why a correction may not name that guest."""
     known = draft.found.receipt
     if known is not None and customer_id is not None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.visit.models.values import Draft
+from services.visit.models.values import BillDraft
 from shared.errors import Problem, Rejected
 from shared.events.base import Item
 from shared.events.pos import VisitBody
@@ -25,7 +25,7 @@ def lines_of(body: VisitBody) -> list[Item]:
     ]
 
 
-def without_words(draft: Draft) -> Draft:
+def without_words(draft: BillDraft) -> BillDraft:
     """The bill without anything that somebody wrote; its amounts, and that it is the same bill, stay."""
     emptied: dict[str, Any] = {
         "guest_name": None, "marketing_consent": None, "consent_asked_at": None, "table_number": None,
@@ -38,7 +38,7 @@ def without_words(draft: Draft) -> Draft:
     )
 
 
-def of_nobody(draft: Draft) -> Draft:
+def of_nobody(draft: BillDraft) -> BillDraft:
     """The bill when it is from before its guest was erased: nobody's, and without words. Any other as it is."""
     if not is_nobodys(draft):
         return draft
@@ -48,7 +48,7 @@ def of_nobody(draft: Draft) -> Draft:
     return replace(bare, command=replace(bare.command, body=body), phone_hash=None)
 
 
-def is_nobodys(draft: Draft) -> bool:
+def is_nobodys(draft: BillDraft) -> bool:
     """Whether the guest whom the bill names was erased since."""
     erased_at = draft.found.erased_at
     return erased_at is not None and draft.own_id is not None and draft.command.body.occurred_at <= erased_at

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from services.visit.models.values import CorrectVisit, Draft, Guest
+from services.visit.models.values import BillDraft, CorrectVisit, KnownGuest
 from shared.consent import ASKED, TICK, Answer, counts_at
 
 
@@ -11,12 +11,12 @@ from shared.consent import ASKED, TICK, Answer, counts_at
 class Told:
     """What a visit tells about its guest that was not known: their existence, their name, their answer on marketing."""
 
-    draft: Draft
+    draft: BillDraft
     name: str | None
     answer: Answer | None
 
 
-def learn(guest: Guest, drafts: Iterable[Draft], *, is_new: bool) -> tuple[Guest, list[Told]]:
+def learn(guest: KnownGuest, drafts: Iterable[BillDraft], *, is_new: bool) -> tuple[KnownGuest, list[Told]]:
     """What a guest's visits tell, in the order of the visits themselves.
 
     A no that is known is not told again: should a yes from before it come into force, it is told then (reactions).
@@ -39,7 +39,7 @@ def learn(guest: Guest, drafts: Iterable[Draft], *, is_new: bool) -> tuple[Guest
     return guest, told
 
 
-def answer_of(draft: Draft) -> Answer | None:
+def answer_of(draft: BillDraft) -> Answer | None:
     """What the bill says its guest answered on marketing, if it counts: not from before the guest's erasure.
 
     A correction can take a yes back and give none: it comes later than the question, and may come again.

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from uuid import UUID
 
-from services.visit.models.values import Draft, Gap, GuestKey, Span
+from services.visit.models.values import BillDraft, Gap, GuestKey, SequenceSpan
 
 
 def number_visits(
-    drafts: Mapping[int, Draft], customers: Mapping[int, UUID], last_numbers: Mapping[GuestKey, int]
+    drafts: Mapping[int, BillDraft], customers: Mapping[int, UUID], last_numbers: Mapping[GuestKey, int]
 ) -> dict[int, int]:
     """Position of a draft -> the number of the visit among its guest's.
 
@@ -29,7 +29,7 @@ def number_visits(
     return numbers
 
 
-def follow_sequence(known: Span, numbers: Iterable[int]) -> tuple[Span, list[Gap], list[int]]:
+def follow_sequence(known: SequenceSpan, numbers: Iterable[int]) -> tuple[SequenceSpan, list[Gap], list[int]]:
     """A device's numbering after these numbers: the lowest and the highest, the ranges it skipped, and numbers between
     those known before.
 

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from services.visit.models.values import CorrectVisit, Draft, Known, Receipt, ReceiptKey
+from services.visit.models.values import BillDraft, CorrectVisit, KnownReceipt, Receipt, ReceiptKey
 from services.visit.rules.claiming import guest_change, keeps_its_guest, other_guest
 from shared.errors import Problem, Rejected
 
-Verdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
+CommandVerdict = Literal["new", "repeated", "late_record", "correct", "superseded", "void"]
 
 
-def _is_guest(known: Known, draft: Draft, customer_id: UUID | None) -> bool:
+def _is_guest(known: KnownReceipt, draft: BillDraft, customer_id: UUID | None) -> bool:
     # Which bills of an erased guest became nobody's hangs on when they came, and is no fault of the till.
     was_erased = draft.found.erased_at is not None and draft.own_id is not None
     if keeps_its_guest(known, customer_id):
@@ -20,7 +20,7 @@ def _is_guest(known: Known, draft: Draft, customer_id: UUID | None) -> bool:
     return known.customer_id == customer_id or (was_erased and known.customer_id in (None, draft.own_id))
 
 
-def judge_record(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
+def verdict_on_record(draft: BillDraft, customer_id: UUID | None) -> CommandVerdict | Rejected:
     """What to do with a record of `customer_id` (None: anonymous), or why its receipt or event id is taken."""
     known = draft.found.receipt
     if known is None or known.visit_id is None:
@@ -32,7 +32,7 @@ def judge_record(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
     return "late_record" if _is_guest(known, draft, customer_id) else guest_change()
 
 
-def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Rejected:
+def verdict_on_correction(draft: BillDraft, customer_id: UUID | None) -> CommandVerdict | Rejected:
     """What to do with a correction, or why it may not be: it would move the visit to another guest.
 
     Of two at the same moment the one with the greater fingerprint wins, so that both orders of arrival end alike.
@@ -50,18 +50,18 @@ def judge_correction(draft: Draft, customer_id: UUID | None) -> Verdict | Reject
     return "correct"
 
 
-def _stands(known: Known, corrected_at: datetime, fingerprint: bytes) -> bool:
+def _stands(known: KnownReceipt, corrected_at: datetime, fingerprint: bytes) -> bool:
     if known.corrected_at is None or known.corrected_fingerprint is None:
         return False
     return (known.corrected_at, known.corrected_fingerprint) > (corrected_at, fingerprint)
 
 
-def judge_void(known: Known | None) -> Verdict:
+def verdict_on_void(known: KnownReceipt | None) -> CommandVerdict:
     """What to do with a void: it is terminal, so a second one changes nothing."""
     return "repeated" if known is not None and known.voided_at is not None else "void"
 
 
-def heard_before(known: Known | None, command: Receipt, fingerprint: bytes) -> datetime | None:
+def heard_before(known: KnownReceipt | None, command: Receipt, fingerprint: bytes) -> datetime | None:
     """When a correction first came whose date lay ahead then; a repeat must not make it younger."""
     if known is None or not isinstance(command, CorrectVisit):
         return None
@@ -73,7 +73,7 @@ def mark_of(command: CorrectVisit, fingerprint: bytes) -> str:
     return f"{fingerprint.hex()} {command.corrected_at.isoformat()}"
 
 
-def is_dated_ahead(draft: Draft) -> bool:
+def is_dated_ahead(draft: BillDraft) -> bool:
     """Whether a correction bears any date that has not come yet."""
     if not isinstance(draft.command, CorrectVisit):
         return False
@@ -82,7 +82,7 @@ def is_dated_ahead(draft: Draft) -> bool:
     return max(dates) > draft.heard_at
 
 
-def newest_corrections(drafts: Sequence[Draft]) -> dict[ReceiptKey, int]:
+def newest_corrections(drafts: Sequence[BillDraft]) -> dict[ReceiptKey, int]:
     """Receipt -> position of its correction that stands, when a batch corrects one receipt more than once."""
     best: dict[ReceiptKey, int] = {}
     for place, draft in enumerate(drafts):
@@ -92,7 +92,7 @@ def newest_corrections(drafts: Sequence[Draft]) -> dict[ReceiptKey, int]:
     return best
 
 
-def _rank(draft: Draft) -> tuple[datetime, bytes]:
+def _rank(draft: BillDraft) -> tuple[datetime, bytes]:
     assert draft.corrected_at is not None
     return draft.corrected_at, draft.fingerprint
 

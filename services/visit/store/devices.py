@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.visit.models.values import DeviceKey, Gap, Span
+from services.visit.models.values import DeviceKey, Gap, SequenceSpan
 from services.visit.store.receipts import IS_OLD_SPELLING, OLD_DEVICE
 from shared.database.db import Connection
 from shared.events.identity import BranchChanged
@@ -60,7 +60,7 @@ WHERE kept.version < excluded.version
 """
 
 
-async def lock(conn: Connection, devices: set[DeviceKey]) -> tuple[dict[DeviceKey, Span], set[DeviceKey]]:
+async def lock(conn: Connection, devices: set[DeviceKey]) -> tuple[dict[DeviceKey, SequenceSpan], set[DeviceKey]]:
     """Holds the devices' rows until the end of the transaction.
 
     Returns the lowest and highest number each has sent, and those of whose receipts some have an old spelling.
@@ -71,7 +71,7 @@ async def lock(conn: Connection, devices: set[DeviceKey]) -> tuple[dict[DeviceKe
     return spans, {(row["cafe_id"], row["device_id"]) for row in rows if row["has_old_spellings"]}
 
 
-async def advance(conn: Connection, spans: Mapping[DeviceKey, Span]) -> None:
+async def advance(conn: Connection, spans: Mapping[DeviceKey, SequenceSpan]) -> None:
     """Writes the lowest and highest number of each device."""
     await conn.execute(
         ADVANCE,

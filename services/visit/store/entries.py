@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from services.visit.models.values import Entry, GuestKey
+from services.visit.models.values import DeskEntry, GuestKey
 from shared.database.db import Connection
 
 COLUMNS = """
@@ -47,26 +47,28 @@ WHERE e.cafe_id = t.cafe_id AND e.customer_id = t.customer_id AND e.state = 'pen
 """
 
 
-async def insert(conn: Connection, entry: Entry) -> None:
+async def insert(conn: Connection, entry: DeskEntry) -> None:
     """Keeps what was done, or what waits."""
     await conn.execute(INSERT, *astuple(entry))
 
 
-async def find(conn: Connection, cafe_id: UUID, entry_id: UUID) -> Entry | None:
+async def find(conn: Connection, cafe_id: UUID, entry_id: UUID) -> DeskEntry | None:
     """The entry, locked."""
     row = await conn.fetchrow(FIND, cafe_id, entry_id)
-    return Entry(**row) if row else None
+    return DeskEntry(**row) if row else None
 
 
-async def find_waiting(conn: Connection, cafe_id: UUID, visit_id: UUID, kind: Literal["void", "claim"]) -> Entry | None:
+async def find_waiting(
+    conn: Connection, cafe_id: UUID, visit_id: UUID, kind: Literal["void", "claim"]
+) -> DeskEntry | None:
     """The void or the claim of that visit that waits."""
     row = await conn.fetchrow(FIND_WAITING, cafe_id, visit_id, kind)
-    return Entry(**row) if row else None
+    return DeskEntry(**row) if row else None
 
 
-async def list_pending(conn: Connection, cafe_id: UUID, limit: int) -> list[Entry]:
+async def list_pending(conn: Connection, cafe_id: UUID, limit: int) -> list[DeskEntry]:
     """Those that wait for a second person, the oldest first."""
-    return [Entry(**row) for row in await conn.fetch(LIST_PENDING, cafe_id, limit)]
+    return [DeskEntry(**row) for row in await conn.fetch(LIST_PENDING, cafe_id, limit)]
 
 
 async def done_alone(conn: Connection, cafe_id: UUID, author: UUID, since: datetime) -> tuple[Decimal, int]:
@@ -76,7 +78,7 @@ async def done_alone(conn: Connection, cafe_id: UUID, author: UUID, since: datet
     return row["amount"], row["points"]
 
 
-async def decide(conn: Connection, entry: Entry) -> None:
+async def decide(conn: Connection, entry: DeskEntry) -> None:
     """Writes what became of an entry that waited, and empties its words."""
     await conn.execute(DECIDE, entry.cafe_id, entry.id, entry.state, entry.visit_id, entry.decided_by, entry.decided_at)
 

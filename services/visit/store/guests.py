@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.visit.models.values import Guest, GuestKey, PhoneKey
+from services.visit.models.values import GuestKey, KnownGuest, PhoneKey
 from shared.consent import Answer, rank_sql
 from shared.database.db import Connection
 
@@ -163,16 +163,16 @@ MOST_ERASURES = 200
 
 
 # cafe, phone hash, guest, whether the profile names them, when the profile was written
-Profile = tuple[UUID, bytes, UUID, bool, datetime]
+ProfileRow = tuple[UUID, bytes, UUID, bool, datetime]
 # cafe, guest, when they were erased
 Erasure = tuple[UUID, UUID, datetime]
 
 
-async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, Guest]:
+async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, KnownGuest]:
     """The guests of these numbers."""
     rows = await conn.fetch(FIND, [cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys])
     return {
-        (row["cafe_id"], row["phone_hash"]): Guest(row["customer_id"], row["name_known"], answer_in(row))
+        (row["cafe_id"], row["phone_hash"]): KnownGuest(row["customer_id"], row["name_known"], answer_in(row))
         for row in rows
     }
 
@@ -186,8 +186,8 @@ async def note_visits(
     conn: Connection,
     visits: Mapping[PhoneKey, tuple[UUID, int]],
     named: Collection[PhoneKey],
-    answered: Mapping[PhoneKey, Guest],
-    strangers: Mapping[PhoneKey, Guest],
+    answered: Mapping[PhoneKey, KnownGuest],
+    strangers: Mapping[PhoneKey, KnownGuest],
 ) -> tuple[dict[GuestKey, int], set[PhoneKey]]:
     """Adds guests seen for the first time, and to each guest's counter the visits, holding its row.
 
@@ -227,7 +227,7 @@ async def note_visits(
     return counters, set(strangers) - {(row["cafe_id"], row["added"]) for row in rows}
 
 
-def _one_each(answered: Mapping[PhoneKey, Guest]) -> list[tuple[PhoneKey, UUID, Answer]]:
+def _one_each(answered: Mapping[PhoneKey, KnownGuest]) -> list[tuple[PhoneKey, UUID, Answer]]:
     """The answer that counts of each guest, who may have two numbers."""
     best: dict[GuestKey, tuple[PhoneKey, UUID, Answer]] = {}
     for phone, guest in answered.items():
@@ -263,7 +263,7 @@ async def spans(conn: Connection, guests: set[GuestKey]) -> dict[GuestKey, tuple
     return {(row["cafe_id"], row["customer_id"]): (row["first_visit_at"], row["last_visit_at"]) for row in rows}
 
 
-async def profile(conn: Connection, profiles: Sequence[Profile]) -> None:
+async def profile(conn: Connection, profiles: Sequence[ProfileRow]) -> None:
     """Keeps whose a number is, as the guests' profiles say."""
     await conn.execute(PROFILE, *[list(column) for column in zip(*profiles, strict=True)])
 

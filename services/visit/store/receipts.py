@@ -8,7 +8,16 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.visit.models.values import Draft, Found, Guest, Known, NewVisit, Receipt, ReceiptKey, VoidVisit
+from services.visit.models.values import (
+    BillDraft,
+    CommandFacts,
+    KnownGuest,
+    KnownReceipt,
+    NewVisit,
+    Receipt,
+    ReceiptKey,
+    VoidVisit,
+)
 from services.visit.store.guests import answer_in
 from shared.database.db import Connection
 from shared.database.writes import Write
@@ -148,8 +157,8 @@ async def find(
     receipts: Sequence[Receipt],
     phone_hashes: Sequence[bytes | None],
     own_ids: Sequence[UUID | None],
-) -> list[Found]:
-    """What the tables say about each command, in the order of the commands; `own_ids` as in `Draft`."""
+) -> list[CommandFacts]:
+    """What the tables say about each command, in the order of the commands; `own_ids` as in `BillDraft`."""
     rows = await conn.fetch(
         FIND,
         [receipt.cafe_id for receipt in receipts],
@@ -160,7 +169,7 @@ async def find(
         own_ids,
     )
     return [
-        Found(
+        CommandFacts(
             receipt=_known(row) if row["is_known"] else None,
             guest=_guest(row) if row["guest_id"] else None,
             event_reused=row["event_reused"],
@@ -170,8 +179,8 @@ async def find(
     ]
 
 
-def _known(row: asyncpg.Record) -> Known:
-    return Known(
+def _known(row: asyncpg.Record) -> KnownReceipt:
+    return KnownReceipt(
         visit_id=row["visit_id"],
         visit_date=row["visit_date"],
         customer_id=row["customer_id"],
@@ -186,8 +195,8 @@ def _known(row: asyncpg.Record) -> Known:
     )
 
 
-def _guest(row: asyncpg.Record) -> Guest:
-    return Guest(row["guest_id"], row["name_known"], answer_in(row))
+def _guest(row: asyncpg.Record) -> KnownGuest:
+    return KnownGuest(row["guest_id"], row["name_known"], answer_in(row))
 
 
 def inserting(visits: Sequence[NewVisit]) -> Write:
@@ -231,7 +240,7 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def note_records(conn: Connection, drafts: Sequence[Draft]) -> None:
+async def note_records(conn: Connection, drafts: Sequence[BillDraft]) -> None:
     """Remembers records whose correction came first, so that their repeats are known."""
     await conn.execute(
         NOTE_RECORDS,
@@ -242,7 +251,7 @@ async def note_records(conn: Connection, drafts: Sequence[Draft]) -> None:
     )
 
 
-async def note_claims(conn: Connection, claims: Sequence[tuple[Draft, UUID, int]]) -> None:
+async def note_claims(conn: Connection, claims: Sequence[tuple[BillDraft, UUID, int]]) -> None:
     """Remembers whose the receipts of nobody are now: by which correction, the guest, and the visit's number."""
     await conn.execute(
         NOTE_CLAIMS,
@@ -253,7 +262,7 @@ async def note_claims(conn: Connection, claims: Sequence[tuple[Draft, UUID, int]
     )
 
 
-async def note_corrections(conn: Connection, drafts: Sequence[Draft]) -> None:
+async def note_corrections(conn: Connection, drafts: Sequence[BillDraft]) -> None:
     """Remembers which correction stands."""
     await conn.execute(
         NOTE_CORRECTIONS,

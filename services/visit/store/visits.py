@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.visit.models.values import Draft, StoredVisit, VisitKey, VoidVisit
+from services.visit.models.values import BillDraft, StoredVisit, VisitKey, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
 from shared.database.db import Connection
 from shared.inputs.bounds import MOST_POINTS
@@ -122,7 +122,7 @@ async def fetch(conn: Connection, visits: Mapping[VisitKey, datetime]) -> dict[V
 
 
 async def correct(
-    conn: Connection, stored: Sequence[StoredVisit], drafts: Sequence[Draft], words_sealed: Sequence[str | None]
+    conn: Connection, stored: Sequence[StoredVisit], drafts: Sequence[BillDraft], words_sealed: Sequence[str | None]
 ) -> None:
     """Overwrites each stored visit by its draft; the rating and the points stay."""
     bodies = [draft.command.body for draft in drafts]

@@ -38,7 +38,7 @@ NOTICES = """
 SELECT n.cafe_id, n.case_id, n.overall_rating, n.table_number
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, case_id) JOIN case_notices n USING (cafe_id, case_id)
 """
-Key = tuple[UUID, UUID]
+FeedbackKey = tuple[UUID, UUID]
 
 
 async def list_people(conn: Connection, cafe_id: UUID) -> list[OnDuty]:
@@ -68,7 +68,7 @@ async def on_duty(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, list
     return found
 
 
-async def find(conn: Connection, people: Sequence[Key]) -> list[Any]:
+async def find(conn: Connection, people: Sequence[FeedbackKey]) -> list[Any]:
     """Those of (cafe, id) who are such people, with their numbers and their cap."""
     return await conn.fetch(FIND, *_columns(people)) if people else []
 
@@ -84,7 +84,7 @@ async def note_cases(conn: Connection, notices: Sequence[tuple[UUID, Notice]]) -
     )
 
 
-async def notices(conn: Connection, cases: Sequence[Key]) -> dict[Key, Notice]:
+async def notices(conn: Connection, cases: Sequence[FeedbackKey]) -> dict[FeedbackKey, Notice]:
     """What is known of these cases (cafe, id)."""
     rows = await conn.fetch(NOTICES, *_columns(cases)) if cases else []
     return {
@@ -93,5 +93,5 @@ async def notices(conn: Connection, cases: Sequence[Key]) -> dict[Key, Notice]:
     }
 
 
-def _columns(keys: Sequence[Key]) -> tuple[list[UUID], list[UUID]]:
+def _columns(keys: Sequence[FeedbackKey]) -> tuple[list[UUID], list[UUID]]:
     return [cafe_id for cafe_id, _ in keys], [other for _, other in keys]

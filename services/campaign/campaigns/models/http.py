@@ -11,7 +11,7 @@ from services.campaign.audience.models.http import Mobile
 from services.campaign.campaigns.models.values import Step
 from services.campaign.channels.models.http import WithCosts
 from services.campaign.messages.models.values import CampaignStatus
-from services.campaign.texts.models.http import Fallbacks, Name, RemarkView, SendableChannel, Template
+from services.campaign.texts.models.http import Fallbacks, Name, RemarkView, SendableChannel, TemplateText
 from shared.consent import Channel, Purpose
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.bounds import Rial
@@ -19,13 +19,13 @@ from shared.inputs.fields import Command, Matching, Moment, Version, Words
 from shared.persian.money import Unit
 
 Description = Annotated[str | None, Words(2000)]
-SegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید بخش درست نیست")]
+WrittenSegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید بخش درست نیست")]
 
 
 class Target(Command):
     """Guests of any of the segments, or everyone."""
 
-    segments: Annotated[list[SegmentKey], Field(max_length=50)] = []
+    segments: Annotated[list[WrittenSegmentKey], Field(max_length=50)] = []
     everyone: StrictBool = False
 
     @model_validator(mode="after")
@@ -48,7 +48,7 @@ class WriteCampaign(WithCosts):
     purpose: Purpose = "marketing"
     ignores_quiet_hours: StrictBool = False
     target: Target
-    template: Template
+    template: TemplateText
     fallbacks: Fallbacks = {}
     budget: Rial | None = None
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from services.campaign.channels.models.http import WithCosts
 from services.campaign.journeys.models.values import Reentry, StartReason, TextState
-from services.campaign.texts.models.http import Fallbacks, RemarkView, Template
+from services.campaign.texts.models.http import Fallbacks, RemarkView, TemplateText
 from services.campaign.texts.models.values import Trigger
 from shared.consent import Purpose
 from shared.inputs.amounts import Money, Priced
@@ -27,7 +27,7 @@ class ChangeJourney(WithCosts):
     starts_on: Annotated[list[StartReason], Field(min_length=1, max_length=10)] | None = None
     reentry: Reentry | None = None
     reentry_days: Annotated[int, Whole(1, 3650)] | None = None
-    template: Template | None = None
+    template: TemplateText | None = None
     fallbacks: Fallbacks | None = None
     ignores_quiet_hours: StrictBool | None = None
     budget: Rial | None = None

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-Words = tuple[str, str]
+TwoLanguages = tuple[str, str]
 # What became of a way through a journey that led to no message: English, Persian.
-OF_RUNS: Final[Mapping[str, Words]] = {
+OF_RUNS: Final[Mapping[str, TwoLanguages]] = {
     "claimed": ("The visit was given to the guest later.", "این بازدید بعدتر به نام مهمان ثبت شد."),
     "entered_before": ("The journey has taken the guest before.", "این مسیر پیام پیش‌تر برای مهمان آغاز شده است."),
     "erased": ("The guest was erased.", "مهمان پاک شده است."),
@@ -14,7 +14,7 @@ OF_RUNS: Final[Mapping[str, Words]] = {
     "visit_voided": ("The visit was voided.", "بازدید باطل شد."),
 }
 # By what a guest came into a segment.
-BY: Final[Mapping[str, Words]] = {
+BY: Final[Mapping[str, TwoLanguages]] = {
     "definition": ("a changed definition", "تغییر تعریف بخش"),
     "feedback": ("a rating", "ثبت نظر"),
     "points": ("points", "تغییر امتیاز"),

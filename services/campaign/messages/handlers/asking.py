@@ -32,7 +32,7 @@ LEASE: Final = timedelta(minutes=2)
 Status = Literal["sending", "sent"]
 JOB_OF: Final[Mapping[Status, str]] = {"sending": "campaign.settle_unknown", "sent": "campaign.poll_receipts"}
 Question = Callable[[SmsProvider, Sequence[Handed]], Awaitable[Mapping[UUID, DeliveryReceipt]]]
-Judge = Callable[[Handed, DeliveryReceipt | None, datetime], Settled | None]
+AnswerSettler = Callable[[Handed, DeliveryReceipt | None, datetime], Settled | None]
 
 
 class Asker:
@@ -109,7 +109,7 @@ class Asker:
         return {}
 
     async def _write_down(
-        self, pool: Pool, group: Sequence[Handed], answers: Mapping[UUID, DeliveryReceipt], judge: Judge
+        self, pool: Pool, group: Sequence[Handed], answers: Mapping[UUID, DeliveryReceipt], judge: AnswerSettler
     ) -> None:
         moment = now()
         keys = [(row.cafe_id, row.id) for row in group]

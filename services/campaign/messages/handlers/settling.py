@@ -23,11 +23,11 @@ from shared.messaging import outbox
 from shared.process import telemetry
 from shared.process.discreet import bare, where
 
-Key = tuple[UUID, UUID]
-Judge = Callable[[Handed], Settled | None]
+MessageKey = tuple[UUID, UUID]
+Settler = Callable[[Handed], Settled | None]
 
 
-async def settle(conn: Connection, keys: Sequence[Key], judge: Judge, moment: datetime) -> int:
+async def settle(conn: Connection, keys: Sequence[MessageKey], judge: Settler, moment: datetime) -> int:
     """Locks the messages (cafe, delivery), lets `judge` look at each as it stands now, and writes what it says.
 
     Whatever comes twice (a call's answer, a look-up, a receipt by callback and by polling) is judged on the state the
@@ -51,7 +51,7 @@ async def settle(conn: Connection, keys: Sequence[Key], judge: Judge, moment: da
     return len(steps)
 
 
-async def settle_apart(pool: Pool, keys: Sequence[Key], judge: Judge, moment: datetime) -> None:
+async def settle_apart(pool: Pool, keys: Sequence[MessageKey], judge: Settler, moment: datetime) -> None:
     """`settle` in a transaction of its own. Where one message's part can't be written the others' is, and that one's
     without what the provider calls it, or not at all: then it is asked about again.
 

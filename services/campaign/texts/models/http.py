@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from services.campaign.texts.models.values import LONGEST_MESSAGE
 from shared.consent import Channel
-from shared.inputs.fields import Command, Matching, Text, Wording, Words
+from shared.inputs.fields import BlankableWords, Command, Matching, Text, Words
 
 # The others are known by name and refused by one of their own; documents say what can be sent.
 SendableChannel = Annotated[Channel, WithJsonSchema({"type": "string", "enum": ["sms"], "default": "sms"})]
 Name = Annotated[str, Text(200, line=True)]
-Template = Annotated[str, Text(LONGEST_MESSAGE)]
+TemplateText = Annotated[str, Text(LONGEST_MESSAGE)]
 Variable = Annotated[str, Matching("[a-z_]{1,30}", 30, "نام متغیر از حروف کوچک انگلیسی و زیرخط است")]
-Fallbacks = Annotated[dict[Variable, Annotated[str, Wording(60)]], Field(max_length=20)]
+Fallbacks = Annotated[dict[Variable, Annotated[str, BlankableWords(60)]], Field(max_length=20)]
 
 
 class WriteTemplate(Command):
@@ -23,7 +23,7 @@ class WriteTemplate(Command):
 
     name: Name
     template_type: SendableChannel = "sms"
-    content: Template
+    content: TemplateText
     variables: Fallbacks = {}
     category: Annotated[str | None, Words(50, line=True)] = None
 
