@@ -155,6 +155,8 @@ async def _drops() -> AsyncIterator[bytes]:
 async def _flood() -> AsyncIterator[bytes]:
     while True:
         yield b" " * 65536
+        # To a caller who is gone nothing is written that could be waited for.
+        await asyncio.sleep(0)
 
 
 def _bomb() -> Response:

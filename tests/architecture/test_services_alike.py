@@ -22,7 +22,7 @@ ROOMS = {"campaign": {"audience", "texts", "channels", "messages", "campaigns", 
 # What a room has beside them, as it is what the room is there for.
 OWN = {
     "campaign/channels": {"protocol", "transport", "registry", "kavenegar"},
-    "campaign/messages": {"decide"},
+    "campaign/messages": {"facts", "decide", "record"},
 }
 LONGEST_FILE = 450
 SAME_EVERYWHERE = {

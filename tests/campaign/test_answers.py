@@ -13,7 +13,7 @@ from deploy.simulators.network import NetworkFault
 from services.campaign.channels import transport
 from services.campaign.channels.kavenegar.adapter import Kavenegar
 from services.campaign.channels.models.values import DEAREST_MESSAGE, Credentials, Message
-from services.campaign.channels.protocol import LookupFailed
+from services.campaign.channels.protocol import CannotKnow
 from services.campaign.channels.transport import open_client
 from shared.clock import new_id
 from tests.campaign.conftest import API_KEY, Simulator
@@ -24,7 +24,7 @@ ID = "8000000000"
 
 
 def message(number: int = 0) -> Message:
-    return Message(new_id(), local_id=LOCAL_ID + number, phone=f"+9891200000{number:02}", text="سلام")
+    return Message(new_id(), local_id=LOCAL_ID + number, address=f"+9891200000{number:02}", text="سلام")
 
 
 def answer(entries: Any, status: Any = 200) -> str:
@@ -73,7 +73,7 @@ async def test_answer_that_says_nothing_leaves_the_outcome_unknown(provider: Kav
 async def test_look_up_that_says_nothing_is_never_taken_for_a_no(provider: Kavenegar, simulator: Simulator) -> None:
     for words in NONSENSE:
         simulator.network.moods[API_KEY] = NetworkFault("say", words=words)
-        with contextlib.suppress(LookupFailed):
+        with contextlib.suppress(CannotKnow):
             found = await provider.find([LOCAL_ID])
             # Something may be said of this message, but not that it is not known.
             assert LOCAL_ID not in found or found[LOCAL_ID].progress != "missing", words[:80]
@@ -111,7 +111,7 @@ async def test_one_id_for_two_messages_is_the_id_of_neither(provider: Kavenegar,
 async def test_answer_is_bounded_in_time_and_bytes(kind: Any, provider: Kavenegar, simulator: Simulator) -> None:
     simulator.network.moods[API_KEY] = NetworkFault(kind, seconds=3)
     result = (await provider.send([message()], LATER))[LOCAL_ID]
-    with pytest.raises(LookupFailed):
+    with pytest.raises(CannotKnow):
         await provider.find([LOCAL_ID])
     assert (result.verdict, len(simulator.texts)) == ("unknown", 1)
 
@@ -135,7 +135,7 @@ async def test_key_that_breaks_the_client_sends_nothing_and_harms_nothing(key: s
         broken = Kavenegar(Credentials(simulator.url, key, None), client)
         result = (await broken.send([message()], LATER))[LOCAL_ID]
         assert result.verdict in ("refused", "unknown")
-        with pytest.raises(LookupFailed) as failed:
+        with pytest.raises(CannotKnow) as failed:
             await broken.find([1])
     assert simulator.texts == []
     assert key not in repr(failed.value)

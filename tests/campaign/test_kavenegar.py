@@ -10,7 +10,7 @@ import pytest
 from services.campaign.channels import transport
 from services.campaign.channels.kavenegar.adapter import Kavenegar
 from services.campaign.channels.models.values import Credentials, Message
-from services.campaign.channels.protocol import LookupFailed
+from services.campaign.channels.protocol import CannotKnow
 from services.campaign.channels.transport import open_client
 from shared.clock import new_id
 from tests.campaign.conftest import API_KEY, Simulator
@@ -19,7 +19,7 @@ LATER = 1e9
 
 
 def message(number: int, text: str = "سلام") -> Message:
-    return Message(new_id(), local_id=2**62 + number, phone=f"+9891200000{number:02}", text=text)
+    return Message(new_id(), local_id=2**62 + number, address=f"+9891200000{number:02}", text=text)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_wrong_key_is_a_refusal_and_stays_out_of_errors(simulator: Simulat
     async with open_client() as client:
         stranger = Kavenegar(Credentials(simulator.url, "a-secret-of-somebody", None), client)
         assert (await stranger.send([message(1)], LATER))[message(1).local_id].verdict == "refused"
-        with pytest.raises(LookupFailed) as failed:
+        with pytest.raises(CannotKnow) as failed:
             await stranger.find([1])
     assert "secret" not in repr(failed.value)
     assert failed.value.__cause__ is None
@@ -99,7 +99,7 @@ async def test_provider_that_is_away_has_surely_nothing() -> None:
         nobody = Kavenegar(Credentials("http://127.0.0.1:9", "a-secret-of-somebody", None), client)
         result = (await nobody.send([message(1)], LATER))[message(1).local_id]
         assert (result.verdict, result.code) == ("refused", "unreachable")
-        with pytest.raises(LookupFailed) as failed:
+        with pytest.raises(CannotKnow) as failed:
             await nobody.receipts(["1"])
     assert "secret" not in repr(failed.value)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.campaign.audience.models.values import Contact
 from services.campaign.channels.models.values import DeliveryReceipt, Provider, SendResult
+from services.campaign.channels.rules import sms_address_of
 from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.messages.decide import CHECKS, Facts, decide
 from services.campaign.messages.models.values import CafeRules, Handed, Pending, SentSoFar
@@ -51,7 +52,8 @@ def facts(**changes: Any) -> Facts:
         "pending": PENDING, "cafe": CAFE, "contact": CONTACT, "stays": {}, "text": "سلام", "parts": 1,
         "providers": (PROVIDER,), "tally": SentSoFar(), "moment": NOON,
     } | changes  # fmt: skip
-    return Facts(**values)
+    contact = values["contact"]
+    return Facts(**({"address": contact and sms_address_of(contact)} | values))
 
 
 # --- texts ---

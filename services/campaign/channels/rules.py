@@ -7,7 +7,10 @@ from decimal import ROUND_UP, Decimal
 from typing import Final
 from uuid import UUID
 
-from services.campaign.channels.models.values import Provider, SendResult
+from services.campaign.audience.models.values import Contact
+from services.campaign.channels.models.values import Provider, Rendered, SendResult
+from services.campaign.texts.rules.parts import count_parts
+from shared.persian.phone import is_mobile
 
 
 def cost_of(parts: int, provider: Provider) -> Decimal:
@@ -73,3 +76,14 @@ def pause_after(failures: int) -> timedelta:
 def local_id_of(delivery_id: UUID) -> int:
     """The number by which a provider recognizes a message: 63 bits drawn from the delivery's id."""
     return int.from_bytes(hashlib.sha256(delivery_id.bytes).digest()[:8], "big") >> 1
+
+
+def sms_address_of(contact: Contact) -> str | None:
+    """The mobile number; no SMS reaches any other."""
+    return contact.phone if contact.phone is not None and is_mobile(contact.phone) else None
+
+
+def sms_render(text: str, account: Provider | None = None) -> Rendered:
+    """An SMS is billed by parts, by whichever account it goes."""
+    parts = count_parts(text)
+    return Rendered(parts, cost_of(parts, account) if account else Decimal(0))

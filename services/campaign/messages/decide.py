@@ -1,20 +1,36 @@
 """Whether a message is sent, held or not sent: the checks, in their order, each with what it saw."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from services.campaign.audience.models.values import Contact
-from services.campaign.channels.models.values import Provider
+from services.campaign.audience.rules import notice_values
+from services.campaign.channels.models.values import Provider, Rendered
 from services.campaign.channels.rules import cost_of, in_priority, is_paused
-from services.campaign.messages.models.values import CafeRules, Check, Decision, DecisionOutcome, Pending, SentSoFar
+from services.campaign.messages.models.values import (
+    CafeRules,
+    Check,
+    Decided,
+    Decision,
+    DecisionOutcome,
+    MessageFacts,
+    Pending,
+    SentSoFar,
+)
 from services.campaign.messages.rules import pace
 from services.campaign.texts.models.values import LONGEST_MESSAGE
+from services.campaign.texts.rules import template
 from services.campaign.texts.rules.wording import is_whole
-from shared.persian.phone import is_mobile
+from shared.consent import Channel
+
+# The reason of a message that could not even be decided about.
+BROKEN: Final = "broken"
+# What a text counts as on a channel.
+Render = Callable[[Channel, str], Rendered]
 
 _NOTHING: Final = Decimal(0)
 _ENDED: Final = ("cancelled", "failed")
@@ -22,12 +38,13 @@ _ENDED: Final = ("cancelled", "failed")
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a decision rests on. `stays` are those that the guest is in now, by segment; `text` is the whole
-    message, `parts` what an operator bills for it."""
+    """Everything one decision rests on: what was looked up (`MessageFacts`), the whole `text`, the `parts` that are
+    billed for it, and what has been sent and spent, also by the messages before it."""
 
     pending: Pending
     cafe: CafeRules | None
     contact: Contact | None
+    address: str | None = field(repr=False)
     stays: Mapping[str, UUID]
     text: str = field(repr=False)
     parts: int
@@ -47,6 +64,64 @@ class CheckResult:
     hold_until: datetime | None = None
     provider: Provider | None = None
     reason: str | None = None
+
+
+def decide_all(batch: Sequence[MessageFacts], sent: SentSoFar, render: Render, moment: datetime) -> list[Decided]:
+    """A decision about each message in their order, of which each counts against what the ones before it leave. One
+    that can't be decided about harms no other."""
+    used = sent.copy()
+    decided = []
+    for known in batch:
+        try:
+            each = broken(known.pending, known.fault) if known.fault else _decide_one(known, used, render, moment)
+        except Exception as error:
+            each = broken(known.pending, error)
+        if each.decision.provider is not None and each.decision.outcome == "send":
+            used.add(known.pending, each.decision.provider, each.cost)
+        decided.append(each)
+    return _left_for_a_price(decided)
+
+
+def broken(pending: Pending, fault: Exception | None = None) -> Decided:
+    """A message that nobody can decide about is closed."""
+    return Decided(MessageFacts(pending), Decision("skip", BROKEN, [Check(BROKEN, passed=False)]), fault=fault)
+
+
+def _decide_one(known: MessageFacts, used: SentSoFar, render: Render, moment: datetime) -> Decided:
+    text = write_text(known)
+    parts = render(known.pending.channel, text).parts
+    decision = decide(
+        Facts(
+            known.pending, known.cafe, known.contact, known.address, known.stays, text, parts, known.accounts, used,
+            moment,
+        )
+    )  # fmt: skip
+    cost = cost_of(parts, decision.provider) if decision.provider is not None else _NOTHING
+    return Decided(known, decision, text, parts, cost)
+
+
+def write_text(known: MessageFacts) -> str:
+    """The message as the guest reads it, or whoever is on duty."""
+    pending = known.pending
+    values = {
+        "name": template.presentable(known.contact.name if known.contact else None),
+        "cafe": known.cafe.name if known.cafe else None,
+        "link": known.link,
+        **(notice_values(known.notice) if known.notice else {}),
+    }
+    return template.with_stop_line(template.render(pending.template, values, pending.fallbacks), pending.purpose)
+
+
+def _left_for_a_price(decided: Sequence[Decided]) -> list[Decided]:
+    """Marks whose turn comes later: a budget may not bear it before it is known what others of this round cost, so it
+    stays due for the next one. Where nothing goes, something is held up longer, and it is put off like any other."""
+    going = {each.facts.pending.cafe_id for each in decided if each.decision.outcome == "send"}
+    return [
+        replace(each, is_left=True)
+        if each.decision.outcome == "hold" and each.decision.reason == "budget" and each.facts.pending.cafe_id in going
+        else each
+        for each in decided
+    ]
 
 
 def decide(facts: Facts) -> Decision:
@@ -89,7 +164,8 @@ def _cafe(facts: Facts) -> CheckResult:
 def _contact(facts: Facts) -> CheckResult:
     contact = facts.contact
     if contact is not None and contact.phone is not None:
-        return CheckResult(is_mobile(contact.phone), {"known": True, "mobile": is_mobile(contact.phone)})
+        reached = facts.address is not None
+        return CheckResult(reached, {"known": True, "mobile": reached})
     if contact is not None and contact.erased:
         return CheckResult(False, {"known": False, "erased": True})
     # The profile travels on a topic of its own and may still be under way.

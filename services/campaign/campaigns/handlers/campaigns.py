@@ -13,12 +13,11 @@ from services.campaign.campaigns.rules import FAILURES, require_segments, segmen
 from services.campaign.campaigns.store import campaigns, trail
 from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import account_to_send_by
-from services.campaign.channels.rules import cost_of
+from services.campaign.channels.registry import render
 from services.campaign.messages.rules.results import results_of
 from services.campaign.messages.store import cafes as cafes_store
 from services.campaign.messages.store import results
 from services.campaign.texts.rules import template
-from services.campaign.texts.rules.parts import count_parts
 from services.campaign.texts.rules.wording import check_text, require_channel, warnings_of
 from shared.clock import new_id, now
 from shared.database.db import Connection
@@ -247,6 +246,5 @@ async def _cost_of_one(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]
     cafes = await cafes_store.cafe_rules(conn, [cafe_id])
     values = {"cafe": cafes[cafe_id].name if cafe_id in cafes else None}
     text = template.render(campaign["template_content"], values, campaign["template_variables"])
-    parts = count_parts(template.with_stop_line(text, campaign["purpose"]))
     account = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
-    return cost_of(parts, account) if account else Decimal(0)
+    return render(campaign["campaign_type"], template.with_stop_line(text, campaign["purpose"]), account).cost

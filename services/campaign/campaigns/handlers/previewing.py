@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -15,11 +16,10 @@ from services.campaign.campaigns.store import previewing
 from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import account_to_send_by
 from services.campaign.channels.models.values import Provider
-from services.campaign.channels.rules import cost_of
+from services.campaign.channels.registry import render
 from services.campaign.messages.rules.results import REASONS
 from services.campaign.messages.store import cafes as cafes_store
 from services.campaign.texts.rules import template
-from services.campaign.texts.rules.parts import count_parts
 from shared.clock import now
 from shared.database.db import Connection
 from shared.persian.phone import last_four
@@ -78,19 +78,19 @@ async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id
     found = await previewing.sample(conn, cafe_id, segments, purpose, SAMPLES)
     samples = [each for row in found if (each := _sample(row, campaign, values, config)) is not None]
     # Where nobody would be sent it, what it would say to a guest without a name.
-    parts = max((each.parts for each in samples), default=count_parts(_text(campaign, values)))
+    texts = [each.text for each in samples] or [_text(campaign, values)]
     account: Provider | None = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
-    cost_of_one = cost_of(parts, account) if account else Decimal(0)
+    dearest = max((render(campaign["campaign_type"], text, account) for text in texts), key=attrgetter("parts"))
     budget: Decimal | None = campaign["budget"]
     return Preview(
         guests=reached + sum(counts.values()),
         reached=reached,
         not_reached=[NotReached(reason, guests, *REASONS[reason]) for reason, guests in counts.items()],
         samples=samples,
-        parts=parts,
-        cost_of_one=cost_of_one,
-        cost=reached * cost_of_one,
-        is_affordable=budget is None or reached * cost_of_one <= budget,
+        parts=dearest.parts,
+        cost_of_one=dearest.cost,
+        cost=reached * dearest.cost,
+        is_affordable=budget is None or reached * dearest.cost <= budget,
     )
 
 
@@ -106,7 +106,7 @@ def _sample(
     except CannotUnseal:
         return None
     text = _text(campaign, {**values, "name": template.presentable(name)})
-    return Sample(row["customer_id"], last_four(phone), text, count_parts(text))
+    return Sample(row["customer_id"], last_four(phone), text, render(campaign["campaign_type"], text).parts)
 
 
 def _text(campaign: Mapping[str, Any], values: Mapping[str, str | None]) -> str:

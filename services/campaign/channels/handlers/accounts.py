@@ -12,8 +12,8 @@ import httpx2
 from services.campaign.channels import store as channels_store
 from services.campaign.channels.models.http import WriteProvider
 from services.campaign.channels.models.values import DEAREST_SMS, AccountFault, AccountsOfCafes, Credentials, Provider
-from services.campaign.channels.protocol import SmsProvider
-from services.campaign.channels.registry import ADAPTERS, ENDPOINTS, INSTALLATION_PROVIDER
+from services.campaign.channels.protocol import Adapter
+from services.campaign.channels.registry import ADAPTERS, OF_INSTALLATION
 from services.campaign.channels.rules import first_choice, in_priority
 from shared.clock import new_id, now
 from shared.database.db import Connection
@@ -97,7 +97,7 @@ def seal_key(provider_id: UUID, api_key: str, config: Settings) -> str:
     return seal(config.keys, api_key, table=TABLE, column=KEY, row=provider_id)
 
 
-def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClient) -> SmsProvider:
+def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClient) -> Adapter:
     """The adapter for the row's account.
 
     Raises `UnusableKey`.
@@ -107,7 +107,7 @@ def open_provider(provider: Provider, config: Settings, client: httpx2.AsyncClie
 
 def allowed_endpoints(provider_name: str, config: Settings) -> tuple[str, ...]:
     """The addresses that an account of that provider may have."""
-    return ENDPOINTS[provider_name], config.sms_endpoint
+    return ADAPTERS[provider_name].endpoint, config.sms_endpoint
 
 
 def callback_token(keys: Keys, cafe_id: UUID, provider_id: UUID) -> str:
@@ -135,7 +135,7 @@ def installation_account(cafe_id: UUID) -> Provider:
     return Provider(
         id=new_id(),
         cafe_id=cafe_id,
-        provider_name=INSTALLATION_PROVIDER,
+        provider_name=OF_INSTALLATION.name,
         api_endpoint=None,
         api_key_sealed=None,
         sender_line=None,

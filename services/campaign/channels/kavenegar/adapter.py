@@ -5,26 +5,31 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx2
 import msgspec
 
+from services.campaign.audience.models.values import Contact
+from services.campaign.channels import transport
 from services.campaign.channels.models.values import (
     DEAREST_MESSAGE,
     Credentials,
     DeliveryReceipt,
     Message,
     Progress,
+    Provider,
+    Rendered,
     SendResult,
     SendVerdict,
 )
-from services.campaign.channels.protocol import LookupFailed
-from services.campaign.channels.transport import CALL_SECONDS, read_answer
+from services.campaign.channels.protocol import CannotKnow
+from services.campaign.channels.rules import sms_address_of, sms_render
+from services.campaign.channels.transport import read_answer
+from shared.consent import Channel
 from shared.database.db import heed_cancellation
 from shared.persian.money import rounded
 
-NAME: Final = "kavenegar"
 # Two hundred entries, each with a text of the longest kind, are a third of it.
 LARGEST_ANSWER: Final = 4 * 1024 * 1024
 LONGEST_WORD: Final = 100
@@ -74,15 +79,19 @@ _NEVER_LEFT: Final = (
 class Kavenegar:
     """One account. The client is the caller's, who closes it."""
 
-    name = NAME
-    largest_send = 200
-    largest_lookup = 500
+    name: ClassVar[str] = "kavenegar"
+    channel: ClassVar[Channel] = "sms"
+    endpoint: ClassVar[str] = "https://api.kavenegar.com"
+    largest_send: ClassVar[int] = 200
+    largest_lookup: ClassVar[int] = 500
+    receipt_fields: ClassVar[tuple[str, ...]] = ("messageid", "status")
+    reply_fields: ClassVar[tuple[str, ...]] = ("from", "message")
 
-    def __init__(self, account: Credentials, client: httpx2.AsyncClient) -> None:
-        self._account, self._client = account, client
+    def __init__(self, credentials: Credentials, client: httpx2.AsyncClient) -> None:
+        self._account, self._client = credentials, client
 
     async def send(self, messages: Sequence[Message], until: float) -> Mapping[int, SendResult]:
-        """See `SmsProvider.send`. One number or text that is refused does not hold up the others of its call."""
+        """See `Adapter.send`. One number or text that is refused does not hold up the others of its call."""
         if time.monotonic() > until:
             return _all(messages, SendResult("busy", code="out_of_time"))
         verdict, code, entries = await self._send_together(messages)
@@ -95,20 +104,43 @@ class Kavenegar:
         return _without_doubles(results)
 
     async def find(self, local_ids: Sequence[int]) -> Mapping[int, DeliveryReceipt]:
-        """See `SmsProvider.find`. Kavenegar answers for twelve hours after the sending."""
+        """See `Adapter.find`. Kavenegar answers for twelve hours after the sending."""
         entries = await self._look_up("sms/statuslocalmessageid", "localid", [str(each) for each in local_ids])
         known = {_word(entry.get("localid")): entry for entry in entries}
         return _told({local_id: _receipt(known.get(str(local_id))) for local_id in local_ids})
 
     async def receipts(self, message_ids: Sequence[str]) -> Mapping[str, DeliveryReceipt]:
-        """See `SmsProvider.receipts`. Kavenegar answers for two days after the sending."""
+        """See `Adapter.receipts`. Kavenegar answers for two days after the sending."""
         entries = await self._look_up("sms/status", "messageid", list(message_ids))
         known = {_word(entry.get("messageid")): entry for entry in entries}
         return _told({message_id: _receipt(known.get(message_id)) for message_id in message_ids})
 
+    @staticmethod
+    def address_of(contact: Contact) -> str | None:
+        """See `Adapter.address_of`."""
+        return sms_address_of(contact)
+
+    @staticmethod
+    def render(text: str, account: Provider | None = None) -> Rendered:
+        """See `Adapter.render`."""
+        return sms_render(text, account)
+
+    @staticmethod
+    def read_receipt(given: Mapping[str, str]) -> tuple[str, DeliveryReceipt] | None:
+        """See `Adapter.read_receipt`. A number of up to three digits, and an id in ASCII."""
+        message_id, status = given["messageid"], given["status"]
+        if not (message_id.isascii() and status.isdecimal() and len(status) <= 3):
+            return None
+        return message_id, receipt_of(int(status))
+
+    @staticmethod
+    def read_reply(given: Mapping[str, str]) -> tuple[str, str]:
+        """See `Adapter.read_reply`."""
+        return given["from"], given["message"]
+
     async def _send_together(self, messages: Sequence[Message]) -> tuple[SendVerdict, str, list[dict[str, Any]]]:
         form = {
-            "receptor": _array([_dialled(message.phone) for message in messages]),
+            "receptor": _array([_dialled(message.address) for message in messages]),
             "message": _array([message.text for message in messages]),
             "sender": _array([self._account.sender_line or "" for _ in messages]),
             "localmessageids": _array([message.local_id for message in messages]),
@@ -135,12 +167,12 @@ class Kavenegar:
         except Exception as error:
             heed_cancellation()
             # Without the cause: its words hold the address, and the address holds the key.
-            raise LookupFailed(type(error).__name__) from None
+            raise CannotKnow(type(error).__name__) from None
         if status != 200:
-            raise LookupFailed(f"status {status}")
+            raise CannotKnow(f"status {status}")
         if not entries or not all(entries):
             # "I don't know it" lets a message be sent again, so it must have been said, not garbled.
-            raise LookupFailed("unreadable")
+            raise CannotKnow("unreadable")
         return entries
 
     async def _call(self, method: str, form: Mapping[str, str]) -> tuple[int, list[dict[str, Any]]]:
@@ -151,7 +183,7 @@ class Kavenegar:
             )
         except Exception:
             raise _Unasked from None
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(transport.CALL_SECONDS):
             status, content = await read_answer(self._client, request, LARGEST_ANSWER)
         try:
             return _understood(content)

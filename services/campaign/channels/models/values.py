@@ -46,12 +46,20 @@ class Provider:
 
 @dataclass(frozen=True)
 class Message:
-    """A delivery as it is handed to a provider."""
+    """A delivery as it is handed to a provider. `address` is where its channel reaches the guest."""
 
     delivery_id: UUID
     local_id: int
-    phone: str = field(repr=False)
+    address: str = field(repr=False)
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a text counts as on a channel, and what it is expected to cost by an account (Rial)."""
+
+    parts: int
+    cost: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)

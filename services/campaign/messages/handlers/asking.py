@@ -13,7 +13,7 @@ from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import UnusableKey, on_its_terms, open_provider
 from services.campaign.channels.handlers.lanes import Lanes
 from services.campaign.channels.models.values import DeliveryReceipt, Provider
-from services.campaign.channels.protocol import LookupFailed, SmsProvider
+from services.campaign.channels.protocol import Adapter, CannotKnow
 from services.campaign.channels.transport import open_client
 from services.campaign.messages.handlers.settling import settle_apart
 from services.campaign.messages.models.values import Handed, Place, Settled, Turn
@@ -31,7 +31,7 @@ CALLS_AT_ONCE: Final = 32
 LEASE: Final = timedelta(minutes=2)
 Status = Literal["sending", "sent"]
 JOB_OF: Final[Mapping[Status, str]] = {"sending": "campaign.settle_unknown", "sent": "campaign.poll_receipts"}
-Question = Callable[[SmsProvider, Sequence[Handed]], Awaitable[Mapping[UUID, DeliveryReceipt]]]
+Question = Callable[[Adapter, Sequence[Handed]], Awaitable[Mapping[UUID, DeliveryReceipt]]]
 AnswerSettler = Callable[[Handed, DeliveryReceipt | None, datetime], Settled | None]
 
 
@@ -101,7 +101,7 @@ class Asker:
         try:
             if on_its_terms(provider, self.config).fault != "no_account":
                 return await question(open_provider(provider, self.config, client), rows)
-        except (LookupFailed, UnusableKey) as error:
+        except (CannotKnow, UnusableKey) as error:
             telemetry.logger().warning("provider.unanswered", provider=str(provider.id), error=type(error).__name__)
         except Exception as error:
             heed_cancellation()
@@ -121,12 +121,12 @@ def _judge_receipt(handed: Handed, receipt: DeliveryReceipt | None, moment: date
     return settling.after_receipt(handed, receipt, moment) if receipt else settling.after_silence(handed, moment)
 
 
-async def _by_local_id(adapter: SmsProvider, rows: Sequence[Handed]) -> Mapping[UUID, DeliveryReceipt]:
+async def _by_local_id(adapter: Adapter, rows: Sequence[Handed]) -> Mapping[UUID, DeliveryReceipt]:
     found = await adapter.find([row.local_id for row in rows])
     return {row.id: found[row.local_id] for row in rows if row.local_id in found}
 
 
-async def _by_message_id(adapter: SmsProvider, rows: Sequence[Handed]) -> Mapping[UUID, DeliveryReceipt]:
+async def _by_message_id(adapter: Adapter, rows: Sequence[Handed]) -> Mapping[UUID, DeliveryReceipt]:
     known = {row.id: row.provider_message_id for row in rows if row.provider_message_id}
     found = await adapter.receipts(list(known.values())) if known else {}
     return {row_id: found[message_id] for row_id, message_id in known.items() if message_id in found}

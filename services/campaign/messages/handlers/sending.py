@@ -14,6 +14,7 @@ from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import UnusableKey, lock_accounts, open_provider
 from services.campaign.channels.handlers.lanes import INSTALLATION, Lanes
 from services.campaign.channels.models.values import AccountsOfCafes, Message, Provider, SendResult
+from services.campaign.channels.registry import ADAPTERS
 from services.campaign.channels.rules import first_choice
 from services.campaign.channels.transport import CALL_SECONDS, open_client
 from services.campaign.messages.handlers.claiming import Claimed, claim, give_up
@@ -22,7 +23,6 @@ from services.campaign.messages.models.values import Handed, Place, Settled, Tur
 from services.campaign.messages.rules import pace, settling
 from services.campaign.messages.rules.turns import candidates, share_out
 from services.campaign.messages.store.due import due_places
-from services.campaign.texts.rules.parts import count_parts
 from shared.clock import now
 from shared.crashpoints import crashpoint
 from shared.database.db import Connection, Pool, heed_cancellation, is_outage, keyed_transaction, transaction
@@ -152,7 +152,7 @@ class Sender:
         except _AtFault:
             async with keyed_transaction(pool) as conn:
                 await lock_accounts(conn, self.config, [turn.cafe_id])
-                return await give_up(conn, turn, places, moment)
+                return await give_up(conn, turn, places, self.config, moment)
 
     async def _decide_alone(self, pool: Pool, turn: Turn, places: Sequence[Place], moment: datetime) -> int:
         try:
@@ -241,7 +241,8 @@ async def _note_price(
     pool: Pool, provider: Provider, messages: Sequence[Message], results: Mapping[int, SendResult]
 ) -> None:
     """What the account asks now, before anything else is decided by what it is expected to ask."""
-    charges = [(count_parts(message.text), results[message.local_id]) for message in messages]
+    render = ADAPTERS[provider.provider_name].render
+    charges = [(render(message.text).parts, results[message.local_id]) for message in messages]
     price = channels_rules.price_of(charges, provider.cost_per_sms)
     if price is not None and price != provider.charged_per_part:
         async with transaction(pool) as conn:

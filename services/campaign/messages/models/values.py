@@ -1,14 +1,15 @@
 """A message from queued to delivered: what is known of it, decided about it, and became of it. Costs are Rial."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from services.campaign.audience.models.values import Contact, Notice
 from services.campaign.channels.models.values import Provider
-from shared.consent import Purpose
+from shared.consent import Channel, Purpose
 
 CampaignStatus = Literal["draft", "scheduled", "sending", "sent", "completed", "cancelled", "failed"]
 DecisionOutcome = Literal["send", "hold", "skip"]
@@ -84,6 +85,26 @@ class Pending:
     of_this_stay: bool = False
     # Why the occasion is none any more, as of a visit that was voided.
     cancelled_for: str | None = None
+    channel: Channel = "sms"
+    # It is in no table yet: its run has only just become due.
+    is_new: bool = False
+
+
+@dataclass(frozen=True)
+class MessageFacts:
+    """What was looked up for one message. `stays` are those that the guest is in now, by segment; `address` is where
+    the channel reaches the guest. `fault`: what is so broken that nothing can be decided by it."""
+
+    pending: Pending
+    cafe: CafeRules | None = None
+    contact: Contact | None = None
+    address: str | None = field(default=None, repr=False)
+    stays: Mapping[str, UUID] = field(default_factory=dict)
+    accounts: Sequence[Provider] = ()
+    # The feedback link stands nowhere else in clear.
+    link: str | None = field(default=None, repr=False)
+    notice: Notice | None = None
+    fault: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +142,10 @@ class SentSoFar:
     month_reserved: dict[UUID, Decimal] = field(default_factory=dict)
     campaign_cost: dict[UUID, Decimal] = field(default_factory=dict)
 
+    def copy(self) -> "SentSoFar":
+        """One that can be counted on while this one stays."""
+        return SentSoFar(**{each.name: dict(getattr(self, each.name)) for each in fields(self)})
+
     def add(self, pending: Pending, provider: Provider, cost: Decimal) -> None:
         """Counts one message that will be sent."""
         self.today[pending.customer_id] = self.today.get(pending.customer_id, 0) + 1
@@ -129,6 +154,23 @@ class SentSoFar:
         self.month_cost[pending.cafe_id] = self.month_cost.get(pending.cafe_id, Decimal(0)) + cost
         self.month_reserved[pending.cafe_id] = self.month_reserved.get(pending.cafe_id, Decimal(0)) + cost
         self.campaign_cost[pending.campaign_id] = self.campaign_cost.get(pending.campaign_id, Decimal(0)) + cost
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A message with the decision about it, the text as its guest would read it, and what that is expected to cost.
+
+    `is_left`: nothing is decided before it is known what others of this round cost, and it stays due. `fault`: why
+    nothing could be decided.
+    """
+
+    facts: MessageFacts
+    decision: Decision
+    text: str = field(default="", repr=False)
+    parts: int = 0
+    cost: Decimal = Decimal(0)
+    is_left: bool = False
+    fault: Exception | None = None
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def columns_of(turns: Sequence[Turn], places: Sequence[Place], kind: str) -> tup
 TAKE_DELIVERIES = f"""
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
        d.message_content AS template,
-       c.template_variables AS fallbacks, c.purpose::text AS purpose, c.ignores_quiet_hours, c.budget,
+       c.template_variables AS fallbacks, c.campaign_type::text AS channel, c.purpose::text AS purpose,
+       c.ignores_quiet_hours, c.budget,
        c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
        d.queued_at, d.expires_at, d.delivery_attempts AS attempts, d.provider_id, d.refused_by, d.correlation_id,
@@ -160,7 +161,8 @@ FROM due JOIN campaigns c ON c.cafe_id = due.cafe_id AND c.id = due.campaign_id
 WHERE r.ctid = due.ctid
 RETURNING r.cafe_id, r.trigger_id, r.customer_id, r.occurred_at, r.correlation_id, r.causation_id,
           due.trigger, due.is_active, due.max_age_minutes, due.segments, due.of_this_stay, c.id AS campaign_id,
-          c.template_content AS template, c.template_variables AS fallbacks, c.purpose::text AS purpose,
+          c.template_content AS template, c.template_variables AS fallbacks, c.campaign_type::text AS channel,
+          c.purpose::text AS purpose,
           c.ignores_quiet_hours, c.budget, c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
           c.status::text AS campaign_status
 """  # noqa: S608
