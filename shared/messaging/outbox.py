@@ -10,7 +10,6 @@ import asyncpg
 import msgspec
 
 from shared.database.db import Connection, Pool
-from shared.database.writes import Write, write
 from shared.events.base import Event
 from shared.events.registry import encode
 
@@ -58,14 +57,10 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
 
     Lock the aggregate's row first: ids are drawn in the order of these inserts, and that is a key's order.
     """
-    await write(conn, emitting(events))
-
-
-def emitting(events: Sequence[Event]) -> Write | None:
-    """The same as a part of a larger statement."""
     if not events:
-        return None
-    columns = (
+        return
+    await conn.execute(
+        INSERT,
         [event.cafe_id for event in events],
         [event.topic for event in events],
         [event.key for event in events],
@@ -73,7 +68,6 @@ def emitting(events: Sequence[Event]) -> Write | None:
         [_encode(headers_of(event)) for event in events],
         [encode(event) for event in events],
     )
-    return Write(INSERT, columns)
 
 
 async def emit_tombstones(conn: Connection, topic: str, keys: Sequence[tuple[UUID, UUID]]) -> None:

@@ -53,7 +53,8 @@ async def current_till(request: Request, api_key: Annotated[str | None, Depends(
 
 class Tills:
     """The tills behind API keys. A key that held is not looked up again within `KNOWN_SECONDS`: that is about how long
-    the word of a revocation is on its way here anyway."""
+    the word of a revocation is on its way here anyway. Look-ups wait for each other: anybody may send keys that nobody
+    knows, and however many come, they take one connection of the pool."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -1,12 +1,14 @@
 """Tokens and till keys that do not hold are refused; rotation loses nobody."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx2
@@ -241,6 +243,24 @@ async def test_a_key_that_held_is_known_for_a_second_and_one_that_failed_is_aske
     assert await tills.find(key.text) == till
     seconds[0] += dependencies.KNOWN_SECONDS
     assert await tills.find(key.text) is None
+
+
+async def test_keys_that_nobody_knows_take_one_connection_however_many_come(database: Databases) -> None:
+    pool = await database("visit", max_size=8)
+    tills, held, most = dependencies.Tills(pool), 0, 0
+
+    class Watched:
+        @contextlib.asynccontextmanager
+        async def acquire(self) -> AsyncIterator[db.Connection]:
+            nonlocal held, most
+            async with pool.acquire() as conn:
+                held, most = held + 1, max(most, held + 1)
+                yield conn
+                held -= 1
+
+    tills._pool = cast(db.Pool, Watched())
+    found = await asyncio.gather(*(tills.find(ids.generate_api_key().text) for _ in range(300)))
+    assert (set(found), most) == ({None}, 1)
 
 
 async def test_an_expired_key_is_refused(database: Databases) -> None:

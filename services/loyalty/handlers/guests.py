@@ -8,7 +8,6 @@ from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.store import accounts, ledger, programs, redemptions, visits
 from shared.database.db import Connection
-from shared.database.writes import write
 from shared.messaging import outbox
 
 
@@ -24,16 +23,11 @@ async def plans_of(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, P
 
 
 async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
-    """Writes everything about guests whose accounts the caller has locked; a statement for any number, and one more
-    for redemptions."""
+    """Writes everything about guests whose accounts the caller has locked; a statement a table for any number."""
     await redemptions.save(conn, outcomes)
-    with accounts.opening():
-        await write(
-            conn,
-            *accounts.saving(outcomes),
-            ledger.adding_purchases(outcomes, DESCRIPTIONS["earned_purchase"]),
-            ledger.appending(outcomes),
-            ledger.saving_lots(outcomes),
-            visits.saving(outcomes),
-            outbox.emitting([event for outcome in outcomes for event in outcome.events]),
-        )
+    await accounts.save(conn, outcomes)
+    await ledger.add_purchases(conn, outcomes, DESCRIPTIONS["earned_purchase"])
+    await ledger.append(conn, outcomes)
+    await ledger.save_lots(conn, outcomes)
+    await visits.save(conn, outcomes)
+    await outbox.emit(conn, [event for outcome in outcomes for event in outcome.events])

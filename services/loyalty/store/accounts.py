@@ -1,7 +1,6 @@
 """The guests' accounts. Whatever changes a guest locks the account first, and several in the order of `GuestKey`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ import asyncpg
 
 from services.loyalty.models.accounts import Account, GuestKey, Posting, Rank, Standing
 from shared.database.db import Connection
-from shared.database.writes import Write
 
 ACCOUNT_COLUMNS = """
     a.cafe_id, a.customer_id, a.points_earned, a.points_redeemed, a.points_expired, a.points_owed, a.account_version,
@@ -105,24 +103,17 @@ async def lock_existing(conn: Connection, guests: Sequence[GuestKey]) -> dict[Gu
     return {account.guest: account for account in accounts}
 
 
-def saving(outcomes: Sequence[Posting]) -> list[Write]:
-    """What writes the accounts, which the caller has locked. Fails where `opening` says so."""
+async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
+    """Writes the accounts, which the caller has locked. Raises SerializationError when a new one was added by somebody
+    else meanwhile, so the whole transaction is to be tried again."""
     changed = [outcome.after for outcome in outcomes if outcome.after != outcome.before]
-    old = [_row(account) for account in changed if not account.is_new]
-    new = [_row(account) for account in changed if account.is_new]
-    return [Write(sql, list(zip(*rows, strict=True))) for sql, rows in ((SAVE, old), (ADD, new)) if rows]
-
-
-@contextmanager
-def opening() -> Iterator[None]:
-    """Around what `saving` writes: raises SerializationError when a new account was added by somebody else meanwhile,
-    so the whole transaction is to be tried again."""
-    try:
-        yield
-    except asyncpg.UniqueViolationError as error:
-        if error.table_name != "customer_loyalty":
-            raise
-        raise asyncpg.SerializationError("an account was opened meanwhile") from error
+    if old := [_row(account) for account in changed if not account.is_new]:
+        await conn.execute(SAVE, *zip(*old, strict=True))
+    if new := [_row(account) for account in changed if account.is_new]:
+        try:
+            await conn.execute(ADD, *zip(*new, strict=True))
+        except asyncpg.UniqueViolationError as error:
+            raise asyncpg.SerializationError("an account was opened meanwhile") from error
 
 
 async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> dict[str, Any] | None:

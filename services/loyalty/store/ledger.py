@@ -7,7 +7,6 @@ from uuid import UUID
 
 from services.loyalty.models.accounts import Fact, GuestKey, LedgerEntry, Lot, Posting
 from shared.database.db import Connection
-from shared.database.writes import Write
 
 APPEND = """
 INSERT INTO loyalty_transactions (
@@ -96,22 +95,24 @@ async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
 
 
-def adding_purchases(outcomes: Sequence[Posting], description: str) -> Write | None:
-    """What adds the new visits of guests to whom nothing else happened, each with its entry and its lot, at once: three
+async def add_purchases(conn: Connection, outcomes: Sequence[Posting], description: str) -> None:
+    """Adds the new visits of guests to whom nothing else happened, each with its entry and its lot, at once: three
     statements would send the same columns three times, and sending costs more than writing."""
     rows = [row for outcome in outcomes if outcome.only_purchases for row in _purchases(outcome)]
-    return Write(ADD_PURCHASES, [description, *zip(*rows, strict=True)]) if rows else None
+    if rows:
+        await conn.execute(ADD_PURCHASES, description, *zip(*rows, strict=True))
 
 
-def appending(outcomes: Sequence[Posting]) -> Write | None:
-    """What adds the entries, apart from purchases."""
+async def append(conn: Connection, outcomes: Sequence[Posting]) -> None:
+    """Adds the entries, apart from purchases."""
     rows = [
         _row(outcome.after.guest, entry)
         for outcome in outcomes
         if not outcome.only_purchases
         for entry in outcome.entries
     ]
-    return Write(APPEND, list(zip(*rows, strict=True))) if rows else None
+    if rows:
+        await conn.execute(APPEND, *zip(*rows, strict=True))
 
 
 async def load_lots(
@@ -135,15 +136,16 @@ async def load_facts(conn: Connection, guests: Sequence[GuestKey]) -> dict[Guest
     return facts
 
 
-def saving_lots(outcomes: Sequence[Posting]) -> Write | None:
-    """What writes the lots that changed, apart from those of purchases."""
+async def save_lots(conn: Connection, outcomes: Sequence[Posting]) -> None:
+    """Writes the lots that changed, apart from those of purchases."""
     rows = [
         (*outcome.after.guest, lot.lot_id, lot.points, lot.remaining, lot.earned_at, lot.expires_at)
         for outcome in outcomes
         if not outcome.only_purchases
         for lot in outcome.lots
     ]
-    return Write(SAVE_LOTS, list(zip(*rows, strict=True))) if rows else None
+    if rows:
+        await conn.execute(SAVE_LOTS, *zip(*rows, strict=True))
 
 
 async def list_with_lapsed_lots(

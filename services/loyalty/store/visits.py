@@ -8,7 +8,6 @@ import asyncpg
 
 from services.loyalty.models.accounts import Counted, Earning, GuestKey, Posting, Visit
 from shared.database.db import Connection
-from shared.database.writes import Write
 
 COLUMNS = """
     e.cafe_id, e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,
@@ -67,15 +66,16 @@ async def load_histories(conn: Connection, guests: Sequence[GuestKey]) -> dict[G
     return histories
 
 
-def saving(outcomes: Sequence[Posting]) -> Write | None:
-    """What writes what the visits are and earn now, apart from purchases."""
+async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
+    """Writes what the visits are and earn now, apart from purchases."""
     rows = [
         _row(outcome.after.guest, counted)
         for outcome in outcomes
         for counted in outcome.counted
         if not (outcome.only_purchases and counted.points)
     ]
-    return Write(SAVE, list(zip(*rows, strict=True))) if rows else None
+    if rows:
+        await conn.execute(SAVE, *zip(*rows, strict=True))
 
 
 async def has_any(conn: Connection, cafe_id: UUID) -> bool:

@@ -22,9 +22,8 @@ from services.visit.store import guests, receipts, statistics, visits
 from shared.clock import now
 from shared.consent import counts_at
 from shared.database.db import Connection
-from shared.database.writes import Write, write
 from shared.errors import Rejected
-from shared.messaging.outbox import emit, emitting
+from shared.messaging.outbox import emit
 from shared.security.crypto import Keys
 
 P = TypeVar("P", bound=Hashable)
@@ -117,8 +116,8 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, BillDraft], keys: Ke
         for visit, draft, span in zip(stored.values(), kept, spans, strict=True)
         if draft.corrected_at
     ]
-    days = _noting(stored.values(), [draft.command.body.occurred_at for draft in kept])
-    await write(conn, emitting(news), days)
+    await _note_days(conn, stored.values(), [draft.command.body.occurred_at for draft in kept])
+    await emit(conn, news)
     return outcomes | {place: standing(taken[place].found.receipt, "corrected") for place in stored}
 
 
@@ -147,7 +146,8 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[BillOutc
         news = [
             announce.voided(visit, first[key], span) for (key, visit), span in zip(stored.items(), spans, strict=True)
         ]
-        await write(conn, emitting(news), _noting(stored.values()))
+        await _note_days(conn, stored.values())
+        await emit(conn, news)
     return [
         refused(verdicts.archived())
         if command.key in archived
@@ -176,12 +176,12 @@ async def _hold(
     }
 
 
-def _noting(stored: Iterable[StoredVisit], moved_to: Sequence[datetime] = ()) -> Write | None:
+async def _note_days(conn: Connection, stored: Iterable[StoredVisit], moved_to: Sequence[datetime] = ()) -> None:
     """The days of these visits, and those that they were moved to."""
     stored = list(stored)
     cafes = [visit.cafe_id for visit in stored]
     moments = [visit.visit_date for visit in stored]
-    return statistics.noting([*cafes, *cafes[: len(moved_to)]], [*moments, *moved_to])
+    await statistics.note(conn, [*cafes, *cafes[: len(moved_to)]], [*moments, *moved_to])
 
 
 async def _spans(conn: Connection, stored: Iterable[StoredVisit]) -> list[announce.VisitSpan]:

@@ -12,9 +12,8 @@ from services.visit.rules import claiming
 from services.visit.rules.numbering import number_visits
 from services.visit.store import guests, receipts, statistics, visits
 from shared.database.db import Connection
-from shared.database.writes import write
 from shared.events.visit import VisitVoided
-from shared.messaging.outbox import emitting
+from shared.messaging.outbox import emit
 from shared.security.crypto import Keys
 
 
@@ -48,7 +47,8 @@ async def claim(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> li
         for draft, guest, number in claims.values()
     ]
     news = [*learned.news, *told, *await _voids(conn, list(claims.values()))]
-    await write(conn, emitting(news), statistics.noting([key[0] for key in moved], list(moved.values())))
+    await statistics.note(conn, [key[0] for key in moved], list(moved.values()))
+    await emit(conn, news)
     return [_known_again(draft, claims) for draft in drafts]
 
 

@@ -11,9 +11,8 @@ from services.visit.rules import contents, numbering, verdicts
 from services.visit.store import devices, guests, receipts, statistics
 from shared.clock import new_id, now
 from shared.database.db import Connection
-from shared.database.writes import write
 from shared.errors import Rejected
-from shared.messaging.outbox import emit, emitting
+from shared.messaging.outbox import emit
 from shared.security.crypto import Keys, keyed_digest, phone_hash
 from shared.security.ids import customer_id
 
@@ -109,8 +108,9 @@ async def take_in(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys)
     }
     news = [*learned.news, *(announce.recorded(visit, keys) for visit in visits.values())]
     bills = [draft.command for draft in taken.values()]
-    days = statistics.noting([bill.cafe_id for bill in bills], [bill.body.occurred_at for bill in bills])
-    await write(conn, receipts.inserting(list(visits.values())), emitting(news), days)
+    await receipts.insert(conn, list(visits.values()))
+    await statistics.note(conn, [bill.cafe_id for bill in bills], [bill.body.occurred_at for bill in bills])
+    await emit(conn, news)
     await _announce_voids(conn, visits.values())
     return outcomes | {
         place: BillOutcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)

@@ -20,7 +20,6 @@ from services.visit.models.values import (
 )
 from services.visit.store.guests import answer_in
 from shared.database.db import Connection
-from shared.database.writes import Write
 
 # As the index visit_receipts_old_spellings has them (sql/visit/0113).
 _DIGITS = "'۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９', '012345678901234567890123456789'"
@@ -199,8 +198,8 @@ def _guest(row: asyncpg.Record) -> KnownGuest:
     return KnownGuest(row["guest_id"], row["name_known"], answer_in(row))
 
 
-def inserting(visits: Sequence[NewVisit]) -> Write:
-    """What writes new visits and their receipts."""
+async def insert(conn: Connection, visits: Sequence[NewVisit]) -> None:
+    """Writes new visits and their receipts."""
     bills = [visit.draft.command for visit in visits]
     drafts = [visit.draft for visit in visits]
     bodies = [bill.body for bill in bills]
@@ -233,7 +232,7 @@ def inserting(visits: Sequence[NewVisit]) -> Write:
         [draft.fingerprint if draft.corrected_at else None for draft in drafts],
         [body.points_to_redeem for body in bodies],
     )
-    return Write(INSERT, columns)
+    await conn.execute(INSERT, *columns)
 
 
 def _json(value: object) -> str:

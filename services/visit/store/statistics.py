@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from shared.database.db import Connection
-from shared.database.writes import Write
 
 MAKE_PARTITION = "SELECT make_visit_partition($1)"
 DETACH_PARTITIONS = "SELECT detach_visit_partitions($1)"
@@ -69,10 +68,10 @@ async def detach_partitions(conn: Connection, before: date) -> list[str]:
     return [row[0] for row in await conn.fetch(DETACH_PARTITIONS, before)]
 
 
-def noting(cafes: Sequence[UUID], moments: Sequence[datetime]) -> Write | None:
-    """What asks for the figures of the days on which these cafes' visits changed; those of today once they have ended.
-    Told with the writing of the visits, in one statement."""
-    return Write(NOTE, (cafes, moments)) if cafes else None
+async def note(conn: Connection, cafes: Sequence[UUID], moments: Sequence[datetime]) -> None:
+    """Asks for the figures of the days on which these cafes' visits changed; those of today once they have ended."""
+    if cafes:
+        await conn.execute(NOTE, cafes, moments)
 
 
 async def due_days(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[CafeDay]:
