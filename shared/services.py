@@ -8,7 +8,7 @@ WORKERS_ABOVE: Final = 100
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `port` is that of its API.
+    """One service. `port` is that of its API; `outside_port` serves people from outside: their pages and no more.
 
     Without a database it keeps nothing of its own: no login, no migrations. Without a worker it takes no events in and
     publishes none.
@@ -18,6 +18,7 @@ class Service:
     port: int
     has_database: bool = True
     has_worker: bool = True
+    outside_port: int | None = None
 
     @property
     def worker_port(self) -> int:
@@ -31,11 +32,11 @@ TABLE: Final = (
     Service("visit", 8103),
     Service("loyalty", 8104),
     Service("campaign", 8105),
-    Service("feedback", 8106),
+    Service("feedback", 8106, outside_port=8107),
+    # Owns nothing: it shows people of a cafe what the others know, and asks them as that person.
+    Service("console", 8108, has_database=False, has_worker=False, outside_port=8100),
 )
 FIRST_PORT: Final = 8101
-# Beside the feedback API's own port: guests' pages, and nothing else.
-GUESTS_PORT: Final = 8107
 
 SERVICES: Final = tuple(each.name for each in TABLE)
 WITH_DATABASE: Final = tuple(each.name for each in TABLE if each.has_database)

@@ -1,8 +1,9 @@
 """Every setting of a process, read once from `CRM_…` environment variables."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr
@@ -10,7 +11,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.security.addresses import Network, networks_of
 from shared.security.crypto import Keys, derive_password
-from shared.services import GUESTS_PORT, service_of
+from shared.services import TABLE, service_of
+
+
+def _addresses_of(text: Any) -> Any:
+    """`name=address` of each service, with commas."""
+    if not isinstance(text, str):
+        return text
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    known = {each.name for each in TABLE}
+    for name, _, address in pairs:
+        if name not in known or urlsplit(address).scheme not in {"http", "https"}:
+            raise ValueError(f"{name!r}: write one of {', '.join(sorted(known))}, =, and an address with http(s)://")
+    return {name: address for name, _, address in pairs}
 
 
 class Settings(BaseSettings):
@@ -37,7 +50,14 @@ class Settings(BaseSettings):
     guests_port: int | None = Field(None, description="of the feedback API: guests' pages and no more")
     public_url: str = Field("http://127.0.0.1:8107", description="where guests reach the feedback page")
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
+    console_port: int | None = Field(None, description="of the console: its pages and no more")
     console_url: str | None = Field(None, description="where people open invitations; without it only codes are shown")
+    console_insecure: bool = Field(
+        False, description="the console without TLS, for a network at home: its cookies may be read on the way"
+    )
+    api_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_addresses_of)] = Field(
+        {}, validate_default=False, description="where the console reaches the APIs: identity=http://…,customer=http://…"
+    )
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
     sms_sender: str | None = Field(None, description="the line that account sends from")
@@ -75,10 +95,15 @@ class Settings(BaseSettings):
         """The port in the service's row, unless `CRM_PORT` says otherwise."""
         return self.port or service_of(service).port
 
-    @property
-    def window_port(self) -> int | None:
-        """The guests' port: 8107, unless `CRM_GUESTS_PORT` says otherwise; none where only `CRM_PORT` is given."""
-        return self.guests_port or (None if self.port else GUESTS_PORT)
+    def outside_port(self, service: str) -> int | None:
+        """The port for people from outside in the service's row, unless `CRM_GUESTS_PORT` or `CRM_CONSOLE_PORT` says
+        otherwise; none where only `CRM_PORT` is given."""
+        given = {"feedback": self.guests_port, "console": self.console_port}.get(service)
+        return given or (None if self.port else service_of(service).outside_port)
+
+    def api_url(self, service: str) -> str:
+        """Where another process reaches the API of `service`."""
+        return self.api_urls.get(service, f"http://127.0.0.1:{service_of(service).port}").rstrip("/")
 
     def worker_port(self, service: str) -> int:
         """Where a worker shows its health and metrics."""

@@ -21,7 +21,7 @@ from deploy.crm import engines
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import Engine, answers, last_lines, port_is_free
 from shared.messaging import topics
-from shared.services import FIRST_PORT, GUESTS_PORT, TABLE, Service
+from shared.services import FIRST_PORT, TABLE, Service
 from shared.settings import Settings
 
 READY_WITHIN_SECONDS = 90
@@ -30,7 +30,6 @@ SIMULATOR = "sms-simulator"
 SIMULATOR_OFFSET = 199
 # In the environment of every part: the folder of the system that it belongs to.
 STARTED_BY = "CRM_STARTED_BY"
-GUESTS_OFFSET = GUESTS_PORT - FIRST_PORT
 # What `up` leaves in its folder; `down(wipe=True)` removes these and nothing else that may lie there.
 LEFT_BEHIND = (
     "postgres",
@@ -162,9 +161,7 @@ def environment_of(folder: Path, state: State, *, simulator: bool = False) -> di
     base = state.base_port
     found = {
         "CRM_SECRET": _secret(folder / "secret"),
-        "CRM_IDENTITY_URL": f"http://127.0.0.1:{base}",
-        "CRM_GUESTS_PORT": str(base + GUESTS_OFFSET),
-        "CRM_PUBLIC_URL": f"http://127.0.0.1:{base + GUESTS_OFFSET}",
+        **addresses(base),
         # Nobody balances here, so nobody has to notice that an API is about to stop.
         "CRM_DRAIN_SECONDS": "0",
     }
@@ -177,6 +174,22 @@ def environment_of(folder: Path, state: State, *, simulator: bool = False) -> di
     for engine in state.engines:
         found[ADDRESS_OF[engine.kind]] = engine.url
     return found | {name: value for name, value in os.environ.items() if name.startswith("CRM_")}
+
+
+def addresses(base_port: int) -> dict[str, str]:
+    """The CRM_ variables that say where the parts of a system with that base port find each other."""
+    moved = base_port - FIRST_PORT
+    guests, console = (f"{each.outside_port + moved}" for each in TABLE if each.outside_port)
+    return {
+        "CRM_IDENTITY_URL": f"http://127.0.0.1:{base_port}",
+        "CRM_GUESTS_PORT": guests,
+        "CRM_PUBLIC_URL": f"http://127.0.0.1:{guests}",
+        "CRM_CONSOLE_PORT": console,
+        "CRM_CONSOLE_URL": f"http://127.0.0.1:{console}",
+        # Nobody reads along on this machine.
+        "CRM_CONSOLE_INSECURE": "true",
+        "CRM_API_URLS": ",".join(f"{each.name}=http://127.0.0.1:{each.port + moved}" for each in TABLE),
+    }
 
 
 ADDRESS_OF = {"postgres": "CRM_POSTGRES_URL", "kafka": "CRM_KAFKA_SERVERS"}

@@ -99,15 +99,15 @@ def make_api(
     config: Settings | None = None,
     max_body: int = 256 * KIB,
     any_query: Collection[str] = (),
-    for_guests: Sequence[str] = (),
+    for_outside: Sequence[str] = (),
 ) -> FastAPI:
     """The service's application.
 
     `app.state.settings` is there while it runs, and `app.state.pool` and `app.state.waker` when the service has a
     database. `max_body` in bytes.
     `any_query`: paths whose addresses others write into, such as those who count clicks; everywhere else a query
-    parameter that is not known is refused. `for_guests`: how the paths begin that are served on the guests' port; that
-    port serves nothing else.
+    parameter that is not known is refused. `for_outside`: how the paths begin that are served on the service's port for
+    people from outside ("/" is itself alone); that port serves nothing else.
     """
     config, has_database = config or settings(), service_of(service).has_database
 
@@ -147,8 +147,8 @@ def make_api(
     _add_health(app, has_database=has_database)
     _add_errors(app)
     app.add_middleware(Limits, max_body=max_body)
-    if for_guests:
-        app.add_middleware(GuestsOnly, state=app.state, prefixes=tuple(for_guests))
+    if for_outside:
+        app.add_middleware(OutsideOnly, service=service, state=app.state, prefixes=tuple(for_outside))
     app.add_middleware(Measured, service=service, state=app.state)
     return app
 
@@ -338,16 +338,19 @@ class Limits:
         await problem_response(why.status, why.code, why.en, why.fa)(scope, receive, send)
 
 
-class GuestsOnly:
-    """On the guests' port there is nothing but what guests need: no staff's routes, no documents, no metrics."""
+class OutsideOnly:
+    """On the port for people from outside there is nothing but what they need: no other routes, no documents, no
+    metrics."""
 
-    def __init__(self, app: ASGIApp, state: State, prefixes: tuple[str, ...]) -> None:
-        self.app, self.state, self.prefixes = app, state, prefixes
+    def __init__(self, app: ASGIApp, service: str, state: State, prefixes: tuple[str, ...]) -> None:
+        self.app, self.service, self.state = app, service, state
+        self.alone = frozenset({"/"} & set(prefixes))
+        self.prefixes = tuple(each for each in prefixes if each != "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        port = self.state.settings.window_port
-        at_the_window = scope["type"] == "http" and port is not None and (scope.get("server") or ("", 0))[1] == port
-        if at_the_window and not scope["path"].startswith(self.prefixes):
+        port = self.state.settings.outside_port(self.service)
+        outside = scope["type"] == "http" and port is not None and (scope.get("server") or ("", 0))[1] == port
+        if outside and scope["path"] not in self.alone and not scope["path"].startswith(self.prefixes):
             await problem_response(404, "not_found", *SENTENCES[404])(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -55,8 +55,8 @@ def run(app: FastAPI, service: str) -> None:
         app.state,
     )
     ports = [config.http_port(service)]
-    if service == "feedback" and config.window_port:
-        ports.append(config.window_port)
+    if outside := config.outside_port(service):
+        ports.append(outside)
     rarely_collect()
     try:
         server.run([listening(config.host, port) for port in ports])

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from shared.security.addresses import client_address, networks_of
+from shared.security.addresses import VOUCHED, client_address, networks_of, vouched
+from shared.security.crypto import Keys
 from shared.settings import Settings
 from shared.web.rate_limits import Tries
 
@@ -51,6 +52,20 @@ def test_last_hop_that_is_no_trusted_proxy_counts(forwarded: tuple[str, ...], co
 def test_line_of_ipv6_counts_as_one_and_mapped_addresses_as_what_they_are() -> None:
     assert asked("2001:db8:1:1::1") == asked("2001:db8:1:1:ffff::3") != asked("2001:db8:1:2::1")
     assert asked("::ffff:203.0.113.7") == "203.0.113.7"
+
+
+def test_only_a_process_with_our_secret_can_vouch_for_an_address() -> None:
+    ours, others = (Keys.from_secret(letter * 32) for letter in "ab")
+    state = SimpleNamespace(settings=SimpleNamespace(trusted_proxies=(), keys=ours))
+
+    def counted(value: str) -> str:
+        headers = [(VOUCHED.lower().encode(), value.encode())]
+        app = SimpleNamespace(state=state)
+        return client_address(Request({"type": "http", "client": ("10.0.0.9", 1), "headers": headers, "app": app}))
+
+    assert counted(vouched(ours, "198.51.100.1")) == "198.51.100.1"
+    for wrong in (vouched(others, "198.51.100.1"), "198.51.100.1", vouched(ours, "198.51.100.1").replace("1 ", "2 ")):
+        assert counted(wrong) == "10.0.0.9"
 
 
 def test_proxies_are_named_by_address_or_network_only(monkeypatch: pytest.MonkeyPatch) -> None:

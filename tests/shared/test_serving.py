@@ -31,7 +31,7 @@ async def said(body: Said) -> int:
     return len(body.words)
 
 serving.HEAD_SECONDS, serving.BODY_SECONDS = float(sys.argv[1]), float(sys.argv[1])
-serving.run(http.make_api("feedback", router, for_guests=("/said",)), "feedback")
+serving.run(http.make_api("feedback", router, for_outside=("/said",)), "feedback")
 """
 
 

@@ -15,5 +15,5 @@ def make_app() -> FastAPI:
         points.router,
         max_body=32 * 1024,
         any_query=("/f/{token}", "/f/{token}/thanks", "/q/{code}", "/q/{code}/thanks"),
-        for_guests=("/f/", "/q/", "/api/feedback/", "/healthz"),
+        for_outside=("/f/", "/q/", "/api/feedback/", "/healthz"),
     )

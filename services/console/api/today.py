@@ -1,0 +1,38 @@
+"""The day: how it goes, and what is to be done."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from services.console.api.rendering import look_of, page, speech_of
+from services.console.api.visiting import Here, upstream
+from services.console.handlers import today
+from services.console.rules.chart import bars
+from services.console.store.upstream import Away
+
+router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
+
+
+@router.get("/today")
+async def show(request: Request, here: Here) -> Response:
+    """Today beside the same day of last week."""
+    speech = speech_of(look_of(request), here)
+    day = speech.local_day(datetime.now(UTC))
+    shown = await today.show(upstream(request), here, day)
+    values = [] if isinstance(shown.days, Away) else [each.total_visits if each else 0 for each in shown.days]
+    drawn = bars(values, rightwards=speech.direction == "ltr")
+
+    def day_of(index: int) -> date:
+        return day - timedelta(days=today.DAYS - 1 - index)
+
+    data: dict[str, Any] = {"shown": shown, "day": day, "drawn": drawn, "values_of_days": values, "day_of": day_of}
+    return page(request, "today.html", here, nav="today", **data)
+
+
+@router.get("/waiting")
+async def count_waiting(request: Request, here: Here) -> Response:
+    """How much waits for a second person: a part of the page of today."""
+    count = await today.count_waiting(upstream(request), here)
+    return page(request, "waiting_part.html", here, count=count)

@@ -1,0 +1,96 @@
+"""Visits: the list, one bill, taking it back, and a bill by hand."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from services.console.api.rendering import go, is_fragment, look_of, page, refused
+from services.console.api.visiting import Here, upstream
+from services.console.store import visit
+from services.console.store.upstream import Refused
+from shared.clock import new_id
+
+router = APIRouter(prefix="/c/{cafe_id}/visits", include_in_schema=False)
+
+Typed = Annotated[str, Form(max_length=200)]
+Prose = Annotated[str, Form(max_length=500)]
+PAGE = 30
+
+
+@router.get("")
+async def show_list(
+    request: Request, here: Here, before: str = "", before_id: UUID | None = None, voided: bool = False
+) -> Response:
+    """Visits, the newest first."""
+    wanted = {"limit": PAGE, "before": before or None, "before_id": before_id, "with_voided": voided or None}
+    found = await visit.list_visits(upstream(request), here.access, here.cafe.cafe_id, wanted)
+    template = "visits_rows.html" if is_fragment(request) else "visits.html"
+    return page(request, template, here, nav="visits", found=found, voided=voided)
+
+
+@router.get("/new")
+async def ask_to_enter(request: Request, here: Here) -> Response:
+    """The form of a bill by hand. Its number makes a second tap the same bill."""
+    values = {"receipt_number": f"hand-{new_id().hex[-10:]}"}
+    return page(request, "visit_enter.html", here, nav="visits", values=values)
+
+
+@router.post("/new")
+async def enter(
+    request: Request,
+    here: Here,
+    receipt_number: Typed,
+    total: Typed,
+    phone: Typed = "",
+    item: Typed = "",
+    notes: Prose = "",
+) -> Response:
+    """A bill in place of a till, of now."""
+    written = {
+        "receipt_number": receipt_number,
+        "occurred_at": datetime.now(UTC),
+        "total": total,
+        "currency_unit": here.cafe.currency_unit,
+        "phone": phone.strip() or None,
+        "notes": notes.strip() or None,
+        "items": [{"name": item.strip(), "amount": total}] if item.strip() else [],
+    }
+    try:
+        await visit.enter(upstream(request), here.access, here.cafe.cafe_id, written)
+    except Refused as error:
+        told = refused(error, look_of(request).language)
+        values = {"receipt_number": receipt_number, "total": total, "phone": phone, "item": item, "notes": notes}
+        return page(request, "visit_enter.html", here, status=error.status, nav="visits", values=values, **told)
+    return go(request, f"/c/{here.cafe.cafe_id}/visits")
+
+
+@router.get("/{visit_id}")
+async def show(request: Request, here: Here, visit_id: UUID) -> Response:
+    """One bill."""
+    shown = await visit.find(upstream(request), here.access, here.cafe.cafe_id, visit_id)
+    return page(request, "visit.html", here, nav="visits", shown=shown)
+
+
+@router.post("/{visit_id}/void")
+async def void(request: Request, here: Here, visit_id: UUID, reason: Prose) -> Response:
+    """Takes a bill back."""
+    up, cafe_id = upstream(request), here.cafe.cafe_id
+    try:
+        shown = await visit.void(up, here.access, cafe_id, visit_id, reason)
+    except Refused as error:
+        told = refused(error, look_of(request).language)
+        shown = await visit.find(up, here.access, cafe_id, visit_id)
+        return page(
+            request,
+            "visit.html",
+            here,
+            status=error.status,
+            nav="visits",
+            shown=shown,
+            values={"reason": reason},
+            **told,
+        )
+    return page(request, "visit.html", here, nav="visits", shown=shown, values={"asked": shown.voided_at is None})

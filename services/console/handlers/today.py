@@ -1,0 +1,64 @@
+"""How today goes, beside the same day of last week."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from services.console.handlers.panels import panel, there
+from services.console.models import guests, people, work
+from services.console.models.session import Insider
+from services.console.store import customer, feedback, visit, waiting
+from services.console.store.upstream import Away, Upstream
+
+DAYS = 14
+FEED = 8
+
+
+@dataclass(frozen=True)
+class TodayPage:
+    """What the page of today shows; what could not be asked is `Away`."""
+
+    days: tuple[work.DayNumbers | None, ...] | Away
+    figures: work.RatingFigures | Away
+    cases: tuple[work.CaseRow, ...] | Away
+    visits: work.VisitRows | Away
+    birthdays: tuple[guests.GuestCard, ...] | Away
+
+    @property
+    def today(self) -> work.DayNumbers | None:
+        """Today's figures; None before the first visit."""
+        return None if isinstance(self.days, Away) else self.days[-1]
+
+    @property
+    def week_ago(self) -> work.DayNumbers | None:
+        """Those of the same day of last week."""
+        return None if isinstance(self.days, Away) else self.days[-8]
+
+
+async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
+    """The page of `day`, which is today in the cafe: five calls beside each other."""
+    access, cafe_id = here.access, here.cafe.cafe_id
+    first = day - timedelta(days=DAYS - 1)
+    days, figures, cases, visits, birthdays = await asyncio.gather(
+        panel(visit.days(up, access, cafe_id, first, day)),
+        panel(feedback.figures(up, access, cafe_id)),
+        panel(feedback.list_cases(up, access, cafe_id, "overdue", 5)),
+        panel(visit.list_visits(up, access, cafe_id, {"limit": FEED})),
+        panel(customer.birthdays(up, access, cafe_id, day)),
+    )
+    return TodayPage(days if isinstance(days, Away) else _each_day(days, first), figures, cases, visits, birthdays)
+
+
+async def count_waiting(up: Upstream, here: Insider) -> int | None:
+    """How much waits for a second person; None when some service can't be asked."""
+    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.SERVICES]
+    lists = await asyncio.gather(*asked)
+    if any(isinstance(each, Away) for each in lists):
+        return None
+    none: tuple[people.WaitingMatter, ...] = ()
+    return sum(len(there(each, none)) for each in lists)
+
+
+def _each_day(days: tuple[work.DayNumbers, ...], first: date) -> tuple[work.DayNumbers | None, ...]:
+    found = {each.stat_date: each for each in days}
+    return tuple(found.get(first + timedelta(days=index)) for index in range(DAYS))

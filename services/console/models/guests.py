@@ -1,0 +1,199 @@
+"""What customer, loyalty, visit, campaign and feedback say of one guest."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Tier = Literal["bronze", "silver", "gold", "platinum"]
+
+
+class GuestCard(msgspec.Struct, frozen=True):
+    """A guest in a list."""
+
+    id: UUID
+    name: str | None
+    phone_last4: str
+    status: str
+    total_visits: int
+    last_visit: datetime | None
+
+
+class GuestCards(msgspec.Struct, frozen=True):
+    """A page of guests; `after` asks for the next."""
+
+    customers: tuple[GuestCard, ...]
+    after: str | None
+
+
+class GuestFile(msgspec.Struct, frozen=True):
+    """All that the cafe wrote down about a guest."""
+
+    id: UUID
+    phone: str
+    name: str | None
+    birthday: date | None
+    status: str
+    notes: str | None
+    preferences: dict[str, object]
+    created_at: datetime
+    version: int
+
+
+class ConsentGiven(msgspec.Struct, frozen=True):
+    """The guest's answer to one question of consent."""
+
+    channel: str
+    purpose: str
+    granted: bool
+    source: str
+    changed_at: datetime
+
+
+class ConsentsGiven(msgspec.Struct, frozen=True):
+    """The answers that count."""
+
+    current: tuple[ConsentGiven, ...]
+
+
+class SegmentStay(msgspec.Struct, frozen=True):
+    """From when to when a guest was in a segment, and why."""
+
+    segment_id: UUID
+    segment_key: str
+    name: str
+    entered_at: datetime
+    reason: str
+    left_at: datetime | None
+    left_reason: str | None
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """The guest's points and tier."""
+
+    current_points: int
+    points_owed: int
+    tier: Tier
+    next_tier: Tier | None
+    points_to_next_tier: int
+    tier_expires_date: date | None
+    lifetime_spent: Decimal
+    current_year_spent: Decimal
+    total_visits: int
+    visits_this_month: int
+    first_visit_date: date | None
+    last_visit_date: date | None
+    currency_unit: str
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """One row of the ledger."""
+
+    id: UUID
+    type: str
+    points_change: int
+    balance_after: int
+    visit_id: UUID | None
+    redemption_id: UUID | None
+    description: str
+    notes: str | None
+    related_amount: Decimal | None
+    occurred_at: datetime
+    created_at: datetime
+
+
+class LedgerLines(msgspec.Struct, frozen=True):
+    """The newest rows of the ledger first."""
+
+    entries: tuple[LedgerLine, ...]
+    next_before: int | None
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """What became of a redemption."""
+
+    redemption_id: UUID
+    points: int
+    state: str
+    refusal: str | None
+    current_points: int | None
+
+
+class Adjusted(msgspec.Struct, frozen=True):
+    """What became of an adjustment: done, or waiting for a second person."""
+
+    adjustment_id: UUID
+    customer_id: UUID
+    points: int
+    state: str
+
+
+class CheckMade(msgspec.Struct, frozen=True):
+    """One check of a decision."""
+
+    check: str
+    passed: bool
+    detail: dict[str, object]
+
+
+class DecisionMade(msgspec.Struct, frozen=True):
+    """What was decided about a message, and why."""
+
+    decided_at: datetime
+    outcome: str
+    reason: str
+    hold_until: datetime | None
+    checks: tuple[CheckMade, ...]
+
+
+class JourneyRun(msgspec.Struct, frozen=True):
+    """One guest's way through a journey."""
+
+    journey_key: str
+    trigger_id: UUID
+    occurred_at: datetime
+    due_at: datetime
+    state: str
+    reason: str | None
+    en: str | None
+    fa: str | None
+
+
+class JourneyNotBegun(msgspec.Struct, frozen=True):
+    """A journey that did not begin, and why."""
+
+    journey_key: str
+    segment_key: str
+    entered_at: datetime
+    reason: str
+    en: str
+    fa: str
+
+
+class SentMessage(msgspec.Struct, frozen=True):
+    """One message to the guest, with every decision about it."""
+
+    id: UUID
+    campaign: str
+    purpose: str
+    trigger_id: UUID
+    visit_id: UUID | None
+    message_content: str
+    delivery_status: str
+    queued_at: datetime
+    due_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    is_test: bool
+    decisions: tuple[DecisionMade, ...]
+
+
+class MessagesOfGuest(msgspec.Struct, frozen=True):
+    """Journeys and messages of one guest, the newest first."""
+
+    runs: tuple[JourneyRun, ...]
+    not_begun: tuple[JourneyNotBegun, ...]
+    messages: tuple[SentMessage, ...]

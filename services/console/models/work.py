@@ -1,0 +1,120 @@
+"""What a cafe's day is made of: visits, ratings, cases, numbers, tills."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+
+class LineOfBill(msgspec.Struct, frozen=True):
+    """One line of a bill."""
+
+    name: str
+    quantity: Decimal
+    amount: Decimal
+
+
+class VisitRow(msgspec.Struct, frozen=True):
+    """One visit, whole."""
+
+    id: UUID
+    customer_id: UUID | None
+    visit_date: datetime
+    visit_number: int | None
+    branch_id: UUID | None
+    device_id: str
+    receipt_number: str
+    total_amount: Decimal
+    discount_amount: Decimal
+    final_amount: Decimal
+    currency_unit: str
+    item_count: int
+    items_ordered: tuple[dict[str, object], ...]
+    points_earned: int
+    points_redeemed: int
+    feedback_rating: int | None
+    feedback_has_comment: bool | None
+    corrected_at: datetime | None
+    voided_at: datetime | None
+    void_reason: str | None
+
+
+class VisitRows(msgspec.Struct, frozen=True):
+    """A page of visits; `next` is where the following begins."""
+
+    items: tuple[VisitRow, ...]
+    next: tuple[str, str] | None
+
+
+class DayNumbers(msgspec.Struct, frozen=True):
+    """The figures of one day."""
+
+    stat_date: date
+    unique_customers: int
+    total_visits: int
+    total_revenue: Decimal
+    avg_rating: Decimal | None
+    currency_unit: str
+
+
+class SeenTill(msgspec.Struct, frozen=True):
+    """A device that sent bills, and the numbers that never came."""
+
+    device_id: str
+    highest_sequence: int | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    gaps: tuple[dict[str, object], ...]
+
+
+class RatingRow(msgspec.Struct, frozen=True):
+    """What a guest said about a visit or the cafe."""
+
+    id: UUID
+    customer_id: UUID | None
+    visit_id: UUID | None
+    feedback_source: str
+    overall_rating: int
+    category_ratings: dict[str, int | None]
+    comment: str | None
+    table_number: str | None
+    response_text: str | None
+    response_date: datetime | None
+    follow_up_required: bool
+    follow_up_completed: bool
+    created_at: datetime
+    visit_voided_at: datetime | None
+
+
+class RatingRows(msgspec.Struct, frozen=True):
+    """A page of ratings; `next` asks for the following."""
+
+    items: tuple[RatingRow, ...]
+    next: str | None
+
+
+class RatingFigures(msgspec.Struct, frozen=True):
+    """Figures over ratings of a time."""
+
+    responses: int
+    average_rating: Decimal | None
+    low_ratings: int
+    answered: int
+    open_cases: int
+
+
+class CaseRow(msgspec.Struct, frozen=True):
+    """A low rating that somebody must answer in time."""
+
+    id: UUID
+    feedback_id: UUID
+    customer_id: UUID | None
+    status: str
+    opened_at: datetime
+    due_at: datetime
+    is_overdue: bool
+    closed_at: datetime | None
+    resolution: str | None
+    overall_rating: int
+    comment: str | None

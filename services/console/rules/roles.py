@@ -1,0 +1,31 @@
+"""What each role may see and do in the console. The APIs are the wall; this table only keeps people from doors that are
+locked, and a test holds both against each other."""
+
+from typing import Final, Literal
+
+from services.console.models.people import Role
+
+_RANK: Final[dict[Role, int]] = {"staff": 0, "manager": 1, "owner": 2}
+May = Literal["see_money", "void", "adjust", "erase", "approve", "see_people", "invite", "make_keys", "change_cafe"]
+# action: the least role
+ALLOWED: Final[dict[May, Role]] = {
+    "see_money": "manager",
+    "void": "manager",
+    "adjust": "manager",
+    "erase": "manager",
+    "approve": "manager",
+    "see_people": "manager",
+    "invite": "manager",
+    "make_keys": "owner",
+    "change_cafe": "manager",
+}
+
+
+def may(role: Role, action: May) -> bool:
+    """Whether that role is enough."""
+    return _RANK[role] >= _RANK[ALLOWED[action]]
+
+
+def below(role: Role) -> tuple[Role, ...]:
+    """The roles that somebody with `role` may give: owners any, managers those below."""
+    return ("staff", "manager", "owner") if role == "owner" else ("staff",) if role == "manager" else ()

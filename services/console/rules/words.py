@@ -1,0 +1,42 @@
+"""Everything the console says, from one catalogue: a key, and its text in each language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.console.models.session import Language
+
+LANGUAGES: tuple[Language, ...] = ("fa", "en")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """`texts`: key, then language. A text for the number one may stand beside the others under `<language>_one`."""
+
+    texts: Mapping[str, Mapping[str, str]]
+
+    def say(self, language: Language, key: str, /, **values: str) -> str:
+        """The text of `key` with `values` in their places.
+
+        Raises:
+            KeyError: the catalogue has no such key, or no value for a place.
+        """
+        text = self.texts[key]
+        one = text.get(f"{language}_one") if values.get("n") in {"1", "۱"} else None
+        return (one or text[language]).format_map(values)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a text of that key."""
+        return key in self.texts
+
+
+def flattened(tree: Mapping[str, object], before: str = "") -> dict[str, dict[str, str]]:
+    """`{"desk": {"who": {"fa": …}}}` as `{"desk.who": {"fa": …}}`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in tree.items():
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{before}{name} has no languages")
+        if all(isinstance(text, str) for text in value.values()):
+            found[f"{before}{name}"] = {str(language): str(text) for language, text in value.items()}
+        else:
+            found |= flattened(value, f"{before}{name}.")
+    return found

@@ -1,0 +1,61 @@
+"""What the console asks of the customer service."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from services.console.models import guests
+from services.console.models.session import Access
+from services.console.store.upstream import Upstream
+
+SERVICE = "customer"
+
+
+async def search(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, Any]) -> guests.GuestCards:
+    """Guests by `name`, `phone` or `last_four`; without any of them all, page by page."""
+    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers/search", guests.GuestCards, wanted)
+
+
+async def register(up: Upstream, access: Access, cafe_id: UUID, written: dict[str, Any]) -> guests.GuestFile:
+    """A new guest. Raises `Refused` 409 when the cafe knows the number."""
+    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers", guests.GuestFile, written)
+
+
+async def find(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> guests.GuestFile:
+    """All that is written down about a guest."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/customers/{guest_id}", guests.GuestFile)
+
+
+async def change(
+    up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, changed: dict[str, Any]
+) -> guests.GuestFile:
+    """Changes what is given of a guest's file."""
+    return await up.send(access, SERVICE, "PATCH", f"/cafes/{cafe_id}/customers/{guest_id}", guests.GuestFile, changed)
+
+
+async def forget(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> None:
+    """Erases a guest who wants to be forgotten."""
+    await up.send(access, SERVICE, "DELETE", f"/cafes/{cafe_id}/customers/{guest_id}", type(None))
+
+
+async def answers(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> guests.ConsentsGiven:
+    """What the guest allows."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/customers/{guest_id}/consents", guests.ConsentsGiven)
+
+
+async def record_answer(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, *, granted: bool) -> None:
+    """Writes down what the guest said about advertising by SMS."""
+    body = {"channel": "sms", "purpose": "marketing", "granted": granted}
+    await up.send(access, SERVICE, "PUT", f"/cafes/{cafe_id}/customers/{guest_id}/consents", guests.ConsentsGiven, body)
+
+
+async def stays(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> tuple[guests.SegmentStay, ...]:
+    """The guest's segments, past ones too."""
+    path = f"/cafes/{cafe_id}/customers/{guest_id}/segments"
+    return await up.get(access, SERVICE, path, tuple[guests.SegmentStay, ...])
+
+
+async def birthdays(up: Upstream, access: Access, cafe_id: UUID, day: date) -> tuple[guests.GuestCard, ...]:
+    """Whose birthday that day is."""
+    path = f"/cafes/{cafe_id}/customers/birthdays"
+    return await up.get(access, SERVICE, path, tuple[guests.GuestCard, ...], {"on": day})

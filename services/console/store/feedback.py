@@ -1,0 +1,46 @@
+"""What the console asks of the feedback service."""
+
+from typing import Any
+from uuid import UUID
+
+from services.console.models import work
+from services.console.models.session import Access
+from services.console.store.upstream import Upstream
+
+SERVICE = "feedback"
+
+
+async def list_ratings(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, Any]) -> work.RatingRows:
+    """Ratings, the newest first; `wanted` are the route's own filters."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/feedback", work.RatingRows, wanted)
+
+
+async def find(up: Upstream, access: Access, cafe_id: UUID, rating_id: UUID) -> work.RatingRow:
+    """One rating with what was answered."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/feedback/{rating_id}", work.RatingRow)
+
+
+async def figures(up: Upstream, access: Access, cafe_id: UUID) -> work.RatingFigures:
+    """Figures of the last thirty days."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/feedback/summary", work.RatingFigures)
+
+
+async def answer(up: Upstream, access: Access, cafe_id: UUID, rating_id: UUID, text: str) -> work.RatingRow:
+    """Writes the cafe's answer, which the guest reads behind their link."""
+    path = f"/cafes/{cafe_id}/feedback/{rating_id}/response"
+    return await up.send(access, SERVICE, "PUT", path, work.RatingRow, {"text": text})
+
+
+async def list_cases(
+    up: Upstream, access: Access, cafe_id: UUID, status: str | None, limit: int
+) -> tuple[work.CaseRow, ...]:
+    """Cases of low ratings; `status` open, overdue or closed."""
+    query = {"status": status, "limit": limit}
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/cases", tuple[work.CaseRow, ...], query)
+
+
+async def close_case(up: Upstream, access: Access, cafe_id: UUID, case_id: UUID, resolution: str) -> None:
+    """Closes a case with what was done."""
+    await up.send(
+        access, SERVICE, "POST", f"/cafes/{cafe_id}/cases/{case_id}/close", type(None), {"resolution": resolution}
+    )

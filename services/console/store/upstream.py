@@ -1,0 +1,111 @@
+"""One call to one API as the person who is signed in. What goes wrong is one of three: refused, away, signed out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx2
+import msgspec
+
+from services.console.models.session import Access
+from shared.security.addresses import VOUCHED, vouched
+from shared.settings import Settings
+
+T = TypeVar("T")
+CALL_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class RefusedField:
+    """A field that an API did not take, and how to mend it."""
+
+    field: str
+    en: str
+    fa: str
+
+
+class Refused(Exception):
+    """An API says no. It says why in both languages, and names the fields."""
+
+    def __init__(
+        self, status: int, code: str, en: str, fa: str, faults: tuple[RefusedField, ...], retry_after: int
+    ) -> None:
+        super().__init__(f"{status} {code}")
+        self.status, self.code, self.en, self.fa = status, code, en, fa
+        self.faults, self.retry_after = faults, retry_after
+
+
+class Away(Exception):
+    """An API does not answer in time, or says that it can't now. `service` is which."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.service = service
+
+
+class SignedOut(Exception):
+    """The token does not hold any more: the person has to sign in."""
+
+
+class Upstream:
+    """The six APIs."""
+
+    def __init__(self, config: Settings) -> None:
+        self._config = config
+        self._http = httpx2.AsyncClient(
+            timeout=CALL_SECONDS, limits=httpx2.Limits(max_connections=200, max_keepalive_connections=50)
+        )
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._http.aclose()
+
+    async def get(
+        self, access: Access, service: str, path: str, kind: type[T], query: Mapping[str, Any] | None = None
+    ) -> T:
+        """What stands at `path`, as `kind`. Values of `query` that are None are left out."""
+        given = {name: _written(value) for name, value in (query or {}).items() if value is not None}
+        return await self._call(access, service, "GET", path, kind, params=given)
+
+    async def send(self, access: Access, service: str, method: str, path: str, kind: type[T], body: Any = None) -> T:
+        """The answer to a command. `kind` None when there is none."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        return await self._call(access, service, method, path, kind, content=content)
+
+    async def _call(self, access: Access, service: str, method: str, path: str, kind: type[T], **more: Any) -> T:
+        """Raises `Refused`, `Away` or `SignedOut`."""
+        headers = {"X-Correlation-Id": str(access.correlation_id), "Content-Type": "application/json"}
+        if access.token is not None:
+            headers["Authorization"] = f"Bearer {access.token}"
+        if access.address:
+            headers[VOUCHED] = vouched(self._config.keys, access.address)
+        if access.device:
+            headers["User-Agent"] = access.device
+        try:
+            answer = await self._http.request(method, f"{self._config.api_url(service)}{path}", headers=headers, **more)
+        except httpx2.HTTPError as error:
+            raise Away(service) from error
+        if answer.is_success:
+            return msgspec.json.decode(answer.content or b"null", type=kind, strict=False)
+        raise _failure(service, answer, signed_in=access.token is not None)
+
+
+def _failure(service: str, answer: httpx2.Response, *, signed_in: bool) -> Exception:
+    if answer.status_code == 401 and signed_in:
+        return SignedOut()
+    if answer.status_code in (502, 503, 504) or answer.status_code == 500:
+        return Away(service)
+    try:
+        said = json.loads(answer.content)
+        faults = tuple(RefusedField(each["field"], each["en"], each["fa"]) for each in said.get("errors", ()))
+        en, fa, code = said["title"], said["title_fa"], said["code"]
+    except (ValueError, KeyError, TypeError):
+        # Something before the API answered in its stead.
+        return Away(service)
+    wait = answer.headers.get("retry-after", "")
+    return Refused(answer.status_code, code, en, fa, faults, int(wait) if wait.isdigit() else 0)
+
+
+def _written(value: Any) -> str:
+    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
