@@ -56,7 +56,9 @@ class Settings(BaseSettings):
         False, description="the console without TLS, for a network at home: its cookies may be read on the way"
     )
     api_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_addresses_of)] = Field(
-        {}, validate_default=False, description="where the console reaches the APIs: identity=http://…,customer=http://…"
+        {},
+        validate_default=False,
+        description="where the console reaches the APIs: identity=http://…,customer=http://…",
     )
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")

@@ -106,8 +106,8 @@ def make_api(
     `app.state.settings` is there while it runs, and `app.state.pool` and `app.state.waker` when the service has a
     database. `max_body` in bytes.
     `any_query`: paths whose addresses others write into, such as those who count clicks; everywhere else a query
-    parameter that is not known is refused. `for_outside`: how the paths begin that are served on the service's port for
-    people from outside ("/" is itself alone); that port serves nothing else.
+    parameter that is not known is refused. `for_outside`: the paths that are served, with all below them, on the service's
+    port for people from outside ("/" is itself alone); that port serves nothing else.
     """
     config, has_database = config or settings(), service_of(service).has_database
 
@@ -344,13 +344,13 @@ class OutsideOnly:
 
     def __init__(self, app: ASGIApp, service: str, state: State, prefixes: tuple[str, ...]) -> None:
         self.app, self.service, self.state = app, service, state
-        self.alone = frozenset({"/"} & set(prefixes))
-        self.prefixes = tuple(each for each in prefixes if each != "/")
+        self.whole = frozenset(prefixes)
+        self.beginnings = tuple(f"{each.rstrip('/')}/" for each in prefixes if each != "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         port = self.state.settings.outside_port(self.service)
         outside = scope["type"] == "http" and port is not None and (scope.get("server") or ("", 0))[1] == port
-        if outside and scope["path"] not in self.alone and not scope["path"].startswith(self.prefixes):
+        if outside and scope["path"] not in self.whole and not scope["path"].startswith(self.beginnings):
             await problem_response(404, "not_found", *SENTENCES[404])(scope, receive, send)
             return
         await self.app(scope, receive, send)

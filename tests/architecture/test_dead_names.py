@@ -1,8 +1,10 @@
 """Nothing is kept that nobody uses: not even what only tests use."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
@@ -72,8 +74,16 @@ def unused(trees: list[ast.Module]) -> set[str]:
     return {name for name in names if not name.startswith("__") and everywhere[name] <= inside[name]}
 
 
+def in_templates() -> ast.Module:
+    """What the console's templates say between their braces, as if it were code."""
+    texts = [path.read_text() for path in (ROOT / "services/console/templates").glob("*.html")]
+    said = " ".join(found for text in texts for found in re.findall(r"{[{%](.*?)[%}]}", text, re.S))
+    return ast.parse("\n".join(f"x.{name}" for name in re.findall(r"(?<=\.)[a-z_]+", said) if not iskeyword(name)))
+
+
 def test_every_name_is_used_outside_of_tests() -> None:
     trees = [ast.parse(path.read_text()) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    trees.append(in_templates())
     assert unused(trees) == set().union(*USED_ELSEWHERE.values())
 
 

@@ -25,7 +25,7 @@ from services.visit.models.http import EnteredVisit
 from shared.events import pos
 from shared.inputs.amounts import DESCRIPTION
 from shared.inputs.fields import Days, Moments, Reader
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.web.documents import METHODS, PROBLEM, operations
 
 # Bodies that routes read themselves, digit by digit.
@@ -39,7 +39,7 @@ JSON_SCHEMA_WORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
 }
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=WITH_DATABASE)
 def app(request: pytest.FixtureRequest) -> FastAPI:
     made: FastAPI = import_module(f"services.{request.param}.api.app").make_app()
     return made

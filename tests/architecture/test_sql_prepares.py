@@ -10,7 +10,7 @@ import pytest
 
 import services
 from shared.messaging import inbox, outbox, parked, relay
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "CALL")
 
@@ -32,7 +32,7 @@ def statements(module: ModuleType) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 async def test_statements_prepare_on_the_migrated_database(service: str, database) -> None:
     pool = await database(service)
     faults = []
@@ -48,7 +48,7 @@ async def test_statements_prepare_on_the_migrated_database(service: str, databas
     assert not faults
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 def test_no_statement_is_left_over(service: str) -> None:
     source = "".join(path.read_text() for path in Path(services.__path__[0], service).rglob("*.py"))
     for module in modules(service):

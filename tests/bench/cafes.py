@@ -21,7 +21,7 @@ from shared.messaging import parked
 from shared.messaging.inbox import PRUNING
 from shared.messaging.worker import HOUSEKEEPING_SECONDS
 from shared.security import access
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import History, Size, admin_of, drop_databases, fill_all
@@ -142,7 +142,7 @@ async def compare(bench: Bench, config: Settings, sizes: Sizes) -> list[Figure]:
             )
         await bench.use_log_files_again()
         figures, idle, busy = [], [0.0, 0.0], [0.0, 0.0]
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             for job in [*jobs_of(service), PRUNING, Job("housekeeping", HOUSEKEEPING_SECONDS, _housekeep)]:
                 seconds = await _in_turn(both, service, job, sizes)
                 figures += _of_job(sizes, service, job, seconds)
@@ -256,11 +256,11 @@ async def _installation(config: Settings, count: int) -> AsyncIterator[Installat
         async with contextlib.AsyncExitStack() as stack:
             await migrate(config)
             pools = {}
-            for service in SERVICES:
+            for service in WITH_DATABASE:
                 pools[service] = await db.open_pool(config.dsn(service), max_size=8, name=f"bench of {service}")
                 stack.push_async_callback(pools[service].close)
             cafes, owners = [new_id() for _ in range(count)], [new_id() for _ in range(count)]
-            for service in SERVICES:
+            for service in WITH_DATABASE:
                 await _make_known(pools[service], service, cafes, owners)
             house = House(config, pools, {}, random.Random(5))
             guests = count * GUESTS_OF_A_CAFE
@@ -268,7 +268,7 @@ async def _installation(config: Settings, count: int) -> AsyncIterator[Installat
             await fill_all(history, lambda _: None)
             await _load(config, "visit", "DELETE FROM days_to_count", THESE_DAYS, FIGURES, NOTES)
             await _load(config, "campaign", WITHOUT_NUMBERS)
-            for service in SERVICES:
+            for service in WITH_DATABASE:
                 await _settle(config, pools[service], service)
             yield Installation(config, pools, cafes, owners)
     finally:

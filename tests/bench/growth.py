@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deploy.demo import till
 from shared.clock import new_id, now
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.bench.history import CAFES, History, Size, Statements, open_history, phone_of
@@ -48,9 +48,9 @@ class Spent:
     """Seconds that each service took for some visits: by the clock, waiting for its SQL, and of the server's
     processor."""
 
-    wall: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
-    sql: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
-    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
+    wall: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WITH_DATABASE, 0.0))
+    sql: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WITH_DATABASE, 0.0))
+    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WITH_DATABASE, 0.0))
 
 
 @dataclass
@@ -63,11 +63,11 @@ class Driver:
 
     async def take(self, records: Sequence[FakeRecord]) -> Spent:
         """Publishes the records and lets everything follow that follows from them."""
-        waiting: dict[str, list[FakeRecord]] = {service: [] for service in SERVICES}
+        waiting: dict[str, list[FakeRecord]] = {service: [] for service in WITH_DATABASE}
         spent = Spent()
         _publish(self.history.house, waiting, records)
         while any(waiting.values()):
-            for service in SERVICES:
+            for service in WITH_DATABASE:
                 batch, waiting[service] = waiting[service][:BATCH], waiting[service][BATCH:]
                 if batch:
                     await self._handle(service, batch, spent)
@@ -87,7 +87,7 @@ class Driver:
 
     async def _emitted(self) -> list[FakeRecord]:
         found = []
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             rows = await self.history.house.pools[service].fetch(TAKE_OUTBOX)
             for row in sorted(rows, key=lambda row: int(row["id"])):
                 found.append(relayed(row))
@@ -161,7 +161,7 @@ async def compare(bench: Bench, config: Settings, sizes: Sizes) -> list[Figure]:
 
 
 async def _driver(history: History) -> Driver:
-    statements = {service: Statements() for service in SERVICES}
+    statements = {service: Statements() for service in WITH_DATABASE}
     for service, pool in history.house.pools.items():
         await statements[service].watch(pool)
     return Driver(history, statements)

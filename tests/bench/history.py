@@ -28,7 +28,7 @@ from shared.messaging.consumer import Consumer
 from shared.persian.calendar import year_of
 from shared.security import ids
 from shared.security.crypto import phone_hash, seal
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench import rows
 from tests.chaos.house import House, reactions_of
@@ -122,10 +122,10 @@ async def open_history(
         async with contextlib.AsyncExitStack() as stack:
             await migrate(config)
             pools = {}
-            for service in SERVICES:
+            for service in WITH_DATABASE:
                 pools[service] = await db.open_pool(config.dsn(service), max_size=1, name=f"bench of {service}")
                 stack.push_async_callback(pools[service].close)
-            consumers = {each: Consumer(each, pools[each], reactions_of(each), config.keys) for each in SERVICES}
+            consumers = {each: Consumer(each, pools[each], reactions_of(each), config.keys) for each in WITH_DATABASE}
             house = House(config, pools, consumers, random.Random(5))
             made = [await house.make_cafe() for _ in range(CAFES)]
             await make_segments(pools["customer"], [cafe for cafe, _ in made], criteria)
@@ -141,7 +141,7 @@ async def drop_databases(config: Settings) -> None:
     """Drops all databases that `config` names."""
     admin = await asyncpg.connect(config.postgres_url)
     try:
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             await admin.execute(f"DROP DATABASE IF EXISTS {config.database_name(service)} WITH (FORCE)")
     finally:
         await admin.close()

@@ -31,7 +31,7 @@ from shared.events.customer import SegmentEntered
 from shared.events.loyalty import PointsEarned
 from shared.events.registry import decode
 from shared.messaging.records import header
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench.client import post_at_rate
 from tests.bench.figure import Bench, Figure, Part
@@ -116,7 +116,7 @@ async def _whole(bench: Bench, name: str) -> AsyncIterator[System]:
 async def _warm_up(system: System, per_second: float) -> None:
     """Makes the guests known, and what a running system has by itself: compiled code, statistics of its tables."""
     await _over_kafka(system, "0911", KNOWN_GUESTS / per_second, per_second, new_one_in=1)
-    for service in SERVICES:
+    for service in WITH_DATABASE:
         conn = await asyncpg.connect(owner_dsn(system.config, system.config.database_name(service)))
         await conn.execute("ANALYZE")
         await conn.close()

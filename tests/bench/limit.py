@@ -21,7 +21,7 @@ from deploy.demo import till
 from deploy.demo.dataset import Basket
 from shared.database import db
 from shared.messaging.consumer import Consumer
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench.figure import Bench
 from tests.chaos.house import House, reactions_of
@@ -108,7 +108,7 @@ class Recorded(House):
     async def relay(self) -> int:
         """Moves what is in the outboxes to those who read it."""
         count = 0
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             count += await self.relay_of(service)
             self._cut(service)
         return count
@@ -135,10 +135,10 @@ async def record(bench: Bench, baskets: Sequence[Basket]) -> Recording:
     """The writes of these visits by the services' own handlers."""
     config = _config(bench, "record_")
     await migrate(config)
-    pools = {service: await _pool(config, service, Recorder) for service in SERVICES}
+    pools = {service: await _pool(config, service, Recorder) for service in WITH_DATABASE}
     try:
         consumers = {
-            service: Consumer(service, pools[service], reactions_of(service), config.keys) for service in SERVICES
+            service: Consumer(service, pools[service], reactions_of(service), config.keys) for service in WITH_DATABASE
         }
         house = Recorded(config, pools, consumers, random.Random(0))
         _, api_key = await house.make_cafe()
@@ -170,7 +170,7 @@ async def replay(bench: Bench, recording: Recording) -> float:
     """Visits a second when both halves are written at once, each by one connection per database."""
     config = _config(bench, "replay_")
     await migrate(config)
-    halves = [{service: await _pool(config, service) for service in SERVICES} for _ in range(HALVES)]
+    halves = [{service: await _pool(config, service) for service in WITH_DATABASE} for _ in range(HALVES)]
     try:
         await _write(halves[0], recording.first)
         started = time.monotonic()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.engines.engine import Engine
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench import cafes, growth, memory, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
@@ -54,7 +54,7 @@ async def test_jobs_and_figures_are_measured_among_few_cafes_and_among_many(
     config: Settings, database: Databases, tmp_path: Path
 ) -> None:
     figures = await cafes.compare(bench_on(config, tmp_path), config, cafes.Sizes(20, 40, runs=2, due=3))
-    jobs = {(service, job.name) for service in SERVICES for job in cafes.jobs_of(service)}
+    jobs = {(service, job.name) for service in WITH_DATABASE for job in cafes.jobs_of(service)}
     names = {f"{service}, {name.removeprefix(f'{service}.')}, idle" for service, name in jobs}
     names |= {
         f"{service}, {name.removeprefix(f'{service}.')}, with work" for service, name in jobs if name in cafes.WORK

@@ -20,7 +20,7 @@ from deploy.demo.dataset import Basket
 from deploy.engines.engine import free_port
 from shared.database import db
 from shared.messaging import topics
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.bench.figure import Bench
 from tests.support import SECRET, delete_topics, drop_databases
@@ -85,7 +85,7 @@ async def running(bench: Bench, name: str, module: str | None = None) -> AsyncIt
     await topics.create(config)
     parts: dict[str, Started] = {}
     try:
-        for service in SERVICES:
+        for service in WITH_DATABASE:
             parts[service] = start_worker(folder, environment, service, module)
         await asyncio.to_thread(processes.wait_ready, folder, tuple(parts.values()))
         with mock.patch.dict(os.environ, environment):
@@ -136,7 +136,7 @@ async def drain(system: Running, baskets: Sequence[Basket], module: str | None =
             await _complete(system, service, len(baskets), taken)
         took = time.monotonic() - taken
         spent = {name: (cpu_seconds(pid) - before[name]) * 1e6 / len(baskets) for name, pid in spenders.items()}
-        memory = {name: peak_mib(pid) for name, pid in spenders.items() if name in SERVICES}
+        memory = {name: peak_mib(pid) for name, pid in spenders.items() if name in WITH_DATABASE}
     finally:
         await asyncio.to_thread(pids.stop, worker.process, deadline=20)
     found = await demo.settled_books(system.config, dict(system.pools), system.cafe, list(baskets), within=60)

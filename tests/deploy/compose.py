@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-SERVICES = ("identity", "customer", "visit", "loyalty", "campaign", "feedback")
+SERVICES = ("identity", "customer", "visit", "loyalty", "campaign", "feedback", "console")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Project:
 
     def _environment(self) -> dict[str, str]:
         # Any free port instead of the usual ones, which may be taken.
-        ports = {f"{name.upper()}_PORT": "" for name in (*SERVICES, "guests")}
+        ports = {f"{name.upper()}_PORT": "" for name in (*SERVICES, "guests", "console_api")}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "COMPOSE_"))}
         return kept | ports
 

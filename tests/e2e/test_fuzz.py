@@ -13,7 +13,7 @@ import pytest
 
 from deploy.demo import run as demo
 from shared.database.db import Pool
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from tests.e2e.conftest import System
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ EXAMPLES = os.environ.get("FUZZ")
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 def test_what_the_document_says_is_what_is_answered(
     service: str,
     system: System,

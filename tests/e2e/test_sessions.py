@@ -6,7 +6,7 @@ import httpx2
 
 from deploy.demo import run as demo
 from shared.database.db import Pool
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from tests.e2e.conftest import System
 
 PATHS = {
@@ -24,7 +24,7 @@ async def statuses(client: httpx2.AsyncClient, system: System, cafe: demo.DemoCa
     """What each service answers to the client's token."""
     return {
         service: (await client.get(f"{system.api(service)}/cafes/{cafe.cafe_id}/{PATHS[service]}")).status_code
-        for service in SERVICES
+        for service in WITH_DATABASE
     }
 
 

@@ -15,7 +15,7 @@ from deploy.crm.main import app
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, free_port
 from shared.process.priority import NICENESS
-from shared.services import FIRST_PORT, SERVICES
+from shared.services import FIRST_PORT, SERVICES, WITH_WORKER
 from shared.settings import Settings
 from tests import support
 
@@ -152,11 +152,12 @@ def test_environment_of_the_caller_wins_over_what_is_remembered(
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
-def test_every_service_has_an_api_and_a_worker_on_ports_of_their_own() -> None:
+def test_every_service_has_its_processes_on_ports_of_their_own() -> None:
     parts = processes.parts(8101, simulator=True)
     assert {part.name for part in parts} == {
         processes.SIMULATOR,
-        *(f"{name}-{kind}" for name in SERVICES for kind in ("api", "worker")),
+        *(f"{name}-api" for name in SERVICES),
+        *(f"{name}-worker" for name in WITH_WORKER),
     }
     assert len({part.port for part in parts}) == len(parts)
     config = Settings(secret="s" * 32)

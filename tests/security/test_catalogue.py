@@ -8,11 +8,11 @@ import pytest
 from deploy.crm.walls import faults
 from shared.clock import new_id
 from shared.database import db
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from tests.support import Databases
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 async def test_nothing_escapes_the_walls(service: str, database: Databases) -> None:
     conn = await asyncpg.connect(await database.owner_dsn(service))
     try:
@@ -21,7 +21,7 @@ async def test_nothing_escapes_the_walls(service: str, database: Databases) -> N
         await conn.close()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 async def test_service_may_not_enter_the_databases_that_every_server_has(service: str, database: Databases) -> None:
     pool = await database(service)
     may = "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege(datname, 'CONNECT')"

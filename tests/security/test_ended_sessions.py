@@ -17,13 +17,13 @@ from shared.database import db
 from shared.events.identity import AccessGranted, AccessRevoked, SessionsEnded
 from shared.security import access
 from shared.security.auth import Staff
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from shared.web.dependencies import current_staff
 from tests.support import Databases
 
 CAFE, SARA, TABLET, PHONE = (UUID(int=number) for number in range(1, 5))
-OTHERS = [service for service in SERVICES if service != "identity"]
+OTHERS = [service for service in WITH_DATABASE if service != "identity"]
 
 
 def granted(version: int = 1, **more: Any) -> AccessGranted:

@@ -6,7 +6,7 @@ import warnings
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 
 # What a person of a cafe can't do alone beyond the cafe's approval policy (shared/security/approval.py).
 DAY = "four eyes: summed with what its author did alone on that day of the cafe"
@@ -124,7 +124,7 @@ def routes_that_write(app: FastAPI) -> set[str]:
 
 
 def test_every_route_that_writes_says_which_rule_covers_it() -> None:
-    for service in SERVICES:
+    for service in WITH_DATABASE:
         app = importlib.import_module(f"services.{service}.api.app").make_app()
         found = routes_that_write(app)
         assert sorted(found - set(RULES[service])) == [], "say in RULES which rule covers these"
@@ -138,7 +138,7 @@ def test_no_route_that_writes_hides_from_the_table() -> None:
         methods = getattr(route, "methods", None) or set()
         return bool(methods - {"GET", "HEAD", "OPTIONS"}) and not getattr(route, "include_in_schema", True)
 
-    for service in SERVICES:
+    for service in WITH_DATABASE:
         app = importlib.import_module(f"services.{service}.api.app").make_app()
         assert [getattr(route, "path", "") for route in app.routes if writes(route)] == []
 

@@ -15,7 +15,7 @@ from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted, CafeChanged
 from shared.security import access
 from shared.security.auth import Staff, Till
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.web.dependencies import current_staff, current_till
 from shared.web.documents import PROBLEM, operations
 from shared.web.rate_limits import Tries
@@ -41,7 +41,7 @@ BODIES = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=WITH_DATABASE)
 async def api(request: pytest.FixtureRequest, database: Databases) -> AsyncIterator[tuple[FastAPI, httpx2.AsyncClient]]:
     """An API with a cafe, and a client that is its owner and its till."""
     pool = await database(request.param)

@@ -4,7 +4,7 @@ tests/e2e/test_forgetting.py."""
 import asyncpg
 import pytest
 
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from tests.support import Databases
 
 COLUMNS = """
@@ -117,7 +117,7 @@ def told(service: str) -> dict[str, str]:
     return {column: what for what, columns in lists for column in columns.split()}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", WITH_DATABASE)
 async def test_every_column_that_can_hold_words_says_what_erasure_does_with_it(
     service: str, database: Databases
 ) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.events import pos
 from shared.inputs.bounds import MOST_POINTS, MOST_RIAL, MOST_TOMAN, Points, Rial, within
-from shared.services import SERVICES
+from shared.services import WITH_DATABASE
 from shared.web.validation_errors import problems_of
 
 # Numbers that count neither money nor points: a till's own numbering, and rows of a ledger.
@@ -37,7 +37,7 @@ def _numbers(name: str, schema: Any, definitions: dict[str, Any], path: str) -> 
 
 
 def _incoming() -> Iterator[tuple[str, str, Any]]:
-    for service in SERVICES:
+    for service in WITH_DATABASE:
         api = importlib.import_module(f"services.{service}.api.app").make_app().openapi()
         definitions = api.get("components", {}).get("schemas", {})
         for route, methods in api["paths"].items():

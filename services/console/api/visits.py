@@ -22,13 +22,19 @@ PAGE = 30
 
 @router.get("")
 async def show_list(
-    request: Request, here: Here, before: str = "", before_id: UUID | None = None, voided: bool = False
+    request: Request,
+    here: Here,
+    before: str = "",
+    before_id: UUID | None = None,
+    voided: bool = False,
+    guest: UUID | None = None,
 ) -> Response:
     """Visits, the newest first."""
     wanted = {"limit": PAGE, "before": before or None, "before_id": before_id, "with_voided": voided or None}
+    wanted["customer_id"] = guest
     found = await visit.list_visits(upstream(request), here.access, here.cafe.cafe_id, wanted)
     template = "visits_rows.html" if is_fragment(request) else "visits.html"
-    return page(request, template, here, nav="visits", found=found, voided=voided)
+    return page(request, template, here, nav="visits", found=found, voided=voided, guest=guest)
 
 
 @router.get("/new")

@@ -30,16 +30,16 @@ class ApprovalsPage:
 
 async def show(up: Upstream, here: Insider) -> ApprovalsPage:
     """The page of approvals: five calls beside each other."""
-    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.SERVICES]
+    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.HOLDERS]
     *lists, members = await asyncio.gather(*asked, panel(identity.list_members(up, here.access, here.cafe.cafe_id)))
     matters = [
         Matter(service, each)
-        for service, found in zip(waiting.SERVICES, lists, strict=True)
+        for service, found in zip(waiting.HOLDERS, lists, strict=True)
         if not isinstance(found, Away)
         for each in found
         if isinstance(each, WaitingMatter)
     ]
-    away = tuple(name for name, found in zip(waiting.SERVICES, lists, strict=True) if isinstance(found, Away))
+    away = tuple(name for name, found in zip(waiting.HOLDERS, lists, strict=True) if isinstance(found, Away))
     names = {} if isinstance(members, Away) else {each.user_id: each.display_name for each in members}  # type: ignore[union-attr]
     return ApprovalsPage(tuple(sorted(matters, key=lambda each: each.matter.asked_at)), away, names)
 
@@ -49,7 +49,7 @@ async def decide(up: Upstream, here: Insider, service: str, matter_id: UUID, *, 
 
     Raises `Refused`: 404 when somebody else was faster.
     """
-    if service not in waiting.SERVICES:
+    if service not in waiting.HOLDERS:
         raise _gone()
     matters = await waiting.list_waiting(up, here.access, service, here.cafe.cafe_id)
     matter = next((each for each in matters if each.id == matter_id), None)

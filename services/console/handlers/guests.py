@@ -7,7 +7,7 @@ from uuid import UUID
 from services.console.handlers.panels import found, panel, there
 from services.console.models import guests, work
 from services.console.models.session import Insider
-from services.console.rules.timeline import Chain, chains
+from services.console.rules.timeline import Chain, chains, since_oldest_visit
 from services.console.store import campaign, customer, loyalty, visit
 from services.console.store.upstream import Away, Upstream
 from shared.persian.text import latin_digits
@@ -86,11 +86,12 @@ async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
             panel(campaign.messages(up, access, cafe_id, guest_id, MESSAGES)),
         ),
     )
-    timeline = chains(
+    whole_story = chains(
         there(visits, work.VisitRows((), None)).items,
         (there(ledger, None) or guests.LedgerLines((), None)).entries,
         there(stays, ()),
         there(messages, guests.MessagesOfGuest((), (), ())),
     )
+    timeline = since_oldest_visit(whole_story) if there(visits, work.VisitRows((), None)).next else whole_story
     is_whole = not any(isinstance(each, Away) for each in (visits, ledger, stays, messages))
     return GuestPage(file, balance, consents, stays, timeline, is_whole)

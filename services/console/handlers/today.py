@@ -51,7 +51,7 @@ async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
 
 async def count_waiting(up: Upstream, here: Insider) -> int | None:
     """How much waits for a second person; None when some service can't be asked."""
-    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.SERVICES]
+    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.HOLDERS]
     lists = await asyncio.gather(*asked)
     if any(isinstance(each, Away) for each in lists):
         return None

@@ -7,14 +7,6 @@ from uuid import UUID
 import msgspec
 
 
-class LineOfBill(msgspec.Struct, frozen=True):
-    """One line of a bill."""
-
-    name: str
-    quantity: Decimal
-    amount: Decimal
-
-
 class VisitRow(msgspec.Struct, frozen=True):
     """One visit, whole."""
 

@@ -116,9 +116,10 @@ class Speech:
 
     def phone(self, e164: str) -> str:
         """A number as people of the country write it."""
-        local = f"0{e164[3:]}" if e164.startswith("+98") else e164
-        grouped = f"{local[:4]} {local[4:7]} {local[7:]}" if len(local) == 11 else local
-        return self.digits(grouped)
+        if not e164.startswith("+98"):
+            return self.digits(e164)
+        local = f"0{e164[3:]}"
+        return self.digits(f"{local[:4]} {local[4:7]} {local[7:]}")
 
     def _parts(self, when: date | datetime) -> tuple[int, int, int]:
         day = self._local(when).date() if isinstance(when, datetime) else when

@@ -20,6 +20,7 @@ from services.console.models.work import VisitRow
 # A guest moves within seconds of the visit that did it. As long as a stay does not name its cause, one that begins this
 # soon after a visit is told with it, as probable.
 SOON = timedelta(seconds=120)
+NIL = UUID(int=0)
 Kind = Literal["points", "entered", "left", "run", "message", "not_begun"]
 
 
@@ -68,11 +69,11 @@ class _Folding:
 
     def soon_before(self, moment: datetime) -> _Growing | None:
         near = [home for home in self.of_visit.values() if timedelta(0) <= moment - home.moment <= SOON]
-        return max(near, key=lambda home: home.moment, default=None)
+        return max(near, key=lambda home: (home.moment, home.visit.id if home.visit else NIL), default=None)
 
     def of_stay(self, matching: Iterable[tuple[SegmentStay, _Growing]], moment: datetime) -> _Growing | None:
-        found = [(abs(stay.entered_at - moment), stay.entered_at, home) for stay, home in matching]
-        return min(found, key=lambda each: each[:2], default=(None, None, None))[2]
+        found = [(abs(stay.entered_at - moment), stay.segment_id, stay.reason, home) for stay, home in matching]
+        return min(found, key=lambda each: each[:3])[3] if found else None
 
 
 def chains(
@@ -93,6 +94,12 @@ def chains(
     made = [*folding.of_visit.values(), *folding.alone]
     finished = [Chain(each.moment, each.visit, tuple(sorted(each.steps, key=_order))) for each in made]
     return tuple(sorted(finished, key=lambda chain: chain.moment, reverse=True))
+
+
+def since_oldest_visit(told: Sequence[Chain]) -> tuple[Chain, ...]:
+    """What is not older than the oldest visit among them: before that, visits are missing to which steps belong."""
+    oldest = min((chain.moment for chain in told if chain.visit), default=None)
+    return tuple(told) if oldest is None else tuple(chain for chain in told if chain.moment >= oldest)
 
 
 def _place_messages(folding: _Folding, messages: MessagesOfGuest) -> None:

@@ -6,7 +6,7 @@ from services.console.models.people import WaitingMatter
 from services.console.models.session import Access
 from services.console.store.upstream import Upstream
 
-SERVICES = ("identity", "visit", "loyalty", "campaign")
+HOLDERS = ("identity", "visit", "loyalty", "campaign")
 
 
 async def list_waiting(up: Upstream, access: Access, service: str, cafe_id: UUID) -> tuple[WaitingMatter, ...]:

@@ -1,0 +1,105 @@
+"""What the console believes of the six APIs is what their documents say: every path, parameter and field."""
+
+import inspect
+import re
+from datetime import date
+from importlib import import_module
+from typing import Any, get_args, get_origin
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from services.console.models.session import Access
+from services.console.store import campaign, customer, feedback, identity, loyalty, visit, waiting
+from services.console.store.upstream import Upstream
+
+ID = UUID("00000000-0000-4000-8000-000000000001")
+GIVEN: dict[str, Any] = {
+    "device_token": None, "role": "staff", "key_id": "k1", "wanted": {}, "changed": {}, "written": {}, "granted": True,
+    "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
+    "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
+    "version": None,
+}  # fmt: skip
+# What a handler hands over whole, by the function that passes it on.
+HANDED = {
+    "search": {"last_four": "1234", "limit": 5},
+    "register": {"phone": "0912", "name": "n", "birthday": None, "marketing_consent": True},
+    "change": {"version": 1, "name": None, "birthday": None, "notes": None},
+    "list_visits": {"customer_id": ID, "limit": 1, "with_voided": True, "before": "b", "before_id": ID},
+    "enter": dict.fromkeys(("receipt_number", "occurred_at", "total", "currency_unit", "phone", "notes", "items")),
+    "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
+    "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
+}  # fmt: skip
+STORES = (identity, customer, visit, loyalty, campaign, feedback, waiting)
+CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
+
+
+class Recorder(Upstream):
+    """Keeps the one call that is made."""
+
+    def __init__(self) -> None:
+        self.call: tuple[str, str, str, Any, Any] | None = None
+
+    async def get(self, _: Access, service: str, path: str, kind: Any, query: Any = None) -> Any:
+        self.call = (service, "get", path, kind, {"query": query or {}})
+
+    async def send(self, _: Access, service: str, method: str, path: str, kind: Any, body: Any = None) -> Any:
+        self.call = (service, method.lower(), path, kind, {"body": body})
+
+
+def document(service: str) -> dict[str, Any]:
+    """The OpenAPI document of a service."""
+    found: dict[str, Any] = import_module(f"services.{service}.api.app").make_app().openapi()
+    return found
+
+
+def resolved(doc: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references at its top."""
+    while "$ref" in schema:
+        schema = doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def believed(kind: Any) -> dict[str, bool]:
+    """The fields of what a call is read as, and whether each must be there."""
+    if get_origin(kind) is tuple:
+        return believed(get_args(kind)[0])
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {field.name: field.required for field in msgspec.structs.fields(kind)}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("store", "name"), CALLS, ids=[f"{store.__name__.rpartition('.')[2]}.{name}" for store, name in CALLS]
+)
+async def test_call_is_one_that_the_document_knows(store, name: str) -> None:
+    function = getattr(store, name)
+    names = list(inspect.signature(function).parameters.values())[2:]
+    given = {each.name: GIVEN.get(each.name, ID if each.name.endswith("_id") else "text") for each in names}
+    given = {key: HANDED.get(name, value) if value == {} else value for key, value in given.items()}
+    recorder = Recorder()
+    await function(recorder, Access(None, "", ID), **given)
+    assert recorder.call is not None
+    service, method, path, kind, sent = recorder.call
+    doc = document(service)
+    fitting = [each for each in doc["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), path)]
+    operations = [doc["paths"][each][method] for each in fitting if method in doc["paths"][each]]
+    # Where several fit, the one is meant that names most of it.
+    assert operations, (method, path)
+    operation = operations[min(range(len(operations)), key=lambda index: fitting[index].count("{"))]
+    known = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+    assert set(sent.get("query", {})) <= known
+    if sent.get("body"):
+        _fits(doc, operation, sent["body"])
+    answer = next(each for status, each in operation["responses"].items() if status.startswith("2"))
+    shape = resolved(doc, answer.get("content", {}).get("application/json", {}).get("schema", {}))
+    shape = resolved(doc, shape["items"]) if shape.get("type") == "array" else shape
+    for field, needed in believed(kind).items():
+        assert field in shape["properties"] or not needed, field
+
+
+def _fits(doc: dict[str, Any], operation: dict[str, Any], body: dict[str, Any]) -> None:
+    shape = resolved(doc, operation["requestBody"]["content"]["application/json"]["schema"])
+    kinds = [resolved(doc, each) for each in shape.get("anyOf", [shape])]
+    assert any(set(kind.get("required", ())) <= set(body) <= set(kind["properties"]) for kind in kinds), body

@@ -1,0 +1,94 @@
+"""Numbers, days and charts as people read them, and who may open which door."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.console.rules import chart, roles
+from services.console.rules.speech import Speech
+
+NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
+PERSIAN, ENGLISH = Speech(), Speech("en")
+
+
+@pytest.mark.parametrize(
+    ("value", "fa", "en"),
+    [
+        (0, "۰", "0"),
+        (1234567, "۱٬۲۳۴٬۵۶۷", "1,234,567"),
+        (Decimal("4.00"), "۴", "4"),
+        (Decimal("4.25"), "۴٫۲۵", "4.25"),
+        (Decimal("1234.5"), "۱٬۲۳۴٫۵۰", "1,234.50"),
+        (-3, "-۳", "-3"),
+    ],
+)
+def test_number(value, fa: str, en: str) -> None:
+    assert (PERSIAN.number(value), ENGLISH.number(value)) == (fa, en)
+
+
+def test_signs_stand_before_the_number() -> None:
+    assert (PERSIAN.signed(12), PERSIAN.signed(-12), ENGLISH.signed(0)) == ("+۱۲", "−۱۲", "0")
+
+
+def test_money_names_its_unit() -> None:
+    assert PERSIAN.money(Decimal(180000)) == "۱۸۰٬۰۰۰ تومان"
+    assert PERSIAN.money(Decimal(180000), "IRR") == "۱۸۰٬۰۰۰ ریال"
+    assert Speech("en", unit="IRR").money(Decimal(5)) == "5 Rial"
+
+
+def test_days_follow_the_cafes_calendar_and_the_persons_language() -> None:
+    day = date(2026, 11, 29)
+    assert PERSIAN.day(day) == "۸ آذر ۱۴۰۵"
+    assert ENGLISH.day(day, year=False) == "8 Azar"
+    assert Speech("fa", "gregorian").day(day) == "۲۹ نوامبر ۲۰۲۶"
+    assert Speech("en", "gregorian").day(day) == "29 November 2026"
+    assert PERSIAN.day_typed(day) == "۱۴۰۵/۰۹/۰۸"
+    assert (PERSIAN.weekday(day), ENGLISH.weekday(day)) == ("یکشنبه", "Sunday")
+
+
+def test_times_are_those_on_the_cafes_wall() -> None:
+    late = datetime(2026, 11, 29, 22, 0, tzinfo=UTC)
+    assert PERSIAN.clock(late) == "۰۱:۳۰"
+    assert PERSIAN.local_day(late) == date(2026, 11, 30)
+    assert PERSIAN.moment(late) == "۹ آذر ۱۴۰۵، ۰۱:۳۰"
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (timedelta(seconds=20), "همین حالا"),
+        (timedelta(minutes=5), "۵ دقیقه پیش"),
+        (timedelta(hours=3), "۳ ساعت پیش"),
+        (timedelta(days=4), "۴ روز پیش"),
+        (timedelta(days=40), "۲۸ مهر ۱۴۰۵"),
+    ],
+)
+def test_how_long_ago(passed: timedelta, said: str) -> None:
+    assert PERSIAN.ago(NOON - passed, NOON) == said
+
+
+def test_numbers_of_the_country_are_written_as_people_do() -> None:
+    assert PERSIAN.phone("+989121112233") == "۰۹۱۲ ۱۱۱ ۲۲۳۳"
+    assert ENGLISH.phone("+4930123456") == "+4930123456"
+
+
+def test_bars_fill_the_width_and_the_newest_stands_where_reading_ends() -> None:
+    rtl, ltr = chart.bars([1, 2, 4], rightwards=False), chart.bars([1, 2, 4], rightwards=True)
+    assert [bar.height for bar in ltr] == [35.0, 70.0, 140.0]
+    assert rtl[-1].x < rtl[0].x
+    assert ltr[-1].x > ltr[0].x
+    assert all(bar.x >= 0 and bar.x + bar.width <= chart.WIDTH for bar in rtl)
+    assert [bar.height for bar in chart.bars([0, 0], rightwards=True)] == [2.0, 2.0]
+    assert chart.bars([], rightwards=True) == ()
+
+
+def test_who_may_what() -> None:
+    assert not any(roles.may("staff", action) for action in roles.ALLOWED)
+    assert all(roles.may("owner", action) for action in roles.ALLOWED)
+    assert [action for action in roles.ALLOWED if not roles.may("manager", action)] == ["make_keys"]
+    assert [roles.below(role) for role in ("staff", "manager", "owner")] == [
+        (),
+        ("staff",),
+        ("staff", "manager", "owner"),
+    ]
