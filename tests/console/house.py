@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from services.console.api import wall
 from services.console.api.app import make_app
-from services.console.models.people import Caller, Membership
+from services.console.models.people import CafeOfPerson, SignedIn
 from services.console.models.session import SealedSession
 from services.console.store.upstream import Away, Upstream
 from shared.settings import Settings
@@ -35,15 +35,15 @@ def session(**more: Any) -> SealedSession:
     return SealedSession(**({**kept, "user_id": uuid4(), "csrf": "a-token-of-this-session"} | more))
 
 
-def membership(role: str = "owner", cafe_id: UUID = CAFE) -> Membership:
+def membership(role: str = "owner", cafe_id: UUID = CAFE) -> CafeOfPerson:
     """Somebody's cafe."""
-    return Membership(cafe_id, "کافه", "Asia/Tehran", "jalali", "IRT", "22:00", "09:00", True, 1, role)  # type: ignore[arg-type]
+    return CafeOfPerson(cafe_id, "کافه", "Asia/Tehran", "jalali", "IRT", "22:00", "09:00", True, 1, role)  # type: ignore[arg-type]
 
 
 class Told(Upstream):
     """APIs that answer what a test put in `answers`, by path; for any other they are away. `asked` is what they got."""
 
-    def __init__(self, config: Settings, caller: Caller) -> None:
+    def __init__(self, config: Settings, caller: SignedIn) -> None:
         super().__init__(config)
         self.asked: list[tuple[str, str, str, Any]] = []
         self.answers: dict[str, Any] = {"/me": caller}
@@ -62,7 +62,7 @@ async def console(role: str = "owner", **more: Any) -> AsyncIterator[tuple[httpx
     app = make_app(settings(**more))
     async with app.router.lifespan_context(app):
         mine = session()
-        told = Told(app.state.settings, Caller(mine.user_id, "o•••r@example.com", (membership(role),)))
+        told = Told(app.state.settings, SignedIn(mine.user_id, "o•••r@example.com", (membership(role),)))
         await app.state.upstream.close()
         app.state.upstream = told
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

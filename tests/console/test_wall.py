@@ -8,7 +8,7 @@ import pytest
 
 from services.console.api import wall
 from services.console.models.people import Tokens
-from services.console.store.upstream import Refused, SignedOut
+from services.console.store.upstream import RefusedCall, SignedOut
 from tests.console.house import BASE, CAFE, console, routes, session, settings
 
 ELSEWHERE = [
@@ -138,7 +138,7 @@ async def test_nobody_is_sent_elsewhere_after_the_sign_in(way: str) -> None:
 
 async def test_wrong_password_says_so_and_the_page_does_not_repeat_it() -> None:
     async with console() as (client, told, _):
-        told.answers["/sessions"] = Refused(401, "wrong_password", "Wrong.", "نادرست.", (), 0)
+        told.answers["/sessions"] = RefusedCall(401, "wrong_password", "Wrong.", "نادرست.", (), 0)
         answer = await client.post("/in", data={"csrf": CSRF, "login": "<b>l", "password": "secret-word"})
         assert answer.status_code == 401
         assert "نادرست." in answer.text

@@ -5,15 +5,15 @@ from typing import get_args
 
 import pytest
 
-from services.campaign.rules.deciding import CHECKS
+from services.campaign.messages.decide import CHECKS
 from services.console.api.rendering import FOLDER, catalogue
-from services.console.models.guests import Tier
-from services.console.models.people import Role
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
 from services.feedback.models.http import RatedCategory
-from services.feedback.models.values import Source
+from services.feedback.models.values import FeedbackSource
+from shared.events.base import Tier
+from shared.events.identity import Role
 from shared.events.loyalty import LedgerType
-from shared.security.approval import Kind
+from shared.security.approval import ApprovalKind
 
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
 SAID = re.compile(r"""\bt\(\s*["']([a-z_.]+)["']\s*(~?)""")
@@ -25,8 +25,8 @@ FAMILIES = {
     "tier": get_args(Tier),
     "role": get_args(Role),
     "check": tuple(CHECKS),
-    "matter": get_args(Kind),
-    "source": get_args(Source),
+    "matter": get_args(ApprovalKind),
+    "source": get_args(FeedbackSource),
     "category": get_args(RatedCategory),
     "run": ("waiting", "queued", "cancelled", "skipped"),
     "delivery": ("queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped"),

@@ -13,7 +13,7 @@ from starlette_compress import CompressMiddleware
 
 from services.console.api import approvals, cafe, desk, entry, feedback, guests, today, visits, wall
 from services.console.api.rendering import FOLDER, go, is_fragment, look_of, page, static_version
-from services.console.store.upstream import Away, Refused, SignedOut, Upstream
+from services.console.store.upstream import Away, RefusedCall, SignedOut, Upstream
 from shared.clock import new_id
 from shared.errors import Rejected
 from shared.process import telemetry
@@ -61,14 +61,14 @@ def _trouble(request: Request, status: int, title: str, **data: Any) -> Response
     return page(request, template, visitor, status=status, title=title, **data)
 
 
-async def _refused(request: Request, error: Refused) -> Response:
+async def _refused(request: Request, error: RefusedCall) -> Response:
     said = error.fa if look_of(request).language == "fa" else error.en
     title = {403: "trouble.forbidden", 404: "trouble.missing", 429: "trouble.busy"}.get(error.status, "trouble.refused")
     return _trouble(request, error.status, title, said=said, retry=False)
 
 
 async def _rejected(request: Request, error: Rejected) -> Response:
-    return await _refused(request, Refused(error.status, error.code, error.en, error.fa, (), error.retry_after))
+    return await _refused(request, RefusedCall(error.status, error.code, error.en, error.fa, (), error.retry_after))
 
 
 async def _away(request: Request, error: Away) -> Response:
@@ -95,7 +95,7 @@ async def _our_fault(request: Request, error: Exception) -> Response:
 
 _ANSWERS: dict[type[Exception], Any] = {
     SignedOut: _signed_out,
-    Refused: _refused,
+    RefusedCall: _refused,
     Rejected: _rejected,
     Away: _away,
     HTTPException: _http_error,

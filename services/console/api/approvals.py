@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from services.console.api.rendering import go, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import approvals
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 
 router = APIRouter(prefix="/c/{cafe_id}/approvals", include_in_schema=False)
 
@@ -28,7 +28,7 @@ async def decide(
     up = upstream(request)
     try:
         await approvals.decide(up, here, service, matter_id, approve=answer == "approve")
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         shown = await approvals.show(up, here)
         return page(request, "approvals.html", here, status=error.status, nav="approvals", shown=shown, **told)

@@ -1,26 +1,26 @@
 """The cafe's own things: people, tills, branches, and the person's own sign-ins."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
 from services.console.api import wall
 from services.console.api.rendering import go, look_of, page, refused
-from services.console.api.visiting import Here, Person, upstream
+from services.console.api.visiting import AnyVisitor, Here, upstream
 from services.console.handlers.panels import panel
+from services.console.models.forms import Typed
 from services.console.models.session import Visitor
 from services.console.rules import roles
 from services.console.store import identity, visit
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 
 router = APIRouter(include_in_schema=False)
 
-Typed = Annotated[str, Form(max_length=300)]
 IN_CAFE = "/c/{cafe_id}/settings"
 
 
@@ -36,7 +36,7 @@ async def change(request: Request, here: Here, name: Typed, quiet_from: Typed, q
     changed = {"name": name, "quiet_from": quiet_from, "quiet_until": quiet_until}
     try:
         await identity.change_cafe(upstream(request), here.access, here.cafe.cafe_id, changed)
-    except Refused as error:
+    except RefusedCall as error:
         return await _cafe(request, here, error, values=changed)
     return go(request, f"/c/{here.cafe.cafe_id}/settings")
 
@@ -46,7 +46,7 @@ async def add_branch(request: Request, here: Here, code: Typed, name: Typed) -> 
     """A new branch."""
     try:
         await identity.create_branch(upstream(request), here.access, here.cafe.cafe_id, code, name)
-    except Refused as error:
+    except RefusedCall as error:
         return await _cafe(request, here, error, values={"branch_code": code, "branch_name": name})
     return go(request, f"/c/{here.cafe.cafe_id}/settings")
 
@@ -64,7 +64,7 @@ async def invite(request: Request, here: Here, login: Typed, display_name: Typed
         made = await identity.invite(
             upstream(request), here.access, here.cafe.cafe_id, login=login, display_name=display_name, role=role
         )
-    except Refused as error:
+    except RefusedCall as error:
         values = {"login": login, "display_name": display_name, "role": role}
         return await _people(request, here, error, values=values)
     return await _people(request, here, once={"code": made.code, "link": made.link, "name": made.display_name})
@@ -75,7 +75,7 @@ async def reset(request: Request, here: Here, user_id: UUID) -> Response:
     """A one-time code for a member who forgot the password."""
     try:
         made = await identity.offer_reset(upstream(request), here.access, here.cafe.cafe_id, user_id)
-    except Refused as error:
+    except RefusedCall as error:
         return await _people(request, here, error)
     return await _people(request, here, once={"code": made.code, "link": made.link, "name": ""})
 
@@ -85,7 +85,7 @@ async def remove(request: Request, here: Here, user_id: UUID) -> Response:
     """Takes a member's access away."""
     try:
         await identity.remove_member(upstream(request), here.access, here.cafe.cafe_id, user_id)
-    except Refused as error:
+    except RefusedCall as error:
         return await _people(request, here, error)
     return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
 
@@ -95,7 +95,7 @@ async def change_role(request: Request, here: Here, user_id: UUID, role: Typed) 
     """Gives a member another role."""
     try:
         await identity.set_role(upstream(request), here.access, here.cafe.cafe_id, user_id, role)
-    except Refused as error:
+    except RefusedCall as error:
         return await _people(request, here, error)
     return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
 
@@ -105,7 +105,7 @@ async def revoke_invitation(request: Request, here: Here, invitation_id: UUID) -
     """Takes an invitation back."""
     try:
         await identity.revoke_invitation(upstream(request), here.access, here.cafe.cafe_id, invitation_id)
-    except Refused as error:
+    except RefusedCall as error:
         return await _people(request, here, error)
     return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
 
@@ -121,7 +121,7 @@ async def make_key(request: Request, here: Here, device_name: Typed) -> Response
     """A key for a till. It is shown once, here, in letters and as a QR code."""
     try:
         made = await identity.create_key(upstream(request), here.access, here.cafe.cafe_id, device_name)
-    except Refused as error:
+    except RefusedCall as error:
         return await _tills(request, here, error, values={"device_name": device_name})
     drawn = segno.make(made.api_key or "", error="m").svg_inline(scale=4, border=2, omitsize=True, svgclass="qr")
     return await _tills(request, here, key=made, qr=Markup(drawn))  # noqa: S704
@@ -132,41 +132,41 @@ async def revoke_key(request: Request, here: Here, key_id: str) -> Response:
     """Ends a till's key."""
     try:
         await identity.revoke_key(upstream(request), here.access, here.cafe.cafe_id, key_id)
-    except Refused as error:
+    except RefusedCall as error:
         return await _tills(request, here, error)
     return go(request, f"/c/{here.cafe.cafe_id}/settings/tills")
 
 
 @router.get("/me")
-async def show_me(request: Request, visitor: Person) -> Response:
+async def show_me(request: Request, visitor: AnyVisitor) -> Response:
     """The person's own: look, password, where they are signed in."""
     return await _me(request, visitor)
 
 
 @router.post("/me/password")
-async def change_password(request: Request, visitor: Person, old: Typed, new: Typed) -> Response:
+async def change_password(request: Request, visitor: AnyVisitor, old: Typed, new: Typed) -> Response:
     """A new password; all other devices are signed out, and this one signs in again."""
     try:
         await identity.change_password(upstream(request), visitor.access, old, new)
-    except Refused as error:
+    except RefusedCall as error:
         return await _me(request, visitor, error)
     wall.keep(request, None)
     return page(request, "sign_in.html", values={"login": visitor.caller.login, "next": "", "changed": True})
 
 
 @router.post("/me/sessions/{session_id}/end")
-async def end_session(request: Request, visitor: Person, session_id: UUID) -> Response:
+async def end_session(request: Request, visitor: AnyVisitor, session_id: UUID) -> Response:
     """Signs another device out."""
     await identity.end_session(upstream(request), visitor.access, session_id)
     return go(request, "/me")
 
 
-async def _cafe(request: Request, here: Here, error: Refused | None = None, **data: Any) -> Response:
+async def _cafe(request: Request, here: Here, error: RefusedCall | None = None, **data: Any) -> Response:
     branches = await identity.list_branches(upstream(request), here.access, here.cafe.cafe_id)
     return _answer(request, here, "cafe.html", error, {"branches": branches} | data)
 
 
-async def _people(request: Request, here: Here, error: Refused | None = None, **data: Any) -> Response:
+async def _people(request: Request, here: Here, error: RefusedCall | None = None, **data: Any) -> Response:
     up, cafe_id = upstream(request), here.cafe.cafe_id
     members, invitations = await asyncio.gather(
         identity.list_members(up, here.access, cafe_id), identity.list_invitations(up, here.access, cafe_id)
@@ -176,7 +176,7 @@ async def _people(request: Request, here: Here, error: Refused | None = None, **
     return _answer(request, here, "people.html", error, shown | data)
 
 
-async def _tills(request: Request, here: Here, error: Refused | None = None, **data: Any) -> Response:
+async def _tills(request: Request, here: Here, error: RefusedCall | None = None, **data: Any) -> Response:
     up, cafe_id = upstream(request), here.cafe.cafe_id
     keys, devices = await asyncio.gather(
         identity.list_keys(up, here.access, cafe_id), panel(visit.devices(up, here.access, cafe_id))
@@ -185,12 +185,12 @@ async def _tills(request: Request, here: Here, error: Refused | None = None, **d
     return _answer(request, here, "tills.html", error, shown | data)
 
 
-async def _me(request: Request, visitor: Person, error: Refused | None = None) -> Response:
+async def _me(request: Request, visitor: AnyVisitor, error: RefusedCall | None = None) -> Response:
     sessions = await identity.list_sessions(upstream(request), visitor.access)
     return _answer(request, visitor, "me.html", error, {"sessions": sessions})
 
 
-def _answer(request: Request, who: Visitor, template: str, error: Refused | None, data: dict[str, Any]) -> Response:
+def _answer(request: Request, who: Visitor, template: str, error: RefusedCall | None, data: dict[str, Any]) -> Response:
     """The page, with what was refused."""
     told = refused(error, look_of(request).language) if error else {}
     return page(request, template, who, status=error.status if error else 200, nav="settings", **data, **told)

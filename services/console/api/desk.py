@@ -1,20 +1,18 @@
 """The counter: who is this, and who is new."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
+from services.console.models.forms import Typed
 from services.console.store import customer
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 
 router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
-
-Typed = Annotated[str, Form(max_length=200)]
 
 
 @router.get("/desk")
@@ -29,7 +27,7 @@ async def search(request: Request, here: Here, typed: Typed = "") -> Response:
     template = "desk_hits.html" if is_fragment(request) else "desk.html"
     try:
         hits = await guests.search(upstream(request), here, typed)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         return page(request, template, here, nav="desk", hits=None, typed=typed, **told)
     if hits is not None and len(hits) == 1 and not is_fragment(request):
@@ -61,7 +59,7 @@ async def register(
         written["marketing_consent"] = consent == "yes"  # type: ignore[assignment]
     try:
         made = await customer.register(upstream(request), here.access, here.cafe.cafe_id, written)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         values = {"phone": phone, "name": name, "consent": consent, "birthday": birthday}
         return page(request, "register.html", here, status=error.status, nav="desk", values=values, **told)

@@ -9,19 +9,19 @@ from fastapi.responses import Response
 
 from services.console.api import wall
 from services.console.api.rendering import LOOK_COOKIE, THEMES, go, look_of, page, refused
-from services.console.api.visiting import Person, access_of, upstream, visitor_of
+from services.console.api.visiting import AnyVisitor, access_of, upstream, visitor_of
 from services.console.handlers import sessions
+from services.console.models.forms import Typed
 from services.console.rules import roles
 from services.console.rules.words import LANGUAGES
 from services.console.store import identity
-from services.console.store.upstream import Refused, SignedOut
+from services.console.store.upstream import RefusedCall, SignedOut
 
 router = APIRouter(include_in_schema=False)
 
 DEVICE_COOKIE = "device"
 YEAR_SECONDS = 365 * 24 * 3600
-Short = Annotated[str, Form(max_length=300)]
-Way = Annotated[str, Form(max_length=300, alias="next")]
+NextPath = Annotated[str, Form(max_length=300, alias="next")]
 
 
 @router.get("/")
@@ -39,13 +39,13 @@ async def ask_to_sign_in(request: Request, next: str = "") -> Response:  # noqa:
 
 
 @router.post("/in")
-async def sign_in(request: Request, login: Short, password: Short, way: Way = "") -> Response:
+async def sign_in(request: Request, login: Typed, password: Typed, way: NextPath = "") -> Response:
     """Signs in, or says why not."""
     try:
         session, device = await sessions.sign_in(
             upstream(request), access_of(request), login.strip(), password, _device_token(request), wall.new_csrf()
         )
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         wait = error.retry_after if error.status == 429 else 0
         values = {"login": login, "next": _own_path(way), "wait": wait}
@@ -71,7 +71,7 @@ async def sign_out(request: Request) -> Response:
     try:
         visitor = await visitor_of(request)
         await identity.sign_out(upstream(request), visitor.access)
-    except (SignedOut, Refused):
+    except (SignedOut, RefusedCall):
         # It has ended already.
         pass
     wall.keep(request, None)
@@ -79,7 +79,7 @@ async def sign_out(request: Request) -> Response:
 
 
 @router.get("/cafes")
-async def choose_cafe(request: Request, visitor: Person) -> Response:
+async def choose_cafe(request: Request, visitor: AnyVisitor) -> Response:
     """The cafes of the person."""
     return page(request, "cafes.html", visitor)
 
@@ -91,7 +91,7 @@ async def show_invitation(request: Request) -> Response:
 
 
 @router.post("/invitation")
-async def answer_invitation(request: Request, code: Short, password: Short = "") -> Response:
+async def answer_invitation(request: Request, code: Typed, password: Typed = "") -> Response:
     """Shows what the invitation says; with a password, accepts it."""
     up, access = upstream(request), access_of(request)
     try:
@@ -99,7 +99,7 @@ async def answer_invitation(request: Request, code: Short, password: Short = "")
             await identity.accept_invitation(up, access, code.strip(), password)
             return page(request, "sign_in.html", values={"login": "", "next": "", "joined": True})
         found = await identity.read_invitation(up, access, code.strip())
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         seen = await _invitation_again(request, code) if password else None
         return page(request, "invitation.html", status=error.status, found=seen, values={"code": code}, **told)
@@ -113,18 +113,18 @@ async def show_reset(request: Request) -> Response:
 
 
 @router.post("/reset")
-async def use_reset(request: Request, code: Short, password: Short) -> Response:
+async def use_reset(request: Request, code: Typed, password: Typed) -> Response:
     """Chooses a new password with a one-time code."""
     try:
         await identity.use_reset(upstream(request), access_of(request), code.strip(), password)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         return page(request, "reset.html", status=error.status, values={"code": code}, **told)
     return page(request, "sign_in.html", values={"login": "", "next": "", "changed": True})
 
 
 @router.post("/look")
-async def change_look(request: Request, language: Short = "", theme: Short = "", way: Way = "/") -> Response:
+async def change_look(request: Request, language: Typed = "", theme: Typed = "", way: NextPath = "/") -> Response:
     """Another language, or light and dark, on this device."""
     look = look_of(request)
     chosen = language if language in LANGUAGES else look.language
@@ -137,11 +137,11 @@ async def change_look(request: Request, language: Short = "", theme: Short = "",
 async def _invitation_again(request: Request, code: str) -> object:
     try:
         return await identity.read_invitation(upstream(request), access_of(request), code.strip())
-    except Refused:
+    except RefusedCall:
         return None
 
 
-def _first_page(request: Request, visitor: Person) -> Response:
+def _first_page(request: Request, visitor: AnyVisitor) -> Response:
     cafes = visitor.caller.cafes
     if len(cafes) != 1:
         return go(request, "/cafes")

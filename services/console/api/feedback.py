@@ -9,12 +9,12 @@ from fastapi.responses import Response
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import ratings
+from services.console.models.forms import Prose
 from services.console.store import feedback
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 
 router = APIRouter(prefix="/c/{cafe_id}/feedback", include_in_schema=False)
 
-Prose = Annotated[str, Form(max_length=2000)]
 PAGE = 30
 
 
@@ -47,7 +47,7 @@ async def answer(request: Request, here: Here, rating_id: UUID, text: Prose) -> 
     """The cafe's answer."""
     try:
         await feedback.answer(upstream(request), here.access, here.cafe.cafe_id, rating_id, text)
-    except Refused as error:
+    except RefusedCall as error:
         return await _again(request, here, rating_id, {"text": text}, error)
     return go(request, f"/c/{here.cafe.cafe_id}/feedback/{rating_id}")
 
@@ -59,12 +59,12 @@ async def close(
     """Closes the case of a rating with what was done."""
     try:
         await feedback.close_case(upstream(request), here.access, here.cafe.cafe_id, case_id, resolution)
-    except Refused as error:
+    except RefusedCall as error:
         return await _again(request, here, rating_id, {"resolution": resolution}, error)
     return go(request, f"/c/{here.cafe.cafe_id}/feedback/{rating_id}")
 
 
-async def _again(request: Request, here: Here, rating_id: UUID, values: dict[str, str], error: Refused) -> Response:
+async def _again(request: Request, here: Here, rating_id: UUID, values: dict[str, str], error: RefusedCall) -> Response:
     shown = await ratings.show(upstream(request), here, rating_id)
     told = refused(error, look_of(request).language)
     return page(request, "rating.html", here, status=error.status, nav="feedback", shown=shown, values=values, **told)

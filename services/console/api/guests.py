@@ -10,16 +10,14 @@ from services.console.api.rendering import go, is_fragment, look_of, page, refus
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
 from services.console.handlers.panels import found
+from services.console.models.forms import FormId, Prose, Typed
 from services.console.store import customer, loyalty
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
 from shared.persian.text import latin_digits
 
 router = APIRouter(prefix="/c/{cafe_id}/guests", include_in_schema=False)
 
-Typed = Annotated[str, Form(max_length=200)]
-Prose = Annotated[str, Form(max_length=2000)]
-FormId = Annotated[UUID, Form()]
 PAGE = 50
 ADJUSTMENTS = ("adjustment_add", "adjustment_subtract", "earned_bonus")
 
@@ -72,7 +70,7 @@ async def redeem(
         done = await loyalty.redeem(
             upstream(request), here.access, here.cafe.cafe_id, guest_id, redemption_id, points=number, kind=kind
         )
-    except Refused as error:
+    except RefusedCall as error:
         return await _redeem_form(request, here, guest_id, values, error)
     if done.state == "refused":
         values["redemption_id"] = str(new_id())
@@ -105,7 +103,7 @@ async def adjust(
             upstream(request), here.access, here.cafe.cafe_id, guest_id, adjustment_id,
             kind=chosen, points=number or 0, reason=reason,
         )  # fmt: skip
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         return page(
             request, "adjust.html", here, status=error.status, nav="guests", guest_id=guest_id, values=values, **told
@@ -141,7 +139,7 @@ async def edit(
     }
     try:
         await customer.change(up, here.access, cafe_id, guest_id, changed)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         file = await customer.find(up, here.access, cafe_id, guest_id)
         values = {"name": name, "birthday": birthday, "notes": notes}
@@ -179,7 +177,7 @@ async def _redeem_form(
     here: Here,
     guest_id: UUID,
     values: dict[str, str],
-    error: Refused | None = None,
+    error: RefusedCall | None = None,
     missing: str | None = None,
 ) -> Response:
     balance = await found(loyalty.balance(upstream(request), here.access, here.cafe.cafe_id, guest_id))

@@ -15,11 +15,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from services.console.models.session import Insider, Language, Visitor
+from services.console.models.session import Insider, SpokenLanguage, Visitor
 from services.console.rules import roles
 from services.console.rules.speech import Speech
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 
 FOLDER: Final = Path(__file__).parents[1]
 LOOK_COOKIE: Final = "look"
@@ -32,7 +32,7 @@ _OPENING: Final = re.compile(r"\s*<svg.*?>|</svg>\s*", re.S)
 class Look:
     """How a person wants the pages."""
 
-    language: Language = "fa"
+    language: SpokenLanguage = "fa"
     theme: str = "auto"
 
 
@@ -74,7 +74,7 @@ def _templates() -> Environment:
 def look_of(request: Request) -> Look:
     """The look of the request's cookie, as far as it is one of ours."""
     language, _, theme = request.cookies.get(LOOK_COOKIE, "").partition(".")
-    found: Language = next((each for each in LANGUAGES if each == language), "fa")
+    found: SpokenLanguage = next((each for each in LANGUAGES if each == language), "fa")
     return Look(found, theme if theme in THEMES else "auto")
 
 
@@ -119,7 +119,7 @@ def page(
     return HTMLResponse(_templates().get_template(template).render(every | data), status)
 
 
-def refused(error: Refused, language: Language) -> dict[str, Any]:
+def refused(error: RefusedCall, language: SpokenLanguage) -> dict[str, Any]:
     """What a form shows of an API's no: the reason, and what to mend in which field."""
     own = {each.field.rpartition(".")[2]: each.fa if language == "fa" else each.en for each in error.faults}
     return {"error": error.fa if language == "fa" else error.en, "faults": own}

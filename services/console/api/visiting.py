@@ -41,10 +41,10 @@ async def visitor_of(request: Request) -> Visitor:
     return await sessions.enter(upstream(request), access, fresh)
 
 
-Person = Annotated[Visitor, Depends(visitor_of)]
+AnyVisitor = Annotated[Visitor, Depends(visitor_of)]
 
 
-async def insider_of(request: Request, visitor: Person, cafe_id: UUID) -> Insider:
+async def insider_of(request: Request, visitor: AnyVisitor, cafe_id: UUID) -> Insider:
     """The person in the cafe of the address.
 
     Raises:

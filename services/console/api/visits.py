@@ -1,22 +1,20 @@
 """Visits: the list, one bill, taking it back, and a bill by hand."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
+from services.console.models.forms import Prose, Typed
 from services.console.store import visit
-from services.console.store.upstream import Refused
+from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
 
 router = APIRouter(prefix="/c/{cafe_id}/visits", include_in_schema=False)
 
-Typed = Annotated[str, Form(max_length=200)]
-Prose = Annotated[str, Form(max_length=500)]
 PAGE = 30
 
 
@@ -66,7 +64,7 @@ async def enter(
     }
     try:
         await visit.enter(upstream(request), here.access, here.cafe.cafe_id, written)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         values = {"receipt_number": receipt_number, "total": total, "phone": phone, "item": item, "notes": notes}
         return page(request, "visit_enter.html", here, status=error.status, nav="visits", values=values, **told)
@@ -86,7 +84,7 @@ async def void(request: Request, here: Here, visit_id: UUID, reason: Prose) -> R
     up, cafe_id = upstream(request), here.cafe.cafe_id
     try:
         shown = await visit.void(up, here.access, cafe_id, visit_id, reason)
-    except Refused as error:
+    except RefusedCall as error:
         told = refused(error, look_of(request).language)
         shown = await visit.find(up, here.access, cafe_id, visit_id)
         return page(

@@ -8,7 +8,7 @@ from services.console.handlers.panels import panel
 from services.console.models.people import WaitingMatter
 from services.console.models.session import Insider
 from services.console.store import identity, waiting
-from services.console.store.upstream import Away, Refused, Upstream
+from services.console.store.upstream import Away, RefusedCall, Upstream
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ async def show(up: Upstream, here: Insider) -> ApprovalsPage:
 async def decide(up: Upstream, here: Insider, service: str, matter_id: UUID, *, approve: bool) -> None:
     """Lets what waits pass, or not. It is looked up once more, so that what is decided is what stands there now.
 
-    Raises `Refused`: 404 when somebody else was faster.
+    Raises `RefusedCall`: 404 when somebody else was faster.
     """
     if service not in waiting.HOLDERS:
         raise _gone()
@@ -58,5 +58,5 @@ async def decide(up: Upstream, here: Insider, service: str, matter_id: UUID, *, 
     await waiting.decide(up, here.access, service, matter.decide_at, approve=approve, version=matter.version)
 
 
-def _gone() -> Refused:
-    return Refused(404, "decided", "This does not wait any more.", "این دیگر در انتظار نیست.", (), 0)
+def _gone() -> RefusedCall:
+    return RefusedCall(404, "decided", "This does not wait any more.", "این دیگر در انتظار نیست.", (), 0)

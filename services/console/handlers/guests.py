@@ -70,7 +70,7 @@ async def search(up: Upstream, here: Insider, typed: str) -> list[Hit] | None:
 
 
 async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
-    """The page of a guest, in seven calls beside each other. Raises `Refused` 404 for a guest of nobody here."""
+    """The page of a guest, in seven calls beside each other. Raises `RefusedCall` 404 for a guest of nobody here."""
     access, cafe_id = here.access, here.cafe.cafe_id
     visits_wanted = {"customer_id": guest_id, "limit": VISITS, "with_voided": True}
     (file, balance, consents, stays), (visits, ledger, messages) = await asyncio.gather(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from services.console.store.upstream import Away, Refused
+from services.console.store.upstream import Away, RefusedCall
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ async def found(asked: Awaitable[T]) -> T | None:
     """What was asked for; None where there is no such thing."""
     try:
         return await asked
-    except Refused as error:
+    except RefusedCall as error:
         if error.status == 404:
             return None
         raise

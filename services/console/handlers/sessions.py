@@ -7,7 +7,7 @@ from uuid import UUID
 from services.console.models.people import Tokens
 from services.console.models.session import Access, Insider, SealedSession, Visitor
 from services.console.store import identity
-from services.console.store.upstream import Refused, SignedOut, Upstream
+from services.console.store.upstream import RefusedCall, SignedOut, Upstream
 
 # A token that ends sooner is renewed before it is used: the page's calls must not fail half way.
 RENEW_BEFORE_SECONDS = 60.0
@@ -18,7 +18,7 @@ async def sign_in(
 ) -> tuple[SealedSession, str | None]:
     """The session of a person, and the token by which identity knows this device again, when it gave one.
 
-    Raises `Refused`.
+    Raises `RefusedCall`.
     """
     tokens = await identity.sign_in(up, access, login, password, device_token)
     return _session(tokens, csrf), tokens.device_token
@@ -33,7 +33,7 @@ async def fresh(up: Upstream, access: Access, session: SealedSession) -> SealedS
         raise SignedOut
     try:
         return _session(await identity.renew(up, access, session.refresh_token), session.csrf)
-    except Refused as error:
+    except RefusedCall as error:
         if error.status == 401:
             raise SignedOut from error
         raise

@@ -2,12 +2,11 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-Tier = Literal["bronze", "silver", "gold", "platinum"]
+from shared.events.base import Tier
 
 
 class GuestCard(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-Role = Literal["owner", "manager", "staff"]
+from shared.events.identity import Role
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Tokens(msgspec.Struct, frozen=True):
     device_token: str | None = None
 
 
-class Membership(msgspec.Struct, frozen=True):
+class CafeOfPerson(msgspec.Struct, frozen=True):
     """One cafe of a person, with what their screens need to know of it."""
 
     cafe_id: UUID
@@ -37,12 +37,12 @@ class Membership(msgspec.Struct, frozen=True):
     role: Role
 
 
-class Caller(msgspec.Struct, frozen=True):
+class SignedIn(msgspec.Struct, frozen=True):
     """Who is signed in."""
 
     user_id: UUID
     login: str
-    cafes: tuple[Membership, ...]
+    cafes: tuple[CafeOfPerson, ...]
 
 
 class Colleague(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class OpenSession(msgspec.Struct, frozen=True):
     is_current: bool
 
 
-class TillKey(msgspec.Struct, frozen=True):
+class KeyOfTill(msgspec.Struct, frozen=True):
     """The key of a till; `api_key` itself only in the answer that made it."""
 
     key_id: str

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.console.models.people import Caller, Membership
+from services.console.models.people import CafeOfPerson, SignedIn
 
-Language = Literal["fa", "en"]
+SpokenLanguage = Literal["fa", "en"]
 
 
 class SealedSession(msgspec.Struct, frozen=True, array_like=True):
@@ -39,11 +39,11 @@ class Visitor:
 
     session: SealedSession
     access: Access
-    caller: Caller
+    caller: SignedIn
 
 
 @dataclass(frozen=True)
 class Insider(Visitor):
     """A visitor in one cafe of theirs."""
 
-    cafe: Membership
+    cafe: CafeOfPerson

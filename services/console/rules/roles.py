@@ -3,7 +3,7 @@ locked, and a test holds both against each other."""
 
 from typing import Final, Literal
 
-from services.console.models.people import Role
+from shared.events.identity import Role
 
 _RANK: Final[dict[Role, int]] = {"staff": 0, "manager": 1, "owner": 2}
 May = Literal["see_money", "void", "adjust", "erase", "approve", "see_people", "invite", "make_keys", "change_cafe"]

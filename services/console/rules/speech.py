@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from persiantools.jdatetime import JalaliDate
 
-from services.console.models.session import Language
+from services.console.models.session import SpokenLanguage
 from shared.persian.calendar import Calendar
 from shared.persian.text import latin_digits, persian_digits
 
@@ -34,7 +34,7 @@ _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=
 class Speech:
     """How one person of one cafe is spoken to. `unit`: IRT or IRR."""
 
-    language: Language = "fa"
+    language: SpokenLanguage = "fa"
     calendar: Calendar = "jalali"
     time_zone: str = "Asia/Tehran"
     unit: str = "IRT"

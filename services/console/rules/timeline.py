@@ -25,7 +25,7 @@ Kind = Literal["points", "entered", "left", "run", "message", "not_begun"]
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineStep:
     """One thing that followed. One of the facts is there, a run may have its message. `probable`: joined by time."""
 
     kind: Kind
@@ -44,14 +44,14 @@ class Chain:
 
     moment: datetime
     visit: VisitRow | None
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineStep, ...]
 
 
 @dataclass
 class _Growing:
     moment: datetime
     visit: VisitRow | None = None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[TimelineStep] = field(default_factory=list)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Folding:
     alone: list[_Growing] = field(default_factory=list)
     entered: list[tuple[SegmentStay, _Growing]] = field(default_factory=list)
 
-    def place(self, step: Step, home: _Growing | None) -> _Growing:
+    def place(self, step: TimelineStep, home: _Growing | None) -> _Growing:
         if home is None:
             home = _Growing(step.moment)
             self.alone.append(home)
@@ -83,13 +83,13 @@ def chains(
     folding = _Folding({visit.id: _Growing(visit.visit_date, visit) for visit in visits})
     for line in ledger:
         home = folding.of_visit.get(line.visit_id) if line.visit_id else None
-        folding.place(Step("points", line.occurred_at, line=line), home)
+        folding.place(TimelineStep("points", line.occurred_at, line=line), home)
     for stay in stays:
         cause = folding.soon_before(stay.entered_at) if stay.reason == "visit" else None
-        step = Step("entered", stay.entered_at, stay=stay, probable=cause is not None)
+        step = TimelineStep("entered", stay.entered_at, stay=stay, probable=cause is not None)
         folding.entered.append((stay, folding.place(step, cause)))
         if stay.left_at is not None:
-            folding.place(Step("left", stay.left_at, stay=stay), None)
+            folding.place(TimelineStep("left", stay.left_at, stay=stay), None)
     _place_messages(folding, messages)
     made = [*folding.of_visit.values(), *folding.alone]
     finished = [Chain(each.moment, each.visit, tuple(sorted(each.steps, key=_order))) for each in made]
@@ -112,15 +112,15 @@ def _place_messages(folding: _Folding, messages: MessagesOfGuest) -> None:
         message = min(own, key=lambda each: (each.queued_at, each.id), default=None)
         if message is not None:
             del free[message.id]
-        step = Step("run", run.occurred_at, run=run, message=message)
+        step = TimelineStep("run", run.occurred_at, run=run, message=message)
         folding.place(step, _home_of_trigger(folding, run.trigger_id, run.occurred_at))
     for message in free.values():
         home = folding.of_visit.get(message.visit_id) if message.visit_id else None
         home = home or _home_of_trigger(folding, message.trigger_id, message.queued_at)
-        folding.place(Step("message", message.queued_at, message=message), home)
+        folding.place(TimelineStep("message", message.queued_at, message=message), home)
     for absent in messages.not_begun:
         matching = [each for each in folding.entered if each[0].segment_key == absent.segment_key]
-        step = Step("not_begun", absent.entered_at, not_begun=absent)
+        step = TimelineStep("not_begun", absent.entered_at, not_begun=absent)
         folding.place(step, folding.of_stay(matching, absent.entered_at))
 
 
@@ -130,5 +130,5 @@ def _home_of_trigger(folding: _Folding, trigger_id: UUID, moment: datetime) -> _
     return folding.of_stay([each for each in folding.entered if each[0].segment_id == trigger_id], moment)
 
 
-def _order(step: Step) -> tuple[datetime, str]:
+def _order(step: TimelineStep) -> tuple[datetime, str]:
     return step.moment, step.kind

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.console.models.session import Language
+from services.console.models.session import SpokenLanguage
 
-LANGUAGES: tuple[Language, ...] = ("fa", "en")
+LANGUAGES: tuple[SpokenLanguage, ...] = ("fa", "en")
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Catalogue:
 
     texts: Mapping[str, Mapping[str, str]]
 
-    def say(self, language: Language, key: str, /, **values: str) -> str:
+    def say(self, language: SpokenLanguage, key: str, /, **values: str) -> str:
         """The text of `key` with `values` in their places.
 
         Raises:

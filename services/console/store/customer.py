@@ -17,7 +17,7 @@ async def search(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, 
 
 
 async def register(up: Upstream, access: Access, cafe_id: UUID, written: dict[str, Any]) -> guests.GuestFile:
-    """A new guest. Raises `Refused` 409 when the cafe knows the number."""
+    """A new guest. Raises `RefusedCall` 409 when the cafe knows the number."""
     return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers", guests.GuestFile, written)
 
 

@@ -11,13 +11,13 @@ SERVICE = "identity"
 
 
 async def sign_in(up: Upstream, access: Access, login: str, password: str, device_token: str | None) -> people.Tokens:
-    """Tokens for a login and a password. Raises `Refused` 401 for a wrong pair, 429 while the login pauses."""
+    """Tokens for a login and a password. Raises `RefusedCall` 401 for a wrong pair, 429 while the login pauses."""
     body = {"login": login, "password": password, "device_token": device_token}
     return await up.send(access, SERVICE, "POST", "/sessions", people.Tokens, body)
 
 
 async def renew(up: Upstream, access: Access, refresh_token: str) -> people.Tokens:
-    """The next tokens of a session. Raises `Refused` 401 when it has ended."""
+    """The next tokens of a session. Raises `RefusedCall` 401 when it has ended."""
     return await up.send(access, SERVICE, "POST", "/sessions/renew", people.Tokens, {"refresh_token": refresh_token})
 
 
@@ -26,9 +26,9 @@ async def sign_out(up: Upstream, access: Access) -> None:
     await up.send(access, SERVICE, "DELETE", "/sessions/current", type(None))
 
 
-async def who_am_i(up: Upstream, access: Access) -> people.Caller:
+async def who_am_i(up: Upstream, access: Access) -> people.SignedIn:
     """The person and their cafes."""
-    return await up.get(access, SERVICE, "/me", people.Caller)
+    return await up.get(access, SERVICE, "/me", people.SignedIn)
 
 
 async def change_password(up: Upstream, access: Access, old: str, new: str) -> None:
@@ -103,20 +103,20 @@ async def revoke_invitation(up: Upstream, access: Access, cafe_id: UUID, invitat
     await up.send(access, SERVICE, "DELETE", f"/cafes/{cafe_id}/invitations/{invitation_id}", type(None))
 
 
-async def list_keys(up: Upstream, access: Access, cafe_id: UUID) -> tuple[people.TillKey, ...]:
+async def list_keys(up: Upstream, access: Access, cafe_id: UUID) -> tuple[people.KeyOfTill, ...]:
     """The keys of the cafe's tills."""
-    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/api-keys", tuple[people.TillKey, ...])
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/api-keys", tuple[people.KeyOfTill, ...])
 
 
-async def create_key(up: Upstream, access: Access, cafe_id: UUID, device_name: str) -> people.TillKey:
+async def create_key(up: Upstream, access: Access, cafe_id: UUID, device_name: str) -> people.KeyOfTill:
     """A key for a till; only this answer holds it."""
     body = {"device_name": device_name}
-    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/api-keys", people.TillKey, body)
+    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/api-keys", people.KeyOfTill, body)
 
 
 async def revoke_key(up: Upstream, access: Access, cafe_id: UUID, key_id: str) -> None:
     """Ends a till's key."""
-    await up.send(access, SERVICE, "DELETE", f"/cafes/{cafe_id}/api-keys/{key_id}", people.TillKey)
+    await up.send(access, SERVICE, "DELETE", f"/cafes/{cafe_id}/api-keys/{key_id}", people.KeyOfTill)
 
 
 async def list_branches(up: Upstream, access: Access, cafe_id: UUID) -> tuple[people.BranchOfCafe, ...]:

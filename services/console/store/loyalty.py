@@ -10,7 +10,7 @@ SERVICE = "loyalty"
 
 
 async def balance(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> guests.Balance:
-    """The guest's points and tier. Raises `Refused` 404 for one who has never earned any."""
+    """The guest's points and tier. Raises `RefusedCall` 404 for one who has never earned any."""
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/customers/{guest_id}/loyalty", guests.Balance)
 
 

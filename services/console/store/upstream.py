@@ -25,7 +25,7 @@ class RefusedField:
     fa: str
 
 
-class Refused(Exception):
+class RefusedCall(Exception):
     """An API says no. It says why in both languages, and names the fields."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Upstream:
         return await self._call(access, service, method, path, kind, content=content)
 
     async def _call(self, access: Access, service: str, method: str, path: str, kind: type[T], **more: Any) -> T:
-        """Raises `Refused`, `Away` or `SignedOut`."""
+        """Raises `RefusedCall`, `Away` or `SignedOut`."""
         headers = {"X-Correlation-Id": str(access.correlation_id), "Content-Type": "application/json"}
         if access.token is not None:
             headers["Authorization"] = f"Bearer {access.token}"
@@ -104,7 +104,7 @@ def _failure(service: str, answer: httpx2.Response, *, signed_in: bool) -> Excep
         # Something before the API answered in its stead.
         return Away(service)
     wait = answer.headers.get("retry-after", "")
-    return Refused(answer.status_code, code, en, fa, faults, int(wait) if wait.isdigit() else 0)
+    return RefusedCall(answer.status_code, code, en, fa, faults, int(wait) if wait.isdigit() else 0)
 
 
 def _written(value: Any) -> str:
