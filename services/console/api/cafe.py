@@ -10,10 +10,10 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from services.console.api import wall
+from services.console.api.forms import Typed
 from services.console.api.rendering import go, look_of, page, refused
 from services.console.api.visiting import AnyVisitor, Here, upstream
 from services.console.handlers.panels import panel
-from services.console.models.forms import Typed
 from services.console.models.session import Visitor
 from services.console.rules import roles
 from services.console.store import identity, visit

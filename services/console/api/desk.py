@@ -5,10 +5,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.console.api.forms import Typed
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
-from services.console.models.forms import Typed
 from services.console.store import customer
 from services.console.store.upstream import RefusedCall
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.console.api import wall
+from services.console.api.forms import Typed
 from services.console.api.rendering import LOOK_COOKIE, THEMES, go, look_of, page, refused
 from services.console.api.visiting import AnyVisitor, access_of, upstream, visitor_of
 from services.console.handlers import sessions
-from services.console.models.forms import Typed
 from services.console.rules import roles
 from services.console.rules.words import LANGUAGES
 from services.console.store import identity

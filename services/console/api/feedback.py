@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from services.console.api.forms import Prose
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import ratings
-from services.console.models.forms import Prose
 from services.console.store import feedback
 from services.console.store.upstream import RefusedCall
 

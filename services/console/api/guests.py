@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from services.console.api.forms import FormId, Prose, Typed
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
 from services.console.handlers.panels import found
-from services.console.models.forms import FormId, Prose, Typed
 from services.console.store import customer, loyalty
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id

@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.console.api.forms import Prose, Typed
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
-from services.console.models.forms import Prose, Typed
 from services.console.store import visit
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
