@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from shared.database.columns import columns
 from shared.database.db import Connection, Pool
 from shared.events.base import Event
 from shared.events.registry import encode
@@ -61,10 +62,7 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
         return
     await conn.execute(
         INSERT,
-        [event.cafe_id for event in events],
-        [event.topic for event in events],
-        [event.key for event in events],
-        [event.type for event in events],
+        *columns(events, "cafe_id", "topic", "key", "type"),
         [_encode(headers_of(event)) for event in events],
         [encode(event) for event in events],
     )
@@ -73,7 +71,7 @@ async def emit(conn: Connection, events: Sequence[Event]) -> None:
 async def emit_tombstones(conn: Connection, topic: str, keys: Sequence[tuple[UUID, UUID]]) -> None:
     """Writes an empty record for each (cafe_id, key), so that a compacted topic forgets it."""
     if keys:
-        await conn.execute(INSERT_TOMBSTONES, [cafe for cafe, _ in keys], [key for _, key in keys], topic)
+        await conn.execute(INSERT_TOMBSTONES, *columns(keys, 0, 1), topic)
 
 
 class Waker:

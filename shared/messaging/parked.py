@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from shared.clock import new_id
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.messaging.records import Record, Refusal, header
@@ -100,9 +101,9 @@ class Seen:
         """Which of the records were parked, by topic, partition and offset. `topics` maps full names to plain ones."""
         new = {(topics[record.topic], record.partition) for record in records} - self.highest.keys()
         if new:
-            columns = [topic for topic, _ in new], [partition for _, partition in new]
+            arrays = columns(new, 0, 1)
             self.highest |= {
-                (topic, partition): highest for topic, partition, highest in await conn.fetch(HIGHEST, *columns)
+                (topic, partition): highest for topic, partition, highest in await conn.fetch(HIGHEST, *arrays)
             }
         below = {
             place: record

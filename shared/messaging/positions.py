@@ -5,12 +5,13 @@ When the broker is ahead, the database was restored from an older state, and a w
 what lies between.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 
+from shared.database.columns import columns
 from shared.database.db import Connection, Pool, noting_transaction
 from shared.messaging.records import Record
 
@@ -97,12 +98,12 @@ async def read(conn: Connection) -> dict[Partition, int]:
 
 async def adopt(conn: Connection, reached: Mapping[Partition, int]) -> None:
     """Notes positions where none are noted."""
-    await conn.execute(ADOPT, *_columns(reached))
+    await conn.execute(ADOPT, *columns(reached, 0, 1), list(reached.values()))
 
 
 async def put(conn: Connection, reached: Mapping[Partition, int]) -> None:
     """Notes positions, whatever was noted before: for an operator."""
-    await conn.execute(SET, *_columns(reached))
+    await conn.execute(SET, *columns(reached, 0, 1), list(reached.values()))
 
 
 async def has_taken_in(conn: Connection) -> bool:
@@ -150,7 +151,3 @@ def _note(reached: Mapping[Partition, int], seen: Mapping[Partition, int]) -> st
 
 def _list(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
-
-
-def _columns(reached: Mapping[Partition, int]) -> tuple[Sequence[str], Sequence[int], Sequence[int]]:
-    return [topic for topic, _ in reached], [partition for _, partition in reached], list(reached.values())

@@ -5,6 +5,7 @@ from datetime import time
 from typing import Any
 from uuid import UUID
 
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.errors import Rejected
 from shared.events.base import Event
@@ -108,19 +109,10 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> No
     """Keep the newest version of each cafe."""
     await conn.execute(
         KEEP_CAFES,
-        [event.cafe_id for event in events],
-        [event.version for event in events],
-        [event.name for event in events],
-        [event.time_zone for event in events],
-        [event.calendar for event in events],
-        [event.currency_unit for event in events],
+        *columns(events, "cafe_id", "version", "name", "time_zone", "calendar", "currency_unit"),
         [time.fromisoformat(event.quiet_from) for event in events],
         [time.fromisoformat(event.quiet_until) for event in events],
-        [event.is_active for event in events],
-        [event.approval_when for event in events],
-        [event.approval_points for event in events],
-        [event.approval_amount for event in events],
-        [event.approval_staff_amount for event in events],
+        *columns(events, "is_active", "approval_when", "approval_points", "approval_amount", "approval_staff_amount"),
     )
 
 
@@ -138,11 +130,7 @@ async def on_sessions_ended(conn: Connection, events: Sequence[SessionsEnded]) -
     """Refuse these tokens from now on."""
     await conn.execute(
         END_SESSIONS,
-        [event.cafe_id for event in events],
-        [event.user_id for event in events],
-        [event.occurred_at for event in events],
-        [event.sessions_from for event in events],
-        [event.session_id for event in events],
+        *columns(events, "cafe_id", "user_id", "occurred_at", "sessions_from", "session_id"),
     )
 
 
@@ -150,13 +138,9 @@ async def on_api_key_created(conn: Connection, events: Sequence[ApiKeyCreated]) 
     """Learn tills' credentials. A revocation that came first stays."""
     await conn.execute(
         KEEP_API_KEYS,
-        [event.cafe_id for event in events],
-        [event.key_id for event in events],
-        [event.key_hash for event in events],
-        [event.signing_key_sealed for event in events],
+        *columns(events, "cafe_id", "key_id", "key_hash", "signing_key_sealed"),
         [" ".join(event.scopes) for event in events],
-        [event.device_name for event in events],
-        [event.expires_at for event in events],
+        *columns(events, "device_name", "expires_at"),
     )
 
 
@@ -164,9 +148,7 @@ async def on_api_key_revoked(conn: Connection, events: Sequence[ApiKeyRevoked]) 
     """Refuse these credentials from now on."""
     await conn.execute(
         REVOKE_API_KEYS,
-        [event.cafe_id for event in events],
-        [event.key_id for event in events],
-        [event.occurred_at for event in events],
+        *columns(events, "cafe_id", "key_id", "occurred_at"),
     )
 
 
@@ -235,9 +217,7 @@ async def _keep_access(
 ) -> None:
     await conn.execute(
         KEEP_ACCESS,
-        [event.cafe_id for event in events],
-        [event.user_id for event in events],
-        [event.version for event in events],
+        *columns(events, "cafe_id", "user_id", "version"),
         roles,
         [event.occurred_at for event in events],
         [event.sessions_from if isinstance(event, AccessGranted) else 0 for event in events],

@@ -148,6 +148,33 @@ def test_api_opens_transactions_in_one_way(service: str) -> None:
     assert not {(path.name, name) for path in api for name in by_hand & set(re.findall(r"\w+", path.read_text()))}
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_stores_hand_rows_over_in_one_way(service: str) -> None:
+    """Two lists of the same rows' fields are `columns(rows, "this", "that")` (`shared/database/columns.py`)."""
+    found = []
+    for path in (ROOT / "services" / service).rglob("*.py"):
+        if "store" in (path.stem, path.parent.name):
+            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            found += [ast.unparse(call) for call in calls if any(map(_is_pair_of_fields, call.args, call.args[1:]))]
+    assert not found
+
+
+def _is_pair_of_fields(one: ast.expr, other: ast.expr) -> bool:
+    match one, other:
+        case (
+            ast.ListComp(
+                elt=ast.Attribute(value=ast.Name()),
+                generators=[ast.comprehension(target=ast.Name(), iter=rows, ifs=[])],
+            ),
+            ast.ListComp(
+                elt=ast.Attribute(value=ast.Name()),
+                generators=[ast.comprehension(target=ast.Name(), iter=same, ifs=[])],
+            ),
+        ):
+            return ast.dump(rows) == ast.dump(same)
+    return False
+
+
 @cache
 def made_by(service: str) -> frozenset[str]:
     """The names of all that the service calls, also where it calls one of two: `(This if so else That)()`."""

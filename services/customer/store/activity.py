@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.customer.models.values import Evaluation, GuestKey, MaskChange, Revision, Sums
 from services.customer.store.ratings import RatingChange
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Tier
 
@@ -178,16 +179,15 @@ WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT 
 
 async def lock(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Locks the guests' activity rows until the transaction ends, making those that are missing."""
-    await conn.execute(LOCK, *_keys(guests))
+    await conn.execute(LOCK, *columns(guests, "cafe_id", "customer_id"))
 
 
 async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> list[GuestKey]:
     """Adds new visits to their guests' sums. Returns those whose first visit moved away from where they began."""
     rows = await conn.fetch(
         ADD_VISITS,
-        *_keys([visit.guest for visit in visits]),
-        [visit.visited_at for visit in visits],
-        [visit.spent for visit in visits],
+        *columns([visit.guest for visit in visits], "cafe_id", "customer_id"),
+        *columns(visits, "visited_at", "spent"),
         now - RECENT,
         NEWEST_KEPT,
     )
@@ -198,13 +198,8 @@ async def revise_visits(conn: Connection, revisions: Sequence[Revision], now: da
     """Applies corrected and voided visits in their order. The rows must exist: `lock` first."""
     await conn.execute(
         REVISE_VISITS,
-        *_keys([revision.guest for revision in revisions]),
-        [revision.visits for revision in revisions],
-        [revision.spent for revision in revisions],
-        [revision.removed_at for revision in revisions],
-        [revision.added_at for revision in revisions],
-        [revision.first_at for revision in revisions],
-        [revision.last_at for revision in revisions],
+        *columns([revision.guest for revision in revisions], "cafe_id", "customer_id"),
+        *columns(revisions, "visits", "spent", "removed_at", "added_at", "first_at", "last_at"),
         now - RECENT,
         NEWEST_KEPT,
     )
@@ -214,30 +209,29 @@ async def set_points(
     conn: Connection, guests: Sequence[GuestKey], points: Sequence[int], versions: Sequence[int]
 ) -> None:
     """Keeps each guest's points of the highest account version."""
-    await conn.execute(SET_POINTS, *_keys(guests), points, versions)
+    await conn.execute(SET_POINTS, *columns(guests, "cafe_id", "customer_id"), points, versions)
 
 
 async def set_tier(
     conn: Connection, guests: Sequence[GuestKey], tiers: Sequence[Tier], versions: Sequence[int]
 ) -> None:
     """Keeps each guest's tier of the highest account version."""
-    await conn.execute(SET_TIER, *_keys(guests), tiers, versions)
+    await conn.execute(SET_TIER, *columns(guests, "cafe_id", "customer_id"), tiers, versions)
 
 
 async def add_ratings(conn: Connection, changes: Sequence[RatingChange]) -> None:
     """Adds to the guests' averages, each guest named once."""
     await conn.execute(
         ADD_RATINGS,
-        *_keys([change.guest for change in changes]),
-        [change.rating_sum for change in changes],
-        [change.rating_count for change in changes],
+        *columns([change.guest for change in changes], "cafe_id", "customer_id"),
+        *columns(changes, "rating_sum", "rating_count"),
     )
 
 
 async def set_registered(conn: Connection, guests: Sequence[GuestKey], moments: Sequence[datetime]) -> list[GuestKey]:
     """From now on these guests are evaluated. The rows must exist: `lock` first. Returns those whose first visit is
     known and was at another moment."""
-    rows = await conn.fetch(SET_REGISTERED, *_keys(guests), moments)
+    rows = await conn.fetch(SET_REGISTERED, *columns(guests, "cafe_id", "customer_id"), moments)
     return [GuestKey(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
 
 
@@ -253,7 +247,13 @@ async def evaluate(
 
     `evaluation` is compiled by key, with its parameters from number 5 on.
     """
-    rows = await conn.fetch(_filled(EVALUATE, evaluation), now, *_keys(guests), rulesets, *evaluation.values_at(now))
+    rows = await conn.fetch(
+        _filled(EVALUATE, evaluation),
+        now,
+        *columns(guests, "cafe_id", "customer_id"),
+        rulesets,
+        *evaluation.values_at(now),
+    )
     return [MaskChange(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
 
 
@@ -289,7 +289,3 @@ async def count_matching(conn: Connection, cafe_id: UUID, evaluation: Evaluation
 def _filled(template: str, evaluation: Evaluation) -> str:
     join = CUSTOMER_JOIN if evaluation.needs_customer else ""
     return template.format(mask=evaluation.mask, check_at=evaluation.check_at, join=join)
-
-
-def _keys(guests: Sequence[GuestKey]) -> tuple[list[UUID], list[UUID]]:
-    return [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests]

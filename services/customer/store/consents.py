@@ -7,6 +7,7 @@ from typing import Any
 from services.customer.models.values import ConsentAnswer, GuestKey
 from shared.clock import new_id
 from shared.consent import rank_sql
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # What was said before the guest's erasure is forgotten, however late it comes.
@@ -56,18 +57,19 @@ WHERE cafe_id = $1 AND customer_id = $2 AND recorded_by IS NOT NULL AND source <
 
 async def keep(conn: Connection, answers: Sequence[ConsentAnswer], now: datetime) -> list[ConsentAnswer]:
     """Adds the answers to the history, and returns those that are in force from now on."""
-    columns = (
-        [answer.guest.cafe_id for answer in answers],
-        [answer.guest.customer_id for answer in answers],
-        [answer.channel for answer in answers],
-        [answer.purpose for answer in answers],
-        [answer.granted for answer in answers],
-        [answer.source for answer in answers],
-        [answer.occurred_at for answer in answers],
-        [answer.recorded_by for answer in answers],
+    arrays = columns(
+        answers,
+        "guest.cafe_id",
+        "guest.customer_id",
+        "channel",
+        "purpose",
+        "granted",
+        "source",
+        "occurred_at",
+        "recorded_by",
     )
-    await conn.execute(REMEMBER, *columns, [new_id() for _ in answers], now)
-    rows = await conn.fetch(KEEP, *columns)
+    await conn.execute(REMEMBER, *arrays, [new_id() for _ in answers], now)
+    rows = await conn.fetch(KEEP, *arrays)
     return [ConsentAnswer(GuestKey(row["cafe_id"], row["customer_id"]), *list(row.values())[2:]) for row in rows]
 
 

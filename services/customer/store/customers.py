@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.customer.models.http import FindCustomers
 from services.customer.models.values import GuestKey, GuestStatus
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Segment
 from shared.persian.text import name_key
@@ -149,18 +150,18 @@ async def register(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[
 async def begin_with_bills(conn: Connection, guests: Collection[GuestKey]) -> None:
     """Sets since when guests whom a till made known are guests, by their bills. Lock their activity rows first."""
     keys = sorted({(guest.cafe_id, guest.customer_id) for guest in guests})
-    await conn.execute(BEGIN_WITH_BILLS, [cafe_id for cafe_id, _ in keys], [customer_id for _, customer_id in keys])
+    await conn.execute(BEGIN_WITH_BILLS, *columns(keys, 0, 1))
 
 
 async def fill_names(conn: Connection, names: Mapping[GuestKey, str], now: datetime) -> list[dict[str, Any]]:
     """Gives guests without a name the one that was learned. Returns the changed rows."""
-    ids = [guest.cafe_id for guest in names], [guest.customer_id for guest in names]
+    ids = columns(names, "cafe_id", "customer_id")
     return [dict(row) for row in await conn.fetch(FILL_NAMES, *ids, list(names.values()), now)]
 
 
 async def erased(conn: Connection, guests: Collection[GuestKey]) -> dict[GuestKey, datetime]:
     """Those of the guests who are erased, with when."""
-    rows = await conn.fetch(ERASED, [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests])
+    rows = await conn.fetch(ERASED, *columns(guests, "cafe_id", "customer_id"))
     return {GuestKey(row["cafe_id"], row["id"]): row["deleted_at"] for row in rows}
 
 
@@ -187,7 +188,7 @@ async def set_status(
 
 async def set_segments(conn: Connection, segments: Mapping[GuestKey, Segment], now: datetime) -> None:
     """Writes the one segment shown on each guest."""
-    ids = [guest.cafe_id for guest in segments], [guest.customer_id for guest in segments]
+    ids = columns(segments, "cafe_id", "customer_id")
     await conn.execute(SET_SEGMENTS, *ids, list(segments.values()), now)
 
 

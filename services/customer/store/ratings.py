@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.customer.models.values import GuestKey
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.feedback import FeedbackReceived
 from shared.events.visit import VisitClaimed, VisitVoided
@@ -69,11 +70,7 @@ async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Rati
     await _note(conn, [(event.cafe_id, event.visit_id) for event in of_visits])
     await conn.execute(
         ADD,
-        [event.cafe_id for event in events],
-        [event.feedback_id for event in events],
-        [event.visit_id for event in events],
-        [event.customer_id for event in events],
-        [event.overall_rating for event in events],
+        *columns(events, "cafe_id", "feedback_id", "visit_id", "customer_id", "overall_rating"),
     )
     return await _settle(conn, events)
 
@@ -81,20 +78,20 @@ async def add(conn: Connection, events: Sequence[FeedbackReceived]) -> list[Rati
 async def void(conn: Connection, events: Sequence[VisitVoided]) -> list[RatingChange]:
     """Ratings of these visits count no longer, and never will; returns what that changes."""
     keys = [(event.cafe_id, event.visit_id) for event in events]
-    await conn.execute(NOTE_VISITS, *_columns(keys), [None] * len(keys), [event.voided_at for event in events])
+    await conn.execute(NOTE_VISITS, *columns(keys, 0, 1), [None] * len(keys), [event.voided_at for event in events])
     return await _settle(conn, events)
 
 
 async def claim(conn: Connection, events: Sequence[VisitClaimed]) -> list[RatingChange]:
     """What nobody said about these visits is their guests'; returns what that changes."""
     keys = [(event.cafe_id, event.visit_id) for event in events]
-    await conn.execute(NOTE_VISITS, *_columns(keys), [event.customer_id for event in events], [None] * len(keys))
+    await conn.execute(NOTE_VISITS, *columns(keys, 0, 1), [event.customer_id for event in events], [None] * len(keys))
     return await _settle(conn, events)
 
 
 async def _note(conn: Connection, keys: Sequence[tuple[UUID, UUID | None]]) -> None:
     if keys:
-        await conn.execute(NOTE_VISITS, *_columns(keys), [None] * len(keys), [None] * len(keys))
+        await conn.execute(NOTE_VISITS, *columns(keys, 0, 1), [None] * len(keys), [None] * len(keys))
 
 
 async def _settle(
@@ -102,8 +99,7 @@ async def _settle(
 ) -> list[RatingChange]:
     rows = await conn.fetch(
         SETTLE,
-        [event.cafe_id for event in events],
-        [event.visit_id for event in events],
+        *columns(events, "cafe_id", "visit_id"),
         [event.feedback_id if isinstance(event, FeedbackReceived) else None for event in events],
     )
     return [
@@ -112,7 +108,3 @@ async def _settle(
         )
         for row in rows
     ]
-
-
-def _columns(keys: Sequence[tuple[UUID, UUID | None]]) -> tuple[list[UUID], list[UUID | None]]:
-    return [cafe_id for cafe_id, _ in keys], [visit_id for _, visit_id in keys]

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.customer.models.values import GuestKey
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Segment
 
@@ -78,7 +79,7 @@ async def move(
     entered: Sequence[bool],
 ) -> None:
     """Guests enter segments or leave them, in this order."""
-    cafes, customers = [guest.cafe_id for guest in guests], [guest.customer_id for guest in guests]
+    cafes, customers = columns(guests, "cafe_id", "customer_id")
     await conn.execute(MOVE, cafes, customers, segments, moments, entered)
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.customer.models.values import GuestKey, Move, Segmentation
 from services.customer.store.customers import CARD, MARKETING_CONSENT
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # A cafe's own, held shared by whoever evaluates its guests and exclusively by whoever changes a definition of it, so
@@ -180,12 +181,12 @@ async def delete(conn: Connection, cafe_id: UUID, segment_id: UUID, now: datetim
 
 async def enter(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
     """Guests enter segments."""
-    await conn.execute(ENTER, *_columns(moves), now)
+    await conn.execute(ENTER, *columns(moves, "guest.cafe_id", "guest.customer_id", "segment_id", "reason"), now)
 
 
 async def leave(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
     """Guests leave segments."""
-    await conn.execute(LEAVE, *_columns(moves), now)
+    await conn.execute(LEAVE, *columns(moves, "guest.cafe_id", "guest.customer_id", "segment_id", "reason"), now)
 
 
 async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
@@ -222,15 +223,6 @@ async def members(
 async def stays(conn: Connection, guest: GuestKey) -> list[dict[str, Any]]:
     """The guest's stays in segments, newest first."""
     return [dict(row) for row in await conn.fetch(STAYS, guest.cafe_id, guest.customer_id)]
-
-
-def _columns(moves: Sequence[Move]) -> tuple[list[UUID], list[UUID], list[UUID], list[str]]:
-    return (
-        [move.guest.cafe_id for move in moves],
-        [move.guest.customer_id for move in moves],
-        [move.segment_id for move in moves],
-        [move.reason for move in moves],
-    )
 
 
 async def untold(conn: Connection, aside: Sequence[UUID], limit: int) -> list[tuple[UUID]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.customer import CustomerErased
 
@@ -48,11 +49,7 @@ WHERE v.cafe_id = l.cafe_id AND v.visit_id = l.visit_id AND v.visit_at <= t.eras
 
 async def erase_customers(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Empty what the guests said and from where; ratings and sums stay."""
-    guests = (
-        [event.cafe_id for event in events],
-        [event.customer_id for event in events],
-        [event.occurred_at for event in events],
-    )
+    guests = columns(events, "cafe_id", "customer_id", "occurred_at")
     for statement in (REMEMBER_ERASED, ERASE_LINKS, ERASE_FEEDBACK, ERASE_CASES, ERASE_TABLES):
         await conn.execute(statement, *guests)
 

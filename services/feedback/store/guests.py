@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.customer import CustomerErased, CustomerRegistered
 
@@ -29,23 +30,15 @@ SELECT EXISTS (SELECT FROM guests WHERE cafe_id = $1 AND customer_id = $2)
 
 async def add(conn: Connection, events: Sequence[CustomerRegistered]) -> None:
     """Keep guests."""
-    await conn.execute(ADD, *_columns(events))
+    await conn.execute(ADD, *columns(events, "cafe_id", "customer_id", "occurred_at"))
 
 
 async def forget(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """Forget guests who were registered before they were erased."""
-    await conn.execute(FORGET, *_columns(events))
+    await conn.execute(FORGET, *columns(events, "cafe_id", "customer_id", "occurred_at"))
 
 
 async def is_known(conn: Connection, cafe_id: UUID, customer_id: UUID) -> bool:
     """Whether the cafe has such a guest, as far as this service knows."""
     found: bool = await conn.fetchval(IS_KNOWN, cafe_id, customer_id)
     return found
-
-
-def _columns(events: Sequence[CustomerRegistered] | Sequence[CustomerErased]) -> tuple[list[object], ...]:
-    return (
-        [event.cafe_id for event in events],
-        [event.customer_id for event in events],
-        [event.occurred_at for event in events],
-    )

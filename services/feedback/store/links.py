@@ -8,6 +8,7 @@ from uuid import UUID
 from services.feedback.models.values import Link, UsedLink
 from services.feedback.store.visits import VISIT_DATE, visit_of
 from shared.clock import new_id
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.security.crypto import sha256
@@ -104,26 +105,24 @@ async def make_links(
     """One link for each visit that has none; `tokens` and `expiries` in the order of `events`."""
     await conn.execute(
         MAKE_LINKS,
-        [event.cafe_id for event in events],
-        [event.visit_id for event in events],
+        *columns(events, "cafe_id", "visit_id"),
         [new_id() for _ in events],
         [sha256(token) for token in tokens],
-        [event.correlation_id for event in events],
-        [event.recorded_at for event in events],
+        *columns(events, "correlation_id", "recorded_at"),
         expiries,
     )
 
 
 async def follow_visits(conn: Connection, events: Sequence[VisitCorrected]) -> None:
     """The links of corrected visits, and the feedback about them, follow the visits."""
-    places = [event.cafe_id for event in events], [event.visit_id for event in events]
+    places = columns(events, "cafe_id", "visit_id")
     await conn.execute(MOVE_LINKS, *places)
     await conn.execute(CORRECT_CONTEXT, *places)
 
 
 async def move_to_guests(conn: Connection, events: Sequence[VisitClaimed]) -> list[dict[str, Any]]:
     """The links of claimed visits, and what was said about them by nobody, are the guests'. Returns their cases."""
-    places = [event.cafe_id for event in events], [event.visit_id for event in events]
+    places = columns(events, "cafe_id", "visit_id")
     await conn.execute(MOVE_LINKS, *places)
     return [dict(row) for row in await conn.fetch(MOVE_FEEDBACK, *places)]
 
@@ -132,9 +131,7 @@ async def close_links(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Nobody can use the links of voided visits any more."""
     await conn.execute(
         CLOSE_LINKS_OF_VISITS,
-        [event.cafe_id for event in events],
-        [event.visit_id for event in events],
-        [event.voided_at for event in events],
+        *columns(events, "cafe_id", "visit_id", "voided_at"),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.feedback.models.values import RatedVisit
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitRecorded, VisitVoided
 
@@ -50,30 +51,22 @@ WHERE v.cafe_id = $1 AND v.visit_id = $2 AND v.voided_at IS NULL
 """  # noqa: S608
 
 
-def _of(rows: Sequence[VisitRecorded | VisitCorrected | VisitVoided]) -> tuple[list[Any], ...]:
-    return (
-        [event.cafe_id for event in rows],
-        [event.visit_id for event in rows],
-        [event.customer_id for event in rows],
-        [event.occurred_at for event in rows],
-        [event.final_amount for event in rows],
-        [event.currency_unit for event in rows],
-    )
+OF_A_VISIT = ("cafe_id", "visit_id", "customer_id", "occurred_at", "final_amount", "currency_unit")
 
 
 async def record_visits(conn: Connection, events: Sequence[VisitRecorded]) -> None:
     """Keep the visits, each named once in `events`."""
-    await conn.execute(RECORD_VISITS, *_of(events), [event.table_number for event in events])
+    await conn.execute(RECORD_VISITS, *columns(events, *OF_A_VISIT), [event.table_number for event in events])
 
 
 async def correct_visits(conn: Connection, events: Sequence[VisitCorrected]) -> None:
     """The newest state of each visit."""
-    await conn.execute(CORRECT_VISITS, *_of(events), [event.corrected_at for event in events])
+    await conn.execute(CORRECT_VISITS, *columns(events, *OF_A_VISIT), [event.corrected_at for event in events])
 
 
 async def void_visits(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Mark the visits as void, for good."""
-    await conn.execute(VOID_VISITS, *_of(events), [event.voided_at for event in events])
+    await conn.execute(VOID_VISITS, *columns(events, *OF_A_VISIT), [event.voided_at for event in events])
 
 
 async def find_visit(conn: Connection, cafe_id: UUID, visit_id: UUID) -> RatedVisit | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import Account, GuestKey, Posting, Rank, Standing
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 ACCOUNT_COLUMNS = """
@@ -98,7 +99,7 @@ async def lock(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, A
 
 async def lock_existing(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, Account]:
     """The accounts of those of `guests` that have one, locked."""
-    rows = await conn.fetch(LOCK, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    rows = await conn.fetch(LOCK, *columns(guests, 0, 1))
     accounts = [_account(row) for row in rows]
     return {account.guest: account for account in accounts}
 

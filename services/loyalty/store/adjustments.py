@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.models.accounts import Adjustment, GuestKey
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 INSERT = """
@@ -80,4 +81,4 @@ async def decide(conn: Connection, adjustment: Adjustment) -> None:
 
 async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what people wrote about erased guests; what was still pending is off."""
-    await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    await conn.execute(FORGET, *columns(guests, 0, 1))

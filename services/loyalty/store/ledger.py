@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.loyalty.models.accounts import Fact, GuestKey, LedgerEntry, Lot, Posting
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 APPEND = """
@@ -92,7 +93,7 @@ BEFORE_ALL = 2**62
 
 async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what somebody typed as a reference of erased guests' entries. All else in the ledger stays as it is."""
-    await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    await conn.execute(FORGET, *columns(guests, 0, 1))
 
 
 async def add_purchases(conn: Connection, outcomes: Sequence[Posting], description: str) -> None:
@@ -121,7 +122,7 @@ async def load_lots(
     """The lots of each of `guests` that hold something, or a debt, and those with an id among `also`; of whom something
     is `given_back` also those that were spent from."""
     lots: dict[GuestKey, dict[UUID, Lot]] = {guest: {} for guest in guests}
-    cafes, customers = [cafe for cafe, _ in guests], [customer for _, customer in guests]
+    cafes, customers = columns(guests, 0, 1)
     for row in await conn.fetch(LOAD_LOTS, cafes, customers, also, [guest in given_back for guest in guests]):
         cafe_id, customer_id, *values = row
         lots[cafe_id, customer_id][row["lot_id"]] = Lot(*values)
@@ -131,7 +132,7 @@ async def load_lots(
 async def load_facts(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, list[Fact]]:
     """What was given to each guest and taken by hand, and what lapsed."""
     facts: dict[GuestKey, list[Fact]] = {guest: [] for guest in guests}
-    for row in await conn.fetch(FACTS, [cafe for cafe, _ in guests], [customer for _, customer in guests]):
+    for row in await conn.fetch(FACTS, *columns(guests, 0, 1)):
         facts[row["cafe_id"], row["customer_id"]].append(Fact(row["occurred_at"], row["points_change"]))
     return facts
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import GuestKey, Posting, Redemption
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.errors import Rejected
 
@@ -66,7 +67,7 @@ RETURNING id
 
 async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Empties what somebody typed as a reference of erased guests' redemptions."""
-    await conn.execute(FORGET, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    await conn.execute(FORGET, *columns(guests, 0, 1))
 
 
 async def find(conn: Connection, keys: Sequence[RedemptionKey]) -> dict[RedemptionKey, Redemption]:

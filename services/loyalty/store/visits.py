@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from services.loyalty.models.accounts import Counted, Earning, GuestKey, Posting, Visit
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 COLUMNS = """
@@ -60,7 +61,7 @@ async def find(conn: Connection, keys: Sequence[tuple[UUID, UUID, UUID]]) -> dic
 async def load_histories(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, History]:
     """All visits of each of `guests`, by visit id."""
     histories: dict[GuestKey, History] = {guest: {} for guest in guests}
-    rows = await conn.fetch(LOAD_HISTORIES, [cafe for cafe, _ in guests], [customer for _, customer in guests])
+    rows = await conn.fetch(LOAD_HISTORIES, *columns(guests, 0, 1))
     for row in rows:
         histories[row["cafe_id"], row["customer_id"]][row["visit_id"]] = _counted(row)
     return histories

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.visit.models.values import DeviceKey, Gap, SequenceSpan
 from services.visit.store.receipts import IS_OLD_SPELLING, OLD_DEVICE
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.identity import BranchChanged
 
@@ -66,7 +67,7 @@ async def lock(conn: Connection, devices: set[DeviceKey]) -> tuple[dict[DeviceKe
     Returns the lowest and highest number each has sent, and those of whose receipts some have an old spelling.
     """
     keys = sorted(devices)
-    rows = await conn.fetch(LOCK, [cafe_id for cafe_id, _ in keys], [device_id for _, device_id in keys])
+    rows = await conn.fetch(LOCK, *columns(keys, 0, 1))
     spans = {(row["cafe_id"], row["device_id"]): (row["lowest_sequence"], row["highest_sequence"]) for row in rows}
     return spans, {(row["cafe_id"], row["device_id"]) for row in rows if row["has_old_spellings"]}
 
@@ -75,8 +76,7 @@ async def advance(conn: Connection, spans: Mapping[DeviceKey, SequenceSpan]) -> 
     """Writes the lowest and highest number of each device."""
     await conn.execute(
         ADVANCE,
-        [cafe_id for cafe_id, _ in spans],
-        [device_id for _, device_id in spans],
+        *columns(spans, 0, 1),
         [lowest for lowest, _ in spans.values()],
         [highest for _, highest in spans.values()],
     )
@@ -122,10 +122,5 @@ async def keep_branches(conn: Connection, events: Sequence[BranchChanged]) -> No
     """Keeps the newest version of each branch."""
     await conn.execute(
         KEEP_BRANCHES,
-        [event.cafe_id for event in events],
-        [event.branch_id for event in events],
-        [event.version for event in events],
-        [event.code for event in events],
-        [event.name for event in events],
-        [event.is_active for event in events],
+        *columns(events, "cafe_id", "branch_id", "version", "code", "name", "is_active"),
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.visit.models.values import DeskEntry, GuestKey
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 COLUMNS = """
@@ -96,4 +97,4 @@ async def customer_of(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> UUI
 
 async def forget(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Declines and empties what waits about erased guests."""
-    await conn.execute(FORGET, [cafe_id for cafe_id, _ in guests], [customer_id for _, customer_id in guests])
+    await conn.execute(FORGET, *columns(guests, 0, 1))

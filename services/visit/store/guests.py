@@ -8,6 +8,7 @@ import asyncpg
 
 from services.visit.models.values import GuestKey, KnownGuest, PhoneKey
 from shared.consent import Answer, rank_sql
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 FIND = """
@@ -170,7 +171,7 @@ Erasure = tuple[UUID, UUID, datetime]
 
 async def find(conn: Connection, keys: Sequence[PhoneKey]) -> dict[PhoneKey, KnownGuest]:
     """The guests of these numbers."""
-    rows = await conn.fetch(FIND, [cafe_id for cafe_id, _ in keys], [phone_hash for _, phone_hash in keys])
+    rows = await conn.fetch(FIND, *columns(keys, 0, 1))
     return {
         (row["cafe_id"], row["phone_hash"]): KnownGuest(row["customer_id"], row["name_known"], answer_in(row))
         for row in rows
@@ -210,10 +211,8 @@ async def note_visits(
         [phone[1] if phone in strangers else None for phone in visits],
         [customer_id for customer_id, _ in visits.values()],
         [count for _, count in visits.values()],
-        [cafe_id for cafe_id, _ in named],
-        [phone_hash for _, phone_hash in named],
-        [cafe_id for cafe_id, _ in new],
-        [phone_hash for _, phone_hash in new],
+        *columns(named, 0, 1),
+        *columns(new, 0, 1),
         [strangers[phone].customer_id for phone in new],
         [strangers[phone].name_known for phone in new],
         [phone[0] for phone, _, _ in answers],
@@ -240,32 +239,31 @@ def _one_each(answered: Mapping[PhoneKey, KnownGuest]) -> list[tuple[PhoneKey, U
 async def keep_answers(conn: Connection, answers: Mapping[GuestKey, Answer]) -> list[tuple[GuestKey, datetime]]:
     """Keeps answers that were given elsewhere. Returns guests whose later no at a till stands against such a yes."""
     keys = sorted(answers)
-    columns = [cafe_id for cafe_id, _ in keys], [customer_id for _, customer_id in keys]
+    arrays = columns(keys, 0, 1)
     given = [answers[key] for key in keys]
     await conn.execute(
-        KEEP_ANSWERS, *columns, [each.granted for each in given], [each.at for each in given],
-        [each.source for each in given],
+        KEEP_ANSWERS, *arrays, *columns(given, "granted", "at", "source"),
     )  # fmt: skip
     refused = {
-        (row["cafe_id"], row["customer_id"]): row["changed_at"] for row in await conn.fetch(CONTRADICTING, *columns)
+        (row["cafe_id"], row["customer_id"]): row["changed_at"] for row in await conn.fetch(CONTRADICTING, *arrays)
     }
     return [(key, refused[key]) for key in keys if answers[key].granted and key in refused]
 
 
 async def lock(conn: Connection, guests: set[GuestKey]) -> None:
     """Holds the guests' rows until the end of the transaction, so that the events of one guest keep an order."""
-    await conn.execute(LOCK, [cafe_id for cafe_id, _ in guests], [customer_id for _, customer_id in guests])
+    await conn.execute(LOCK, *columns(guests, 0, 1))
 
 
 async def spans(conn: Connection, guests: set[GuestKey]) -> dict[GuestKey, tuple[datetime | None, datetime | None]]:
     """First and last visit of each guest that was not voided; None where none is left."""
-    rows = await conn.fetch(SPANS, [cafe_id for cafe_id, _ in guests], [customer_id for _, customer_id in guests])
+    rows = await conn.fetch(SPANS, *columns(guests, 0, 1))
     return {(row["cafe_id"], row["customer_id"]): (row["first_visit_at"], row["last_visit_at"]) for row in rows}
 
 
 async def profile(conn: Connection, profiles: Sequence[ProfileRow]) -> None:
     """Keeps whose a number is, as the guests' profiles say."""
-    await conn.execute(PROFILE, *[list(column) for column in zip(*profiles, strict=True)])
+    await conn.execute(PROFILE, *columns(profiles, *range(5)))
 
 
 async def unchecked(conn: Connection, moment: datetime, without: Sequence[UUID]) -> list[Erasure]:
@@ -277,12 +275,12 @@ async def unchecked(conn: Connection, moment: datetime, without: Sequence[UUID])
 async def check(conn: Connection, erasures: Sequence[Erasure]) -> None:
     """Goes through these erasures again, for good."""
     await erase(conn, erasures)
-    await conn.execute(CHECKED, *[list(column) for column in zip(*sorted(erasures), strict=True)])
+    await conn.execute(CHECKED, *columns(sorted(erasures), 0, 1, 2))
 
 
 async def erase(conn: Connection, guests: Sequence[Erasure]) -> None:
     """Empties what could name these guests. Amounts, days and numbers stay."""
     await lock(conn, {(cafe_id, customer_id) for cafe_id, customer_id, _ in guests})
-    columns = [list(column) for column in zip(*sorted(guests), strict=True)]
+    arrays = [list(column) for column in zip(*sorted(guests), strict=True)]
     for statement in (REMEMBER_ERASED, FORGET, FORGET_ANSWERS, BLANK_VISITS, BLANK_RECEIPTS):
-        await conn.execute(statement, *columns)
+        await conn.execute(statement, *arrays)

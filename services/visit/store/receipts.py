@@ -19,6 +19,7 @@ from services.visit.models.values import (
     VoidVisit,
 )
 from services.visit.store.guests import answer_in
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # As the index visit_receipts_old_spellings has them (sql/visit/0113).
@@ -147,7 +148,7 @@ SELECT device_id, receipt_number FROM visit_receipts WHERE cafe_id = $1 AND visi
 
 async def old_spellings(conn: Connection, receipts: Sequence[Receipt]) -> dict[int, tuple[str, str]]:
     """Place -> device and receipt as they are kept, of receipts that were kept as they had been typed."""
-    rows = await conn.fetch(FIND_OLD_SPELLINGS, *_keys(receipts))
+    rows = await conn.fetch(FIND_OLD_SPELLINGS, *columns(receipts, "cafe_id", "device_id", "receipt_number"))
     return {row["place"] - 1: (row["device_id"], row["receipt_number"]) for row in reversed(rows)}
 
 
@@ -160,10 +161,7 @@ async def find(
     """What the tables say about each command, in the order of the commands; `own_ids` as in `BillDraft`."""
     rows = await conn.fetch(
         FIND,
-        [receipt.cafe_id for receipt in receipts],
-        [receipt.device_id for receipt in receipts],
-        [receipt.receipt_number for receipt in receipts],
-        [receipt.event_id for receipt in receipts],
+        *columns(receipts, "cafe_id", "device_id", "receipt_number", "event_id"),
         phone_hashes,
         own_ids,
     )
@@ -203,7 +201,7 @@ async def insert(conn: Connection, visits: Sequence[NewVisit]) -> None:
     bills = [visit.draft.command for visit in visits]
     drafts = [visit.draft for visit in visits]
     bodies = [bill.body for bill in bills]
-    columns = (
+    arrays = (
         [visit.visit_id for visit in visits],
         [bill.cafe_id for bill in bills],
         [visit.customer_id for visit in visits],
@@ -232,7 +230,7 @@ async def insert(conn: Connection, visits: Sequence[NewVisit]) -> None:
         [draft.fingerprint if draft.corrected_at else None for draft in drafts],
         [body.points_to_redeem for body in bodies],
     )
-    await conn.execute(INSERT, *columns)
+    await conn.execute(INSERT, *arrays)
 
 
 def _json(value: object) -> str:
@@ -243,9 +241,9 @@ async def note_records(conn: Connection, drafts: Sequence[BillDraft]) -> None:
     """Remembers records whose correction came first, so that their repeats are known."""
     await conn.execute(
         NOTE_RECORDS,
-        *_keys([draft.command for draft in drafts]),
-        [draft.command.event_id for draft in drafts],
-        [draft.fingerprint for draft in drafts],
+        *columns(
+            drafts, "command.cafe_id", "command.device_id", "command.receipt_number", "command.event_id", "fingerprint"
+        ),
         [draft.own_id is None for draft in drafts],
     )
 
@@ -254,7 +252,7 @@ async def note_claims(conn: Connection, claims: Sequence[tuple[BillDraft, UUID, 
     """Remembers whose the receipts of nobody are now: by which correction, the guest, and the visit's number."""
     await conn.execute(
         NOTE_CLAIMS,
-        *_keys([draft.command for draft, _, _ in claims]),
+        *columns([draft.command for draft, _, _ in claims], "cafe_id", "device_id", "receipt_number"),
         [guest for _, guest, _ in claims],
         [number for _, _, number in claims],
         [draft.corrected_at for draft, _, _ in claims],
@@ -265,10 +263,15 @@ async def note_corrections(conn: Connection, drafts: Sequence[BillDraft]) -> Non
     """Remembers which correction stands."""
     await conn.execute(
         NOTE_CORRECTIONS,
-        *_keys([draft.command for draft in drafts]),
-        [draft.command.body.occurred_at for draft in drafts],
-        [draft.corrected_at for draft in drafts],
-        [draft.fingerprint for draft in drafts],
+        *columns(
+            drafts,
+            "command.cafe_id",
+            "command.device_id",
+            "command.receipt_number",
+            "command.body.occurred_at",
+            "corrected_at",
+            "fingerprint",
+        ),
     )
 
 
@@ -285,15 +288,7 @@ async def note_ahead(conn: Connection, heard: Mapping[ReceiptKey, Mapping[str, d
 
 async def note_voids(conn: Connection, voids: Sequence[VoidVisit]) -> None:
     """Remembers voids, also of receipts that have not come yet."""
-    await conn.execute(NOTE_VOIDS, *_keys(voids), [void.voided_at for void in voids], [void.reason for void in voids])
-
-
-def _keys(receipts: Sequence[Receipt]) -> tuple[list[UUID], list[str], list[str]]:
-    return (
-        [receipt.cafe_id for receipt in receipts],
-        [receipt.device_id for receipt in receipts],
-        [receipt.receipt_number for receipt in receipts],
-    )
+    await conn.execute(NOTE_VOIDS, *columns(voids, "cafe_id", "device_id", "receipt_number", "voided_at", "reason"))
 
 
 async def show(conn: Connection, cafe_id: UUID, device_id: str, receipt_number: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 MAKE_PARTITION = "SELECT make_visit_partition($1)"
@@ -81,7 +82,7 @@ async def due_days(conn: Connection, moment: datetime, most: int, but_for: Seque
 
 async def count_days(conn: Connection, days: Sequence[CafeDay], moment: datetime) -> None:
     """Counts these days anew and takes their notes away."""
-    await conn.execute(COUNT_DAYS, [cafe_id for cafe_id, _ in days], [day for _, day in days], moment)
+    await conn.execute(COUNT_DAYS, *columns(days, 0, 1), moment)
 
 
 async def due_cafes(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[UUID]:

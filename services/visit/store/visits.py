@@ -10,6 +10,7 @@ import msgspec
 
 from services.visit.models.values import BillDraft, StoredVisit, VisitKey, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
+from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.inputs.bounds import MOST_POINTS
 
@@ -129,20 +130,14 @@ async def correct(
     dates = [visit.visit_date for visit in stored]
     await conn.execute(
         CORRECT,
-        [visit.cafe_id for visit in stored],
-        [visit.visit_id for visit in stored],
+        *columns(stored, "cafe_id", "visit_id"),
         dates,
         [body.occurred_at for body in bodies],
         [draft.branch_id for draft in drafts],
-        [body.total for body in bodies],
-        [body.discount for body in bodies],
-        [body.currency_unit for body in bodies],
-        [body.payment_method for body in bodies],
+        *columns(bodies, "total", "discount", "currency_unit", "payment_method"),
         [_json(draft.lines) for draft in drafts],
         [draft.item_count for draft in drafts],
-        [body.table_number for body in bodies],
-        [body.server_name for body in bodies],
-        [body.service_duration for body in bodies],
+        *columns(bodies, "table_number", "server_name", "service_duration"),
         words_sealed,
         [draft.corrected_at for draft in drafts],
         [body.points_to_redeem for body in bodies],
@@ -162,7 +157,7 @@ async def claim(
 ) -> None:
     """Gives each visit its guest and the number that it has among the guest's."""
     given = [claims[key] for key in visits]
-    await conn.execute(CLAIM, *_places(visits), [guest for guest, _ in given], [number for _, number in given])
+    await conn.execute(CLAIM, *_places(visits), *columns(given, 0, 1))
 
 
 async def void(conn: Connection, stored: Sequence[StoredVisit], voids: Sequence[VoidVisit]) -> None:
@@ -170,11 +165,9 @@ async def void(conn: Connection, stored: Sequence[StoredVisit], voids: Sequence[
     dates = [visit.visit_date for visit in stored]
     await conn.execute(
         VOID,
-        [visit.cafe_id for visit in stored],
-        [visit.visit_id for visit in stored],
+        *columns(stored, "cafe_id", "visit_id"),
         dates,
-        [command.voided_at for command in voids],
-        [command.reason for command in voids],
+        *columns(voids, "voided_at", "reason"),
         min(dates),
         max(dates),
     )
@@ -216,13 +209,13 @@ async def _update(
     if not dates:
         return set()
     ordered = {key: dates[key] for key in sorted(dates, key=lambda key: (key[0], dates[key], key[1]))}
-    columns = zip(*(values[key] for key in ordered), strict=True)
-    rows = await conn.fetch(statement, *_places(ordered), *(list(column) for column in columns))
+    arrays = zip(*(values[key] for key in ordered), strict=True)
+    rows = await conn.fetch(statement, *_places(ordered), *(list(column) for column in arrays))
     return {(row["cafe_id"], row["id"]) for row in rows}
 
 
 async def _locate(conn: Connection, visits: set[VisitKey]) -> dict[VisitKey, datetime]:
-    rows = await conn.fetch(LOCATE, [cafe_id for cafe_id, _ in visits], [visit_id for _, visit_id in visits])
+    rows = await conn.fetch(LOCATE, *columns(visits, 0, 1))
     return {(row["cafe_id"], row["visit_id"]): row["visit_date"] for row in rows}
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.campaign.audience.models.values import CaseWord
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # What is said of the same case comes in any order, and again: of each kind the latest moment counts. What was said
@@ -47,18 +48,14 @@ async def keep(conn: Connection, words: Sequence[CaseWord]) -> None:
     """Keeps what is said of cases. Lock the contacts first, so that nobody decides by less."""
     await conn.execute(
         KEEP,
-        [word.cafe_id for word in words],
-        [word.customer_id for word in words],
-        [word.case_id for word in words],
-        [word.opened_at for word in words],
-        [word.closed_at for word in words],
+        *columns(words, "cafe_id", "customer_id", "case_id", "opened_at", "closed_at"),
     )
 
 
 async def open_complaints(conn: Connection, guests: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], list[UUID]]:
     """The open cases of each (cafe, guest), the oldest first."""
     found: dict[tuple[UUID, UUID], list[UUID]] = {}
-    rows = await conn.fetch(OPEN, [cafe_id for cafe_id, _ in guests], [guest for _, guest in guests])
+    rows = await conn.fetch(OPEN, *columns(guests, 0, 1))
     for cafe_id, guest, case_id in rows:
         found.setdefault((cafe_id, guest), []).append(case_id)
     return found

@@ -9,6 +9,7 @@ import asyncpg
 from services.campaign.audience.models.values import Consent, ContactStatus, ContactVersion, GuestKey
 from services.campaign.audience.store import complaints
 from shared.consent import TICK, Purpose, rank_sql
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 KEEP_CONTACTS = """
@@ -112,27 +113,30 @@ async def keep_contacts(conn: Connection, profiles: Sequence[ContactVersion]) ->
     """Keeps the newest version of each profile; one that is older than the guest's erasure changes nothing."""
     await conn.execute(
         KEEP_CONTACTS,
-        [p.cafe_id for p in profiles],
-        [p.customer_id for p in profiles],
-        [p.version for p in profiles],
-        [p.phone_sealed for p in profiles],
-        [p.phone_hash for p in profiles],
-        [p.name_sealed for p in profiles],
-        [p.status for p in profiles],
-        [p.at for p in profiles],
-        [p.language for p in profiles],
-        [p.registered_at for p in profiles],
+        *columns(
+            profiles,
+            "cafe_id",
+            "customer_id",
+            "version",
+            "phone_sealed",
+            "phone_hash",
+            "name_sealed",
+            "status",
+            "at",
+            "language",
+            "registered_at",
+        ),
     )
 
 
 async def set_status(conn: Connection, changes: Sequence[tuple[UUID, UUID, ContactStatus, datetime]]) -> None:
     """Sets (cafe, guest, status, since when); the latest wins, whatever order they arrive in."""
-    await conn.execute(SET_STATUS, *_columns(changes, 4))
+    await conn.execute(SET_STATUS, *columns(changes, 0, 1, 2, 3))
 
 
 async def lock_contacts(conn: Connection, guests: Sequence[GuestKey]) -> None:
     """Takes the lock that senders take before they read what they decide by."""
-    await conn.execute(LOCK_CONTACTS, *_columns(guests, 2))
+    await conn.execute(LOCK_CONTACTS, *columns(guests, 0, 1))
 
 
 async def keep_consents(conn: Connection, consents: Sequence[Consent]) -> None:
@@ -140,44 +144,38 @@ async def keep_consents(conn: Connection, consents: Sequence[Consent]) -> None:
     await lock_contacts(conn, [(c.cafe_id, c.customer_id) for c in consents])
     await conn.execute(
         KEEP_CONSENTS,
-        [c.cafe_id for c in consents],
-        [c.customer_id for c in consents],
-        [c.channel for c in consents],
-        [c.purpose for c in consents],
-        [c.granted for c in consents],
-        [c.at for c in consents],
-        [c.source for c in consents],
+        *columns(consents, "cafe_id", "customer_id", "channel", "purpose", "granted", "at", "source"),
     )
     # A tick that stands on a bill opens no line.
     yes = [c for c in consents if c.granted and c.channel == "sms" and c.source != TICK]
     if yes:
-        await conn.execute(UNBLOCK_LINES, [c.cafe_id for c in yes], [c.customer_id for c in yes], [c.at for c in yes])
+        await conn.execute(UNBLOCK_LINES, *columns(yes, "cafe_id", "customer_id", "at"))
 
 
 async def block_lines(conn: Connection, guests: Sequence[GuestKey], at: datetime) -> None:
     """Notes that these guests can't be reached on our line any more."""
     if guests:
-        await conn.execute(BLOCK_LINES, *_columns(guests, 2), at)
+        await conn.execute(BLOCK_LINES, *columns(guests, 0, 1), at)
 
 
 async def forget(conn: Connection, erasures: Sequence[tuple[UUID, UUID, datetime]]) -> None:
     """Empties what is kept of (cafe, guest, when) as somebody who can be reached."""
-    cafes, guests, _ = _columns(erasures, 3)
-    await conn.execute(EMPTY_CONTACTS, *_columns(erasures, 3))
-    await conn.execute(DROP_CONSENTS, *_columns(erasures, 3))
+    cafes, guests, _ = columns(erasures, 0, 1, 2)
+    await conn.execute(EMPTY_CONTACTS, *columns(erasures, 0, 1, 2))
+    await conn.execute(DROP_CONSENTS, *columns(erasures, 0, 1, 2))
     await conn.execute(DROP_MEMBERSHIPS, cafes, guests)
     await complaints.forget(conn, erasures)
 
 
 async def take_contacts(conn: Connection, guests: Sequence[GuestKey]) -> list[asyncpg.Record]:
     """The contacts of these guests, locked until the transaction ends: no consent changes meanwhile."""
-    return await conn.fetch(TAKE_CONTACTS, *_columns(guests, 2))
+    return await conn.fetch(TAKE_CONTACTS, *columns(guests, 0, 1))
 
 
 async def sms_consents(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, dict[Purpose, bool]]:
     """What each guest said about SMS, by purpose."""
     found: dict[GuestKey, dict[Purpose, bool]] = {}
-    for row in await conn.fetch(SMS_CONSENTS, *_columns(guests, 2)):
+    for row in await conn.fetch(SMS_CONSENTS, *columns(guests, 0, 1)):
         found.setdefault((row["cafe_id"], row["customer_id"]), {})[row["purpose"]] = row["granted"]
     return found
 
@@ -186,7 +184,3 @@ async def find_by_phone(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> U
     """The guest with that number."""
     guest: UUID | None = await conn.fetchval(FIND_BY_PHONE, cafe_id, phone_hash)
     return guest
-
-
-def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
-    return [[row[column] for row in rows] for column in range(width)]

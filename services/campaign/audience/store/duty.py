@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.campaign.audience.models.values import Notice, OnDuty
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 LIST = """
@@ -70,7 +71,7 @@ async def on_duty(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, list
 
 async def find(conn: Connection, people: Sequence[FeedbackKey]) -> list[Any]:
     """Those of (cafe, id) who are such people, with their numbers and their cap."""
-    return await conn.fetch(FIND, *_columns(people)) if people else []
+    return await conn.fetch(FIND, *columns(people, 0, 1)) if people else []
 
 
 async def note_cases(conn: Connection, notices: Sequence[tuple[UUID, Notice]]) -> None:
@@ -86,12 +87,8 @@ async def note_cases(conn: Connection, notices: Sequence[tuple[UUID, Notice]]) -
 
 async def notices(conn: Connection, cases: Sequence[FeedbackKey]) -> dict[FeedbackKey, Notice]:
     """What is known of these cases (cafe, id)."""
-    rows = await conn.fetch(NOTICES, *_columns(cases)) if cases else []
+    rows = await conn.fetch(NOTICES, *columns(cases, 0, 1)) if cases else []
     return {
         (row["cafe_id"], row["case_id"]): Notice(row["case_id"], row["overall_rating"], row["table_number"])
         for row in rows
     }
-
-
-def _columns(keys: Sequence[FeedbackKey]) -> tuple[list[UUID], list[UUID]]:
-    return [cafe_id for cafe_id, _ in keys], [other for _, other in keys]

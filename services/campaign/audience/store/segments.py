@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from services.campaign.audience.models.values import KnownSegments, Membership, SegmentList
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 KEEP_MEMBERS = """
@@ -52,13 +53,7 @@ async def keep_members(conn: Connection, memberships: Sequence[Membership]) -> N
     """Keeps the latest word about each guest and segment."""
     await conn.execute(
         KEEP_MEMBERS,
-        [m.cafe_id for m in memberships],
-        [m.segment_key for m in memberships],
-        [m.customer_id for m in memberships],
-        [m.segment_id for m in memberships],
-        [m.is_member for m in memberships],
-        [m.at for m in memberships],
-        [m.reason for m in memberships],
+        *columns(memberships, "cafe_id", "segment_key", "customer_id", "segment_id", "is_member", "at", "reason"),
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # So many are asked at once whether all of their messages are through.
@@ -99,4 +100,4 @@ async def take_unfinished(conn: Connection, at: datetime, aside: Sequence[UUID])
 
 async def finish(conn: Connection, campaigns: Sequence[tuple[UUID, UUID]], at: datetime) -> None:
     """Moves those campaigns on that have nothing left to send, or to hear of."""
-    await conn.execute(FINISH, at, [cafe_id for cafe_id, _ in campaigns], [id_ for _, id_ in campaigns])
+    await conn.execute(FINISH, at, *columns(campaigns, 0, 1))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.campaign.journeys.models.values import SYSTEM_USER, Journey, NewJourney, StartReason
 from services.campaign.texts.models.values import Trigger
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 INSERT_TEMPLATES = """
@@ -55,19 +56,19 @@ START_ON = "UPDATE journeys SET starts_on = $3, updated_at = $4 WHERE cafe_id = 
 
 async def insert_journeys(conn: Connection, new: Sequence[NewJourney], at: datetime) -> None:
     """Adds journeys, each with its template and its standing campaign."""
-    cafes, names = [n.cafe_id for n in new], [n.name for n in new]
-    contents, fallbacks = [n.content for n in new], [n.fallbacks for n in new]
+    cafes, names = columns(new, "cafe_id", "name")
+    contents, fallbacks = columns(new, "content", "fallbacks")
     await conn.execute(
         INSERT_TEMPLATES, [n.template_id for n in new], cafes, names, contents, fallbacks,
         [n.category for n in new], at,
     )  # fmt: skip
     await conn.execute(
-        INSERT_STANDING, [n.campaign_id for n in new], cafes, names, [n.journey_key for n in new],
-        [n.purpose for n in new], contents, fallbacks, at, SYSTEM_USER,
+        INSERT_STANDING, [n.campaign_id for n in new], cafes, names,
+        *columns(new, "journey_key", "purpose"), contents, fallbacks, at, SYSTEM_USER,
     )  # fmt: skip
     await conn.execute(
-        INSERT_JOURNEYS, [n.id for n in new], cafes, [n.journey_key for n in new], names, [n.trigger for n in new],
-        [n.segment_key for n in new], [n.delay_minutes for n in new], [n.campaign_id for n in new], at,
+        INSERT_JOURNEYS, [n.id for n in new], cafes, [n.journey_key for n in new], names,
+        *columns(new, "trigger", "segment_key", "delay_minutes", "campaign_id"), at,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.campaign.journeys.models.values import Run
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 INSERT_RUNS = """
@@ -78,16 +79,19 @@ async def insert_runs(conn: Connection, runs: Sequence[Run], at: datetime) -> No
         return
     await conn.execute(
         INSERT_RUNS,
-        [r.cafe_id for r in runs],
-        [r.journey_id for r in runs],
-        [r.trigger_id for r in runs],
-        [r.customer_id for r in runs],
-        [r.occurred_at for r in runs],
-        [r.due_at for r in runs],
-        [r.state for r in runs],
-        [r.reason for r in runs],
-        [r.correlation_id for r in runs],
-        [r.causation_id for r in runs],
+        *columns(
+            runs,
+            "cafe_id",
+            "journey_id",
+            "trigger_id",
+            "customer_id",
+            "occurred_at",
+            "due_at",
+            "state",
+            "reason",
+            "correlation_id",
+            "causation_id",
+        ),
         at,
     )
 
@@ -108,17 +112,14 @@ async def keep_entries(conn: Connection, runs: Sequence[Run]) -> None:
     if runs:
         await conn.execute(
             KEEP_ENTRIES,
-            [run.cafe_id for run in runs],
-            [run.journey_id for run in runs],
-            [run.customer_id for run in runs],
-            [run.occurred_at for run in runs],
+            *columns(runs, "cafe_id", "journey_id", "customer_id", "occurred_at"),
         )
 
 
 async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:
     """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider. Returns
     whose messages (cafe, campaign) these were, one entry for each."""
-    cafes, ids = [cafe for cafe, _ in visits], [visit for _, visit in visits]
+    cafes, ids = columns(visits, 0, 1)
     # A run that becomes a delivery at this moment is locked: the second statement then sees the delivery.
     await conn.execute(CANCEL_RUNS, cafes, ids)
     return [(row["cafe_id"], row["campaign_id"]) for row in await conn.fetch(CANCEL_QUEUED, cafes, ids)]
@@ -133,10 +134,8 @@ async def find_runs(
     conn: Connection, cafe_id: UUID, customer_id: UUID, wanted: Sequence[tuple[UUID, UUID]]
 ) -> set[tuple[UUID, UUID]]:
     """Those of the (journey, trigger) for which the guest has a run."""
-    columns = [[each[i] for each in wanted] for i in range(2)]
-    return {
-        (row["journey_id"], row["trigger_id"]) for row in await conn.fetch(RUNS_FOR, cafe_id, customer_id, *columns)
-    }
+    arrays = [[each[i] for each in wanted] for i in range(2)]
+    return {(row["journey_id"], row["trigger_id"]) for row in await conn.fetch(RUNS_FOR, cafe_id, customer_id, *arrays)}
 
 
 async def runs_of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from services.campaign.messages.models.values import Decision, Handed, NewDelivery, Pending, Place, Ready, Settled, Turn
 from services.campaign.messages.store.due import CHECK_SECOND, DELIVERY_SECOND, columns_of
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 INSERT = """
@@ -164,20 +165,23 @@ async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> 
         return set()
     rows = await conn.fetch(
         INSERT,
-        [d.id for d in new],
-        [d.cafe_id for d in new],
-        [d.campaign_id for d in new],
-        [d.customer_id for d in new],
-        [d.trigger_id for d in new],
-        [d.visit_id for d in new],
-        [d.local_id for d in new],
-        [d.content for d in new],
-        [d.expires_at for d in new],
-        [d.correlation_id for d in new],
-        [d.causation_id for d in new],
-        [d.status for d in new],
-        [d.due_at for d in new],
-        [d.reason for d in new],
+        *columns(
+            new,
+            "id",
+            "cafe_id",
+            "campaign_id",
+            "customer_id",
+            "trigger_id",
+            "visit_id",
+            "local_id",
+            "content",
+            "expires_at",
+            "correlation_id",
+            "causation_id",
+            "status",
+            "due_at",
+            "reason",
+        ),
         at,
     )
     return {row["id"] for row in rows}
@@ -193,8 +197,8 @@ async def insert_test(conn: Connection, new: NewDelivery, phone_sealed: str, at:
 
 async def sent_today(conn: Connection, guests: Sequence[tuple[UUID, UUID, datetime]]) -> dict[UUID, int]:
     """How many messages went to each (cafe, guest) since the given start of the cafe's day."""
-    columns = [[guest[i] for guest in guests] for i in range(3)]
-    return {row["customer_id"]: row["sent"] for row in await conn.fetch(SENT_TODAY, *columns)}
+    arrays = [[guest[i] for guest in guests] for i in range(3)]
+    return {row["customer_id"]: row["sent"] for row in await conn.fetch(SENT_TODAY, *arrays)}
 
 
 async def start_sending(conn: Connection, ready: Sequence[Ready], at: datetime, check_at: datetime) -> None:
@@ -203,15 +207,18 @@ async def start_sending(conn: Connection, ready: Sequence[Ready], at: datetime, 
         return
     await conn.execute(
         START_SENDING,
-        [r.cafe_id for r in ready],
-        [r.id for r in ready],
-        [r.phone_sealed for r in ready],
-        [r.phone_hash for r in ready],
-        [r.name_sealed for r in ready],
-        [r.text_sealed for r in ready],
-        [r.parts for r in ready],
-        [r.cost for r in ready],
-        [r.provider_id for r in ready],
+        *columns(
+            ready,
+            "cafe_id",
+            "id",
+            "phone_sealed",
+            "phone_hash",
+            "name_sealed",
+            "text_sealed",
+            "parts",
+            "cost",
+            "provider_id",
+        ),
         at,
         check_at,
     )
@@ -239,13 +246,13 @@ async def put_off(conn: Connection, decided: Sequence[tuple[Pending, Decision]])
 async def end_wait_for_contact(conn: Connection, guests: Sequence[tuple[UUID, UUID]], at: datetime) -> None:
     """Makes due what is held for want of these guests' (cafe, guest) numbers."""
     if guests:
-        await conn.execute(END_WAIT_FOR_CONTACT, [cafe for cafe, _ in guests], [guest for _, guest in guests], at)
+        await conn.execute(END_WAIT_FOR_CONTACT, *columns(guests, 0, 1), at)
 
 
 async def end_quiet_hours(conn: Connection, held: Sequence[tuple[UUID, datetime]], at: datetime) -> None:
     """Makes due what these cafes' former quiet hours (cafe, held until) hold back."""
     if held:
-        await conn.execute(END_QUIET_HOURS, [cafe for cafe, _ in held], [until for _, until in held], at)
+        await conn.execute(END_QUIET_HOURS, *columns(held, 0, 1), at)
 
 
 async def insert_decisions(conn: Connection, decided: Sequence[tuple[UUID, Pending, Decision]], at: datetime) -> None:
@@ -276,12 +283,12 @@ async def lease_unsettled(
 
 async def read_handed(conn: Connection, keys: Sequence[DeliveryKey]) -> list[Handed]:
     """The messages as they stand now."""
-    return [Handed(**row) for row in await conn.fetch(HANDED, *_columns(keys))]
+    return [Handed(**row) for row in await conn.fetch(HANDED, *columns(keys, 0, 1))]
 
 
 async def lock_handed(conn: Connection, keys: Sequence[DeliveryKey]) -> list[Handed]:
     """The messages as they stand now, locked in the order of their keys."""
-    return [Handed(**row) for row in await conn.fetch(LOCK_HANDED, *_columns(keys))]
+    return [Handed(**row) for row in await conn.fetch(LOCK_HANDED, *columns(keys, 0, 1))]
 
 
 async def find_by_message(
@@ -298,18 +305,21 @@ async def settle(conn: Connection, settled: Sequence[Settled], at: datetime) -> 
         return
     await conn.execute(
         SETTLE,
-        [s.cafe_id for s in settled],
-        [s.delivery_id for s in settled],
-        [s.status for s in settled],
-        [s.provider_message_id for s in settled],
-        [s.cost for s in settled],
-        [s.error_code for s in settled],
-        [s.error_message for s in settled],
-        [s.check_at for s in settled],
-        [s.due_at for s in settled],
-        [s.refused_by for s in settled],
-        [s.unpinned for s in settled],
-        [s.accepted for s in settled],
+        *columns(
+            settled,
+            "cafe_id",
+            "delivery_id",
+            "status",
+            "provider_message_id",
+            "cost",
+            "error_code",
+            "error_message",
+            "check_at",
+            "due_at",
+            "refused_by",
+            "unpinned",
+            "accepted",
+        ),
         at,
     )
 
@@ -328,7 +338,3 @@ async def of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: in
         found = dict(decision)
         decisions.setdefault(found.pop("delivery_id"), []).append(found)
     return [{**row, "decisions": decisions.get(row["id"], [])} for row in rows]
-
-
-def _columns(keys: Sequence[DeliveryKey]) -> tuple[list[UUID], list[UUID]]:
-    return [cafe for cafe, _ in keys], [delivery for _, delivery in keys]

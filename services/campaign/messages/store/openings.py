@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from services.campaign.messages.models.values import Opening
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # An opened link proves that the message arrived; of one whose call has not been answered yet, that is settled then.
@@ -41,10 +42,5 @@ async def mark_opened(conn: Connection, openings: Sequence[Opening]) -> list[asy
     """Notes openings of messages' links; returns the messages concerned."""
     return await conn.fetch(
         OPENED,
-        [o.cafe_id for o in openings],
-        [o.customer_id for o in openings],
-        [o.visit_id for o in openings],
-        [o.at for o in openings],
-        [o.times for o in openings],
-        [o.answers for o in openings],
+        *columns(openings, "cafe_id", "customer_id", "visit_id", "at", "times", "answers"),
     )

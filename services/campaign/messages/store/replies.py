@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.campaign.messages.models.values import Reply, Settlement
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 # The guest's row is held: an erasure that is under way waits, and empties this one too.
@@ -75,5 +76,5 @@ async def list_old(conn: Connection, before: datetime, without: Sequence[UUID]) 
 
 async def remove(conn: Connection, replies: Sequence[tuple[Any, ...]]) -> int:
     """Deletes these (cafe, answer); returns how many."""
-    await conn.execute(REMOVE, [cafe_id for cafe_id, _ in replies], [reply_id for _, reply_id in replies])
+    await conn.execute(REMOVE, *columns(replies, 0, 1))
     return len(replies)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.campaign.messages.models.values import CounterChange, Ends
+from shared.database.columns import columns
 from shared.database.db import Connection
 
 COUNT = """
@@ -67,8 +68,8 @@ async def count_ends(conn: Connection, ended: Sequence[tuple[UUID, UUID, Ends]])
         for (outcome, reason), messages in ends.items():
             totals[cafe_id, campaign_id, outcome, reason] += messages
     if totals:
-        columns = [[key[i] for key in totals] for i in range(4)]
-        await conn.execute(COUNT_ENDS, *columns, list(totals.values()))
+        arrays = [[key[i] for key in totals] for i in range(4)]
+        await conn.execute(COUNT_ENDS, *arrays, list(totals.values()))
 
 
 async def of_campaigns(conn: Connection, cafe_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
@@ -104,7 +105,7 @@ async def count(conn: Connection, changes: Sequence[CounterChange], at: datetime
     if totals:
         keys = sorted(totals)
         await conn.execute(
-            COUNT, [cafe for cafe, _ in keys], [campaign for _, campaign in keys],
+            COUNT, *columns(keys, 0, 1),
             *([totals[key][i] for key in keys] for i in range(6)), at, [totals[key][6] for key in keys],
         )  # fmt: skip
         await count_ends(conn, [(c.cafe_id, c.campaign_id, c.ended) for c in changes if c.ended])
