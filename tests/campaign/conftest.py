@@ -137,9 +137,9 @@ class World:
             await self.consent(guest, granted=marketing)
         return guest
 
-    async def consent(self, guest: UUID, *, granted: bool, purpose: Any = "marketing") -> None:
+    async def consent(self, guest: UUID, *, granted: bool, purpose: Any = "marketing", channel: Any = "sms") -> None:
         word = ConsentChanged(
-            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, channel="sms", purpose=purpose,
+            cafe_id=self.cafe_id, occurred_at=now(), customer_id=guest, channel=channel, purpose=purpose,
             granted=granted, source="test",
         )  # fmt: skip
         await self.react(guests.on_consent_changed, word)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.campaign.audience.models.values import Contact
+from services.campaign.audience.models.values import Contact, Notice
 from services.campaign.channels.models.values import DeliveryReceipt, Provider, SendResult
-from services.campaign.channels.rules import sms_address_of
+from services.campaign.channels.rules import sms_address_of, sms_render
 from services.campaign.journeys.handlers.defaults import DEFAULTS
-from services.campaign.messages.decide import CHECKS, Facts, decide
-from services.campaign.messages.models.values import CafeRules, Handed, Pending, SentSoFar
+from services.campaign.messages.decide import CHECKS, Facts, decide, decide_all, write_text
+from services.campaign.messages.models.values import CafeRules, Decided, Handed, MessageFacts, Pending, SentSoFar
 from services.campaign.messages.rules import pace, settling
 from services.campaign.texts.rules import template, wording
 from services.campaign.texts.rules.parts import count_parts
@@ -35,7 +35,7 @@ PENDING = Pending(
     id=UUID(int=4), cafe_id=UUID(int=1), campaign_id=UUID(int=5), customer_id=UUID(int=6), trigger_id=UUID(int=9),
     visit_id=None, local_id=7, template="t", fallbacks={}, purpose="marketing", ignores_quiet_hours=False, budget=None,
     spent=Decimal(0), campaign_status="sending", queued_at=NOON, expires_at=NOON + timedelta(days=1), attempts=0,
-    provider_id=None, refused_by=(), correlation_id=UUID(int=8), causation_id=None,
+    provider_id=None, refused_by=(), correlation_id=UUID(int=8), causation_id=None, channel="sms",
 )  # fmt: skip
 CONTACT = Contact(
     phone="+989121112233", name="سارا", status="active", line_blocked=False, erased=False, consents={"marketing": True}
@@ -376,3 +376,54 @@ def test_cost_of_the_answer_replaces_the_expected_one() -> None:
     settled = step(SendResult("accepted", "1", Decimal(260)))
     effects = settling.effects_of(HANDED, settled)
     assert (effects.sent, effects.cost, effects.reserved, effects.cost_used) == (1, 260, -200, 60)
+
+
+# --- a batch ---
+
+
+def looked_up(number: int = 1, guest: int = 6, **changes: Any) -> MessageFacts:
+    pending = replace(PENDING, id=UUID(int=number), customer_id=UUID(int=guest), **changes.pop("pending", {}))
+    values = {"cafe": CAFE, "contact": CONTACT, "address": CONTACT.phone, "accounts": (PROVIDER,)} | changes
+    return MessageFacts(pending, **values)
+
+
+def decided(*batch: MessageFacts, sent: SentSoFar | None = None) -> list[Decided]:
+    return decide_all(batch, sent or SentSoFar(), lambda _, text: sms_render(text), NOON)
+
+
+def test_each_message_counts_against_those_after_it_and_nothing_is_counted_for_good() -> None:
+    sent = SentSoFar(today={UUID(int=6): 2})
+    found = decided(looked_up(1), looked_up(2), looked_up(3, guest=7), sent=sent)
+    assert [each.decision.reason for each in found] == ["all_checks_passed", "frequency_cap", "all_checks_passed"]
+    assert [(each.parts, each.cost) for each in found] == [(1, 100), (1, 0), (1, 100)]
+    assert sent == SentSoFar(today={UUID(int=6): 2})
+
+
+def test_message_that_is_broken_harms_no_other() -> None:
+    fault = ValueError("x")
+    worse: Any = {"pending": {"fallbacks": ["x"], "template": "{{cafe}}"}, "cafe": None}
+    found = decided(looked_up(1, fault=fault), looked_up(2), looked_up(3, **worse))
+    assert [each.decision.reason for each in found] == ["broken", "all_checks_passed", "broken"]
+    assert found[0].fault is fault
+    assert found[2].fault is not None
+
+
+def test_budget_that_waits_for_a_price_is_left_only_where_something_goes() -> None:
+    budget = {"budget": Decimal(250), "spent": Decimal(0)}
+    going = decided(looked_up(1, pending=budget), looked_up(2, guest=7, pending=budget))
+    assert [(each.decision.outcome, each.is_left) for each in going] == [("send", False), ("hold", True)]
+    waiting = {"budget": Decimal(250), "spent": Decimal(100), "reserved": Decimal(100)}
+    still = decided(looked_up(1, pending=waiting))
+    assert [(each.decision.outcome, each.decision.reason, each.is_left) for each in still] == [
+        ("hold", "budget", False)
+    ]
+    # Somebody else's hours have nothing to do with a price.
+    night = replace(CAFE, quiet_from=time(11), quiet_until=time(13))
+    asleep = decided(looked_up(1, pending={"ignores_quiet_hours": True}), looked_up(2, guest=7, cafe=night))
+    assert [(each.decision.outcome, each.is_left) for each in asleep] == [("send", False), ("hold", False)]
+
+
+def test_text_is_written_from_what_was_looked_up() -> None:
+    content = "{{name}} {{cafe}} {{link}} {{rating}} {{table}}"
+    known = looked_up(pending={"template": content}, link="https://l", notice=Notice(UUID(int=1), 2, "۵"))
+    assert write_text(known) == "سارا نمونه https://l ۲ میز ۵\nلغو۱۱"

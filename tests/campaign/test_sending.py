@@ -207,6 +207,34 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(below)
 
 
+async def test_what_is_said_about_one_channel_is_not_said_about_another(world: World, simulator: Simulator) -> None:
+    guest = await world.add_guest(marketing=None)
+    await world.consent(guest, granted=True, channel="email")
+    await world.enter_vip(guest)
+    await world.run_jobs()
+    assert await world.decisions() == [("skip", "consent")]
+    await world.consent(guest, granted=False, purpose="service", channel="email")
+    await world.record_visit(guest)
+    await world.run_jobs()
+    assert (await world.decisions())[-1] == ("send", "all_checks_passed")
+    assert len(simulator.texts) == 1
+    assert await world.pool.fetchval("SELECT count(*) FROM campaign_deliveries WHERE channel = 'sms'") == 2
+
+
+async def test_message_of_a_channel_that_nothing_sends_on_is_closed_and_harms_no_other(
+    world: World, simulator: Simulator
+) -> None:
+    for number in range(2):
+        await world.record_visit(await world.add_guest(f"+98912000000{number}"))
+    await world.hold()
+    await world.pool.execute(
+        "UPDATE campaign_deliveries SET channel = 'email' WHERE id IN (SELECT id FROM campaign_deliveries LIMIT 1)"
+    )
+    await world.send_due()
+    assert sorted((await world.decisions())[-2:]) == [("send", "all_checks_passed"), ("skip", "broken")]
+    assert len(simulator.texts) == 1
+
+
 async def test_blocked_guest_gets_nothing(world: World, simulator: Simulator) -> None:
     guest = await world.add_guest()
     await world.react(

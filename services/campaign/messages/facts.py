@@ -29,7 +29,6 @@ from services.campaign.messages.models.values import (
 from services.campaign.messages.rules import pace
 from services.campaign.messages.store import cafes as cafes_store
 from services.campaign.messages.store import deliveries
-from shared.consent import Purpose
 from shared.database.db import Connection
 from shared.persian.calendar import day_bounds, local_date, month_of
 from shared.process import telemetry
@@ -46,6 +45,7 @@ async def look_up(
 ) -> tuple[list[MessageFacts], SentSoFar]:
     """The facts of each message, and what was sent and spent before this batch."""
     recipients, on_duty_ = await _recipients(conn, batch, config.keys)
+    said = await contacts_store.consents(conn, sorted({(p.cafe_id, p.customer_id, p.channel) for p in batch}))
     cases = sorted({(p.cafe_id, p.trigger_id) for p in batch if (p.cafe_id, p.customer_id) in on_duty_})
     notices = await duty.notices(conn, cases)
     stays = await _stays(conn, batch)
@@ -55,11 +55,15 @@ async def look_up(
     facts = []
     for pending in batch:
         guest = (pending.cafe_id, pending.customer_id)
-        notice, inside = notices.get((pending.cafe_id, pending.trigger_id)), stays.get(guest, {})
+        contact, agreed = recipients.get(guest), said.get((*guest, pending.channel), {})
         known = MessageFacts(
-            pending, cafes.get(pending.cafe_id), recipients.get(guest), stays=inside,
-            accounts=accounts.get(pending.cafe_id, ()), notice=notice,
-        )  # fmt: skip
+            pending,
+            cafes.get(pending.cafe_id),
+            replace(contact, consents=agreed) if contact else None,
+            stays=stays.get(guest, {}),
+            accounts=accounts.get(pending.cafe_id, ()),
+            notice=notices.get((pending.cafe_id, pending.trigger_id)),
+        )
         facts.append(_reached(known, config))
     return facts, sent
 
@@ -91,21 +95,20 @@ def _tester(pending: Pending, keys: Keys) -> Contact:
 
 
 async def _recipients(conn: Connection, batch: Sequence[Pending], keys: Keys) -> tuple[Recipients, set[GuestKey]]:
-    """Guests, locked, with what they have agreed to on the channel; and whoever else is meant, who is on duty."""
+    """Guests, locked, so that no consent changes meanwhile; and whoever else is meant, who is on duty."""
     guests = sorted({(pending.cafe_id, pending.customer_id) for pending in batch})
     rows = await contacts_store.take_contacts(conn, guests)
-    consents = await contacts_store.sms_consents(conn, guests)
     complaints = await complaints_store.open_complaints(conn, guests)
     found = {}
     for row in rows:
         guest = (row["cafe_id"], row["customer_id"])
-        found[guest] = _contact(row, consents.get(guest, {}), complaints.get(guest, ()), keys)
+        found[guest] = _contact(row, complaints.get(guest, ()), keys)
     people = await duty.find(conn, [guest for guest in guests if guest not in found])
     staff = {(row["cafe_id"], row["id"]): on_duty(row, keys) for row in people}
     return found | staff, set(staff)
 
 
-def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], complaints: Sequence[UUID], keys: Keys) -> Contact:
+def _contact(row: asyncpg.Record, complaints: Sequence[UUID], keys: Keys) -> Contact:
     guest = row["customer_id"]
 
     def opened(column: str) -> str | None:
@@ -118,7 +121,7 @@ def _contact(row: asyncpg.Record, consents: Mapping[Purpose, bool], complaints: 
         # One guest's damaged row must not hold up everybody's messages: theirs waits, and is then given up.
         telemetry.logger().error("contact.unreadable", customer_id=str(guest))
         phone, name = None, None
-    return Contact(phone, name, row["status"], row["line_blocked"], row["erased"], consents, complaints)
+    return Contact(phone, name, row["status"], row["line_blocked"], row["erased"], {}, complaints)
 
 
 async def _stays(conn: Connection, batch: Sequence[Pending]) -> dict[GuestKey, dict[str, UUID]]:

@@ -81,6 +81,7 @@ def _new(decided: Decided, moment: datetime) -> NewDelivery:
         expires_at=pending.expires_at,
         correlation_id=pending.correlation_id,
         causation_id=pending.causation_id,
+        channel=pending.channel,
         status=deliveries.status_after(decision),
         due_at=decision.hold_until,
         reason=None if decision.outcome == "send" else decision.reason,

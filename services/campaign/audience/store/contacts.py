@@ -8,7 +8,7 @@ import asyncpg
 
 from services.campaign.audience.models.values import Consent, ContactStatus, ContactVersion, GuestKey
 from services.campaign.audience.store import complaints
-from shared.consent import TICK, Purpose, rank_sql
+from shared.consent import TICK, Channel, Purpose, rank_sql
 from shared.database.columns import columns
 from shared.database.db import Connection
 
@@ -100,11 +100,11 @@ JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, 
 ORDER BY c.cafe_id, c.customer_id
 FOR NO KEY UPDATE OF c
 """
-SMS_CONSENTS = """
-SELECT c.cafe_id, c.customer_id, c.purpose::text AS purpose, c.granted
-FROM consents c
-JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, customer_id)
-WHERE c.channel = 'sms'
+CONSENTS = """
+SELECT c.cafe_id, c.customer_id, c.channel::text AS channel, c.purpose::text AS purpose, c.granted
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (cafe_id, customer_id, channel)
+JOIN consents c
+    ON c.cafe_id = t.cafe_id AND c.customer_id = t.customer_id AND c.channel = t.channel::campaign_type_enum
 """
 FIND_BY_PHONE = "SELECT customer_id FROM contacts WHERE cafe_id = $1 AND phone_hash = $2"
 
@@ -172,11 +172,14 @@ async def take_contacts(conn: Connection, guests: Sequence[GuestKey]) -> list[as
     return await conn.fetch(TAKE_CONTACTS, *columns(guests, 0, 1))
 
 
-async def sms_consents(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, dict[Purpose, bool]]:
-    """What each guest said about SMS, by purpose."""
-    found: dict[GuestKey, dict[Purpose, bool]] = {}
-    for row in await conn.fetch(SMS_CONSENTS, *columns(guests, 0, 1)):
-        found.setdefault((row["cafe_id"], row["customer_id"]), {})[row["purpose"]] = row["granted"]
+async def consents(
+    conn: Connection, wanted: Sequence[tuple[UUID, UUID, Channel]]
+) -> dict[tuple[UUID, UUID, Channel], dict[Purpose, bool]]:
+    """What guests said about a channel, by purpose, for each (cafe, guest, channel)."""
+    found: dict[tuple[UUID, UUID, Channel], dict[Purpose, bool]] = {}
+    for row in await conn.fetch(CONSENTS, *columns(wanted, 0, 1, 2)):
+        place = (row["cafe_id"], row["customer_id"], row["channel"])
+        found.setdefault(place, {})[row["purpose"]] = row["granted"]
     return found
 
 

@@ -69,7 +69,7 @@ async def schedule(
         raise Rejected("date_passed", "The date has passed.", "این زمان گذشته است.")
     await _check_again(conn, cafe_id, campaign)
     target = segments_of(campaign["target_segment"])
-    recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"])
+    recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"], campaign["campaign_type"])
     cost = recipients * await _cost_of_one(conn, cafe_id, campaign, config or settings())
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
     await campaigns.schedule(conn, cafe_id, campaign_id, by, when, recipients, cost, moment)

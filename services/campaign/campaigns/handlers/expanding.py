@@ -90,4 +90,5 @@ def _from_campaign(row: asyncpg.Record, customer_id: UUID, correlation_id: UUID)
         expires_at=row["scheduled_date"] + CAMPAIGN_LIVES,
         correlation_id=correlation_id,
         causation_id=None,
+        channel=row["channel"],
     )

@@ -70,17 +70,18 @@ async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id
     Raises `NotFound`, and `Rejected` (409) for the standing campaign of a journey.
     """
     campaign = await campaigns.show_one_off(conn, cafe_id, campaign_id)
-    segments, purpose = segments_of(campaign["target_segment"]), campaign["purpose"]
-    counts = await previewing.count(conn, cafe_id, segments, purpose)
+    segments = segments_of(campaign["target_segment"])
+    purpose, channel = campaign["purpose"], campaign["campaign_type"]
+    counts = await previewing.count(conn, cafe_id, segments, purpose, channel)
     reached = counts.pop("send", 0)
     cafes = await cafes_store.cafe_rules(conn, [cafe_id])
     values = {"cafe": cafes[cafe_id].name if cafe_id in cafes else None}
-    found = await previewing.sample(conn, cafe_id, segments, purpose, SAMPLES)
+    found = await previewing.sample(conn, cafe_id, segments, purpose, channel, SAMPLES)
     samples = [each for row in found if (each := _sample(row, campaign, values, config)) is not None]
     # Where nobody would be sent it, what it would say to a guest without a name.
     texts = [each.text for each in samples] or [_text(campaign, values)]
     account: Provider | None = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
-    dearest = max((render(campaign["campaign_type"], text, account) for text in texts), key=attrgetter("parts"))
+    dearest = max((render(channel, text, account) for text in texts), key=attrgetter("parts"))
     budget: Decimal | None = campaign["budget"]
     return Preview(
         guests=reached + sum(counts.values()),

@@ -74,4 +74,5 @@ def _message(config: Settings, cafe_id: UUID, campaign: dict[str, Any], phone: s
         expires_at=moment + LIVES,
         correlation_id=new_id(),
         causation_id=None,
+        channel=campaign["campaign_type"],
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.campaign.campaigns.models.values import NewCampaign
 from services.campaign.messages.models.values import CampaignStatus
-from shared.consent import Purpose
+from shared.consent import Channel, Purpose
 from shared.database.db import Connection
 
 SELECTED = """
@@ -67,11 +67,11 @@ WHERE g.cafe_id = $1 AND g.phone_sealed IS NOT NULL AND g.status = 'active' AND 
   ))
   AND CASE WHEN $3 = 'marketing' THEN EXISTS (
       SELECT FROM consents s
-      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
+      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = $4::campaign_type_enum
         AND s.purpose = 'marketing' AND s.granted
   ) ELSE NOT EXISTS (
       SELECT FROM consents s
-      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
+      WHERE s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = $4::campaign_type_enum
         AND s.purpose = 'service' AND NOT s.granted
   ) END
 """
@@ -136,6 +136,8 @@ async def schedule(
     await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at, by)
 
 
-async def count_recipients(conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose) -> int:
+async def count_recipients(
+    conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose, channel: Channel
+) -> int:
     """Guests who could be sent this now; `segments` None is everybody."""
-    return int(await conn.fetchval(COUNT_RECIPIENTS, cafe_id, segments, purpose))
+    return int(await conn.fetchval(COUNT_RECIPIENTS, cafe_id, segments, purpose, channel))

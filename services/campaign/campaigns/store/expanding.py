@@ -14,7 +14,8 @@ from shared.database.db import Connection
 FINISHED_AT_ONCE: Final = 50
 # The one that was looked at longest ago; who is not finished waits for the others.
 TAKE_DUE = """
-SELECT cafe_id, id, target_segment, template_content, status::text AS status, expanded_to, scheduled_date
+SELECT cafe_id, id, target_segment, template_content, status::text AS status, expanded_to, scheduled_date,
+       campaign_type::text AS channel
 FROM campaigns
 WHERE expanded_at IS NULL AND scheduled_date IS NOT NULL AND status IN ('scheduled', 'sending')
   AND coalesce(look_at, scheduled_date) <= $1 AND scheduled_date <= $1

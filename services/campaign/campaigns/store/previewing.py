@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.consent import Purpose
+from shared.consent import Channel, Purpose
 from shared.database.db import Connection
 
 # In the order of the checks (messages/decide.py). What hangs on the moment of sending is asked then: hours, caps,
@@ -23,7 +23,7 @@ SELECT g.customer_id, g.phone_sealed, g.name_sealed,
             ) THEN 'complaint'
             ELSE 'send' END AS outcome
 FROM contacts g
-LEFT JOIN consents s ON s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = 'sms'
+LEFT JOIN consents s ON s.cafe_id = g.cafe_id AND s.customer_id = g.customer_id AND s.channel = $4::campaign_type_enum
     AND s.purpose = $3::message_purpose_enum
 WHERE g.cafe_id = $1 AND g.erased_at IS NULL
   AND ($2::text[] IS NULL OR EXISTS (
@@ -35,17 +35,19 @@ COUNT = f"""
 SELECT outcome, count(*)::int AS guests FROM ({JUDGED}) AS judged GROUP BY outcome ORDER BY guests DESC, outcome
 """  # noqa: S608
 SAMPLE = f"""
-SELECT customer_id, phone_sealed, name_sealed FROM ({JUDGED}) AS judged WHERE outcome = 'send' LIMIT $4
+SELECT customer_id, phone_sealed, name_sealed FROM ({JUDGED}) AS judged WHERE outcome = 'send' LIMIT $5
 """  # noqa: S608
 
 
-async def count(conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose) -> dict[str, int]:
+async def count(
+    conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose, channel: Channel
+) -> dict[str, int]:
     """How many guests would be sent it ("send"), and how many not, by the check that says no."""
-    return {row["outcome"]: row["guests"] for row in await conn.fetch(COUNT, cafe_id, segments, purpose)}
+    return {row["outcome"]: row["guests"] for row in await conn.fetch(COUNT, cafe_id, segments, purpose, channel)}
 
 
 async def sample(
-    conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose, limit: int
+    conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose, channel: Channel, limit: int
 ) -> list[asyncpg.Record]:
     """Some of the guests who would be sent it."""
-    return await conn.fetch(SAMPLE, cafe_id, segments, purpose, limit)
+    return await conn.fetch(SAMPLE, cafe_id, segments, purpose, channel, limit)

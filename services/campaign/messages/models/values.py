@@ -74,6 +74,7 @@ class Pending:
     refused_by: Sequence[UUID]
     correlation_id: UUID
     causation_id: UUID | None
+    channel: Channel
     held_for: str | None = None
     # The number that a message to try goes to, sealed in its own row; None for all others.
     test_phone_sealed: str | None = field(default=None, repr=False)
@@ -85,7 +86,6 @@ class Pending:
     of_this_stay: bool = False
     # Why the occasion is none any more, as of a visit that was voided.
     cancelled_for: str | None = None
-    channel: Channel = "sms"
     # It is in no table yet: its run has only just become due.
     is_new: bool = False
 
@@ -253,6 +253,7 @@ class NewDelivery:
     expires_at: datetime
     correlation_id: UUID
     causation_id: UUID | None
+    channel: Channel
     status: str = "queued"
     due_at: datetime | None = None
     reason: str | None = None

@@ -15,20 +15,21 @@ from shared.database.db import Connection
 INSERT = """
 INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id,
                                  message_content, queued_at, due_at, expires_at, correlation_id, causation_id,
-                                 delivery_status, error_code)
+                                 delivery_status, error_code, channel)
 SELECT id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, $15, coalesce(due_at, $15),
-       expires_at, correlation_id, causation_id, status::delivery_status_enum, reason
+       expires_at, correlation_id, causation_id, status::delivery_status_enum, reason, channel::campaign_type_enum
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[],
-            $9::timestamptz[], $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::text[])
+            $9::timestamptz[], $10::uuid[], $11::uuid[], $12::text[], $13::timestamptz[], $14::text[], $16::text[])
     AS t (id, cafe_id, campaign_id, customer_id, trigger_id, visit_id, local_id, content, expires_at, correlation_id,
-          causation_id, status, due_at, reason)
+          causation_id, status, due_at, reason, channel)
 ON CONFLICT DO NOTHING
 RETURNING id
 """
 INSERT_TEST = """
 INSERT INTO campaign_deliveries (id, cafe_id, campaign_id, customer_id, trigger_id, local_id, message_content,
-                                 queued_at, due_at, expires_at, correlation_id, recipient_phone_sealed, is_test)
-VALUES ($1, $2, $3, $4, $1, $5, $6, $7, $7, $8, $9, $10, true)
+                                 queued_at, due_at, expires_at, correlation_id, recipient_phone_sealed, is_test,
+                                 channel)
+VALUES ($1, $2, $3, $4, $1, $5, $6, $7, $7, $8, $9, $10, true, $11)
 """
 SENT_TODAY = """
 SELECT d.customer_id, count(*)::int AS sent
@@ -183,6 +184,7 @@ async def insert(conn: Connection, new: Sequence[NewDelivery], at: datetime) -> 
             "reason",
         ),
         at,
+        [d.channel for d in new],
     )
     return {row["id"] for row in rows}
 
@@ -191,7 +193,7 @@ async def insert_test(conn: Connection, new: NewDelivery, phone_sealed: str, at:
     """Adds a message that somebody of the staff has sent to their own number."""
     await conn.execute(
         INSERT_TEST, new.id, new.cafe_id, new.campaign_id, new.customer_id, new.local_id, new.content, at,
-        new.expires_at, new.correlation_id, phone_sealed,
+        new.expires_at, new.correlation_id, phone_sealed, new.channel,
     )  # fmt: skip
 
 

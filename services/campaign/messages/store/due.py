@@ -91,7 +91,7 @@ def columns_of(turns: Sequence[Turn], places: Sequence[Place], kind: str) -> tup
 TAKE_DELIVERIES = f"""
 SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, d.local_id,
        d.message_content AS template,
-       c.template_variables AS fallbacks, c.campaign_type::text AS channel, c.purpose::text AS purpose,
+       c.template_variables AS fallbacks, d.channel::text AS channel, c.purpose::text AS purpose,
        c.ignores_quiet_hours, c.budget,
        c.actual_cost + c.reserved_cost AS spent, c.reserved_cost AS reserved,
        CASE WHEN NOT j.is_active THEN 'cancelled' ELSE c.status::text END AS campaign_status,
