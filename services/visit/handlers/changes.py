@@ -36,30 +36,30 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
     outcomes: dict[int, BillOutcome] = {}
     fresh: dict[int, BillDraft] = {}
     changed: dict[int, BillDraft] = {}
-    for place in newest.values():
-        verdict = verdicts.verdict_on_correction(drafts[place], customer_of(drafts[place]))
+    for index in newest.values():
+        verdict = verdicts.verdict_on_correction(drafts[index], customer_of(drafts[index]))
         if verdict == "new":
-            fresh[place] = drafts[place]
+            fresh[index] = drafts[index]
         elif verdict == "correct":
-            changed[place] = drafts[place]
+            changed[index] = drafts[index]
         elif isinstance(verdict, Rejected):
-            outcomes[place] = refused(verdict)
+            outcomes[index] = refused(verdict)
         else:
-            outcomes[place] = as_before(drafts[place], "repeated" if verdict == "repeated" else "superseded")
+            outcomes[index] = as_before(drafts[index], "repeated" if verdict == "repeated" else "superseded")
     outcomes |= await take_in(conn, fresh, keys)
     outcomes |= await _overwrite(conn, changed, keys)
-    heard = [drafts[place] for place in range(len(drafts)) if _is_heard(drafts[place], drafts, newest, outcomes)]
+    heard = [drafts[index] for index in range(len(drafts)) if _is_heard(drafts[index], drafts, newest, outcomes)]
     await _remember(conn, heard, keys)
     free = [
-        place
-        for place, draft in enumerate(drafts)
+        index
+        for index, draft in enumerate(drafts)
         if _is_free(draft, outcomes[newest[draft.command.key]]) and not draft.is_same(drafts[newest[draft.command.key]])
     ]
     if free:
-        outcomes |= zip(free, await correct(conn, [commands[place] for place in free], keys), strict=True)
+        outcomes |= zip(free, await correct(conn, [commands[index] for index in free], keys), strict=True)
     return [
-        outcomes.get(place) or _outdone(draft, drafts[newest[draft.command.key]], outcomes[newest[draft.command.key]])
-        for place, draft in enumerate(drafts)
+        outcomes.get(index) or _outdone(draft, drafts[newest[draft.command.key]], outcomes[newest[draft.command.key]])
+        for index, draft in enumerate(drafts)
     ]
 
 
@@ -71,9 +71,9 @@ def _is_free(draft: BillDraft, outcome: BillOutcome) -> bool:
 def _is_heard(
     draft: BillDraft, drafts: Sequence[BillDraft], newest: Mapping[ReceiptKey, int], outcomes: Mapping[int, BillOutcome]
 ) -> bool:
-    place = newest[draft.command.key]
-    whose = (customer_of(drafts[place]), outcomes[place].customer_id)
-    return outcomes[place].status != "refused" and customer_of(draft) in whose
+    index = newest[draft.command.key]
+    whose = (customer_of(drafts[index]), outcomes[index].customer_id)
+    return outcomes[index].status != "refused" and customer_of(draft) in whose
 
 
 async def _remember(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> None:
@@ -95,14 +95,14 @@ def _outdone(draft: BillDraft, winner: BillDraft, outcome: BillOutcome) -> BillO
 
 async def _overwrite(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys) -> dict[int, BillOutcome]:
     placed = await with_branches(conn, drafts)
-    taken = {place: draft for place, draft in placed.items() if isinstance(draft, BillDraft)}
-    stored = await _hold(conn, {place: (draft.command.key, draft.found.receipt) for place, draft in taken.items()})
-    outcomes = {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
-    outcomes |= {place: refused(verdicts.archived()) for place in taken if place not in stored}
+    taken = {index: draft for index, draft in placed.items() if isinstance(draft, BillDraft)}
+    stored = await _hold(conn, {index: (draft.command.key, draft.found.receipt) for index, draft in taken.items()})
+    outcomes = {index: refused(draft) for index, draft in placed.items() if isinstance(draft, Rejected)}
+    outcomes |= {index: refused(verdicts.archived()) for index in taken if index not in stored}
     if not stored:
         return outcomes
     kept = [
-        contents.without_words(taken[place]) if visit.is_forgotten else taken[place] for place, visit in stored.items()
+        contents.without_words(taken[index]) if visit.is_forgotten else taken[index] for index, visit in stored.items()
     ]
     sealed = [
         words.sealed(keys, visit.visit_id, draft.command.body)
@@ -118,7 +118,7 @@ async def _overwrite(conn: Connection, drafts: Mapping[int, BillDraft], keys: Ke
     ]
     await _note_days(conn, stored.values(), [draft.command.body.occurred_at for draft in kept])
     await emit(conn, news)
-    return outcomes | {place: standing(taken[place].found.receipt, "corrected") for place in stored}
+    return outcomes | {index: standing(taken[index].found.receipt, "corrected") for index in stored}
 
 
 async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[BillOutcome]:
@@ -128,10 +128,10 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[BillOutc
     moment = now()
     first: dict[ReceiptKey, VoidVisit] = {}
     places: dict[ReceiptKey, int] = {}
-    for place, command in enumerate(commands):
+    for index, command in enumerate(commands):
         if verdicts.verdict_on_void(known[command.key]) == "void":
             first.setdefault(command.key, replace(command, voided_at=counts_at(command.voided_at, moment)))
-            places.setdefault(command.key, place)
+            places.setdefault(command.key, index)
     stored = await _hold(conn, {key: (key, known[key]) for key in first if known[key]})
     for key, visit in stored.items():
         if visit.is_forgotten:
@@ -151,8 +151,8 @@ async def void(conn: Connection, commands: Sequence[VoidVisit]) -> list[BillOutc
     return [
         refused(verdicts.archived())
         if command.key in archived
-        else standing(known[command.key], "voided" if places.get(command.key) == place else "repeated")
-        for place, command in enumerate(commands)
+        else standing(known[command.key], "voided" if places.get(command.key) == index else "repeated")
+        for index, command in enumerate(commands)
     ]
 
 
@@ -170,8 +170,8 @@ async def _hold(
     }
     stored = await visits.fetch(conn, places)
     return {
-        place: stored[key[0], known.visit_id]
-        for place, (key, known) in receipts_of.items()
+        index: stored[key[0], known.visit_id]
+        for index, (key, known) in receipts_of.items()
         if known and known.visit_id and (key[0], known.visit_id) in stored
     }
 

@@ -15,7 +15,7 @@ from shared.security.crypto import Keys
 
 @dataclass(frozen=True)
 class Learned:
-    """What bills tell about their guests: the guest of each bill that names one, by its place; the numbers of these
+    """What bills tell about their guests: the guest of each bill that names one, by its index; the numbers of these
     guests' last visits, as they are now; and the events that tell the others."""
 
     customers: Mapping[int, UUID]
@@ -34,7 +34,7 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: 
     """What the bills tell about their guests, written down; and each guest's counter raised by these visits.
 
     Args:
-        drafts: new bills by their place in the batch.
+        drafts: new bills by their index in the batch.
     """
     by_phone: dict[PhoneKey, list[BillDraft]] = {}
     for draft in drafts.values():
@@ -54,7 +54,7 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: 
         counters |= (await _note(conn, again, found, {phone: len(by_phone[phone]) for phone in found}))[0]
     return Learned(
         customers={
-            place: learned[draft.phone_key][0].customer_id for place, draft in drafts.items() if draft.phone_key
+            index: learned[draft.phone_key][0].customer_id for index, draft in drafts.items() if draft.phone_key
         },
         counters=counters,
         news=_news(learned, keys),

@@ -35,12 +35,12 @@ async def record_visits(conn: Connection, commands: Sequence[BillCommand], *, ke
     sent = commands
     if with_old_spellings:
         commands = await _as_kept(conn, commands, with_old_spellings)
-    recorded = {place: each for place, each in enumerate(commands) if isinstance(each, RecordVisit)}
-    claimed = {place: each for place, each in enumerate(commands) if isinstance(each, ClaimVisit)}
+    recorded = {index: each for index, each in enumerate(commands) if isinstance(each, RecordVisit)}
+    claimed = {index: each for index, each in enumerate(commands) if isinstance(each, ClaimVisit)}
     corrected = {
-        place: each for place, each in enumerate(commands) if isinstance(each, CorrectVisit) and place not in claimed
+        index: each for index, each in enumerate(commands) if isinstance(each, CorrectVisit) and index not in claimed
     }
-    voided = {place: each for place, each in enumerate(commands) if isinstance(each, VoidVisit)}
+    voided = {index: each for index, each in enumerate(commands) if isinstance(each, VoidVisit)}
     outcomes: dict[int, BillOutcome] = {}
     if recorded:
         outcomes |= zip(recorded, await records.record(conn, list(recorded.values()), keys), strict=True)
@@ -50,20 +50,20 @@ async def record_visits(conn: Connection, commands: Sequence[BillCommand], *, ke
         outcomes |= zip(corrected, await changes.correct(conn, list(corrected.values()), keys), strict=True)
     if voided:
         outcomes |= zip(voided, await changes.void(conn, list(voided.values())), strict=True)
-    taken = [command for place, command in enumerate(sent) if outcomes[place].status != "refused"]
+    taken = [command for index, command in enumerate(sent) if outcomes[index].status != "refused"]
     await _follow_sequences(conn, taken, spans)
-    return [outcomes[place] for place in range(len(commands))]
+    return [outcomes[index] for index in range(len(commands))]
 
 
 async def _as_kept(conn: Connection, commands: Sequence[BillCommand], devices_of: set[DeviceKey]) -> list[BillCommand]:
     """The commands, under the spelling that their receipts were kept with."""
-    asked = {place: command for place, command in enumerate(commands) if command.device in devices_of}
+    asked = {index: command for index, command in enumerate(commands) if command.device in devices_of}
     found = await receipts.old_spellings(conn, list(asked.values()))
     places = list(asked)
-    kept = {places[place]: spelling for place, spelling in found.items()}
+    kept = {places[index]: spelling for index, spelling in found.items()}
     return [
-        replace(command, device_id=kept[place][0], receipt_number=kept[place][1]) if place in kept else command
-        for place, command in enumerate(commands)
+        replace(command, device_id=kept[index][0], receipt_number=kept[index][1]) if index in kept else command
+        for index, command in enumerate(commands)
     ]
 
 

@@ -23,37 +23,37 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     """Takes in records whose devices are held. A receipt that comes twice in the batch is new once."""
     drafts = await draft_bills(conn, commands, keys)
     first: dict[ReceiptKey, int] = {}
-    for place, draft in enumerate(drafts):
-        first.setdefault(draft.command.key, place)
-    reused = verdicts.event_ids_reused([drafts[place].command for place in first.values()])
+    for index, draft in enumerate(drafts):
+        first.setdefault(draft.command.key, index)
+    reused = verdicts.event_ids_reused([drafts[index].command for index in first.values()])
     outcomes: dict[int, BillOutcome] = {}
     fresh: dict[int, BillDraft] = {}
     late: list[BillDraft] = []
-    for place in first.values():
-        draft = drafts[place]
+    for index in first.values():
+        draft = drafts[index]
         taken = draft.command.key in reused
         verdict = verdicts.event_id_reused() if taken else verdicts.verdict_on_record(draft, customer_of(draft))
         if verdict == "new":
-            fresh[place] = draft
+            fresh[index] = draft
         elif verdict == "late_record":
             late.append(draft)
-        outcomes[place] = refused(verdict) if isinstance(verdict, Rejected) else as_before(draft, "repeated")
+        outcomes[index] = refused(verdict) if isinstance(verdict, Rejected) else as_before(draft, "repeated")
     outcomes |= await take_in(conn, fresh, keys)
     if late:
         await receipts.note_records(conn, late)
         await emit(conn, await learn_again(conn, late, keys))
     # A bill that was refused leaves its number free for the next one under it.
     free = [
-        place
-        for place, draft in enumerate(drafts)
+        index
+        for index, draft in enumerate(drafts)
         if outcomes[first[draft.command.key]].status == "refused"
         and not draft.is_same(drafts[first[draft.command.key]])
     ]
     if free:
-        outcomes |= zip(free, await record(conn, [commands[place] for place in free], keys), strict=True)
+        outcomes |= zip(free, await record(conn, [commands[index] for index in free], keys), strict=True)
     return [
-        outcomes.get(place) or _again(draft, drafts[first[draft.command.key]], outcomes[first[draft.command.key]])
-        for place, draft in enumerate(drafts)
+        outcomes.get(index) or _again(draft, drafts[first[draft.command.key]], outcomes[first[draft.command.key]])
+        for index, draft in enumerate(drafts)
     ]
 
 
@@ -71,15 +71,15 @@ async def draft_bills(conn: Connection, commands: Sequence[Bill], keys: Keys) ->
     drafts = [
         BillDraft(
             command=command,
-            lines=lines[place],
+            lines=lines[index],
             item_count=contents.item_count(command.body),
-            fingerprint=fingerprints[place],
-            phone_hash=hashes[place],
-            own_id=own[place],
-            found=found[place],
-            heard_at=verdicts.heard_before(found[place].receipt, command, fingerprints[place]) or moment,
+            fingerprint=fingerprints[index],
+            phone_hash=hashes[index],
+            own_id=own[index],
+            found=found[index],
+            heard_at=verdicts.heard_before(found[index].receipt, command, fingerprints[index]) or moment,
         )
-        for place, command in enumerate(commands)
+        for index, command in enumerate(commands)
     ]
     return [contents.of_nobody(draft) for draft in drafts]
 
@@ -88,23 +88,23 @@ async def take_in(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys)
     """Writes bills that no receipt stands for yet, and announces them; a void that came first is announced after."""
     outcomes: dict[int, BillOutcome] = {}
     placed = await with_branches(conn, drafts)
-    outcomes |= {place: refused(draft) for place, draft in placed.items() if isinstance(draft, Rejected)}
-    taken = {place: draft for place, draft in placed.items() if isinstance(draft, BillDraft)}
+    outcomes |= {index: refused(draft) for index, draft in placed.items() if isinstance(draft, Rejected)}
+    taken = {index: draft for index, draft in placed.items() if isinstance(draft, BillDraft)}
     if not taken:
         return outcomes
     learned = await learn_guests(conn, taken, keys)
     numbers = numbering.number_visits(taken, learned.customers, learned.counters)
     visits = {
-        place: NewVisit(
+        index: NewVisit(
             draft=draft,
             visit_id=(visit_id := new_id()),
-            customer_id=learned.customers.get(place),
-            visit_number=numbers.get(place),
+            customer_id=learned.customers.get(index),
+            visit_number=numbers.get(index),
             void=draft.found.receipt,
             words_sealed=words.sealed(keys, visit_id, draft.command.body),
             forgotten_at=draft.found.erased_at if contents.is_nobodys(draft) else None,
         )
-        for place, draft in taken.items()
+        for index, draft in taken.items()
     }
     news = [*learned.news, *(announce.recorded(visit, keys) for visit in visits.values())]
     bills = [draft.command for draft in taken.values()]
@@ -113,8 +113,8 @@ async def take_in(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys)
     await emit(conn, news)
     await _announce_voids(conn, visits.values())
     return outcomes | {
-        place: BillOutcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
-        for place, visit in visits.items()
+        index: BillOutcome("recorded", visit.visit_id, visit.customer_id, visit.visit_number)
+        for index, visit in visits.items()
     }
 
 
@@ -140,9 +140,9 @@ async def with_branches(conn: Connection, drafts: Mapping[int, BillDraft]) -> di
     named = {draft.command.cafe_id for draft in drafts.values() if draft.command.body.branch}
     names = contents.branch_names(await devices.branches(conn, named)) if named else {}
     placed: dict[int, BillDraft | Rejected] = {}
-    for place, draft in drafts.items():
+    for index, draft in drafts.items():
         branch = contents.branch_of(draft.command.body.branch, names.get(draft.command.cafe_id, {}))
-        placed[place] = (
+        placed[index] = (
             branch if isinstance(branch, Rejected) else replace(draft, branch_id=branch) if branch else draft
         )
     return placed

@@ -72,7 +72,7 @@ class Changed(BaseModel):
 
 
 class BillResult(BaseModel):
-    """How one bill of a batch ended, by its place: 201 recorded, 200 repeated, 409 and 422 with the reason."""
+    """How one bill of a batch ended, by its index: 201 recorded, 200 repeated, 409 and 422 with the reason."""
 
     index: int
     status: int

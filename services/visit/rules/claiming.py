@@ -12,19 +12,19 @@ CLAIM_WITHIN: Final = timedelta(days=7)
 
 
 def first_claims(drafts: Sequence[BillDraft], customers: Sequence[UUID | None]) -> dict[ReceiptKey, int]:
-    """Receipt of a bill of nobody -> place of the correction that claims it; of several that come together the one that
+    """Receipt of a bill of nobody -> index of the correction that claims it; of several that come together the one that
     was made first.
 
     Args:
         customers: whom each draft names.
     """
     first: dict[ReceiptKey, int] = {}
-    for place, (draft, customer_id) in enumerate(zip(drafts, customers, strict=True)):
+    for index, (draft, customer_id) in enumerate(zip(drafts, customers, strict=True)):
         if customer_id is None or not may_be_claimed(draft):
             continue
-        other = first.setdefault(draft.command.key, place)
+        other = first.setdefault(draft.command.key, index)
         if _made(draft) < _made(drafts[other]):
-            first[draft.command.key] = place
+            first[draft.command.key] = index
     return first
 
 

@@ -16,16 +16,16 @@ def number_visits(
         customers: position of a draft -> its guest.
         last_numbers: the counters after they were raised by these visits.
     """
-    order = sorted(customers, key=lambda place: (drafts[place].command.body.occurred_at, drafts[place].command.key))
+    order = sorted(customers, key=lambda index: (drafts[index].command.body.occurred_at, drafts[index].command.key))
     left: dict[GuestKey, int] = {}
-    for place in customers:
-        guest = (drafts[place].command.cafe_id, customers[place])
+    for index in customers:
+        guest = (drafts[index].command.cafe_id, customers[index])
         left[guest] = left.get(guest, 0) + 1
     numbers = {}
-    for place in order:
-        guest = (drafts[place].command.cafe_id, customers[place])
+    for index in order:
+        guest = (drafts[index].command.cafe_id, customers[index])
         left[guest] -= 1
-        numbers[place] = last_numbers[guest] - left[guest]
+        numbers[index] = last_numbers[guest] - left[guest]
     return numbers
 
 

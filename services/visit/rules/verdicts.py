@@ -85,10 +85,10 @@ def is_dated_ahead(draft: BillDraft) -> bool:
 def newest_corrections(drafts: Sequence[BillDraft]) -> dict[ReceiptKey, int]:
     """Receipt -> position of its correction that stands, when a batch corrects one receipt more than once."""
     best: dict[ReceiptKey, int] = {}
-    for place, draft in enumerate(drafts):
-        other = best.setdefault(draft.command.key, place)
+    for index, draft in enumerate(drafts):
+        other = best.setdefault(draft.command.key, index)
         if _rank(draft) > _rank(drafts[other]):
-            best[draft.command.key] = place
+            best[draft.command.key] = index
     return best
 
 

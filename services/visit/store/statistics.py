@@ -75,9 +75,9 @@ async def note(conn: Connection, cafes: Sequence[UUID], moments: Sequence[dateti
         await conn.execute(NOTE, cafes, moments)
 
 
-async def due_days(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[CafeDay]:
+async def due_days(conn: Connection, moment: datetime, limit: int, but_for: Sequence[UUID]) -> list[CafeDay]:
     """Days that have ended by `moment` and must be counted, those first that were noted first, without some cafes'."""
-    return [tuple(row) for row in await conn.fetch(DUE_DAYS, moment, most, but_for)]
+    return [tuple(row) for row in await conn.fetch(DUE_DAYS, moment, limit, but_for)]
 
 
 async def count_days(conn: Connection, days: Sequence[CafeDay], moment: datetime) -> None:
@@ -85,9 +85,9 @@ async def count_days(conn: Connection, days: Sequence[CafeDay], moment: datetime
     await conn.execute(COUNT_DAYS, *columns(days, 0, 1), moment)
 
 
-async def due_cafes(conn: Connection, moment: datetime, most: int, but_for: Sequence[UUID]) -> list[UUID]:
+async def due_cafes(conn: Connection, moment: datetime, limit: int, but_for: Sequence[UUID]) -> list[UUID]:
     """Cafes all of whose days must be counted, without some."""
-    return [row["cafe_id"] for row in await conn.fetch(DUE_CAFES, moment, most, but_for)]
+    return [row["cafe_id"] for row in await conn.fetch(DUE_CAFES, moment, limit, but_for)]
 
 
 async def find_days(conn: Connection, cafes: Sequence[UUID], moment: datetime) -> None:
