@@ -1,6 +1,6 @@
 """What the customer service does with what it reads, and what it does by the clock."""
 
-from services.customer.handlers import activity, consents, periodic, registration, segments
+from services.customer.handlers import activity, consents, lists, periodic, registration, segments, views
 from shared.events.campaign import ReplyReceived
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
@@ -40,6 +40,8 @@ JOBS = [
     Job("customer.reevaluate_guests", 1.0, periodic.reevaluate_due),
     Job("customer.recalculate_segments", 1.0, periodic.recalculate),
     Job("customer.announce_segments", 1.0, periodic.announce_segments),
+    Job("customer.list_guests", 1.0, lists.list_changed),
+    Job("customer.prune_views", 3600.0, views.prune),
 ]
 if __name__ == "__main__":
     run("customer", REACTIONS, JOBS, fetch=gather())

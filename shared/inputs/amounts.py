@@ -51,6 +51,10 @@ class Priced(BaseModel):
         changed = {name: in_unit(each, self.currency_unit, unit) for name, each in amounts.items() if each is not None}
         return self.model_copy(update={**changed, "currency_unit": unit})
 
+    def without_amounts(self) -> Self:
+        """The same for somebody who sees no amounts: each is null."""
+        return self.model_copy(update=dict.fromkeys(_amounts_of(type(self))))
+
 
 def inside(amount: Decimal, unit: Unit) -> Decimal:
     """What somebody of a cafe with that unit wrote, as it is kept and compared."""

@@ -67,6 +67,11 @@ def last_four(e164: str) -> str:
     return e164[-4:]
 
 
+def masked(last_four: str) -> str:
+    """A number of which only the end is shown, whatever its length was."""
+    return f"•••• {last_four}"
+
+
 def sql_function() -> str:
     """The SQL of crm.canonical_phone from the same tables; the migration must contain it.
 

@@ -175,6 +175,11 @@ async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Ro
     return role
 
 
+def sees_amounts(role: Role) -> bool:
+    """Whether a person of that role sees what guests spent and what the cafe took in."""
+    return role != "staff"
+
+
 async def oversight(conn: Connection, cafe_id: UUID) -> Oversight:
     """The cafe's approval policy and who may approve there, for a person of the cafe (in their own transaction)."""
     row = await conn.fetchrow(OVERSIGHT, cafe_id)

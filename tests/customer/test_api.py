@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from services.customer.handlers.activity import on_points_changed
+from services.customer.handlers.activity import on_points_changed, on_visit_voided
 from services.customer.handlers.periodic import recalculate
 from services.customer.store import customers as store
 from shared.clock import new_id, now
@@ -33,14 +33,17 @@ from tests.customer.given import (
     OTHER_CAFE,
     PHONE,
     STAFF,
+    add_segment,
     check_counts,
     emitted,
     guest_of,
     guests,
     learned,
+    recalculated,
     recorded,
     staff,
     visits,
+    voided,
 )
 from tests.customer.test_handlers import earned
 
@@ -82,7 +85,7 @@ async def test_a_registered_guest_comes_back_whole_and_is_sealed_at_rest(
     assert body["id"] == str(guest_of().customer_id)
     read = (await client.get(f"{CUSTOMERS}/{body['id']}")).json()
     assert read == body
-    assert (read["phone"], read["name"], read["postal_code"]) == (PHONE, "احمد محمدی", "1234567890")
+    assert (read["phone"], read["name"], read["postal_code"]) == ("•••• 6789", "احمد محمدی", "1234567890")
     assert {name: read[name] for name in FULL if name not in ("phone", "name", "postal_code")} == {
         name: value for name, value in FULL.items() if name not in ("phone", "name", "postal_code")
     }
@@ -272,7 +275,7 @@ async def test_an_erased_guest_who_comes_again_is_new_but_an_old_visit_brings_no
     assert (await client.get(f"{CUSTOMERS}/{body['id']}")).status_code == 404
     await guests(pool, learned(occurred_at=now()), now=now())
     again = (await client.get(f"{CUSTOMERS}/{body['id']}")).json()
-    assert (again["phone"], again["name"], again["email"], again["version"]) == (PHONE, None, None, 3)
+    assert (again["phone"], again["name"], again["email"], again["version"]) == ("•••• 6789", None, None, 3)
     await check_counts(pool)
 
 
@@ -333,6 +336,33 @@ async def test_segments_can_be_made_listed_changed_and_deleted(client: httpx2.As
     assert (await client.get(f"{SEGMENTS}/{segment['id']}")).status_code == 404
 
 
+async def test_a_stay_says_which_event_moved_the_guest_in_and_out(client: httpx2.AsyncClient, pool: Pool) -> None:
+    await guests(pool)
+    visit = recorded(at=now())
+    await add_segment(pool, {"visit_count": {"min": 1}}, now=now())
+    await recalculated(pool)
+    await visits(pool, [visit], now=now())
+    async with transaction(pool) as conn:
+        void = voided(visit)
+        await on_visit_voided(conn, [void], now=now())
+    stays = (await client.get(f"/cafes/{CAFE}/customers/{guest_of().customer_id}/segments")).json()
+    (own,) = [stay for stay in stays if stay["segment_key"] == "own"]
+    about = {"visit_id": str(visit.visit_id)}
+    assert own["cause"] == {
+        **about, "event_id": str(visit.event_id), "correlation_id": str(visit.correlation_id)
+    }  # fmt: skip
+    assert own["left_cause"] == {**about, "event_id": str(void.event_id), "correlation_id": str(void.correlation_id)}
+
+
+async def test_a_stay_that_began_by_time_or_a_definition_names_no_event(client: httpx2.AsyncClient, pool: Pool) -> None:
+    await guests(pool, now=now())
+    await add_segment(pool, {"created_within_days": 900}, now=now())
+    await recalculated(pool)
+    stays = (await client.get(f"/cafes/{CAFE}/customers/{guest_of().customer_id}/segments")).json()
+    (own,) = [stay for stay in stays if stay["segment_key"] == "own"]
+    assert (own["reason"], own["cause"], own["left_cause"]) == ("definition", None, None)
+
+
 async def test_criteria_are_refused_with_the_place_of_the_fault(client: httpx2.AsyncClient) -> None:
     criteria = {"any": [{"visits": {"min": 1}}, {"visit_count": {"min": "many"}}]}
     for path, body in (
@@ -372,6 +402,9 @@ async def test_members_may_not_define_or_erase(app: FastAPI, client: httpx2.Asyn
         ("POST", "customers/cards", {"ids": []}),
         ("GET", "customers/birthdays?on=2026-03-20", None),
         ("GET", "customers/{guest}", None),
+        ("POST", "customers/{guest}/phone", None),
+        ("POST", "customers/list", {}),
+        ("GET", "guest-views", None),
         ("PATCH", "customers/{guest}", {"name": "نام"}),
         ("PUT", "customers/{guest}/status", {"status": "blocked"}),
         ("DELETE", "customers/{guest}", None),

@@ -49,6 +49,8 @@ def test_worker_reads_everything_a_guest_is_evaluated_by() -> None:
         "customer.reevaluate_guests",
         "customer.recalculate_segments",
         "customer.announce_segments",
+        "customer.list_guests",
+        "customer.prune_views",
     }
 
 

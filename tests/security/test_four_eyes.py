@@ -53,6 +53,8 @@ RULES = {
         "POST /cafes/{cafe_id}/customers": NONE,
         "POST /cafes/{cafe_id}/customers/search": NONE,
         "POST /cafes/{cafe_id}/customers/cards": NONE,
+        "POST /cafes/{cafe_id}/customers/list": NONE,
+        "POST /cafes/{cafe_id}/customers/{customer_id}/phone": NONE,
         "PATCH /cafes/{cafe_id}/customers/{customer_id}": NONE,
         "DELETE /cafes/{cafe_id}/customers/{customer_id}": STOPS,
         "PUT /cafes/{cafe_id}/customers/{customer_id}/status": NONE,

@@ -51,6 +51,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " consent_history.source",
         GONE: "consents.source",
         OURS: "customer_activity.currency_unit segment_history.reason segment_history.left_reason"
+        " guest_views.kind"
         " segment_recalculations.reason",
         CAFE: "customer_segments.name customer_segments.description customer_segments.segment_key"
         " customer_segments.criteria customer_segments.color_hex customer_segments.icon_name",

@@ -133,6 +133,14 @@ async def _make_stale(pool: Pool, cafe_id: UUID) -> None:
         await conn.execute("UPDATE customer_activity SET segment_mask = NULL WHERE cafe_id = $1", cafe_id)
 
 
+async def _look(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        "INSERT INTO guest_views SELECT $1, $2, $1, $1, 'opened', moment, moment"
+        " FROM (SELECT now() - interval '401 days' AS moment) AS long_ago",
+        cafe_id, new_id(),
+    )  # fmt: skip
+
+
 async def _open(pool: Pool, cafe_id: UUID) -> None:
     async with transaction(pool) as conn:
         await segments.on_cafe_changed(conn, [_cafe(cafe_id)])
@@ -213,6 +221,8 @@ CASES = {
     ),
     "customer.recalculate_segments": Case(_make_stale, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
     "customer.announce_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
+    "customer.prune_views": Case(_look, "SELECT FROM guest_views WHERE cafe_id = $1"),
+    "customer.list_guests": Case(_register, "SELECT FROM guests_to_list WHERE cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"
     ),

@@ -4,20 +4,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from services.customer.handlers import customers
+from services.customer.handlers import customers, lists
 from services.customer.models.http import (
     CardsOf,
     ChangeCustomer,
     Consents,
     Customer,
     CustomerCard,
+    CustomerList,
     CustomerPage,
     CustomerSummary,
     FindCustomers,
+    ListCustomers,
     RecordConsent,
     RegisterCustomer,
     SetStatus,
     Stay,
+    WholePhone,
 )
 from services.customer.models.values import Act, GuestKey
 from services.customer.store import customers as store
@@ -28,7 +31,7 @@ from shared.messaging import parked
 from shared.security.auth import Staff
 from shared.security.crypto import Keys
 from shared.settings import Settings
-from shared.web.acting import acting
+from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}/customers", tags=["customers"])
@@ -53,6 +56,16 @@ async def search_customers(request: Request, caller: StaffCaller, cafe_id: UUID,
     return CustomerPage(customers=await _cards(request, caller, cafe_id, ids), after=ids[-1] if more else None)
 
 
+@router.post("/list")
+async def list_customers(request: Request, caller: StaffCaller, cafe_id: UUID, body: ListCustomers) -> CustomerList:
+    """Guests in an order, filtered, a page at a time. By what they spent for managers only."""
+    async with acting(request, caller, cafe_id, "manager" if body.sort == "spent" else "staff"):
+        pass  # as in a search
+    async with db.transaction(request.app.state.pool) as conn:
+        ids, after = await lists.list_customers(conn, cafe_id, body, clock.now())
+    return CustomerList(customers=await _cards(request, caller, cafe_id, ids), after=after)
+
+
 @router.post("/cards")
 async def list_cards(request: Request, caller: StaffCaller, cafe_id: UUID, body: CardsOf) -> list[CustomerCard]:
     """The cards of these guests in that order; whom nobody knows, or who was erased, is left out."""
@@ -69,9 +82,18 @@ async def list_birthdays(request: Request, caller: StaffCaller, cafe_id: UUID, o
 
 @router.get("/{customer_id}")
 async def get_customer(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> Customer:
-    """Everything known about a guest."""
+    """Everything known about a guest, with the number masked. Who looks is kept."""
+    guest, act = GuestKey(cafe_id, customer_id), _act(request, caller)
     async with acting(request, caller, cafe_id) as conn:
-        return await customers.get_customer(conn, GuestKey(cafe_id, customer_id), keys=_keys(request))
+        return await customers.open_customer(conn, guest, act=act, keys=_keys(request))
+
+
+@router.post("/{customer_id}/phone")
+async def reveal_phone(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> WholePhone:
+    """The guest's whole number. Who asked for it is kept and shown to owners."""
+    guest, act = GuestKey(cafe_id, customer_id), _act(request, caller)
+    async with acting(request, caller, cafe_id) as conn:
+        return await customers.reveal_phone(conn, guest, act=act, keys=_keys(request))
 
 
 @router.patch("/{customer_id}")
@@ -109,9 +131,9 @@ async def erase_customer(request: Request, caller: StaffCaller, cafe_id: UUID, c
 
 @router.get("/{customer_id}/summary")
 async def summarize(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> CustomerSummary:
-    """A guest's points, tier, visits, spending and rating."""
-    async with acting(request, caller, cafe_id) as conn:
-        return await customers.summarize(conn, GuestKey(cafe_id, customer_id))
+    """A guest's points, tier, visits and rating, and for managers what the guest spent."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        return await customers.summarize(conn, GuestKey(cafe_id, customer_id), role)
 
 
 @router.get("/{customer_id}/consents")

@@ -22,20 +22,24 @@ from services.customer.models.http import (
     Customer,
     CustomerSummary,
     FindCustomers,
+    MoveCause,
     RecordConsent,
     RegisterCustomer,
     SetStatus,
     Stay,
+    WholePhone,
 )
 from services.customer.models.values import Act, Cause, ConsentAnswer, GuestKey, GuestProfile
 from services.customer.rules.birthdays import birth_dates
-from services.customer.store import activity, customers, segments
+from services.customer.store import activity, customers, segments, views
 from services.customer.store import consents as consents_store
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.events.customer import CustomerErased, CustomerStatusChanged
+from shared.events.identity import Role
 from shared.messaging import outbox
-from shared.persian.calendar import Calendar, local_date
+from shared.persian.calendar import local_date
+from shared.persian.phone import masked
 from shared.security import access, crypto, ids
 from shared.security.crypto import Keys
 
@@ -75,12 +79,34 @@ async def register_customer(
 
 
 async def get_customer(conn: Connection, guest: GuestKey, *, keys: Keys) -> Customer:
-    """Everything about the guest, in clear.
+    """Everything about the guest, with the number masked.
 
     Raises:
         NotFound: there is none, or the guest was erased.
     """
     return _in_clear(keys, await _found(conn, guest, for_update=False))
+
+
+async def open_customer(conn: Connection, guest: GuestKey, *, act: Act, keys: Keys) -> Customer:
+    """The same for somebody who looks at the guest, which is kept.
+
+    Raises:
+        NotFound: as `get_customer`.
+    """
+    found = await get_customer(conn, guest, keys=keys)
+    await views.keep(conn, guest, act.author, "opened", act.at)
+    return found
+
+
+async def reveal_phone(conn: Connection, guest: GuestKey, *, act: Act, keys: Keys) -> WholePhone:
+    """The guest's whole number; that it was shown is kept.
+
+    Raises:
+        NotFound: as `get_customer`.
+    """
+    phone = unseal_phone(keys, await _found(conn, guest, for_update=False))
+    await views.keep(conn, guest, act.author, "revealed", act.at)
+    return WholePhone(phone=phone)
 
 
 async def change_customer(
@@ -185,12 +211,12 @@ async def find_customers(conn: Connection, cafe_id: UUID, search: FindCustomers,
 
 async def find_birthdays(conn: Connection, cafe_id: UUID, day: date) -> list[UUID]:
     """Ids of the guests whose birthday the cafe's calendar has on `day`; also those born on a leap day."""
-    calendar: Calendar = "gregorian" if await customers.calendar(conn, cafe_id) == "gregorian" else "jalali"
-    return await customers.born_on(conn, cafe_id, birth_dates(day, calendar), MOST_BIRTHDAYS)
+    clock = await customers.clock_of(conn, cafe_id)
+    return await customers.born_on(conn, cafe_id, birth_dates(day, clock.calendar), MOST_BIRTHDAYS)
 
 
-async def summarize(conn: Connection, guest: GuestKey) -> CustomerSummary:
-    """The guest's numbers.
+async def summarize(conn: Connection, guest: GuestKey, role: Role) -> CustomerSummary:
+    """The guest's numbers; what the guest spent is for managers.
 
     Raises:
         NotFound: no such guest.
@@ -198,12 +224,28 @@ async def summarize(conn: Connection, guest: GuestKey) -> CustomerSummary:
     row = await customers.summary(conn, guest)
     if row is None:
         raise _no_such_guest()
-    return CustomerSummary.of(row, await access.unit_of(conn, guest.cafe_id))
+    shown = CustomerSummary.of(row, await access.unit_of(conn, guest.cafe_id))
+    return shown if access.sees_amounts(role) else shown.without_amounts()
 
 
 async def list_stays(conn: Connection, guest: GuestKey) -> list[Stay]:
     """The guest's stays in segments, newest first."""
-    return [Stay.model_validate(row) for row in await segments.stays(conn, guest)]
+    return [
+        Stay.model_validate(
+            {
+                **row,
+                "cause": _move_cause(row["entered_by"], row["entered_with_visit"], row["entered_under"]),
+                "left_cause": _move_cause(row["left_by"], row["left_with_visit"], row["left_under"]),
+            }
+        )
+        for row in await segments.stays(conn, guest)
+    ]
+
+
+def _move_cause(event_id: UUID | None, visit_id: UUID | None, trace: UUID | None) -> MoveCause | None:
+    if event_id is None or trace is None:
+        return None
+    return MoveCause(event_id=event_id, visit_id=visit_id, correlation_id=trace)
 
 
 async def _found(conn: Connection, guest: GuestKey, *, for_update: bool) -> dict[str, Any]:
@@ -222,8 +264,8 @@ def _no_such_guest() -> NotFound:
 
 
 def _in_clear(keys: Keys, row: Mapping[str, Any]) -> Customer:
-    opened = {column: unseal(keys, row, column) for column in ("phone", *SEALED)}
-    return Customer.model_validate({**row, **opened})
+    opened = {column: unseal(keys, row, column) for column in SEALED}
+    return Customer.model_validate({**row, **opened, "phone": masked(row["phone_last4"])})
 
 
 def _check_dates(command: RegisterCustomer | ChangeCustomer, now: datetime) -> None:

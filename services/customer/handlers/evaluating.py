@@ -179,8 +179,8 @@ def _moves(verdicts: Sequence[MaskChange], rulebook: Rulebook) -> _Moves:
 
 async def _move(conn: Connection, moves: _Moves, causes: Mapping[GuestKey, Cause], now: datetime) -> list[Event]:
     """Writes the moves; returns what is to be published of them."""
-    left = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.left]
-    entered = [Move(guest, segment.id, causes[guest].reason) for guest, segment in moves.entered]
+    left = [_move_of(guest, segment, causes[guest]) for guest, segment in moves.left]
+    entered = [_move_of(guest, segment, causes[guest]) for guest, segment in moves.entered]
     if left:
         await segments.leave(conn, left, now)
     if entered:
@@ -221,6 +221,13 @@ async def _show(
         )
         for guest, old, new in shown
     ]
+
+
+def _move_of(guest: GuestKey, segment: Segmentation, cause: Cause) -> Move:
+    if cause.event is None:
+        return Move(guest, segment.id, cause.reason, None, None, None)
+    visit_id = getattr(cause.event, "visit_id", None)
+    return Move(guest, segment.id, cause.reason, cause.event.event_id, visit_id, cause.event.correlation_id)
 
 
 def _facts(guest: GuestKey, segment: Segmentation, cause: Cause, now: datetime) -> dict[str, Any]:

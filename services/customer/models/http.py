@@ -7,11 +7,11 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool
 
-from services.customer.models.values import GuestStatus
+from services.customer.models.values import Direction, GuestSort, GuestStatus, ViewKind
 from shared.consent import Channel, Purpose
 from shared.events.base import CurrencyUnit, Segment, Tier
 from shared.inputs.amounts import Money, Priced
-from shared.inputs.fields import Birth, Command, Email, Free, Matching, Phone, Text, Version, Whole
+from shared.inputs.fields import Birth, Command, Email, Free, Matching, Opaque, Phone, Text, Version, Whole
 
 Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]
@@ -86,6 +86,24 @@ class FindCustomers(Command):
     limit: Annotated[int, Whole(1, 200)] = 50
 
 
+class ListCustomers(Command):
+    """Which guests, and in which order, as of some seconds ago; in a body, so that no filter stands in an address.
+
+    `after` is what the page before answered. `not_seen_for_days` leaves out who never came. `birthday_within_days`
+    counts days of the cafe's calendar from today on; 0 is today.
+    """
+
+    sort: GuestSort = "last_visit"
+    order: Direction = "desc"
+    segment_id: UUID | None = None
+    tier: Tier | None = None
+    reachable: StrictBool | None = None
+    not_seen_for_days: Annotated[int, Whole(1, 3650)] | None = None
+    birthday_within_days: Annotated[int, Whole(0, 31)] | None = None
+    after: Annotated[str, Opaque(300)] | None = None
+    limit: Annotated[int, Whole(1, 100)] = 50
+
+
 class _WithCriteria(Command):
     currency_unit: Annotated[
         CurrencyUnit | None, Field(description="of amounts in the criteria; the cafe's own when left out")
@@ -156,11 +174,20 @@ class CustomerPage(BaseModel):
     after: UUID | None
 
 
+class CustomerList(BaseModel):
+    """`after` continues the list; null when it ends here. Where few guests fit, a page may be shorter than asked, even
+    empty, and go on all the same."""
+
+    customers: list[CustomerCard]
+    after: str | None
+
+
 class Customer(BaseModel):
-    """All that is known about a guest, in clear."""
+    """All that is known about a guest, in clear but for the number, of which only the end is shown."""
 
     id: UUID
     phone: str
+    phone_last4: str
     name: str | None
     name_english: str | None
     email: str | None
@@ -180,8 +207,32 @@ class Customer(BaseModel):
     version: int
 
 
+class WholePhone(BaseModel):
+    """A guest's number. That it was shown is kept, with who saw it."""
+
+    phone: str
+
+
+class ViewedGuest(BaseModel):
+    """Somebody opened a guest (told once an hour), or had the whole number shown."""
+
+    id: UUID
+    customer_id: UUID
+    user_id: UUID
+    kind: ViewKind
+    viewed_at: AwareDatetime
+
+
+class ViewPage(BaseModel):
+    """Who looked at whom, the last first; `before` continues the list, null when it ends here."""
+
+    views: list[ViewedGuest]
+    before: UUID | None
+
+
 class CustomerSummary(Priced):
-    """A guest's numbers. Money is in `currency_unit`, the cafe's; what the guest never did is null."""
+    """A guest's numbers. Money is in `currency_unit`, the cafe's, and null for whom sums are not shown; what the guest
+    never did is null."""
 
     id: UUID
     phone_last4: str
@@ -191,13 +242,13 @@ class CustomerSummary(Priced):
     created_at: AwareDatetime
     current_points: int
     tier_level: Tier
-    lifetime_spent: Money
+    lifetime_spent: Money | None
     total_visits: int
     last_visit_date: date | None
     last_visit: AwareDatetime | None
     avg_rating: Decimal | None
     days_since_last_visit: int | None
-    avg_spend_per_visit: Money
+    avg_spend_per_visit: Money | None
 
 
 class ConsentView(BaseModel):
@@ -272,8 +323,21 @@ class MemberPage(BaseModel):
     after: UUID | None
 
 
+class MoveCause(BaseModel):
+    """The event for which a guest moved, the visit it is about, and what all that followed from one bill or request
+    has in common."""
+
+    event_id: UUID
+    visit_id: UUID | None
+    correlation_id: UUID
+
+
 class Stay(BaseModel):
-    """A time in which the guest was in a segment; still is when `left_at` is null."""
+    """A time in which the guest was in a segment; still is when `left_at` is null.
+
+    `cause` and `left_cause` are null where time or a definition moved the guest, and in stays from before they were
+    kept.
+    """
 
     segment_id: UUID
     segment_key: str
@@ -282,6 +346,8 @@ class Stay(BaseModel):
     reason: str
     left_at: AwareDatetime | None
     left_reason: str | None
+    cause: MoveCause | None
+    left_cause: MoveCause | None
 
 
 class AttributeView(BaseModel):

@@ -9,15 +9,35 @@ from uuid import UUID
 
 from shared.consent import Channel, Purpose
 from shared.events.base import Event
+from shared.persian.calendar import Calendar
 
 GuestStatus = Literal["active", "inactive", "blocked"]
 GuestSource = Literal["visit", "staff", "import"]
+# What a list of guests is ordered by, and which way.
+GuestSort = Literal["last_visit", "points", "spent", "visits", "created"]
+Direction = Literal["asc", "desc"]
+# What somebody looked at: a guest, or the whole number.
+ViewKind = Literal["opened", "revealed"]
 
 
 class GuestKey(NamedTuple):
     """The key of everything about one guest. Rows are locked in the order of these keys."""
 
     cafe_id: UUID
+    customer_id: UUID
+
+
+class CafeClock(NamedTuple):
+    """By which clock and calendar a cafe counts days."""
+
+    time_zone: str
+    calendar: Calendar
+
+
+class ListPosition(NamedTuple):
+    """A place in a list: the key of its order as PostgreSQL writes it, and the guest."""
+
+    key: str
     customer_id: UUID
 
 
@@ -92,11 +112,15 @@ class MaskChange(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A guest enters or leaves a segment, and why."""
+    """A guest enters or leaves a segment, and why: for the event, about that visit, under that trace id; None where no
+    event did."""
 
     guest: GuestKey
     segment_id: UUID
     reason: str
+    event_id: UUID | None
+    visit_id: UUID | None
+    trace: UUID | None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customer.models.http import FindCustomers
-from services.customer.models.values import GuestKey, GuestStatus
+from services.customer.models.values import CafeClock, GuestKey, GuestStatus
 from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Segment
@@ -135,7 +135,7 @@ BORN_ON = """
 SELECT id FROM customers WHERE cafe_id = $1 AND is_active AND birthday = any($2::date[]) ORDER BY name, id LIMIT $3
 """
 SUMMARY = "SELECT * FROM customer_summary WHERE cafe_id = $1 AND id = $2"
-CALENDAR = "SELECT calendar FROM cafes WHERE cafe_id = $1"
+CLOCK = "SELECT coalesce(time_zone, 'Asia/Tehran'), coalesce(calendar, 'jalali') FROM cafes WHERE cafe_id = $1"
 
 
 async def register(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[GuestKey, int]:
@@ -235,10 +235,10 @@ async def summary(conn: Connection, guest: GuestKey) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
-async def calendar(conn: Connection, cafe_id: UUID) -> str | None:
-    """The cafe's calendar, None for a cafe not heard of yet."""
-    found: str | None = await conn.fetchval(CALENDAR, cafe_id)
-    return found
+async def clock_of(conn: Connection, cafe_id: UUID) -> CafeClock:
+    """The cafe's clock and calendar; of a cafe not heard of yet those that most have."""
+    row = await conn.fetchrow(CLOCK, cafe_id)
+    return CafeClock(*row) if row else CafeClock("Asia/Tehran", "jalali")
 
 
 async def _changed(conn: Connection, statement: str, guest: GuestKey, *values: Any) -> dict[str, Any]:

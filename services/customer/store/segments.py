@@ -56,29 +56,37 @@ WHERE cafe_id = any($1::uuid[]) ORDER BY cafe_id, id FOR NO KEY UPDATE
 TOLD = "UPDATE customer_segments SET is_told = true WHERE cafe_id = any($1::uuid[]) AND NOT is_told"
 ENTER = """
 WITH entered AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS t (cafe_id, customer_id, segment_id, reason)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[])
+        AS t (cafe_id, customer_id, segment_id, reason, event_id, visit_id, trace)
 ),
 members AS (
     INSERT INTO segment_members (cafe_id, segment_id, customer_id, entered_at)
-    SELECT cafe_id, segment_id, customer_id, $5::timestamptz FROM entered
+    SELECT cafe_id, segment_id, customer_id, $8::timestamptz FROM entered
 )
-INSERT INTO segment_history AS kept (cafe_id, customer_id, segment_id, entered_at, reason)
-SELECT cafe_id, customer_id, segment_id, $5::timestamptz, reason FROM entered
-ON CONFLICT (cafe_id, customer_id, segment_id, entered_at) DO UPDATE SET left_at = NULL, left_reason = NULL
+INSERT INTO segment_history AS kept (
+    cafe_id, customer_id, segment_id, entered_at, reason, entered_by, entered_with_visit, entered_under
+)
+SELECT cafe_id, customer_id, segment_id, $8::timestamptz, reason, event_id, visit_id, trace FROM entered
+ON CONFLICT (cafe_id, customer_id, segment_id, entered_at) DO UPDATE
+SET left_at = NULL, left_reason = NULL, left_by = NULL, left_with_visit = NULL, left_under = NULL
 """
 LEAVE = """
 WITH gone AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS t (cafe_id, customer_id, segment_id, reason)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[])
+        AS t (cafe_id, customer_id, segment_id, reason, event_id, visit_id, trace)
 ),
 members AS (
     DELETE FROM segment_members AS m USING gone
     WHERE m.cafe_id = gone.cafe_id AND m.segment_id = gone.segment_id AND m.customer_id = gone.customer_id
 )
-UPDATE segment_history AS h SET left_at = $5, left_reason = gone.reason
+UPDATE segment_history AS h
+SET left_at = $8, left_reason = gone.reason, left_by = gone.event_id, left_with_visit = gone.visit_id,
+    left_under = gone.trace
 FROM gone
 WHERE h.cafe_id = gone.cafe_id AND h.customer_id = gone.customer_id AND h.segment_id = gone.segment_id
     AND h.left_at IS NULL
 """
+MOVE_FIELDS = ("guest.cafe_id", "guest.customer_id", "segment_id", "reason", "event_id", "visit_id", "trace")
 COUNT = """
 WITH deltas AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS t (cafe_id, id, delta)
@@ -121,7 +129,7 @@ WHERE m.cafe_id = $1 AND m.segment_id = $2 AND ($3::uuid IS NULL OR m.customer_i
 ORDER BY m.customer_id LIMIT $4
 """  # noqa: S608
 STAYS = """
-SELECT h.segment_id, s.segment_key, s.name, h.entered_at, h.reason, h.left_at, h.left_reason
+SELECT h.*, s.segment_key, s.name
 FROM segment_history AS h JOIN customer_segments AS s ON s.cafe_id = h.cafe_id AND s.id = h.segment_id
 WHERE h.cafe_id = $1 AND h.customer_id = $2 ORDER BY h.entered_at DESC, s.display_order LIMIT 500
 """
@@ -181,12 +189,12 @@ async def delete(conn: Connection, cafe_id: UUID, segment_id: UUID, now: datetim
 
 async def enter(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
     """Guests enter segments."""
-    await conn.execute(ENTER, *columns(moves, "guest.cafe_id", "guest.customer_id", "segment_id", "reason"), now)
+    await conn.execute(ENTER, *columns(moves, *MOVE_FIELDS), now)
 
 
 async def leave(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
     """Guests leave segments."""
-    await conn.execute(LEAVE, *columns(moves, "guest.cafe_id", "guest.customer_id", "segment_id", "reason"), now)
+    await conn.execute(LEAVE, *columns(moves, *MOVE_FIELDS), now)
 
 
 async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
