@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from services.feedback.api import page
 from services.feedback.api.app import make_app
 from shared.clock import new_id, now
-from shared.database.db import Pool
+from shared.database.db import Pool, transaction
 from shared.events.feedback import CaseOpened
+from shared.events.identity import AccessGranted
+from shared.security import access
 from shared.security.auth import Staff
 from shared.web.dependencies import current_staff
 from tests.feedback.given import (
@@ -32,6 +34,7 @@ from tests.feedback.given import (
 )
 from tests.feedback.test_handlers import react
 
+MANAGER = new_id()
 FORM = {"overall_rating": "5", "service": "4", "comment": "قهوه عالی بود"}
 
 
@@ -274,16 +277,28 @@ async def test_staff_work_off_cases_by_urgency(client: httpx2.AsyncClient, pool:
     assert len((await client.get(f"/cafes/{CAFE}/cases")).json()) == 1
 
 
-async def test_staff_write_down_what_they_heard(client: httpx2.AsyncClient, pool: Pool) -> None:
+async def test_staff_write_down_what_they_heard_and_managers_see_what_was_paid(
+    app: FastAPI, client: httpx2.AsyncClient, pool: Pool
+) -> None:
     visit = recorded()
     await visits(pool, visit)
     body = {"overall_rating": 2, "source": "phone_call", "visit_id": str(visit.visit_id), "comment": "سفارش اشتباه بود"}
     entered = await client.post(f"/cafes/{CAFE}/feedback", json=body)
     assert entered.status_code == 201
-    shown = (await client.get(f"/cafes/{CAFE}/feedback/{entered.json()['feedback_id']}")).json()
+    path = f"/cafes/{CAFE}/feedback/{entered.json()['feedback_id']}"
+    shown = (await client.get(path)).json()
     assert (shown["feedback_source"], shown["customer_id"]) == ("phone_call", str(visit.customer_id))
-    assert (shown["order_amount"], shown["currency_unit"]) == ("350000.00", "IRT")
     assert shown["follow_up_required"]
+    answered = await client.put(f"{path}/response", json={"text": "ببخشید"})
+    (found,) = (await client.get(f"/cafes/{CAFE}/feedback")).json()["items"]
+    assert (shown["order_amount"], answered.json()["order_amount"], found["order_amount"]) == (None, None, None)
+    async with transaction(pool) as conn:
+        granted = AccessGranted(cafe_id=CAFE, occurred_at=now(), version=1, user_id=MANAGER, role="manager")
+        await access.on_access_granted(conn, [granted])
+    app.dependency_overrides[current_staff] = lambda: Staff(MANAGER)
+    (found,) = (await client.get(f"/cafes/{CAFE}/feedback")).json()["items"]
+    shown = (await client.get(path)).json()
+    assert (shown["order_amount"], shown["currency_unit"], found["order_amount"]) == ("350000.00", "IRT", "350000.00")
     for wrong in ({"source": "sms_link"}, {"order_amount": 12.5, "currency_unit": "IRT"}, {"order_amount": "5"}):
         assert (await client.post(f"/cafes/{CAFE}/feedback", json=body | wrong)).status_code == 422
 

@@ -52,6 +52,28 @@ def by_hand(points: int, **changes: Any) -> dict[str, Any]:
     return {"adjustment_id": str(uuid4()), "type": "earned_bonus", "points": points, "reason": "تولد مهمان"} | changes
 
 
+async def test_amounts_are_for_managers_and_points_with_their_rule_for_all(app: FastAPI, guest: UUID) -> None:
+    spent = ("lifetime_spent", "current_year_spent", "current_month_spent")
+    for user, sees in ((HELPER, False), (MANAGER, True)):
+        async with acting(app, user) as client:
+            account = (await client.get(f"/cafes/{CAFE}/customers/{guest}/loyalty")).json()
+            (entry,) = (await client.get(f"/cafes/{CAFE}/customers/{guest}/ledger")).json()["entries"]
+            assert (await client.get(f"/cafes/{CAFE}/programs")).status_code == 200
+        assert [account[name] is not None for name in spent] == [sees] * 3
+        assert (entry["related_amount"] is not None) == sees
+        assert (entry["points_change"], entry["notes"]) == (100, "v1 x1")
+        rule = entry["rule"]
+        assert (rule["program_version"], rule["earn_per"], rule["multiplier"]) == (1, "1000", "1")
+        assert rule["currency_unit"] == entry["currency_unit"]
+
+
+async def test_points_without_a_bill_have_no_rule(app: FastAPI, guest: UUID) -> None:
+    async with acting(app, MANAGER) as client:
+        await client.post(f"/cafes/{CAFE}/customers/{guest}/adjustments", json=by_hand(10))
+        entries = (await client.get(f"/cafes/{CAFE}/customers/{guest}/ledger")).json()["entries"]
+    assert [entry["rule"] is None for entry in entries] == [True, False]
+
+
 async def test_account_and_ledger_are_shown(app: FastAPI, guest: UUID) -> None:
     async with acting(app, HELPER) as client:
         account = (await client.get(f"/cafes/{CAFE}/customers/{guest}/loyalty")).json()

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from services.loyalty.models.accounts import Account, EntryDraft, Lot, Rank, Standing, Visit
 from services.loyalty.models.programs import ProgramRules, TierRule
 from services.loyalty.rules import ledger, lots, programs, tiers
+from services.loyalty.rules.ledger import noted_rule
 from shared.persian.calendar import Calendar
 from tests.loyalty.examples import CAFE, GUEST, NOON, Bill, a_visit, naive_points, plan_of, visit_number, year_number
 
@@ -350,3 +351,18 @@ def test_only_taking_back_may_leave_a_debt() -> None:
     assert (rich.balance, rich.owed) == (20, 0)
     overdrawn, _ = ledger.post(account(), [draft("redeemed_item", -5)])
     assert overdrawn.owed == 0
+
+
+@pytest.mark.parametrize(
+    ("notes", "rule"),
+    [
+        ("v1 x1", (1, Decimal(1))),
+        ("v12 x1.25", (12, Decimal("1.25"))),
+        (None, None),
+        ("", None),
+        ("adjustment 018f3c1e-0000-7000-8000-000000000001", None),
+        ("v1 x1 and more", None),
+    ],
+)
+def test_rule_of_an_entry_is_read_from_what_was_noted(notes: str | None, rule: tuple[int, Decimal] | None) -> None:
+    assert noted_rule(notes) == rule

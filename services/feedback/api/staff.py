@@ -1,7 +1,8 @@
 """What staff do with feedback: read, search, answer, follow up, and write down what guests say to them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -23,9 +24,11 @@ from services.feedback.store import feedback as feedback_store
 from shared.clock import now
 from shared.database import db
 from shared.errors import NotFound
+from shared.events.identity import Role
 from shared.inputs.fields import Count, Moment, Offset, PageSize, Words
-from shared.security.access import unit_of
-from shared.web.acting import acting
+from shared.persian.money import Unit
+from shared.security.access import sees_amounts, unit_of
+from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["feedback"])
@@ -50,14 +53,15 @@ async def search(
     before: UUID | None = None,
     limit: PageSize = 50,
 ) -> FeedbackPage:
-    """Feedback of the cafe. `q` finds words by their beginnings in any spelling; `follow_up` the ones still to do."""
+    """Feedback of the cafe, for managers with what was paid. `q` finds words by their beginnings in any spelling;
+    `follow_up` the ones still to do."""
     wanted = Filter(
         q, rating_from, rating_to, source, category, customer_id, visit_id, follow_up, since, until, before, limit
     )
-    async with acting(request, caller, cafe_id) as conn:
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
         unit = await unit_of(conn, cafe_id)
         rows = await feedback_store.search_feedback(conn, cafe_id, wanted)
-    items = [FeedbackView.of(row, unit) for row in rows]
+    items = [_seen(row, unit, role) for row in rows]
     return FeedbackPage(items=items, next=items[-1].id if len(items) == limit else None)
 
 
@@ -86,8 +90,8 @@ async def enter(request: Request, caller: StaffCaller, cafe_id: UUID, entry: Sta
 @router.get("/feedback/{feedback_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:
     """One feedback."""
-    async with acting(request, caller, cafe_id) as conn:
-        return await _view(conn, cafe_id, feedback_id)
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        return await _view(conn, cafe_id, feedback_id, role)
 
 
 @router.put("/feedback/{feedback_id}/response")
@@ -96,9 +100,9 @@ async def respond(
 ) -> FeedbackView:
     """Writes down what the cafe answered; a second answer replaces the first. It stands on the page behind the visit's
     link, and the guest of the visit gets one message that it does, of the first answer alone."""
-    async with acting(request, caller, cafe_id) as conn:
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
         await answers.respond(conn, cafe_id, feedback_id, answer.text, caller.user_id)
-        return await _view(conn, cafe_id, feedback_id)
+        return await _view(conn, cafe_id, feedback_id, role)
 
 
 @router.get("/cases")
@@ -125,8 +129,13 @@ async def close_case(
         await cases.close_case(conn, cafe_id, case_id, resolution.resolution, caller.user_id)
 
 
-async def _view(conn: db.Connection, cafe_id: UUID, feedback_id: UUID) -> FeedbackView:
+async def _view(conn: db.Connection, cafe_id: UUID, feedback_id: UUID, role: Role) -> FeedbackView:
     row = await feedback_store.get_feedback(conn, cafe_id, feedback_id)
     if row is None:
         raise NotFound("feedback", "این نظر")
-    return FeedbackView.of(row, await unit_of(conn, cafe_id))
+    return _seen(row, await unit_of(conn, cafe_id), role)
+
+
+def _seen(row: Mapping[str, Any], unit: Unit, role: Role) -> FeedbackView:
+    shown = FeedbackView.of(row, unit)
+    return shown if sees_amounts(role) else shown.without_amounts()

@@ -106,7 +106,8 @@ class Received(BaseModel):
 
 
 class FeedbackView(Priced):
-    """One feedback as staff see it: without device and address. `order_amount` in `currency_unit`, the cafe's."""
+    """One feedback as people of the cafe see it: without device and address. `order_amount` in `currency_unit`, the
+    cafe's; null for whom amounts are not shown."""
 
     id: UUID
     customer_id: UUID | None

@@ -23,6 +23,7 @@ from services.loyalty.store import adjustments as adjustment_store
 from services.loyalty.store import redemptions as redemption_store
 from shared import clock
 from shared.inputs.fields import Cursor, PageSize
+from shared.security.access import sees_amounts
 from shared.security.approval import Decide, Waiting
 from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
@@ -33,9 +34,10 @@ router = APIRouter(prefix="/cafes/{cafe_id}", tags=["staff"])
 
 @router.get("/customers/{customer_id}/loyalty")
 async def show_account(request: Request, caller: StaffCaller, cafe_id: UUID, customer_id: UUID) -> ShownAccount:
-    """A guest's points, tier and counters as they stand today."""
-    async with acting(request, caller, cafe_id) as conn:
-        return await accounts.show(conn, cafe_id, customer_id)
+    """A guest's points, tier and counters as they stand today; for managers also what the guest spent."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        account = await accounts.show(conn, cafe_id, customer_id)
+    return account if sees_amounts(role) else account.without_amounts()
 
 
 @router.get("/customers/{customer_id}/ledger")
@@ -47,9 +49,12 @@ async def list_ledger(
     before: Cursor | None = None,
     limit: PageSize = 50,
 ) -> LedgerPage:
-    """Every change of a guest's points, the newest first, a page at a time."""
-    async with acting(request, caller, cafe_id) as conn:
-        return await accounts.page(conn, cafe_id, customer_id, before, limit)
+    """Every change of a guest's points, the newest first, a page at a time; for managers with the bills' amounts."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        page = await accounts.page(conn, cafe_id, customer_id, before, limit)
+    if sees_amounts(role):
+        return page
+    return LedgerPage(entries=[each.without_amounts() for each in page.entries], next_before=page.next_before)
 
 
 @router.post("/customers/{customer_id}/adjustments", status_code=201, responses={202: {"model": ShownAdjustment}})
@@ -95,7 +100,8 @@ async def decide(
 
 @router.get("/programs")
 async def list_programs(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ShownProgram]:
-    """All versions of the cafe's rules, the oldest first."""
+    """All versions of the cafe's rules, the oldest first: they explain each guest's points, so everybody may read
+    them."""
     async with acting(request, caller, cafe_id) as conn:
         return await accounts.list_programs(conn, cafe_id)
 

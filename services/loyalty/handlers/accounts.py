@@ -1,18 +1,22 @@
 """What people and tills see of a guest's account."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from msgspec.structs import asdict
 
 from services.loyalty.handlers.guests import plans_of
-from services.loyalty.models.http import LedgerPage, ShownAccount, ShownLedgerEntry, ShownProgram, TillAccount
+from services.loyalty.models.http import EntryRule, LedgerPage, ShownAccount, ShownLedgerEntry, ShownProgram, TillAccount
 from services.loyalty.rules import tiers
+from services.loyalty.rules.ledger import noted_rule
 from services.loyalty.rules.programs import priced
 from services.loyalty.store import accounts, ledger, programs
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import NotFound
 from shared.events.base import Tier
+from shared.persian.money import Unit
 from shared.security.access import unit_of
 
 
@@ -43,7 +47,8 @@ async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAcc
 async def page(conn: Connection, cafe_id: UUID, customer_id: UUID, before: int | None, limit: int) -> LedgerPage:
     """A page of the guest's ledger, the newest rows first."""
     rows, unit = await ledger.page(conn, cafe_id, customer_id, before, limit + 1), await unit_of(conn, cafe_id)
-    entries = [ShownLedgerEntry.of(row, unit) for row in rows[:limit]]
+    versions = {program.version: program for program in await programs.list_programs(conn, cafe_id)}
+    entries = [ShownLedgerEntry.of({**row, "rule": _rule(row, versions, unit)}, unit) for row in rows[:limit]]
     return LedgerPage(entries=entries, next_before=entries[-1].account_version if len(rows) > limit else None)
 
 
@@ -51,6 +56,13 @@ async def list_programs(conn: Connection, cafe_id: UUID) -> list[ShownProgram]:
     """All versions of the cafe's rules, the oldest first."""
     found, unit = await programs.list_programs(conn, cafe_id), await unit_of(conn, cafe_id)
     return [ShownProgram.of({**asdict(each), **priced(each.rules)}, unit) for each in found]
+
+
+def _rule(row: Mapping[str, Any], versions: Mapping[int, programs.StoredProgram], unit: Unit) -> EntryRule | None:
+    noted = noted_rule(row["notes"])
+    if noted is None or noted.program_version not in versions:
+        return None
+    return EntryRule.of({**noted._asdict(), **priced(versions[noted.program_version].rules)}, unit)
 
 
 async def _next_tier(conn: Connection, cafe_id: UUID, tier: Tier) -> Tier | None:

@@ -1,6 +1,7 @@
 """What loyalty is asked over HTTP and what it answers."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -63,7 +64,8 @@ class ShownProposal(Priced):
 
 
 class ShownAccount(Priced):
-    """A guest's account as it stands today; amounts in `currency_unit`, the cafe's."""
+    """A guest's account as it stands today; amounts in `currency_unit`, the cafe's, and null for whom they are not
+    shown."""
 
     id: UUID
     customer_id: UUID
@@ -77,9 +79,9 @@ class ShownAccount(Priced):
     tier_expires_date: date | None
     next_tier: Tier | None
     points_to_next_tier: int
-    lifetime_spent: Money
-    current_year_spent: Money
-    current_month_spent: Money
+    lifetime_spent: Money | None
+    current_year_spent: Money | None
+    current_month_spent: Money | None
     total_visits: int
     visits_this_month: int
     first_visit_date: date | None
@@ -87,8 +89,18 @@ class ShownAccount(Priced):
     updated_at: datetime
 
 
+class EntryRule(Priced):
+    """By which version of the rules a bill earned: a point for each `earn_per`, in `currency_unit`, the cafe's, times
+    the multiplier of the guest's tier."""
+
+    program_version: int
+    earn_per: Money
+    multiplier: Decimal
+
+
 class ShownLedgerEntry(Priced):
-    """A row of the ledger; `related_amount`, the bill it stands for, in `currency_unit`, the cafe's."""
+    """A row of the ledger; `related_amount`, the bill it stands for, in `currency_unit`, the cafe's, and null for whom
+    amounts are not shown. `rule` of points that a bill earned."""
 
     id: UUID
     account_version: int
@@ -101,6 +113,7 @@ class ShownLedgerEntry(Priced):
     order_reference: str | None
     description: str
     notes: str | None
+    rule: EntryRule | None
     related_amount: Money | None
     occurred_at: datetime
     created_at: datetime
