@@ -7,7 +7,14 @@ from uuid import UUID
 from msgspec.structs import asdict
 
 from services.loyalty.handlers.guests import plans_of
-from services.loyalty.models.http import EntryRule, LedgerPage, ShownAccount, ShownLedgerEntry, ShownProgram, TillAccount
+from services.loyalty.models.http import (
+    EntryRule,
+    LedgerPage,
+    ShownAccount,
+    ShownLedgerEntry,
+    ShownProgram,
+    TillAccount,
+)
 from services.loyalty.rules import tiers
 from services.loyalty.rules.ledger import noted_rule
 from services.loyalty.rules.programs import priced

@@ -1,7 +1,7 @@
 """What people of a cafe do with visits: read, enter by hand, void, and look at the figures."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,29 +10,35 @@ from fastapi.responses import JSONResponse
 from services.visit.api import reading
 from services.visit.api.till import STATUS, IdempotencyKey, feedback_link
 from services.visit.handlers import desk, showing
+from services.visit.handlers import statistics as figures_so_far
 from services.visit.models.http import (
     ClaimBody,
     DayView,
     DeviceView,
     EnteredVisit,
+    HoursView,
     MonthView,
     ShownDeskEntry,
     Taken,
+    TodayView,
+    VisitLine,
+    VisitLines,
     VisitPage,
     VisitView,
     VoidReason,
 )
-from services.visit.models.values import BillOutcome, DeskEntry
+from services.visit.models.values import BillOutcome, DeskEntry, VisitQuery
 from services.visit.rules import figures
 from services.visit.store import devices, statistics, visits
 from shared import clock
 from shared.database import db
 from shared.errors import NotFound
+from shared.events.identity import Role
 from shared.inputs.amounts import INSIDE, inside
 from shared.inputs.bounds import Rial
-from shared.inputs.fields import Count, Day, Moment, PageSize
+from shared.inputs.fields import Count, Day, Identifier, Moment, PageSize
 from shared.persian.money import Unit
-from shared.security.access import unit_of
+from shared.security.access import sees_amounts, unit_of
 from shared.security.approval import Decide, Waiting
 from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
@@ -57,15 +63,17 @@ async def list_visits(
     least_amount: Rial | None = None,
     highest_rating: Annotated[int, Count(1, 5)] | None = None,
     with_voided: bool = False,
+    receipt_number: Identifier | None = None,
+    device_id: Identifier | None = None,
+    unknown_guest: bool = False,
+    view: Literal["full", "row"] = "full",
     limit: PageSize = 50,
-) -> VisitPage:
-    """Visits of the cafe. `least_amount` is in the cafe's unit of money, whatever unit the till sent; `highest_rating`
-    finds the unhappy ones."""
-    async with acting(request, caller, cafe_id) as conn:
+) -> VisitPage | VisitLines:
+    """Visits of the cafe; `view=row` in short. `least_amount` is in the cafe's unit of money, whatever unit the till
+    sent, and for managers; `highest_rating` finds the unhappy ones, `unknown_guest` the bills of nobody."""
+    async with acting_in_role(request, caller, cafe_id, "staff" if least_amount is None else "manager") as (conn, role):
         unit = await unit_of(conn, cafe_id)
-        rows = await visits.list_visits(
-            conn,
-            cafe_id,
+        wanted = VisitQuery(
             since=since,
             before=(before, before_id),
             customer_id=customer_id,
@@ -74,9 +82,15 @@ async def list_visits(
             highest_rating=highest_rating,
             with_voided=with_voided,
             limit=limit,
+            receipt_number=receipt_number,
+            device_id=device_id,
+            unknown_guest=unknown_guest,
         )
-    items = [_view(request, row, unit) for row in rows]
-    return VisitPage(items=items, next=(items[-1].visit_date, items[-1].id) if len(items) == limit else None)
+        rows = await visits.list_visits(conn, cafe_id, wanted)
+    following = (rows[-1]["visit_date"], rows[-1]["id"]) if len(rows) == limit else None
+    if view == "row":
+        return VisitLines(items=[_row(row, unit, role) for row in rows], next=following)
+    return VisitPage(items=[_view(request, row, unit, role) for row in rows], next=following)
 
 
 @router.post(
@@ -102,7 +116,7 @@ async def enter_visit(
             keys=request.app.state.settings.keys,
         )  # fmt: skip
         unit = await unit_of(conn, cafe_id)
-    return _answered(request, response, cafe_id, outcome, unit)
+    return _answered(request, response, cafe_id, outcome, unit, role)
 
 
 @router.get("/approvals")
@@ -131,12 +145,12 @@ async def decide_entry(
 
 @router.get("/visits/{visit_id}")
 async def show_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID) -> VisitView:
-    """One visit."""
-    async with acting(request, caller, cafe_id) as conn:
+    """One visit; for managers with its amounts."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
         row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return _view(request, row, unit)
+    return _view(request, row, unit, role)
 
 
 @router.post("/visits/{visit_id}/void", responses={202: {"model": VisitView}})
@@ -146,7 +160,7 @@ async def void_visit(
     """Voids a visit for good; a manager's right. Its points are taken back. 202: with what the caller voided today it
     is more than one may alone, and waits for another manager."""
     state = request.app.state
-    async with acting(request, caller, cafe_id, "manager") as conn:
+    async with acting_in_role(request, caller, cafe_id, "manager") as (conn, role):
         outcome = await desk.void(
             conn, cafe_id, caller.user_id, visit_id, body.reason, request.state.correlation_id,
             keys=state.settings.keys,
@@ -155,7 +169,7 @@ async def void_visit(
         row, unit = await visits.get_visit(conn, cafe_id, visit_id), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("visit", "این بازدید")
-    return _view(request, row, unit)
+    return _view(request, row, unit, role)
 
 
 @router.post(
@@ -173,7 +187,7 @@ async def claim_visit(
             keys=request.app.state.settings.keys,
         )  # fmt: skip
         unit = await unit_of(conn, cafe_id)
-    return _answered(request, response, cafe_id, outcome, unit)
+    return _answered(request, response, cafe_id, outcome, unit, role)
 
 
 @router.get("/devices")
@@ -192,11 +206,11 @@ async def daily_statistics(
     first: Annotated[Day | None, Query(alias="from")] = None,
     last: Annotated[Day | None, Query(alias="to")] = None,
 ) -> list[DayView]:
-    """The local days with visits, oldest first, of the whole cafe or of one branch: the last 90 and today, or those
-    `from` and `to` which are asked for. Today is counted as it is asked; a day that has ended a moment after its end,
-    and again when one of its visits changes (`refreshed_at`)."""
+    """The local days with visits, oldest first, of the whole cafe or of one branch (managers): the last 90 and today,
+    or those `from` and `to` which are asked for. Today is counted as it is asked; a day that has ended a moment after
+    its end, and again when one of its visits changes (`refreshed_at`)."""
     moment = clock.now()
-    async with acting(request, caller, cafe_id) as conn:
+    async with acting(request, caller, cafe_id, "manager") as conn:
         days = figures.days_to_show(first, last, moment.date())
         await _require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
@@ -207,9 +221,9 @@ async def daily_statistics(
 async def monthly_statistics(
     request: Request, caller: StaffCaller, cafe_id: UUID, day: Day, branch_id: UUID | None = None
 ) -> MonthView:
-    """The month of that (Gregorian) day in the cafe's own calendar, up to this moment. With `branch_id` everything is
-    counted over the visits of that branch alone: new is who never came there before."""
-    async with acting(request, caller, cafe_id) as conn:
+    """The month of that (Gregorian) day in the cafe's own calendar, up to this moment (managers). With `branch_id`
+    everything is counted over the visits of that branch alone: new is who never came there before."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         await _require_branch(conn, cafe_id, branch_id)
         row, unit = await statistics.monthly(conn, cafe_id, branch_id, day), await unit_of(conn, cafe_id)
     if row is None:
@@ -217,12 +231,42 @@ async def monthly_statistics(
     return MonthView.of(row, unit)
 
 
+@router.get("/statistics/today")
+async def todays_statistics(
+    request: Request, caller: StaffCaller, cafe_id: UUID, branch_id: UUID | None = None
+) -> TodayView:
+    """The day so far against the same part of the same weekday a week ago, counted as it is asked, of the whole cafe or
+    of one branch; for managers with revenue."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        await _require_branch(conn, cafe_id, branch_id)
+        unit = await unit_of(conn, cafe_id)
+        return await figures_so_far.today(conn, cafe_id, branch_id, clock.now(), unit, with_amounts=sees_amounts(role))
+
+
+@router.get("/statistics/hours")
+async def hourly_statistics(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    weeks: Annotated[int, Count(1, 12)] = 8,
+    branch_id: UUID | None = None,
+) -> HoursView:
+    """So many weeks until yesterday, by weekday and hour of the local day (managers)."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await _require_branch(conn, cafe_id, branch_id)
+        unit = await unit_of(conn, cafe_id)
+        return await figures_so_far.hours(conn, cafe_id, branch_id, weeks, clock.now(), unit)
+
+
 def _answered(
-    request: Request, response: Response, cafe_id: UUID, outcome: BillOutcome | DeskEntry, unit: Unit
+    request: Request, response: Response, cafe_id: UUID, outcome: BillOutcome | DeskEntry, unit: Unit, role: Role
 ) -> Taken | JSONResponse:
     """The bill that was entered or claimed; or with 202 what waits for a manager."""
     if isinstance(outcome, DeskEntry):
-        return JSONResponse(_shown(outcome, unit).model_dump(mode="json"), 202)
+        shown = _shown(outcome, unit)
+        # Who enters a bill knows what it says; who claims another's does not.
+        seen = shown if outcome.kind == "bill" or sees_amounts(role) else shown.without_amounts()
+        return JSONResponse(seen.model_dump(mode="json"), 202)
     response.status_code = STATUS[outcome.status]
     assert outcome.visit_id is not None
     return Taken(
@@ -255,5 +299,13 @@ def _shown(entry: DeskEntry, unit: Unit) -> ShownDeskEntry:
     return shown.shown_in(unit)
 
 
-def _view(request: Request, row: dict[str, Any], unit: Unit) -> VisitView:
-    return VisitView.of(showing.with_lines_in(row, unit, keys=request.app.state.settings.keys), unit)
+def _view(request: Request, row: dict[str, Any], unit: Unit, role: Role) -> VisitView:
+    shown = VisitView.of(showing.with_lines_in(row, unit, keys=request.app.state.settings.keys), unit)
+    if sees_amounts(role):
+        return shown
+    return shown.without_amounts().model_copy(update={"items_ordered": showing.without_amounts(shown.items_ordered)})
+
+
+def _row(row: dict[str, Any], unit: Unit, role: Role) -> VisitLine:
+    shown = VisitLine.of(row, unit)
+    return shown if sees_amounts(role) else shown.without_amounts()

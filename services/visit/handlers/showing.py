@@ -18,6 +18,11 @@ def with_lines_in(row: Mapping[str, Any], unit: Unit, *, keys: Keys) -> dict[str
     return {**words.in_clear(keys, row), "items_ordered": lines}
 
 
+def without_amounts(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of a bill for somebody who sees no amounts."""
+    return [{**line, "amount": None} for line in lines]
+
+
 def asked(body: EnteredVisit, unit: Unit) -> dict[str, Any]:
     """What a second person must know of a bill that waits."""
     shown = body.model_dump(include=ASKED)

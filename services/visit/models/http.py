@@ -91,7 +91,7 @@ class BillResults(BaseModel):
 
 class VisitView(Priced):
     """One visit whole. Amounts, also those of `items_ordered`, are in `currency_unit`, the cafe's, whatever unit the
-    till sent."""
+    till sent; null for whom they are not shown."""
 
     id: UUID
     customer_id: UUID | None
@@ -100,9 +100,9 @@ class VisitView(Priced):
     branch_id: UUID | None
     device_id: str
     receipt_number: str
-    total_amount: Money
-    discount_amount: Money
-    final_amount: Money
+    total_amount: Money | None
+    discount_amount: Money | None
+    final_amount: Money | None
     payment_method: str | None
     items_ordered: list[dict[str, Any]]
     item_count: int
@@ -124,16 +124,34 @@ class VisitView(Priced):
     void_reason: str | None
 
 
+class VisitLine(Priced):
+    """One visit as a line of a list; `final_amount` as in `VisitView`."""
+
+    id: UUID
+    visit_date: datetime
+    customer_id: UUID | None
+    visit_number: int | None
+    final_amount: Money | None
+    points_earned: int
+    points_redeemed: int
+    feedback_rating: int | None
+    item_count: int
+    device_id: str
+    receipt_number: str
+    voided_at: datetime | None
+    corrected_at: datetime | None
+
+
 class ShownDeskEntry(Priced):
     """A bill entered, voided or claimed for a guest by hand; `pending` until another manager has decided. `amount` in
-    `currency_unit`."""
+    `currency_unit`; null of a claimed bill for whom amounts are not shown."""
 
     entry_id: UUID
     kind: Literal["bill", "void", "claim"]
     state: Literal["pending", "entered", "declined"]
     customer_id: UUID | None
     visit_id: UUID | None
-    amount: Money
+    amount: Money | None
     created_by: UUID
     created_at: datetime
     decided_by: UUID | None
@@ -144,6 +162,13 @@ class VisitPage(BaseModel):
     """Newest first; ask again with `before` and `before_id` of `next` for older ones."""
 
     items: list[VisitView]
+    next: tuple[datetime, UUID] | None
+
+
+class VisitLines(BaseModel):
+    """The same in short."""
+
+    items: list[VisitLine]
     next: tuple[datetime, UUID] | None
 
 
@@ -185,6 +210,53 @@ class MonthView(Priced):
     total_revenue: Money
     avg_rating: Decimal
     retention_rate: Decimal
+
+
+class HourView(Priced):
+    """Visits that began in one hour of the day; `revenue` is null for whom it is not shown."""
+
+    visits: int
+    revenue: Money | None
+
+
+class PartOfDay(Priced):
+    """A day until a minute of it."""
+
+    visits: int
+    guests: int
+    revenue: Money | None
+
+
+class BranchToday(Priced):
+    """Today's visits of one branch; null are those of no branch."""
+
+    branch_id: UUID | None
+    visits: int
+    revenue: Money | None
+
+
+class TodayView(Priced):
+    """The cafe's local day until `as_of`, without what was voided. `new_guests` are those whose first visit is of
+    today; `hours` are the 24 of the day; `week_ago` is the same weekday a week before until the same minute. Amounts in
+    `currency_unit`, the cafe's, and null for whom they are not shown."""
+
+    as_of: datetime
+    visits: int
+    guests: int
+    new_guests: int
+    revenue: Money | None
+    avg_order: Money | None
+    hours: list[HourView]
+    week_ago: PartOfDay
+    branches: list[BranchToday]
+
+
+class HoursView(Priced):
+    """Visits of the days from `first` to `last` by weekday, Saturday first, and by the hour of the local day."""
+
+    first: date
+    last: date
+    weekdays: list[list[HourView]]
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from shared.consent import Answer, counts_at
@@ -98,6 +98,34 @@ class DeskEntry:
     created_at: datetime
     decided_by: UUID | None = None
     decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitQuery:
+    """Which visits a list shows: since a moment, before a place in it, and those for which all else holds that is
+    given. `least_amount` is Toman."""
+
+    since: datetime
+    before: tuple[datetime, UUID]
+    customer_id: UUID | None
+    branch_id: UUID | None
+    least_amount: Decimal | None
+    highest_rating: int | None
+    with_voided: bool
+    limit: int
+    receipt_number: str | None
+    device_id: str | None
+    unknown_guest: bool
+
+
+class CountedHour(NamedTuple):
+    """Visits of one hour of a day in one branch; `revenue` in Toman. Not of today is of a week before."""
+
+    is_today: bool
+    hour: int
+    branch_id: UUID | None
+    visits: int
+    revenue: Decimal
 
 
 BillCommand = RecordVisit | CorrectVisit | ClaimVisit | VoidVisit

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from services.visit.models.values import CountedHour
 from shared.database.columns import columns
 from shared.database.db import Connection
 
@@ -49,6 +51,42 @@ WHERE c.cafe_id = $1 AND (v.branch_id = $2 OR ($2::uuid IS NULL AND v.branch_id 
   AND z.today BETWEEN $3 AND $4
 ORDER BY stat_date
 """
+# The day of a moment until then, and the same part of the same weekday a week before.
+OF_TODAY = """
+FROM cafes c
+CROSS JOIN LATERAL (SELECT $3::timestamptz AT TIME ZONE c.time_zone AS local) z
+CROSS JOIN LATERAL (
+    VALUES
+        (true, date_trunc('day', z.local) AT TIME ZONE c.time_zone, $3::timestamptz),
+        (false, (date_trunc('day', z.local) - interval '7 days') AT TIME ZONE c.time_zone,
+         (z.local - interval '7 days') AT TIME ZONE c.time_zone)
+) d (is_today, begins, ends)
+JOIN customer_visits v ON v.cafe_id = c.cafe_id AND v.visit_date >= d.begins AND v.visit_date <= d.ends
+WHERE c.cafe_id = $1 AND v.voided_at IS NULL AND ($2::uuid IS NULL OR v.branch_id = $2)
+"""
+TODAYS_HOURS = f"""
+SELECT d.is_today, extract(hour FROM v.visit_date AT TIME ZONE c.time_zone)::int AS hour, v.branch_id,
+       count(*) AS visits, sum(in_toman(v.final_amount, v.currency_unit)) AS revenue
+{OF_TODAY} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""  # noqa: S608
+TODAYS_GUESTS = f"""
+SELECT d.is_today, count(DISTINCT v.customer_id) AS guests,
+       count(DISTINCT v.customer_id) FILTER (WHERE v.visit_number = 1) AS new_guests
+{OF_TODAY} GROUP BY 1
+"""
+# From Saturday on, as the week does.
+HOURS = """
+SELECT (extract(dow FROM z.local)::int + 1) % 7 AS weekday, extract(hour FROM z.local)::int AS hour,
+       count(*) AS visits, sum(in_toman(v.final_amount, v.currency_unit)) AS revenue
+FROM cafes c
+JOIN customer_visits v ON v.cafe_id = c.cafe_id
+    AND v.visit_date >= $3::date::timestamp AT TIME ZONE c.time_zone
+    AND v.visit_date < ($4::date + 1)::timestamp AT TIME ZONE c.time_zone
+CROSS JOIN LATERAL (SELECT v.visit_date AT TIME ZONE c.time_zone AS local) z
+WHERE c.cafe_id = $1 AND v.voided_at IS NULL AND ($2::uuid IS NULL OR v.branch_id = $2)
+GROUP BY 1, 2
+"""
+LOCAL_DATE = "SELECT ($2::timestamptz AT TIME ZONE time_zone)::date FROM cafes WHERE cafe_id = $1"
 MONTHLY = "SELECT * FROM get_monthly_crm_stats($2, $1, $3)"
 
 CafeDay = tuple[UUID, date]
@@ -106,3 +144,30 @@ async def monthly(conn: Connection, cafe_id: UUID, branch_id: UUID | None, day: 
     """The month of that day in the cafe's calendar and time zone; None for a cafe that the caller can't see."""
     row = await conn.fetchrow(MONTHLY, cafe_id, day, branch_id)
     return dict(row) if row else None
+
+
+async def todays_hours(conn: Connection, cafe_id: UUID, branch_id: UUID | None, moment: datetime) -> list[CountedHour]:
+    """What came in by hour and branch, on the day of that moment until then and a week before."""
+    return [CountedHour(*row) for row in await conn.fetch(TODAYS_HOURS, cafe_id, branch_id, moment)]
+
+
+async def todays_guests(
+    conn: Connection, cafe_id: UUID, branch_id: UUID | None, moment: datetime
+) -> dict[bool, tuple[int, int]]:
+    """How many guests came, and how many for the first time: today (True) and a week before."""
+    rows = await conn.fetch(TODAYS_GUESTS, cafe_id, branch_id, moment)
+    return {row["is_today"]: (row["guests"], row["new_guests"]) for row in rows}
+
+
+async def hours(
+    conn: Connection, cafe_id: UUID, branch_id: UUID | None, days: tuple[date, date]
+) -> dict[tuple[int, int], tuple[int, Decimal]]:
+    """Visits and revenue of these days, both inclusive, by weekday (0 is Saturday) and hour."""
+    rows = await conn.fetch(HOURS, cafe_id, branch_id, *days)
+    return {(row["weekday"], row["hour"]): (row["visits"], row["revenue"]) for row in rows}
+
+
+async def local_date(conn: Connection, cafe_id: UUID, moment: datetime) -> date | None:
+    """The day on the cafe's wall; None of a cafe that nobody has told of."""
+    found: date | None = await conn.fetchval(LOCAL_DATE, cafe_id, moment)
+    return found

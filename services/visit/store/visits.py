@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from services.visit.models.values import BillDraft, StoredVisit, VisitKey, VoidVisit
+from services.visit.models.values import BillDraft, StoredVisit, VisitKey, VisitQuery, VoidVisit
 from services.visit.store.statistics import NOTE_DAYS
 from shared.database.columns import columns
 from shared.database.db import Connection
@@ -97,14 +96,22 @@ WITH rated AS (
 ), noted AS ({NOTE_DAYS.format(visits="rated AS t")})
 SELECT cafe_id, id FROM rated
 """  # noqa: S608
-LIST = """
-SELECT v.* FROM customer_visits v
-WHERE v.cafe_id = $1 AND v.visit_date >= $2 AND (v.visit_date, v.id) < ($3, $4)
+WANTED = """
+v.visit_date >= $2 AND (v.visit_date, v.id) < ($3, $4)
   AND ($5::uuid IS NULL OR v.customer_id = $5) AND ($6::uuid IS NULL OR v.branch_id = $6)
   AND ($7::numeric IS NULL OR in_toman(v.final_amount, v.currency_unit) >= $7)
   AND ($8::int IS NULL OR v.feedback_rating <= $8) AND ($9 OR v.voided_at IS NULL)
+  AND ($11::text IS NULL OR v.device_id = $11) AND (NOT $12::boolean OR v.customer_id IS NULL)
 ORDER BY v.visit_date DESC, v.id DESC LIMIT $10
 """
+LIST = f"SELECT v.* FROM customer_visits v WHERE v.cafe_id = $1 AND {WANTED}"  # noqa: S608
+# Receipts have no index by their number alone. A cafe has few devices, and with a device they are found by their key.
+LIST_OF_RECEIPT = f"""
+SELECT v.* FROM till_devices d
+JOIN visit_receipts r ON r.cafe_id = d.cafe_id AND r.device_id = d.device_id AND r.receipt_number = $13::text
+JOIN customer_visits v ON v.cafe_id = r.cafe_id AND v.visit_date = r.visit_date AND v.id = r.visit_id
+WHERE d.cafe_id = $1 AND {WANTED}
+"""  # noqa: S608
 GET = """
 SELECT v.* FROM visit_receipts r
 JOIN customer_visits v ON v.cafe_id = r.cafe_id AND v.visit_date = r.visit_date AND v.id = r.visit_id
@@ -219,23 +226,16 @@ async def _locate(conn: Connection, visits: set[VisitKey]) -> dict[VisitKey, dat
     return {(row["cafe_id"], row["visit_id"]): row["visit_date"] for row in rows}
 
 
-async def list_visits(
-    conn: Connection,
-    cafe_id: UUID,
-    *,
-    since: datetime,
-    before: tuple[datetime, UUID],
-    customer_id: UUID | None,
-    branch_id: UUID | None,
-    least_amount: Decimal | None,
-    highest_rating: int | None,
-    with_voided: bool,
-    limit: int,
-) -> list[dict[str, Any]]:
+async def list_visits(conn: Connection, cafe_id: UUID, wanted: VisitQuery) -> list[dict[str, Any]]:
     """Visits since a moment and before a place in the list, newest first."""
-    rows = await conn.fetch(
-        LIST, cafe_id, since, *before, customer_id, branch_id, least_amount, highest_rating, with_voided, limit
-    )
+    values = [
+        cafe_id, wanted.since, *wanted.before, wanted.customer_id, wanted.branch_id, wanted.least_amount,
+        wanted.highest_rating, wanted.with_voided, wanted.limit, wanted.device_id, wanted.unknown_guest,
+    ]  # fmt: skip
+    if wanted.receipt_number is None:
+        rows = await conn.fetch(LIST, *values)
+    else:
+        rows = await conn.fetch(LIST_OF_RECEIPT, *values, wanted.receipt_number)
     return [dict(row) for row in rows]
 
 
