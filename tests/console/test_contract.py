@@ -55,9 +55,11 @@ def document(service: str) -> dict[str, Any]:
 
 
 def resolved(doc: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without references at its top."""
-    while "$ref" in schema:
-        schema = doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    """A schema without references at its top; of several kinds of answers the one that is given unless asked."""
+    while "$ref" in schema or "anyOf" in schema:
+        schema = (
+            doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema["anyOf"][0]
+        )
     return schema
 
 

@@ -42,8 +42,8 @@ async def show(request: Request, here: Here, guest_id: UUID, done: str = "") -> 
 @router.post("/{guest_id}/number")
 async def reveal(request: Request, here: Here, guest_id: UUID) -> Response:
     """The whole number. It is a call of its own, so that it leaves a line of who asked."""
-    file = await customer.find(upstream(request), here.access, here.cafe.cafe_id, guest_id)
-    return page(request, "guest_number.html", here, file=file)
+    number = await customer.reveal(upstream(request), here.access, here.cafe.cafe_id, guest_id)
+    return page(request, "guest_number.html", here, phone=number.phone)
 
 
 @router.get("/{guest_id}/redeem")

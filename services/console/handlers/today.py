@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from services.console.handlers.panels import panel, there
 from services.console.models import guests, people, work
 from services.console.models.session import Insider
+from services.console.rules.roles import may
 from services.console.store import customer, feedback, visit, waiting
 from services.console.store.upstream import Away, Upstream
 
@@ -40,7 +41,7 @@ async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
     access, cafe_id = here.access, here.cafe.cafe_id
     first = day - timedelta(days=DAYS - 1)
     days, figures, cases, visits, birthdays = await asyncio.gather(
-        panel(visit.days(up, access, cafe_id, first, day)),
+        panel(_days(up, here, first, day)),
         panel(feedback.figures(up, access, cafe_id)),
         panel(feedback.list_cases(up, access, cafe_id, "overdue", 5)),
         panel(visit.list_visits(up, access, cafe_id, {"limit": FEED})),
@@ -57,6 +58,13 @@ async def count_waiting(up: Upstream, here: Insider) -> int | None:
         return None
     none: tuple[people.WaitingMatter, ...] = ()
     return sum(len(there(each, none)) for each in lists)
+
+
+async def _days(up: Upstream, here: Insider, first: date, last: date) -> tuple[work.DayNumbers, ...]:
+    # Figures of days are for managers.
+    if not may(here.cafe.role, "see_money"):
+        return ()
+    return await visit.days(up, here.access, here.cafe.cafe_id, first, last)
 
 
 def _each_day(days: tuple[work.DayNumbers, ...], first: date) -> tuple[work.DayNumbers | None, ...]:

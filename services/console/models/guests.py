@@ -41,6 +41,12 @@ class GuestFile(msgspec.Struct, frozen=True):
     version: int
 
 
+class WholeNumber(msgspec.Struct, frozen=True):
+    """A guest's number, whole."""
+
+    phone: str
+
+
 class ConsentGiven(msgspec.Struct, frozen=True):
     """The guest's answer to one question of consent."""
 
@@ -70,7 +76,7 @@ class SegmentStay(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """The guest's points and tier."""
+    """The guest's points and tier; what the guest spent not for staff."""
 
     current_points: int
     points_owed: int
@@ -78,8 +84,8 @@ class Balance(msgspec.Struct, frozen=True):
     next_tier: Tier | None
     points_to_next_tier: int
     tier_expires_date: date | None
-    lifetime_spent: Decimal
-    current_year_spent: Decimal
+    lifetime_spent: Decimal | None
+    current_year_spent: Decimal | None
     total_visits: int
     visits_this_month: int
     first_visit_date: date | None

@@ -8,7 +8,7 @@ import msgspec
 
 
 class VisitRow(msgspec.Struct, frozen=True):
-    """One visit, whole."""
+    """One visit, whole; without amounts for staff."""
 
     id: UUID
     customer_id: UUID | None
@@ -17,9 +17,9 @@ class VisitRow(msgspec.Struct, frozen=True):
     branch_id: UUID | None
     device_id: str
     receipt_number: str
-    total_amount: Decimal
-    discount_amount: Decimal
-    final_amount: Decimal
+    total_amount: Decimal | None
+    discount_amount: Decimal | None
+    final_amount: Decimal | None
     currency_unit: str
     item_count: int
     items_ordered: tuple[dict[str, object], ...]
