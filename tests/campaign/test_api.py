@@ -23,7 +23,7 @@ async def journey(client: httpx2.AsyncClient, world: World, key: str = "thanks")
 
 async def test_new_cafe_has_journeys_that_send(app: FastAPI, client: httpx2.AsyncClient, world: World) -> None:
     await world.open_cafe(version=2)
-    sign_in(app, CLERK)
+    sign_in(app, MANAGER)
     found = (await client.get(f"/cafes/{world.cafe_id}/journeys")).json()
     assert [(j["journey_key"], j["purpose"], j["delay_minutes"], j["is_active"]) for j in found] == [
         ("answer", "service", 0, True),
@@ -81,7 +81,8 @@ async def test_roles_and_cafes_are_kept_apart(app: FastAPI, client: httpx2.Async
     address = f"/cafes/{world.cafe_id}"
     sign_in(app, CLERK)
     assert (await client.patch(f"{address}/journeys/{found['id']}", json={"is_active": False})).status_code == 403
-    assert (await client.get(f"{address}/providers")).status_code == 403
+    for path in ("providers", "journeys", "campaigns", "templates", "messaging"):
+        assert (await client.get(f"{address}/{path}")).status_code == 403, path
     sign_in(app, MANAGER)
     assert (await client.get(f"{address}/providers")).status_code == 403
     sign_in(app, STRANGER)
@@ -109,6 +110,26 @@ async def test_staff_see_why_a_guest_did_not_get_it(app: FastAPI, client: httpx2
     assert decision["checks"][-1]["detail"] == {"purpose": "marketing", "recorded": False}
     assert PHONE[3:] not in answer.text
     assert "سارا" not in answer.text
+    assert message["message_content"] is None
+
+
+async def test_staff_see_neither_text_nor_cost_of_what_was_sent(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    guest = await world.add_guest()
+    await world.record_visit(guest)
+    await world.run_jobs()
+    address = f"/cafes/{world.cafe_id}/guests/{guest}/messages"
+    hidden = {}
+    for who in (MANAGER, CLERK):
+        sign_in(app, who)
+        (message,) = (await client.get(address)).json()["messages"]
+        checks = {check["check"]: check for each in message["decisions"] for check in each["checks"]}
+        hidden[who] = message["message_content"], message["message_cost"], checks["budget"]["detail"]
+        assert (message["delivery_status"], checks["budget"]["passed"]) == ("sent", True)
+    assert None not in hidden[MANAGER]
+    assert hidden[MANAGER][2]
+    assert hidden[CLERK] == (None, None, {})
 
 
 async def test_provider_key_goes_in_and_never_comes_out(

@@ -14,8 +14,8 @@ router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
 @router.get("/templates")
 async def list_templates(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[TemplateView]:
-    """The cafe's texts, the system's first."""
-    async with acting(request, caller, cafe_id) as conn:
+    """The cafe's texts, the system's first. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return [TemplateView.model_validate(row) for row in await texts_handlers.list_templates(conn, cafe_id)]
 
 

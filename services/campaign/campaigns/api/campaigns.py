@@ -23,8 +23,8 @@ async def _view(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> CampaignV
 
 @router.get("")
 async def list_all(request: Request, caller: StaffCaller, cafe_id: UUID, limit: PageSize = 50) -> list[CampaignView]:
-    """The newest campaigns."""
-    async with acting(request, caller, cafe_id) as conn:
+    """The newest campaigns. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return [
             CampaignView.model_validate(row)
             for row in await campaigns.described(conn, cafe_id, await list_campaigns(conn, cafe_id, limit))
@@ -41,8 +41,8 @@ async def write(request: Request, caller: StaffCaller, cafe_id: UUID, body: Writ
 
 @router.get("/{campaign_id}")
 async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
-    """One campaign."""
-    async with acting(request, caller, cafe_id) as conn:
+    """One campaign. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return await _view(conn, cafe_id, campaign_id)
 
 

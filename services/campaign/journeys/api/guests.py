@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from services.campaign.journeys.handlers import approvals, explaining
 from services.campaign.journeys.models.http import GuestView
 from shared.inputs.fields import PageSize
+from shared.security.access import sees_amounts
 from shared.security.approval import Waiting
-from shared.web.acting import acting
+from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
 
 router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
@@ -32,6 +33,9 @@ async def explain_guest(
     customer_id: UUID,
     limit: PageSize = 50,
 ) -> GuestView:
-    """The guest's messages with every decision about them, newest first."""
-    async with acting(request, caller, cafe_id) as conn:
-        return GuestView(**await explaining.explain_guest(conn, cafe_id, customer_id, limit))
+    """The guest's messages with every decision about them, newest first; for managers with their texts and costs."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        found = GuestView(**await explaining.explain_guest(conn, cafe_id, customer_id, limit))
+    if sees_amounts(role):
+        return found
+    return found.model_copy(update={"messages": [each.for_staff() for each in found.messages]})

@@ -16,8 +16,8 @@ router = APIRouter(prefix="/cafes/{cafe_id}", tags=["journeys"])
 
 @router.get("/journeys")
 async def list_journeys(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[JourneyView]:
-    """What is sent by itself."""
-    async with acting(request, caller, cafe_id) as conn:
+    """What is sent by itself. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         return [JourneyView.model_validate(row) for row in await texts.list_journeys(conn, cafe_id)]
 
 

@@ -1,7 +1,7 @@
 """Journeys, and what guests got and why, as staff send and see it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -106,10 +106,15 @@ class DecisionView(BaseModel):
     hold_until: datetime | None
     checks: list[CheckView]
 
+    def without_budget(self) -> Self:
+        """The same decision, of the budget only whether it held."""
+        checks = [each.model_copy(update={"detail": {}}) if each.check == "budget" else each for each in self.checks]
+        return self.model_copy(update={"checks": checks})
+
 
 class MessageView(Priced):
     """One message to the guest. Its words are not shown: they hold the guest's own link. Amounts, also those of its
-    checks, are in `currency_unit`."""
+    checks, are in `currency_unit`. For managers `message_content` is the text before names are put in."""
 
     id: UUID
     campaign_id: UUID
@@ -117,7 +122,7 @@ class MessageView(Priced):
     purpose: Purpose
     trigger_id: UUID
     visit_id: UUID | None
-    message_content: str
+    message_content: str | None
     delivery_status: str
     delivery_attempts: int
     queued_at: datetime
@@ -135,6 +140,11 @@ class MessageView(Priced):
     reply_received: bool
     is_test: bool
     decisions: list[DecisionView]
+
+    def for_staff(self) -> Self:
+        """What became of the message and why, without its text, its cost and what is left of the budget."""
+        decisions = [each.without_budget() for each in self.decisions]
+        return self.without_amounts().model_copy(update={"message_content": None, "decisions": decisions})
 
 
 class RunView(BaseModel):

@@ -15,8 +15,8 @@ router = APIRouter(prefix="/cafes/{cafe_id}", tags=["providers"])
 
 @router.get("/messaging")
 async def show_settings(request: Request, caller: StaffCaller, cafe_id: UUID) -> SettingsView:
-    """The cafe's rules for all its messages."""
-    async with acting(request, caller, cafe_id) as conn:
+    """The cafe's rules for all its messages. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
         found = await cafes.get_settings(conn, cafe_id)
     if found is None:
         raise NotFound("messaging settings", "تنظیمات پیام")
