@@ -28,6 +28,7 @@ class Line:
     name: str
     quantity: int
     amount: int
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Basket:
     total: int
     discount: int
     lines: tuple[Line, ...]
+    guest_name: str | None = None
 
     @property
     def final(self) -> int:

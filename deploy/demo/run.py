@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import os
 import secrets
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.crm import processes
-from deploy.demo import board, books, dataset, guests, till
+from deploy.demo import board, books, crew, dataset, guests, menu, till
+from deploy.demo.shell import crm
 from shared.database import db
 from shared.persian.phone import canonical
 from shared.security.ids import customer_id
@@ -61,9 +60,11 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
         os.environ.update(environment)
         config = processes.settings_of(environment)
         cafe = make_cafe(say)
+        colleagues = [crew.hire(cafe.cafe_id, role) for role in crew.NAMES]
         balanced = asyncio.run(play(config, cafe, visits, per_second, say))
+        asyncio.run(_work(config, cafe, colleagues[0]))
         if not exit_at_end:
-            _stay(folder, cafe, say)
+            _stay(folder, config, cafe, colleagues, say)
     finally:
         processes.down(folder, wipe=True, say=say)
     return 0 if balanced else 1
@@ -71,18 +72,23 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
 
 def make_cafe(say: Callable[[str], None]) -> DemoCafe:
     """A cafe without quiet hours, its owner and its till, made as an operator makes them: with `crm`."""
-    cafe_id = UUID(_crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
+    cafe_id = UUID(crm("cafe", "create", "کافهٔ سروان", "--quiet-from", "00:00", "--quiet-until", "00:00"))
     owner, password = f"owner-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
-    _crm("user", "add", owner, "Owner", "--cafe", str(cafe_id), "--role", "owner", "--password-stdin", typed=password)
-    api_key = _crm("apikey", "create", "till", "--cafe", str(cafe_id))
+    crm(
+        "user",
+        "add",
+        owner,
+        "نسرین احمدی",
+        "--cafe",
+        str(cafe_id),
+        "--role",
+        "owner",
+        "--password-stdin",
+        typed=password,
+    )
+    api_key = crm("apikey", "create", "till", "--cafe", str(cafe_id))
     say(f"cafe {cafe_id} created")
     return DemoCafe(cafe_id, owner, password, api_key)
-
-
-def _crm(*arguments: str, typed: str = "") -> str:
-    command = [sys.executable, "-m", "deploy.crm.main", *arguments]
-    done = subprocess.run(command, check=True, input=typed, stdout=subprocess.PIPE, text=True)
-    return done.stdout.strip()
 
 
 async def play(
@@ -90,7 +96,7 @@ async def play(
 ) -> bool:
     """Publishes the visits, shows the board until all has settled, and checks the books."""
     say("reading the data set")
-    baskets = dataset.load(visits, until=datetime.now(UTC))
+    baskets = [menu.served(each) for each in dataset.load(visits, until=datetime.now(UTC))]
     async with opened(config) as pools:
         await known_everywhere(pools, cafe)
         await thank_at_once(config, cafe)
@@ -228,14 +234,25 @@ def _verdict(found: list[str], baskets: list[dataset.Basket], say: Callable[[str
     return True
 
 
-def _stay(folder: Path, cafe: DemoCafe, say: Callable[[str], None]) -> None:
+async def _work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> None:
+    urls = {service: api_url(config, service) for service in WITH_DATABASE}
+    async with signed_in(config, replace(cafe, owner=manager.login, password=manager.password)) as client:
+        await crew.work(client, urls, cafe.cafe_id)
+
+
+def _stay(
+    folder: Path, config: Settings, cafe: DemoCafe, colleagues: Sequence[crew.CrewMember], say: Callable[[str], None]
+) -> None:
     for started in processes.read_state(folder).started:
-        if started.part.name.endswith("-api"):
+        if started.part.name.endswith("-api") and not started.part.name.startswith("console"):
             say(f"  {started.part.name:<14} {started.part.url}/docs")
         elif started.part.name == processes.SIMULATOR:
             say(f"  {started.part.name:<14} {started.part.url}/  (what the guests' phones received)")
-    say(f"  sign in as {cafe.owner} with {cafe.password}, cafe {cafe.cafe_id}; till key {cafe.api_key}")
-    say("running until you press Ctrl-C")
+    say(f"  cafe {cafe.cafe_id}, till key {cafe.api_key}")
+    say(f"\n  the console is at {config.console_url}/  sign in as")
+    for each in (crew.CrewMember("owner", cafe.owner, cafe.password), *colleagues):
+        say(f"    {each.role:<8} {each.login}  {each.password}")
+    say("\nrunning until you press Ctrl-C")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)

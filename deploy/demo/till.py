@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from aiokafka import AIOKafkaProducer
 
-from deploy.demo.dataset import Basket
+from deploy.demo.dataset import Basket, Line
 
 IN_FLIGHT = 2_000
 
@@ -29,18 +29,24 @@ def phone_of(household_id: int) -> str:
 
 def visit_body(basket: Basket) -> dict[str, Any]:
     """The contract's body of one visit."""
-    return {
+    named = {"guest_name": basket.guest_name} if basket.guest_name else {}
+    return named | {
         "device_id": f"till-{basket.store_id}",
         "receipt_number": str(basket.basket_id),
         "phone": phone_of(basket.household_id),
         "marketing_consent": basket.household_id % 10 < 8,
         "occurred_at": basket.at.isoformat(),
-        "items": [{"name": line.name, "quantity": line.quantity, "amount": str(line.amount)} for line in basket.lines],
+        "items": [_item(line) for line in basket.lines],
         "total": str(basket.total),
         "discount": str(basket.discount),
         "currency_unit": "IRT",
         "payment_method": "card",
     }
+
+
+def _item(line: Line) -> dict[str, Any]:
+    item = {"name": line.name, "quantity": line.quantity, "amount": str(line.amount)}
+    return item | {"category": line.category} if line.category else item
 
 
 def event_id(basket: Basket) -> str:

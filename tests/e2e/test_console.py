@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from playwright.async_api import Browser, expect
 
+from deploy.demo import crew
 from deploy.demo import run as demo
 from shared.database.db import Pool
 from shared.persian.phone import canonical
@@ -55,21 +56,14 @@ class Scene:
         return (*(f"{self.home}/{each}" for each in own), *of_guest, "/me", "/cafes")
 
 
-def hire(cafe: demo.Cafe, role: str) -> tuple[str, str]:
-    """A person of the cafe with that role."""
-    login, password = f"{role}-{cafe.cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
-    words = ("user", "add", login, role.title(), "--cafe", str(cafe.cafe_id), "--role", role, "--password-stdin")
-    demo._crm(*words, typed=password)
-    return login, password
-
-
 @pytest.fixture(scope="module")
 def staffed(system: System) -> Iterator[tuple[demo.Cafe, dict[str, tuple[str, str]]]]:
     """One cafe for all of these tests, with somebody of each role: making one takes seconds."""
     with mock.patch.dict(os.environ, system.environment):
         settings.cache_clear()
         cafe = demo.make_cafe(print)
-        people = {"owner": (cafe.owner, cafe.password)} | {role: hire(cafe, role) for role in ("manager", "staff")}
+        hired = [crew.hire(cafe.cafe_id, role) for role in crew.NAMES]
+        people = {"owner": (cafe.owner, cafe.password)} | {each.role: (each.login, each.password) for each in hired}
         yield cafe, people
     settings.cache_clear()
 

@@ -43,7 +43,7 @@ async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
     days, figures, cases, visits, birthdays = await asyncio.gather(
         panel(_days(up, here, first, day)),
         panel(feedback.figures(up, access, cafe_id)),
-        panel(feedback.list_cases(up, access, cafe_id, "overdue", 5)),
+        panel(feedback.list_cases(up, access, cafe_id, "open", 5)),
         panel(visit.list_visits(up, access, cafe_id, {"limit": FEED})),
         panel(customer.birthdays(up, access, cafe_id, day)),
     )
