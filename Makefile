@@ -15,7 +15,7 @@ TESTS ?= tests
 # Handed to the tests and to `crm`: auto (Docker when a daemon answers), docker or local.
 export ENGINES ?= auto
 
-.PHONY: help setup check format test mutants fuzz bench chaos first-minute test-compose contract secrets demo lock clean
+.PHONY: help setup check format test mutants fuzz bench chaos first-minute test-compose contract pictures secrets demo lock clean
 
 help:  ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ first-minute: $(READY)  ## Play newcomers: both commands of the README from fres
 
 test-compose: $(READY)  ## Start the composed system with Docker, post a visit to it, restart it
 	$(BIN)/python -m pytest -m docker tests/deploy/test_compose.py
+
+pictures: $(READY)  ## Take the README's pictures of the console anew
+	$(BIN)/python -m tests.e2e.pictures
 
 contract: $(READY)  ## Write the AsyncAPI document of all topics anew, and let AsyncAPI's own parser read it (needs Node.js)
 	$(BIN)/crm contract

@@ -1,5 +1,6 @@
 """Who works in the demo's cafe, and what they did today: no screen of the console is empty."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ SAID: Final = (
     (5, "کیک هویج عالی بود 🌿"),
     (3, "قیمت‌ها بالا رفته است."),
 )
+KNOWN_WITHIN_SECONDS: Final = 60
 BORN_IN: Final = 1991
 
 
@@ -53,7 +55,9 @@ async def work(client: httpx2.AsyncClient, urls: Mapping[str, str], cafe_id: UUI
     today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Tehran")).date()
     for guest_id, note in zip(known, NOTES, strict=False):
         changed = {"notes": note, "birthday": f"{BORN_IN}-{today.month:02}-{min(today.day, 28):02}"}
-        (await client.patch(f"{urls['customer']}{cafe}/customers/{guest_id}", json=changed)).raise_for_status()
+        guest = f"{urls['customer']}{cafe}/customers/{guest_id}"
+        await _until_known(client, guest)
+        (await client.patch(guest, json=changed)).raise_for_status()
     if not visits:
         return
     for visit, (rating, comment) in zip(visits, SAID, strict=False):
@@ -67,6 +71,13 @@ async def work(client: httpx2.AsyncClient, urls: Mapping[str, str], cafe_id: UUI
             "reason": "پوزش برای قهوهٔ سرد",
         }
         await _post(client, f"{urls['loyalty']}{cafe}/customers/{known[0]}/adjustments", gift)
+
+
+async def _until_known(client: httpx2.AsyncClient, url: str) -> None:
+    """The customer service may still be taking in what the others already have."""
+    async with asyncio.timeout(KNOWN_WITHIN_SECONDS):
+        while (await client.get(url)).status_code == 404:
+            await asyncio.sleep(0.2)
 
 
 async def _post(client: httpx2.AsyncClient, url: str, body: dict[str, Any]) -> None:

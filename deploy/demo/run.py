@@ -62,7 +62,7 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
         cafe = make_cafe(say)
         colleagues = [crew.hire(cafe.cafe_id, role) for role in crew.NAMES]
         balanced = asyncio.run(play(config, cafe, visits, per_second, say))
-        asyncio.run(_work(config, cafe, colleagues[0]))
+        asyncio.run(work(config, cafe, colleagues[0]))
         if not exit_at_end:
             _stay(folder, config, cafe, colleagues, say)
     finally:
@@ -234,7 +234,8 @@ def _verdict(found: list[str], baskets: list[dataset.Basket], say: Callable[[str
     return True
 
 
-async def _work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> None:
+async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> None:
+    """Has the manager do what a manager does in a day."""
     urls = {service: api_url(config, service) for service in WITH_DATABASE}
     async with signed_in(config, replace(cafe, owner=manager.login, password=manager.password)) as client:
         await crew.work(client, urls, cafe.cafe_id)
