@@ -31,7 +31,7 @@ async def search(request: Request, here: Here, typed: Typed = "") -> Response:
         told = refused(error, look_of(request).language)
         return page(request, template, here, nav="desk", hits=None, typed=typed, **told)
     if hits is not None and len(hits) == 1 and not is_fragment(request):
-        return go(request, f"/c/{here.cafe.cafe_id}/guests/{hits[0].card.id}")
+        return go(request, f"/c/{here.cafe.cafe_id}/guests/{hits[0].id}")
     return page(request, template, here, nav="desk", hits=hits, typed=typed)
 
 

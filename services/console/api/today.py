@@ -27,8 +27,15 @@ async def show(request: Request, here: Here) -> Response:
     def day_of(index: int) -> date:
         return day - timedelta(days=today.DAYS - 1 - index)
 
-    data: dict[str, Any] = {"shown": shown, "day": day, "drawn": drawn, "values_of_days": values, "day_of": day_of}
+    data: dict[str, Any] = {"shown": shown, "visits": shown.visits, "day": day, "day_of": day_of}
+    data |= {"drawn": drawn, "values_of_days": values}
     return page(request, "today.html", here, nav="today", **data)
+
+
+@router.get("/newest")
+async def show_newest(request: Request, here: Here) -> Response:
+    """The newest visits: a part of the page of today, which asks for it every few seconds."""
+    return page(request, "newest_part.html", here, visits=await today.newest(upstream(request), here))
 
 
 @router.get("/waiting")

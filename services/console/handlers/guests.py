@@ -18,14 +18,6 @@ _PHONE_DIGITS = 10
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A guest that a search found, with what they have."""
-
-    card: guests.GuestCard
-    balance: guests.Balance | None
-
-
-@dataclass(frozen=True)
 class GuestPage:
     """Everything that the page of a guest shows; what could not be asked is `Away`."""
 
@@ -56,17 +48,13 @@ def wanted(typed: str) -> dict[str, object] | None:
     return {"name": text} if len(text) >= 2 else None
 
 
-async def search(up: Upstream, here: Insider, typed: str) -> list[Hit] | None:
-    """The guests that the typed text may mean, with their points; None when it is too little to search by."""
+async def search(up: Upstream, here: Insider, typed: str) -> tuple[guests.GuestCard, ...] | None:
+    """The guests that the typed text may mean; None when it is too little to search by."""
     asked = wanted(typed)
     if asked is None:
         return None
-    cafe_id = here.cafe.cafe_id
-    page = await customer.search(up, here.access, cafe_id, {**asked, "limit": HITS})
-    balances = await asyncio.gather(
-        *(panel(found(loyalty.balance(up, here.access, cafe_id, card.id))) for card in page.customers)
-    )
-    return [Hit(card, there(balance, None)) for card, balance in zip(page.customers, balances, strict=True)]
+    page = await customer.search(up, here.access, here.cafe.cafe_id, {**asked, "limit": HITS})
+    return page.customers
 
 
 async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:

@@ -50,6 +50,11 @@ async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
     return TodayPage(days if isinstance(days, Away) else _each_day(days, first), figures, cases, visits, birthdays)
 
 
+async def newest(up: Upstream, here: Insider) -> work.VisitRows | Away:
+    """The newest visits."""
+    return await panel(visit.list_visits(up, here.access, here.cafe.cafe_id, {"limit": FEED}))
+
+
 async def count_waiting(up: Upstream, here: Insider) -> int | None:
     """How much waits for a second person; None when some service can't be asked."""
     asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.HOLDERS]

@@ -18,6 +18,9 @@ class GuestCard(msgspec.Struct, frozen=True):
     status: str
     total_visits: int
     last_visit: datetime | None
+    tier_level: Tier
+    current_points: int
+    marketing_reachable: bool
 
 
 class GuestCards(msgspec.Struct, frozen=True):
