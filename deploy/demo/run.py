@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
 
     `visits` None means all. `per_second` None means as fast as it goes.
     """
+    # Who is told to end removes what it started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = processes.home() / "demo"
     processes.down(folder, wipe=True, say=lambda _: None)
     try:

@@ -35,7 +35,7 @@ class Scene:
     """A cafe with two guests, one of them unhappy, and somebody of each role. `people`: login and password by role."""
 
     base: str
-    cafe: demo.Cafe
+    cafe: demo.DemoCafe
     people: dict[str, tuple[str, str]]
     number: str
     guest_id: str
@@ -57,7 +57,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def staffed(system: System) -> Iterator[tuple[demo.Cafe, dict[str, tuple[str, str]]]]:
+def staffed(system: System) -> Iterator[tuple[demo.DemoCafe, dict[str, tuple[str, str]]]]:
     """One cafe for all of these tests, with somebody of each role: making one takes seconds."""
     with mock.patch.dict(os.environ, system.environment):
         settings.cache_clear()
@@ -69,7 +69,7 @@ def staffed(system: System) -> Iterator[tuple[demo.Cafe, dict[str, tuple[str, st
 
 
 @pytest.fixture
-async def houses(system: System, staffed: tuple[demo.Cafe, object]) -> AsyncIterator[dict[str, Pool]]:
+async def houses(system: System, staffed: tuple[demo.DemoCafe, object]) -> AsyncIterator[dict[str, Pool]]:
     """A pool on each database, once the cafe and its people are known to every service."""
     hired = "SELECT count(*) FROM user_cafe_access WHERE cafe_id = $1 AND role IS NOT NULL"
     async with demo.opened(system.config) as opened:
@@ -81,7 +81,7 @@ async def houses(system: System, staffed: tuple[demo.Cafe, object]) -> AsyncIter
 
 @pytest.fixture
 async def scene(
-    system: System, staffed: tuple[demo.Cafe, dict[str, tuple[str, str]]], houses: dict[str, Pool]
+    system: System, staffed: tuple[demo.DemoCafe, dict[str, tuple[str, str]]], houses: dict[str, Pool]
 ) -> Scene:
     """A guest of this test's own who was here once, earned 120 points and is unhappy."""
     cafe, people = staffed
@@ -253,7 +253,7 @@ async def test_counter_staff_see_no_money_and_no_doors_that_are_shut(scene: Scen
                 assert status == 403, path
 
 
-async def test_another_cafe_of_nobody_here_is_not_there(scene: Scene, browser: Browser, cafe: demo.Cafe) -> None:
+async def test_another_cafe_of_nobody_here_is_not_there(scene: Scene, browser: Browser, cafe: demo.DemoCafe) -> None:
     async with pages.visiting(browser, scene.base) as visit:
         await pages.sign_in(visit, *scene.people["owner"])
         assert await visit.go(f"/c/{cafe.cafe_id}/today") == 404
