@@ -86,7 +86,7 @@ def test_bars_fill_the_width_and_the_newest_stands_where_reading_ends() -> None:
 def test_who_may_what() -> None:
     assert not any(roles.may("staff", action) for action in roles.ALLOWED)
     assert all(roles.may("owner", action) for action in roles.ALLOWED)
-    assert [action for action in roles.ALLOWED if not roles.may("manager", action)] == ["make_keys"]
+    assert [action for action in roles.ALLOWED if not roles.may("manager", action)] == ["make_keys", "see_looks"]
     assert [roles.below(role) for role in ("staff", "manager", "owner")] == [
         (),
         ("staff",),

@@ -26,8 +26,16 @@ def after(minutes: float) -> datetime:
 
 
 def visit(minutes: float = 0) -> VisitRow:
-    bill = (1, None, "till-1", "7", 100, 0, 100, "IRT", 1, (), 1, 0)
-    return VisitRow(uuid4(), uuid4(), after(minutes), *bill, None, None, None, None, None)
+    bill = {
+        "visit_number": 1,
+        "device_id": "till-1",
+        "receipt_number": "7",
+        "final_amount": 100,
+        "currency_unit": "IRT",
+    }
+    none = dict.fromkeys(("customer_id", "feedback_rating", "corrected_at", "voided_at"))
+    sums = dict.fromkeys(("item_count", "points_earned", "points_redeemed"), 1)
+    return VisitRow(id=uuid4(), visit_date=after(minutes), **bill, **none, **sums)
 
 
 def line(minutes: float, visit_id: UUID | None) -> LedgerLine:

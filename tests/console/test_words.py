@@ -31,6 +31,8 @@ FAMILIES = {
     "run": ("waiting", "queued", "cancelled", "skipped"),
     "delivery": ("queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped"),
     "why": ("send", "hold", "skip"),
+    "sort": ("last_visit", "points", "visits", "created"),
+    "looks": ("opened", "revealed"),
     "status": ("active", "inactive", "blocked"),
     "calendar": ("jalali", "gregorian"),
 }

@@ -13,6 +13,7 @@ from services.console.api import wall
 from services.console.api.forms import Typed
 from services.console.api.rendering import go, look_of, page, refused
 from services.console.api.visiting import AnyVisitor, Here, upstream
+from services.console.handlers import looks
 from services.console.handlers.panels import panel
 from services.console.models.session import Visitor
 from services.console.rules import roles
@@ -135,6 +136,13 @@ async def revoke_key(request: Request, here: Here, key_id: str) -> Response:
     except RefusedCall as error:
         return await _tills(request, here, error)
     return go(request, f"/c/{here.cafe.cafe_id}/settings/tills")
+
+
+@router.get(IN_CAFE + "/looks")
+async def show_looks(request: Request, here: Here, before: UUID | None = None) -> Response:
+    """Who looked at which guest (owners)."""
+    shown = await looks.show(upstream(request), here, before)
+    return page(request, "looks.html", here, nav="settings", shown=shown)
 
 
 @router.get("/me")

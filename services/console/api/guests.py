@@ -19,17 +19,27 @@ from shared.persian.text import latin_digits
 router = APIRouter(prefix="/c/{cafe_id}/guests", include_in_schema=False)
 
 PAGE = 50
+SORTS = ("last_visit", "points", "spent", "visits", "created")
+ONLY: dict[str, dict[str, Any]] = {
+    "reachable": {"reachable": True},
+    "quiet": {"not_seen_for_days": 30},
+    "birthday": {"birthday_within_days": 7},
+    "platinum": {"tier": "platinum"},
+    "gold": {"tier": "gold"},
+}
 ADJUSTMENTS = ("adjustment_add", "adjustment_subtract", "earned_bonus")
 
 
 @router.get("")
-async def show_list(request: Request, here: Here, after: UUID | None = None, segment: str = "") -> Response:
-    """Guests page by page."""
-    chosen = segment if segment in ("new", "occasional", "regular", "vip") else None
-    wanted = {"limit": PAGE, "after": after, "segment": chosen}
-    cards = await customer.search(upstream(request), here.access, here.cafe.cafe_id, wanted)
+async def show_list(
+    request: Request, here: Here, after: str = "", sort: str = "last_visit", only: str = ""
+) -> Response:
+    """Guests in an order, page by page."""
+    order = sort if sort in SORTS else SORTS[0]
+    wanted = {"limit": PAGE, "sort": order, **ONLY.get(only, {})} | ({"after": after} if after else {})
+    cards = await customer.list_guests(upstream(request), here.access, here.cafe.cafe_id, wanted)
     template = "guests_rows.html" if is_fragment(request) else "guests.html"
-    return page(request, template, here, nav="guests", found=cards, segment=chosen or "")
+    return page(request, template, here, nav="guests", found=cards, sort=order, only=only)
 
 
 @router.get("/{guest_id}")
@@ -42,8 +52,9 @@ async def show(request: Request, here: Here, guest_id: UUID, done: str = "") -> 
 @router.post("/{guest_id}/number")
 async def reveal(request: Request, here: Here, guest_id: UUID) -> Response:
     """The whole number. It is a call of its own, so that it leaves a line of who asked."""
-    number = await customer.reveal(upstream(request), here.access, here.cafe.cafe_id, guest_id)
-    return page(request, "guest_number.html", here, phone=number.phone)
+    number = await customer.whole_number(upstream(request), here.access, here.cafe.cafe_id, guest_id)
+    template = "guest_number.html" if is_fragment(request) else "guest_number_page.html"
+    return page(request, template, here, nav="guests", number=number, guest_id=guest_id)
 
 
 @router.get("/{guest_id}/redeem")

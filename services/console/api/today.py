@@ -22,13 +22,15 @@ async def show(request: Request, here: Here) -> Response:
     day = speech.local_day(datetime.now(UTC))
     shown = await today.show(upstream(request), here, day)
     values = [] if isinstance(shown.days, Away) else [each.total_visits if each else 0 for each in shown.days]
-    drawn = bars(values, rightwards=speech.direction == "ltr")
+    hours = [] if isinstance(shown.today, Away) else [each.visits for each in shown.today.hours]
+    rightwards = speech.direction == "ltr"
 
     def day_of(index: int) -> date:
         return day - timedelta(days=today.DAYS - 1 - index)
 
     data: dict[str, Any] = {"shown": shown, "visits": shown.visits, "day": day, "day_of": day_of}
-    data |= {"drawn": drawn, "values_of_days": values}
+    data |= {"drawn": bars(values, rightwards=rightwards), "values_of_days": values}
+    data |= {"hours": hours, "drawn_hours": bars(hours, rightwards=rightwards)}
     return page(request, "today.html", here, nav="today", **data)
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from services.console.handlers.panels import panel, there
 from services.console.models import guests, people, work
 from services.console.models.session import Insider
-from services.console.rules.roles import may
+from services.console.rules import roles
 from services.console.store import customer, feedback, visit, waiting
 from services.console.store.upstream import Away, Upstream
 
@@ -19,35 +19,32 @@ FEED = 8
 class TodayPage:
     """What the page of today shows; what could not be asked is `Away`."""
 
+    today: work.TodayFigures | Away
     days: tuple[work.DayNumbers | None, ...] | Away
     figures: work.RatingFigures | Away
     cases: tuple[work.CaseRow, ...] | Away
     visits: work.VisitRows | Away
     birthdays: tuple[guests.GuestCard, ...] | Away
 
-    @property
-    def today(self) -> work.DayNumbers | None:
-        """Today's figures; None before the first visit."""
-        return None if isinstance(self.days, Away) else self.days[-1]
-
-    @property
-    def week_ago(self) -> work.DayNumbers | None:
-        """Those of the same day of last week."""
-        return None if isinstance(self.days, Away) else self.days[-8]
-
 
 async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
-    """The page of `day`, which is today in the cafe: five calls beside each other."""
+    """The page of `day`, which is today in the cafe: six calls beside each other. Days are for who may see money."""
     access, cafe_id = here.access, here.cafe.cafe_id
     first = day - timedelta(days=DAYS - 1)
-    days, figures, cases, visits, birthdays = await asyncio.gather(
-        panel(_days(up, here, first, day)),
-        panel(feedback.figures(up, access, cafe_id)),
-        panel(feedback.list_cases(up, access, cafe_id, "open", 5)),
-        panel(visit.list_visits(up, access, cafe_id, {"limit": FEED})),
-        panel(customer.birthdays(up, access, cafe_id, day)),
+    (today, days, visits), (figures, cases, birthdays) = await asyncio.gather(
+        asyncio.gather(
+            panel(visit.today(up, access, cafe_id)),
+            panel(visit.days(up, access, cafe_id, first, day)) if roles.may(here.cafe.role, "see_money") else _none(),
+            panel(visit.list_visits(up, access, cafe_id, {"limit": FEED})),
+        ),
+        asyncio.gather(
+            panel(feedback.figures(up, access, cafe_id)),
+            panel(feedback.list_cases(up, access, cafe_id, "open", 5)),
+            panel(customer.birthdays(up, access, cafe_id, day)),
+        ),
     )
-    return TodayPage(days if isinstance(days, Away) else _each_day(days, first), figures, cases, visits, birthdays)
+    each_day = days if isinstance(days, Away) else _each_day(days, first) if days else ()
+    return TodayPage(today, each_day, figures, cases, visits, birthdays)
 
 
 async def newest(up: Upstream, here: Insider) -> work.VisitRows | Away:
@@ -65,11 +62,8 @@ async def count_waiting(up: Upstream, here: Insider) -> int | None:
     return sum(len(there(each, none)) for each in lists)
 
 
-async def _days(up: Upstream, here: Insider, first: date, last: date) -> tuple[work.DayNumbers, ...]:
-    # Figures of days are for managers.
-    if not may(here.cafe.role, "see_money"):
-        return ()
-    return await visit.days(up, here.access, here.cafe.cafe_id, first, last)
+async def _none() -> tuple[work.DayNumbers, ...]:
+    return ()
 
 
 def _each_day(days: tuple[work.DayNumbers, ...], first: date) -> tuple[work.DayNumbers | None, ...]:

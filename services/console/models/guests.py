@@ -34,7 +34,7 @@ class GuestFile(msgspec.Struct, frozen=True):
     """All that the cafe wrote down about a guest."""
 
     id: UUID
-    phone: str
+    phone_last4: str
     name: str | None
     birthday: date | None
     status: str
@@ -45,9 +45,26 @@ class GuestFile(msgspec.Struct, frozen=True):
 
 
 class WholeNumber(msgspec.Struct, frozen=True):
-    """A guest's number, whole."""
+    """A guest's number, for who asked for it."""
 
     phone: str
+
+
+class LookAtGuest(msgspec.Struct, frozen=True):
+    """Somebody of the cafe looked at a guest, or at the whole number."""
+
+    id: UUID
+    user_id: UUID
+    customer_id: UUID
+    kind: str
+    viewed_at: datetime
+
+
+class LooksAtGuests(msgspec.Struct, frozen=True):
+    """Who looked at whom, the last first; `before` asks for the following."""
+
+    views: tuple[LookAtGuest, ...]
+    before: UUID | None
 
 
 class ConsentGiven(msgspec.Struct, frozen=True):
@@ -79,7 +96,7 @@ class SegmentStay(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """The guest's points and tier; what the guest spent not for staff."""
+    """The guest's points and tier."""
 
     current_points: int
     points_owed: int

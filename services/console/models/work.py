@@ -7,28 +7,30 @@ from uuid import UUID
 import msgspec
 
 
-class VisitRow(msgspec.Struct, frozen=True):
-    """One visit, whole; without amounts for staff."""
+class VisitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A visit in a list. Who may not see money gets no amount."""
 
     id: UUID
     customer_id: UUID | None
     visit_date: datetime
     visit_number: int | None
-    branch_id: UUID | None
     device_id: str
     receipt_number: str
-    total_amount: Decimal | None
-    discount_amount: Decimal | None
     final_amount: Decimal | None
     currency_unit: str
     item_count: int
-    items_ordered: tuple[dict[str, object], ...]
     points_earned: int
     points_redeemed: int
     feedback_rating: int | None
-    feedback_has_comment: bool | None
     corrected_at: datetime | None
     voided_at: datetime | None
+
+
+class VisitBill(VisitRow, frozen=True, kw_only=True):
+    """One visit with its bill."""
+
+    discount_amount: Decimal | None
+    items_ordered: tuple[dict[str, object], ...]
     void_reason: str | None
 
 
@@ -37,6 +39,32 @@ class VisitRows(msgspec.Struct, frozen=True):
 
     items: tuple[VisitRow, ...]
     next: tuple[str, str] | None
+
+
+class HourFigures(msgspec.Struct, frozen=True):
+    """One hour of a day."""
+
+    visits: int
+
+
+class EarlierDay(msgspec.Struct, frozen=True):
+    """The same day of last week until the same minute."""
+
+    visits: int
+    guests: int
+    revenue: Decimal | None
+
+
+class TodayFigures(msgspec.Struct, frozen=True):
+    """How today goes. Who may not see money gets no revenue."""
+
+    as_of: datetime
+    visits: int
+    guests: int
+    new_guests: int
+    revenue: Decimal | None
+    hours: tuple[HourFigures, ...]
+    week_ago: EarlierDay
 
 
 class DayNumbers(msgspec.Struct, frozen=True):

@@ -6,7 +6,9 @@ from typing import Final, Literal
 from shared.events.identity import Role
 
 _RANK: Final[dict[Role, int]] = {"staff": 0, "manager": 1, "owner": 2}
-May = Literal["see_money", "void", "adjust", "erase", "approve", "see_people", "invite", "make_keys", "change_cafe"]
+May = Literal[
+    "see_money", "void", "adjust", "erase", "approve", "see_people", "invite", "make_keys", "change_cafe", "see_looks"
+]
 # action: the least role
 ALLOWED: Final[dict[May, Role]] = {
     "see_money": "manager",
@@ -17,6 +19,7 @@ ALLOWED: Final[dict[May, Role]] = {
     "see_people": "manager",
     "invite": "manager",
     "make_keys": "owner",
+    "see_looks": "owner",
     "change_cafe": "manager",
 }
 

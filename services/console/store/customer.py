@@ -11,6 +11,29 @@ from services.console.store.upstream import Upstream
 SERVICE = "customer"
 
 
+async def list_guests(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, Any]) -> guests.GuestCards:
+    """Guests in an order, page by page."""
+    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers/list", guests.GuestCards, wanted)
+
+
+async def whole_number(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> guests.WholeNumber:
+    """The guest's whole number; the service keeps who asked."""
+    path = f"/cafes/{cafe_id}/customers/{guest_id}/phone"
+    return await up.send(access, SERVICE, "POST", path, guests.WholeNumber)
+
+
+async def list_looks(up: Upstream, access: Access, cafe_id: UUID, before: UUID | None) -> guests.LooksAtGuests:
+    """Who of the cafe looked at which guest."""
+    query = {"before": before, "limit": 50}
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/guest-views", guests.LooksAtGuests, query)
+
+
+async def cards(up: Upstream, access: Access, cafe_id: UUID, ids: list[UUID]) -> tuple[guests.GuestCard, ...]:
+    """The cards of these guests; who is not known any more is left out."""
+    path = f"/cafes/{cafe_id}/customers/cards"
+    return await up.send(access, SERVICE, "POST", path, tuple[guests.GuestCard, ...], {"ids": ids})
+
+
 async def search(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, Any]) -> guests.GuestCards:
     """Guests by `name`, `phone` or `last_four`; without any of them all, page by page."""
     return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers/search", guests.GuestCards, wanted)

@@ -13,23 +13,28 @@ SERVICE = "visit"
 
 async def list_visits(up: Upstream, access: Access, cafe_id: UUID, wanted: dict[str, Any]) -> work.VisitRows:
     """Visits, the newest first; `wanted` are the route's own filters."""
-    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/visits", work.VisitRows, wanted)
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/visits", work.VisitRows, {**wanted, "view": "row"})
 
 
-async def find(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID) -> work.VisitRow:
+async def find(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID) -> work.VisitBill:
     """One visit."""
-    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/visits/{visit_id}", work.VisitRow)
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/visits/{visit_id}", work.VisitBill)
 
 
-async def void(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID, reason: str) -> work.VisitRow:
+async def void(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID, reason: str) -> work.VisitBill:
     """Takes a bill back, or asks for it where a second person has to agree."""
     path = f"/cafes/{cafe_id}/visits/{visit_id}/void"
-    return await up.send(access, SERVICE, "POST", path, work.VisitRow, {"reason": reason})
+    return await up.send(access, SERVICE, "POST", path, work.VisitBill, {"reason": reason})
 
 
 async def enter(up: Upstream, access: Access, cafe_id: UUID, written: dict[str, Any]) -> dict[str, Any]:
     """A bill in place of a till. `receipt_number` makes it the same bill a second time."""
     return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/visits", dict[str, Any], written)
+
+
+async def today(up: Upstream, access: Access, cafe_id: UUID) -> work.TodayFigures:
+    """The day so far beside the same day of last week."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/statistics/today", work.TodayFigures)
 
 
 async def days(up: Upstream, access: Access, cafe_id: UUID, first: date, last: date) -> tuple[work.DayNumbers, ...]:
