@@ -27,6 +27,10 @@ pytestmark = pytest.mark.skipif(
     pages.chromium() is None, reason="no Chromium on this machine: apt-get install chromium"
 )
 PICTURES = os.environ.get("CRM_PICTURES")
+FINDABLE = """
+SELECT count(*) FROM customers c JOIN customer_activity a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
+WHERE c.id = $1 AND c.phone_hash IS NOT NULL AND a.total_visits = 1
+"""
 NAME = "سارا English محمدی"
 
 
@@ -50,7 +54,7 @@ class Scene:
     def screens(self) -> tuple[str, ...]:
         guest = f"{self.home}/guests/{self.guest_id}"
         day = ("today", "desk", "desk/new", "guests", "visits", "visits/new", "feedback", "feedback/cases", "approvals")
-        own = (*day, "settings", "settings/people", "settings/tills")
+        own = (*day, "settings", "settings/people", "settings/tills", "settings/looks")
         own += (f"visits/{self.visit_id}", f"feedback/{self.rating_id}")
         of_guest = (guest, f"{guest}/redeem", f"{guest}/points", f"{guest}/edit", f"{guest}/forget")
         return (*(f"{self.home}/{each}" for each in own), *of_guest, "/me", "/cafes")
@@ -94,8 +98,7 @@ async def scene(
         visit_id = taken.raise_for_status().json()["visit_id"]
         points = "SELECT current_points FROM customer_loyalty WHERE customer_id = $1"
         await eventually(houses["loyalty"], points, guest_id, wanted=120)
-        told = "SELECT count(*) FROM customers WHERE id = $1 AND phone_hash IS NOT NULL"
-        await eventually(houses["customer"], told, guest_id, wanted=1)
+        await eventually(houses["customer"], FINDABLE, guest_id, wanted=1)
         await eventually(
             houses["feedback"], "SELECT count(*) FROM visits WHERE visit_id = $1::uuid", visit_id, wanted=1
         )

@@ -49,11 +49,6 @@ async def find(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> g
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/customers/{guest_id}", guests.GuestFile)
 
 
-async def reveal(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> guests.WholeNumber:
-    """The guest's whole number; the service keeps who asked."""
-    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/customers/{guest_id}/phone", guests.WholeNumber)
-
-
 async def change(
     up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, changed: dict[str, Any]
 ) -> guests.GuestFile:
