@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from services.customer.handlers.activity import on_points_changed, on_tier_changed
 from services.customer.handlers.lists import list_changed
-from services.customer.models.values import Direction, GuestSort, ListPosition
-from services.customer.rules import positions
+from services.customer.models.values import Bookmark, Direction, GuestSort
+from services.customer.rules import bookmarks
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import lists
 from shared.clock import new_id, now
@@ -213,7 +213,7 @@ async def test_birthdays_are_counted_from_today_on_in_the_cafes_calendar(
 
 
 @pytest.mark.parametrize("after", ["x", "bm90IG91cnM", "W10", "\u06f1", "=" * 9, "a" * 300])
-async def test_a_word_that_is_no_position_is_refused(client: httpx2.AsyncClient, after: str) -> None:
+async def test_a_word_that_is_no_bookmark_is_refused(client: httpx2.AsyncClient, after: str) -> None:
     answer = await client.post(f"{CUSTOMERS}/list", json={"after": after})
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["after"]
@@ -227,7 +227,7 @@ async def test_an_erased_guest_is_in_no_list(client: httpx2.AsyncClient, pool: P
     assert await pool.fetchval("SELECT count(*) FROM guests_to_list") == 0
 
 
-async def test_a_position_belongs_to_one_order(client: httpx2.AsyncClient, pool: Pool, five: list[str]) -> None:
+async def test_a_bookmark_belongs_to_one_order(client: httpx2.AsyncClient, pool: Pool, five: list[str]) -> None:
     await listed(client, pool, five)
     after = (await client.post(f"{CUSTOMERS}/list", json={"limit": 1, "sort": "points"})).json()["after"]
     for asked in ({"sort": "points"}, {"sort": "visits"}, {"sort": "points", "order": "asc"}):
@@ -236,9 +236,9 @@ async def test_a_position_belongs_to_one_order(client: httpx2.AsyncClient, pool:
 
 
 @given(st.sampled_from(["last_visit", "created"]), st.datetimes(), st.uuids())
-def test_a_written_position_is_read_again(sort: GuestSort, moment: datetime, guest: UUID) -> None:
-    position = ListPosition(f"{moment.isoformat(sep=' ')}+00", guest)
-    assert positions.read(positions.written(sort, "asc", position), sort, "asc") == position
+def test_a_written_bookmark_is_read_again(sort: GuestSort, moment: datetime, guest: UUID) -> None:
+    bookmark = Bookmark(f"{moment.isoformat(sep=' ')}+00", guest)
+    assert bookmarks.read(bookmarks.written(sort, "asc", bookmark), sort, "asc") == bookmark
 
 
 async def test_only_managers_see_who_spends_most(app: FastAPI, client: httpx2.AsyncClient, pool: Pool) -> None:

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.customer.models.http import ListCustomers
-from services.customer.rules import positions
+from services.customer.rules import bookmarks
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import customers, lists, segments
 from shared.database.db import Connection, Pool, plan_by_key
@@ -45,7 +45,7 @@ async def list_customers(
     until = None if asked.not_seen_for_days is None else now - timedelta(days=asked.not_seen_for_days)
     start, end = lists.ends(asked.sort, asked.order, until)
     if asked.after is not None:
-        start = positions.read(asked.after, asked.sort, asked.order)
+        start = bookmarks.read(asked.after, asked.sort, asked.order)
     wanted = lists.GuestListQuery(
         sort=asked.sort,
         direction=asked.order,
@@ -61,7 +61,7 @@ async def list_customers(
         birthdays=await _birthdays(conn, cafe_id, asked.birthday_within_days, now),
     )
     ids, reached = await lists.find(conn, cafe_id, wanted)
-    return ids, None if reached is None else positions.written(asked.sort, asked.order, reached)
+    return ids, None if reached is None else bookmarks.written(asked.sort, asked.order, reached)
 
 
 async def _birthdays(conn: Connection, cafe_id: UUID, days: int | None, now: datetime) -> Sequence[date] | None:

@@ -34,7 +34,7 @@ class CafeClock(NamedTuple):
     calendar: Calendar
 
 
-class ListPosition(NamedTuple):
+class Bookmark(NamedTuple):
     """A place in a list: the key of its order as PostgreSQL writes it, and the guest."""
 
     key: str

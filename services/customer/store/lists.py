@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from services.customer.models.values import Direction, GuestSort, ListPosition
+from services.customer.models.values import Bookmark, Direction, GuestSort
 from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Tier
@@ -21,7 +21,7 @@ LOOKED_UP_AT_ONCE: Final = 2_000
 # Guests of a segment up to this size are found by their membership, not among all others.
 SMALL_SEGMENT: Final = 5_000
 
-# Each key with its type. A position is bound as text, so that an end of the list is a position like any other.
+# Each key with its type. A bookmark is bound as text, so that an end of the list is a bookmark like any other.
 KEYS: Final[Mapping[GuestSort, tuple[str, str]]] = {
     "last_visit": ("l.last_visit_at", "timestamptz"),
     "points": ("l.current_points", "bigint"),
@@ -132,8 +132,8 @@ class GuestListQuery:
 
     sort: GuestSort
     direction: Direction
-    start: ListPosition
-    end: ListPosition
+    start: Bookmark
+    end: Bookmark
     limit: int
     segment_id: UUID | None = None
     slot: int | None = None
@@ -150,22 +150,22 @@ class GuestListQuery:
         return LOOKED_UP_AT_ONCE if looks_up else WALKED_AT_ONCE
 
 
-def ends(sort: GuestSort, direction: Direction, until: datetime | None = None) -> tuple[ListPosition, ListPosition]:
+def ends(sort: GuestSort, direction: Direction, until: datetime | None = None) -> tuple[Bookmark, Bookmark]:
     """Before everybody and behind everybody in that order; of last visits only those until that moment."""
     lowest, highest = ENDS[KEYS[sort][1]]
-    low, high = ListPosition(lowest, UUID(int=0)), ListPosition(highest, LAST)
+    low, high = Bookmark(lowest, UUID(int=0)), Bookmark(highest, LAST)
     if sort == "last_visit" and until is not None:
-        low, high = ListPosition(lowest, LAST), ListPosition(until.isoformat(), LAST)
+        low, high = Bookmark(lowest, LAST), Bookmark(until.isoformat(), LAST)
     return (low, high) if direction == "asc" else (high, low)
 
 
-async def find(conn: Connection, cafe_id: UUID, wanted: GuestListQuery) -> tuple[list[UUID], ListPosition | None]:
+async def find(conn: Connection, cafe_id: UUID, wanted: GuestListQuery) -> tuple[list[UUID], Bookmark | None]:
     """Ids of the guests that fit, in order, and where the list goes on, if it may. Run it as the service, as every
     search among all guests."""
     statement, values = finding(cafe_id, wanted)
     rows = await conn.fetch(statement, *values)
     full = len(rows) == wanted.limit
-    reached = ListPosition(*rows[-1]) if full else await _reached(conn, cafe_id, wanted)
+    reached = Bookmark(*rows[-1]) if full else await _reached(conn, cafe_id, wanted)
     return [row["customer_id"] for row in rows], reached
 
 
@@ -175,10 +175,10 @@ def finding(cafe_id: UUID, wanted: GuestListQuery) -> tuple[str, list[Any]]:
     return _filled(FIND, wanted), [*_walk(cafe_id, wanted), wanted.segment_id, wanted.slot, *filters, wanted.limit]
 
 
-async def _reached(conn: Connection, cafe_id: UUID, wanted: GuestListQuery) -> ListPosition | None:
+async def _reached(conn: Connection, cafe_id: UUID, wanted: GuestListQuery) -> Bookmark | None:
     segment = [wanted.segment_id] if wanted.in_small_segment else []
     row = await conn.fetchrow(_filled(REACHED, wanted), *_walk(cafe_id, wanted), *segment)
-    return ListPosition(*row) if row else None
+    return Bookmark(*row) if row else None
 
 
 def _walk(cafe_id: UUID, wanted: GuestListQuery) -> list[Any]:
