@@ -205,7 +205,7 @@ class SentMessage(msgspec.Struct, frozen=True):
     purpose: str
     trigger_id: UUID
     visit_id: UUID | None
-    message_content: str
+    message_content: str | None
     delivery_status: str
     queued_at: datetime
     due_at: datetime

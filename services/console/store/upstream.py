@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 
 from services.console.models.session import Access
+from shared.process import telemetry
 from shared.security.addresses import VOUCHED, vouched
 from shared.settings import Settings
 
@@ -87,7 +88,12 @@ class Upstream:
         except httpx2.HTTPError as error:
             raise Away(service) from error
         if answer.is_success:
-            return msgspec.json.decode(answer.content or b"null", type=kind, strict=False)
+            try:
+                return msgspec.json.decode(answer.content or b"null", type=kind, strict=False)
+            except msgspec.MsgspecError as error:
+                # An API of another version than we know: its panel is missing, and the others are there.
+                telemetry.logger().error("upstream.not_understood", service=service)
+                raise Away(service) from error
         raise _failure(service, answer, signed_in=access.token is not None)
 
 
