@@ -87,7 +87,23 @@ WHERE c.cafe_id = $1 AND v.voided_at IS NULL AND ($2::uuid IS NULL OR v.branch_i
 GROUP BY 1, 2
 """
 LOCAL_DATE = "SELECT ($2::timestamptz AT TIME ZONE time_zone)::date FROM cafes WHERE cafe_id = $1"
-MONTHLY = "SELECT * FROM get_monthly_crm_stats($2, $1, $3)"
+# What get_monthly_crm_stats says of one cafe. That function is for one or for all, and its one plan for both reads all.
+MONTHLY = """
+SELECT c.cafe_id, lower(m.this) AS month_starts, upper(m.this) - 1 AS month_ends, s.*
+FROM cafes c
+CROSS JOIN LATERAL (
+    SELECT this, calendar_month(lower(this) - 1, c.calendar) AS previous
+    FROM calendar_month($2::date, c.calendar) AS this
+) m
+CROSS JOIN LATERAL crm_stats_between(
+    c.cafe_id,
+    lower(m.previous)::timestamp AT TIME ZONE c.time_zone,
+    lower(m.this)::timestamp AT TIME ZONE c.time_zone,
+    upper(m.this)::timestamp AT TIME ZONE c.time_zone,
+    $3::uuid
+) s
+WHERE c.cafe_id = $1
+"""
 
 CafeDay = tuple[UUID, date]
 
