@@ -34,9 +34,9 @@ class Answer(NamedTuple):
 
 
 def counts_at(said_at: datetime, heard_at: datetime) -> datetime:
-    """When something counts as said that somebody's own clock dates: no later than it was heard.
+    """The moment from which an answer counts: as its own clock dates it, but no later than we heard of it.
 
-    Whose clock is ahead would otherwise be right against all who speak afterwards.
+    Otherwise a clock that is ahead would win against every later answer.
     """
     return min(said_at, heard_at)
 

@@ -32,14 +32,14 @@ SIGNALS: Final = {CRASH_AT: signal.SIGKILL, PAUSE_AT: signal.SIGSTOP}
 
 @dataclass
 class Armed:
-    """The point at which to get a signal, and how many times more it is passed unharmed."""
+    """An armed point: which signal it sends, and how many times more it is passed before it does."""
 
     point: CrashPoint
     left: int
     what: signal.Signals
 
     def passed(self, point: CrashPoint) -> None:
-        """Gets the signal when this is the point and its time has come, and lives on unarmed if it still can."""
+        """Sends this process the signal at the n-th pass of the armed point, and never again after that."""
         if point != self.point:
             return
         self.left -= 1

@@ -21,12 +21,12 @@ LOW_RATING: Final = 2
 KEEP_SENDER: Final = timedelta(days=30)
 KEEP_DEAD_LINKS: Final = timedelta(days=30)
 
-# So long after an answer was taken its link is surely there to show the cafe's own: links live that much longer.
+# For this long after a feedback its link surely still exists, to show the cafe's answer: dead links are kept that long.
 ANSWER_REACHES: Final = KEEP_DEAD_LINKS - timedelta(days=2)
 
 CATEGORIES: Final[tuple[FeedbackTopic, ...]] = get_args(FeedbackTopic)
 
-# More openings of one link on one day are no more interest, and cost an event each.
+# More openings of one link on one day show no more interest, and would cost an event each.
 OPENINGS_A_DAY: Final = 20
 
 _CODE_FORM: Final = re.compile("[a-z0-9]{12}")

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 else:  # asyncpg's classes take no parameters when the program runs
     Connection, Pool = asyncpg.Connection, asyncpg.Pool
 
-# Plans settled for an average value go wrong on skewed data, and JIT never pays for statements of milliseconds.
+# JIT costs more than it saves in statements that last milliseconds.
 SERVER_SETTINGS = {"jit": "off", "timezone": "UTC"}
 # A process that froze inside a transaction would hold up everybody who waits for its rows.
 POOL_SETTINGS = SERVER_SETTINGS | {"idle_in_transaction_session_timeout": "15s"}
-# A process that froze, or whose machine is gone, would keep for hours what only one may do. Longer than the relay waits
-# for an answer of the broker.
+# A process that froze, or whose machine is gone, would otherwise hold the lock of its service for hours. This is longer
+# than the relay waits for an answer of the broker.
 LOCK_SETTINGS = SERVER_SETTINGS | {"idle_session_timeout": "15s"}
 
-# What happens by key happens through the indexes, with one plan for all batches: a plan of its own costs more than a
-# single visit's work, and tables that were small when somebody last analyzed them would be read whole.
+# Statements that find their rows by keys use indexes, with one plan for all batches. Planning each time costs more than
+# a single visit's work, and tables that were small when last analyzed would be read whole.
 BY_KEY = """
 set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
@@ -62,8 +62,10 @@ OUTAGES = (
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether to wait and try again. asyncpg calls an argument it cannot encode, and too many of them, an
-    InterfaceError: those are ours."""
+    """Whether to wait and try again.
+
+    asyncpg also raises InterfaceError for arguments that it cannot encode, and for too many of them: those are ours.
+    """
     return isinstance(error, OUTAGES) and not isinstance(error, ValueError) and "query arguments" not in str(error)
 
 
@@ -139,7 +141,8 @@ async def keyed_transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def noting_transaction(pool: Pool, note: str, *, by_key: bool) -> AsyncIterator[Connection]:
-    """As the service itself, beginning with an expression that notes something; `by_key`: see `keyed_transaction`."""
+    """As the service itself, beginning with the expression `note`, which writes something. `by_key`: see
+    `keyed_transaction`."""
     async with _transaction_with(pool, f"{BY_KEY}, {note}" if by_key else note) as conn:
         yield conn
 

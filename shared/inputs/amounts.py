@@ -39,8 +39,8 @@ class Priced(BaseModel):
 
     @classmethod
     def of(cls, row: Mapping[str, Any], unit: Unit) -> Self:
-        """The answer of a row with amounts in its own `currency_unit`, shown in `unit`. A row without amounts may have
-        none."""
+        """The answer of a row whose amounts are in its own `currency_unit`, shown in `unit`. A row without amounts may
+        have no unit."""
         return cls.model_validate({**row, "currency_unit": row["currency_unit"] or unit}).shown_in(unit)
 
     def shown_in(self, unit: Unit) -> Self:
@@ -57,7 +57,7 @@ class Priced(BaseModel):
 
 
 def inside(amount: Decimal, unit: Unit) -> Decimal:
-    """What somebody of a cafe with that unit wrote, as it is kept and compared."""
+    """The amount in Toman, as it is kept and compared, of what somebody wrote in `unit`."""
     return in_unit(amount, unit, INSIDE)
 
 

@@ -1,5 +1,7 @@
-"""The most that an amount of money or a number of points may be: the same at every edge, so that no sum of what was let
-in can fail anywhere behind it."""
+"""Upper bounds for amounts of money and numbers of points.
+
+They are the same at every edge, so that no sum of accepted values can fail further in.
+"""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from shared.inputs.fields import Reader, Whole, fault
 from shared.persian.money import Unit
 from shared.persian.text import latin_digits
 
-# A bill, a discount, a line, a price, a cost, a budget. Above any of these in the world by a thousand times.
+# For a bill, a discount, a line, a price, a cost, a budget: a thousand times the largest of them in the world.
 MOST_TOMAN: Final = 10**12
 MOST_RIAL: Final = 10 * MOST_TOMAN
 MOST_OF_UNIT: Final[Mapping[Unit, int]] = {"IRT": MOST_TOMAN, "IRR": MOST_RIAL}
@@ -35,9 +37,9 @@ def too_much() -> PydanticCustomError:
 
 
 def exact(value: Any) -> Decimal:
-    """An exact number no larger than any amount may be, either way, from digits in a string, an int or a Decimal.
+    """An exact number within the bound in either direction, from digits in a string, an int or a Decimal.
 
-    Raises PydanticCustomError for what has been a binary float or is no number.
+    Raises PydanticCustomError for a binary float, for what is no number, and for what is beyond the bound.
     """
     if type(value) is int:
         value = Decimal(value)
@@ -55,8 +57,8 @@ def exact(value: Any) -> Decimal:
 
 
 def within(points: int) -> int:
-    """`points` of one bill or one redemption, at most so many either way: for what was let in before there was a
-    bound."""
+    """`points` of one bill or one redemption, cut to the bound in either direction: for what was accepted before there
+    was a bound."""
     return max(-MOST_POINTS, min(points, MOST_POINTS))
 
 

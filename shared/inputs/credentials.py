@@ -12,7 +12,7 @@ PATTERN: Final = r"[A-Za-z0-9._~=+-]{8,200}"
 
 
 def is_credential(text: str) -> bool:
-    """Whether `text` has only visible ASCII that stands for itself everywhere, and not too much of it."""
+    """Whether `text` is 8 to 200 visible ASCII characters, each of which means itself in addresses and headers."""
     return re.fullmatch(PATTERN, text) is not None
 
 

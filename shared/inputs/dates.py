@@ -17,10 +17,10 @@ LAST_YEAR: Final = 2100
 FIRST_BIRTH: Final = 1900
 _MOMENT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)([Tt ]\d\d.*)")
 _DAY: Final = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)")
-# Those that fall into our centuries; no Gregorian year of ours is among them.
+# Jalali years of our centuries; no Gregorian year that we accept is among them.
 _JALALI_YEARS: Final = range(1278, 1480)
 
-# In patterns: February's leap day, and that of Esfand, are taken and left out for brevity.
+# For brevity the patterns leave out the leap days of February and Esfand, which are accepted all the same.
 _GREGORIAN: Final = (
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
 )

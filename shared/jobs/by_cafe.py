@@ -75,12 +75,12 @@ class ByCafe:
         Args:
             pick: what is due, without the cafes it is given. It must not fail by what a cafe holds.
             work: does that much of it.
-            again: `work` for items picked by an earlier transaction, where `pick` has locked them for `work`.
+            again: does that much in a later transaction, without the locks that `pick` took for `work`.
             cafe_of: whose an item is; by default its first field.
 
-        Of a chunk that failed it returns what could be done of it, and at least 1, so that the job goes on without the
-        cafes that were put aside. Raises what an outage raises; any other error of `work`, also that it took too long,
-        is its cafe's.
+        If the chunk fails, does what can be done of it and returns that, or at least 1, so that the job goes on without
+        the cafes that were put aside. Raises what an outage raises; any other error of `work`, also that it took too
+        long, puts its cafe aside.
         """
         picked: Sequence[T] = ()
         try:
@@ -147,7 +147,7 @@ class TookTooLong(Exception):
 
 
 async def _unless_slow(work: Awaitable[int]) -> int:
-    # A database that is away does not let the transaction begin, or end, and that is told as it is.
+    # A database that is away fails where the transaction begins or ends, outside of this: that error stays as it is.
     try:
         return await work
     except TimeoutError as error:

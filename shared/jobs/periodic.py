@@ -80,7 +80,7 @@ class Jobs:
         loops = [asyncio.create_task(self.repeat(job, pool)) for job in self.jobs]
         try:
             while not lost.is_set():
-                # Of a session that is silent the server thinks that its process froze.
+                # Without a sign of life the server takes this process for frozen, and ends the session.
                 await conn.execute("SELECT 1")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(lost.wait(), SIGN_OF_LIFE_SECONDS)
@@ -90,7 +90,7 @@ class Jobs:
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def repeat(self, job: Job, pool: Pool) -> None:
-        """Runs one job, for ever, whichever process holds the lock. A run that fails is told and made again later."""
+        """Runs one job for ever, whoever holds the lock. A run that fails is logged, and tried again later."""
         stirred = job.stirred or asyncio.Event()
         if job.eager:
             self._eager[job.name] = stirred

@@ -42,9 +42,9 @@ Ingress = Callable[[Connection, Sequence[Record]], Awaitable[Sequence[Refusal]]]
 ATTEMPTS = 3
 # A pool must be at work again within 5 s of the database's return.
 LONGEST_WAIT_SECONDS = 3.0
-# The worker stops when so many records, of so many cafes (or of all, if there are fewer), failed with no good one
-# between: that many do not have faults of their own at the same time. A thousand bad records of one cafe may come, and
-# concern that cafe alone.
+# The worker stops when so many records in a row failed, of so many cafes (or of all, if there are fewer): they do not
+# all have faults of their own at the same time, so the fault must be ours. A thousand bad records of one cafe concern
+# that cafe alone.
 PARKED_IN_A_ROW_LIMIT = 100
 FAILING_CAFES_LIMIT = 20
 
@@ -57,7 +57,7 @@ HOPELESS = (Poison, Rejected, asyncpg.DataError)
 
 COUNT_CAFES = "SELECT count(*) FROM (SELECT FROM cafes LIMIT $1) AS known"
 OWNERS_OF_TILL_KEYS = "SELECT key_id, cafe_id FROM till_keys WHERE key_id = ANY($1::text[])"
-# A record that comes so long after its event may be a copy of one that the inbox has forgotten, or is about to.
+# A record that comes so long after its event may be a copy whose first coming the inbox has forgotten, or is about to.
 LATE_AFTER = timedelta(days=inbox.KEEP_DAYS - 5)
 REPLAYED = SignatureFault(
     "replayed", f"the broker got it {LATE_AFTER.days} days after its event; if it is no copy, redrive it"
@@ -72,7 +72,8 @@ class TooManyParked(Exception):
 
 @dataclass(frozen=True)
 class WithKeys:
-    """A function that also takes `keys`, the keyring of the process that runs it: a list in a file has none."""
+    """A function that also takes `keys`, the keyring of the process that runs it. A worker's list of functions has no
+    keyring yet."""
 
     function: Callable[..., Awaitable[Any]]
 
@@ -165,7 +166,7 @@ class Consumer:
             await self._when_database_is_there(look)
         if again:
             telemetry.logger().info("records.parked_before", records=len(again))
-        return [record for place, record in enumerate(records) if place not in again] if again else records
+        return [record for index, record in enumerate(records) if index not in again] if again else records
 
     async def _take_in(self, records: Sequence[Record]) -> None:
         error = await self._attempt(records, reached=self._reached)
@@ -178,8 +179,8 @@ class Consumer:
             await self._take_apart(records, error)
 
     async def _take_apart(self, records: Sequence[Record], error: Exception) -> None:
-        """Takes all other cafes first, then those whose records failed lately, so that these hold up nobody for
-        long."""
+        """Takes in the cafes without recent failures first, then those whose records failed lately, so that these hold
+        up nobody for long."""
         groups: dict[str, list[Record]] = {}
         for record, owner in zip(records, await self._owners(records), strict=True):
             groups.setdefault(owner, []).append(record)
@@ -194,9 +195,8 @@ class Consumer:
     async def _in_parts(
         self, owners: Sequence[str], parts: Sequence[Sequence[Record]], error: Exception | None
     ) -> None:
-        """Tries a failed batch again in chunks of its parts, in their order. Chunks shrink when one fails and grow when
-        one does not: one bad part costs a logarithm of transactions, nothing but bad parts cost one transaction
-        each."""
+        """Tries the parts of a failed batch again, in chunks and in their order. Chunks shrink after a failure and grow
+        after a success: one bad part costs a logarithm of transactions; if all parts are bad, each costs one."""
         size, start = max(1, len(parts) // 2), 0
         while start < len(parts):
             chunk = parts[start : start + size]
@@ -218,8 +218,8 @@ class Consumer:
             await self._in_parts([owner] * len(records), [[record] for record in records], error)
 
     async def _judge(self, record: Record, owner: str, error: Exception) -> None:
-        """Tries a record that stands alone again, and parks it when that does not help. When trying again did not cure
-        the same fault in an earlier record of this cafe, it is parked at once."""
+        """Tries a single record again, and parks it if that does not help. It is parked at once if trying again did not
+        cure the same fault in an earlier record of the cafe."""
         attempt = 1
         while not isinstance(error, HOPELESS) and attempt < ATTEMPTS and (owner, where(error)) not in self._tried:
             await asyncio.sleep(_pause(attempt, 0.05, 1.0))
@@ -286,7 +286,7 @@ class Consumer:
 
         await self._when_database_is_there(count)
         if len(self.failing) >= min(known, FAILING_CAFES_LIMIT):
-            # What has been judged need not be tried again by who starts after us; the batch is not taken in.
+            # Parks what was judged: the next process need not try it again. The batch as a whole is not taken in.
             self._reached = {}
             await self._keep_failed()
             raise TooManyParked(
@@ -296,7 +296,8 @@ class Consumer:
     async def _when_database_is_there(
         self, work: Callable[[Connection], Awaitable[None]], reached: Mapping[positions.Partition, int] | None = None
     ) -> None:
-        """Does the work in one transaction, in which also the positions are noted that are reached with it."""
+        """Does the work in one transaction, which also notes the positions that are `reached` by it. Waits while the
+        database is away."""
         attempt, reached = 0, reached or {}
         while True:
             try:
@@ -372,7 +373,8 @@ class Consumer:
     async def _redriven(
         self, conn: Connection, late: Late, plain: Mapping[str, str], refusals: list[Refusal]
     ) -> list[Event]:
-        """Those of them that somebody here sent again. The others may be copies: the inbox can't tell any more."""
+        """The late events that somebody here redrove. The inbox can't tell any more whether the others are copies: they
+        are refused."""
         known = await parked.redriven(conn, [event.event_id for _, event in late])
         for record, event in late:
             if event.event_id not in known:
@@ -391,8 +393,10 @@ class Consumer:
         telemetry.PARKED.labels(self.service, self.plain(record.topic), code).inc()
 
     async def _keep_failed(self) -> None:
-        """Parks what failed, all of it at once: a cafe whose records are all bad costs others half as much time. With
-        that the whole batch is taken in, in however many parts, and where it ended is noted."""
+        """Parks all records that failed, and notes where the batch ended: with that the whole batch is taken in.
+
+        Parking them together halves the time that a cafe whose records are all bad costs the others.
+        """
         failed = self._failed
         names = {refusal.record.topic: self.plain(refusal.record.topic) for refusal in failed}
         await self._when_database_is_there(
@@ -419,13 +423,13 @@ def in_order(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
     at_or_after: dict[type[Event], list[int]] = {}
     for event in events:
         kind, earliest = type(event), last_of_key.get(event.key, 0)
-        place = next((i for i in at_or_after.get(kind, ()) if i >= earliest), None)
-        if place is None:
-            place = len(groups)
+        index = next((i for i in at_or_after.get(kind, ()) if i >= earliest), None)
+        if index is None:
+            index = len(groups)
             groups.append((kind, []))
-            at_or_after.setdefault(kind, []).append(place)
-        groups[place][1].append(event)
-        last_of_key[event.key] = place
+            at_or_after.setdefault(kind, []).append(index)
+        groups[index][1].append(event)
+        last_of_key[event.key] = index
     return groups
 
 
@@ -434,5 +438,5 @@ def _came_late(record: Record, event: Event) -> bool:
 
 
 def _pause(attempt: int, first: float, longest: float) -> float:
-    # Jitter, so that the workers of a restarted database do not knock together.
+    # Jitter, so that workers do not all call on a restarted database at once.
     return float(min(longest, first * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0))  # noqa: S311

@@ -9,11 +9,11 @@ from typing import Any, Literal
 # of processor time however small it is, and points wait while others spend it on small batches.
 GATHER_SECONDS = 0.3
 GATHER_BYTES = 256 * 1024
-# The least time between the beginnings of batches that are not full (the first after a pause begins at once). Batches
-# that begin sooner are small, and cost as much as others.
+# Batches that are not full begin at least this far apart (the first after a pause begins at once). Sooner ones would be
+# smaller, and cost as much.
 PACE_SECONDS = 0.025
-# A client asks a broker one thing at a time. About partitions where nothing new comes it is answered after this long,
-# and only then it can ask for more of a partition whose records in hand have come to an end.
+# A client has one request under way at a broker. For partitions without new records the broker answers after this long,
+# and only then can the client ask for more of a partition that it has emptied.
 ANSWER_WITHIN_MS = 100
 
 
@@ -34,7 +34,7 @@ class FetchPolicy:
 
     @property
     def answer_within_ms(self) -> int:
-        """How long the broker may keep a question for which it has too little."""
+        """How long the broker may wait for more records before it answers a fetch."""
         return round(self.seconds * 1000) if self.kind == "gather" else ANSWER_WITHIN_MS
 
 
@@ -57,9 +57,9 @@ class Fetching:
     """Holds one client to its policy, where the broker can't: it pauses partitions whose records are to gather while
     those of others are taken.
 
-    For `policy.seconds` after some of them were taken, the client does not ask for more. While a batch is worked on, it
-    asks for nothing: it would be given the first record that comes and ask for no other until that one is taken, so
-    that what came next would wait for a batch that it is not in. While batches are full, everything is asked for.
+    For `policy.seconds` after some of these were taken, the client does not fetch more of them. While a batch is worked
+    on, it fetches nothing: otherwise it would get the first record that comes, and no other until that one is taken, so
+    that the next ones would miss the batch. While batches are full, everything is fetched.
     """
 
     policy: FetchPolicy

@@ -52,7 +52,7 @@ OF_WHOM = """
 SELECT id, headers_sealed, body_sealed FROM crm.parked
 WHERE topic = $1 AND guests IS NULL AND body_sealed IS NOT NULL ORDER BY parked_at DESC LIMIT $2
 """
-# The cafe of a row that nobody here emitted: the relay signs what a service says itself, and nothing else.
+# The cafe id of rows that were not emitted here: the relay signs what a service says itself, and nothing else.
 NOBODY = UUID(int=0)
 REQUEUE = """
 INSERT INTO crm.outbox (cafe_id, topic, key, type, headers, payload)
@@ -60,7 +60,7 @@ SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::by
 """
 
 
-# By the sender's id as well: the offsets of a topic that was made anew begin again.
+# Compares the sender's id as well: when a topic is made anew, its offsets begin again.
 AMONG = """
 SELECT t.place FROM unnest($1::integer[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
     AS t (place, topic, partition, record_offset, event_id)
@@ -81,7 +81,8 @@ class Seen:
     """Remembers which records were parked already. They come again when a process ended before it committed their
     offsets.
 
-    Asked only while a partition's offsets are at or below the highest that was parked when it was first read.
+    The database is asked only while a partition's offsets are at or below the highest that was parked when it was first
+    read.
     """
 
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -98,7 +99,8 @@ class Seen:
         )
 
     async def places(self, conn: Connection, records: Sequence[Record], *, topics: Mapping[str, str]) -> list[int]:
-        """Which of the records were parked, by topic, partition and offset. `topics` maps full names to plain ones."""
+        """Indexes of the records that were parked before, by topic, partition and offset. `topics` maps full names to
+        plain ones."""
         new = {(topics[record.topic], record.partition) for record in records} - self.highest.keys()
         if new:
             arrays = columns(new, 0, 1)
@@ -106,8 +108,8 @@ class Seen:
                 (topic, partition): highest for topic, partition, highest in await conn.fetch(HIGHEST, *arrays)
             }
         below = {
-            place: record
-            for place, record in enumerate(records)
+            index: record
+            for index, record in enumerate(records)
             if record.offset <= self.highest[topics[record.topic], record.partition]
         }
         if not below:

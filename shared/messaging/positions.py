@@ -17,7 +17,7 @@ from shared.messaging.records import Record
 
 # What `crm.note_positions` raises.
 PUT_BACK = "CRM01"
-# As a topic: the numbers of the service's own outbox that have left it.
+# Noted like a topic: up to which number rows have left the service's own outbox.
 OUTBOX = "crm.outbox"
 READ = "SELECT topic, partition, next_offset FROM crm.positions"
 ADOPT = """
@@ -40,7 +40,7 @@ class PutBack(Exception):
 
 @dataclass(frozen=True)
 class PartitionState:
-    """Where one partition (plain topic) stands, in offsets of what comes next.
+    """Where one partition (plain topic) stands. Each offset is that of the next record.
 
     Args:
         noted: by the database; None when it has noted nothing yet.

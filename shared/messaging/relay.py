@@ -54,13 +54,13 @@ INSERT INTO crm.parked (id, topic, partition, record_offset, key, headers_sealed
 VALUES ($1, $2, -1, $3, $4, $5, 'too_large', $6, 1) ON CONFLICT DO NOTHING
 """
 IDLE_SECONDS = 0.25
-# Batches that are not full begin so far apart, except the first after a pause.
+# Batches that are not full begin at least this far apart; the first after a pause begins at once.
 PACE_SECONDS = 0.02
 # Brokers take a mebibyte unless told otherwise; some of it is the record's own frame.
 LARGEST_RECORD = 1_048_576 - 4096
 STANDBY_SECONDS = 2.0
-# Nobody waits for the disk to confirm that a published row is gone: one that is back after a crash of the server is
-# published again, in its place. Every other commit still waits, and writes these down with its own.
+# The deletion of published rows need not wait for the disk: a row that is back after a crash of the server is published
+# again, in its place. Every other commit still waits, and writes the deletions down with its own.
 NO_WAIT_FOR_DISK = {"synchronous_commit": "off"}
 LONGEST_WAIT_SECONDS = 3.0
 
@@ -115,7 +115,7 @@ class Parcels:
             self.partitions[topic] = len(await self.producer.partitions_for(topic))
         partition = partition_of(key, self.partitions[topic])
         headers = [(name, value.encode()) for name, value in _headers.decode(row["headers"])]
-        # What is sent again keeps the signature it came with, and gets none that it came without.
+        # A record that is sent again keeps its signature; if it came without one, it gets none.
         if row["emitted_here"] and publisher_of(row["topic"]) == self.service:
             headers.append((HEADER, signature(self.keys, row["topic"], key, headers, payload, row["id"])))
         parcel = self.open.get((topic, partition))
@@ -126,7 +126,7 @@ class Parcels:
         return True
 
     async def send(self) -> None:
-        """Sends everything and waits until all of it is confirmed; of one partition the first first."""
+        """Sends everything and waits until all of it is confirmed. Batches of one partition go in their order."""
         confirmations = [
             await self.producer.send_batch(parcel, topic, partition=partition)
             for topic, partition, parcel in self.packed
@@ -211,7 +211,7 @@ class Relay:
             )
 
     def _producer(self) -> AIOKafkaProducer:
-        # A new one each time: after the broker lost its state for the old one, that one never recovers.
+        # A new producer each time: once the broker has lost its state for one, that one never recovers.
         return AIOKafkaProducer(
             bootstrap_servers=self.kafka_servers,
             enable_idempotence=True,

@@ -82,7 +82,7 @@ class Doorkeeper:
         """What is wrong with a record of a topic (plain name), None when its publisher vouches for it.
 
         `headers` and `event_class` are the record's own, read by the caller anyway. `live` readers let unsigned records
-        in only until that moment comes. Who reads old records again goes by the broker's time alone, which nobody else
+        in only until `unsigned_until` has come. Readers of old records go by the broker's time alone, which nobody else
         sets on our topics (`shared.messaging.topics`).
         """
         if event_class is not None and event_class.topic != topic:
@@ -122,8 +122,8 @@ def _mac(
 
 @lru_cache(maxsize=256)
 def _begun(signing_key: bytes, topic: str) -> tuple[Any, Any]:
-    """The two hashes of HMAC-SHA256 (RFC 2104), each having read the key of publisher and topic: of what a record costs
-    its readers, a keyed hash begun anew would be the larger part. Cut to 128 bits, as the RFC allows."""
+    """The two hashes of HMAC-SHA256 (RFC 2104), after each has read the key of publisher and topic: beginning them anew
+    for each record would be most of what its signature costs a reader. Cut to 128 bits, as the RFC allows."""
     service = hmac.digest(signing_key, publisher_of(topic).encode(), "sha256")
     key = hmac.digest(service, topic.encode(), "sha256").ljust(_BLOCK_BYTES, b"\0")
     return hashlib.sha256(bytes(byte ^ 0x36 for byte in key)), hashlib.sha256(bytes(byte ^ 0x5C for byte in key))

@@ -33,19 +33,20 @@ _headers = msgspec.json.Decoder(list[tuple[str, str]])
 async def require(
     client: Any, pool: Pool, partitions: Collection[TopicPartition], config: Settings
 ) -> dict[Partition, int]:
-    """What the database has noted of these partitions, after the broker was asked whether it says the same.
+    """The positions that the database has noted for these partitions, after checking that the broker says the same.
 
     Where nothing is noted, as in a database from before positions, the broker is believed once. `client` is a consumer
     to which they are assigned. Raises `PutBack`; then nothing was changed.
     """
     prefix = config.topic_prefix
-    # The broker first: others go on, and then the database may only know more, and the topic more than both.
+    # The broker is asked first. Others go on meanwhile: the database may then only know more, and the topic more than
+    # both.
     committed = {each: await client.committed(each) for each in partitions}
     async with transaction(pool) as conn:
         noted, taken = await read_positions(conn), await has_taken_in(conn)
     _require_partitions(client, noted, {each.topic for each in partitions}, prefix)
     found = await places(client, noted, committed, prefix)
-    # A database that never took anything in is no older one: it is empty, where another was.
+    # A database that never took anything in is not one from before positions: it is empty, perhaps in place of another.
     found = [replace(place, noted=0) if place.noted is None and not taken else place for place in found]
     for place in await with_waiting(config.kafka_servers, prefix, found):
         if place.noted is not None and (fault := fault_of(place)):
@@ -56,7 +57,7 @@ async def require(
         if (place.topic, place.partition) in noted and place.lost
     }
     for (topic, partition), begin in gone.items():
-        # As long as the topic keeps records nobody worked here. They can't be had any more, and that is said once.
+        # Nobody worked here for as long as the topic kept these records. They are lost, and that is logged once.
         telemetry.logger().critical("records.lost", topic=topic, partition=partition, offset=begin)
     new = {
         (place.topic, place.partition): place.begin if place.committed is None else place.committed
@@ -66,7 +67,7 @@ async def require(
     async with transaction(pool) as conn:
         await adopt(conn, new)
         await put(conn, gone)
-    # From now on the broker has a place for each, so that a missing one means something.
+    # From now on the broker remembers an offset for each partition, so that a missing one means something.
     unplaced = {
         TopicPartition(prefix + each.topic, each.partition): each.begin for each in found if each.committed is None
     }
@@ -100,8 +101,10 @@ async def places(
 
 
 async def with_waiting(servers: str, prefix: str, found: Collection[PartitionState]) -> list[PartitionState]:
-    """The same, and for those where the broker is ahead the first record that lies there at or after what is noted:
-    offsets without a record, as compacting leaves them, are nothing that could be lost."""
+    """The same states; where the broker is ahead, `waiting` is the first record at or after what the database noted.
+
+    Offsets without a record, as compacting leaves them, are nothing that could be lost.
+    """
     if not any(place.ahead and place.noted is not None for place in found):
         return list(found)
     async with reader(servers) as client:
@@ -131,7 +134,7 @@ async def reader(servers: str, group: str | None = None) -> AsyncIterator[Any]:
 
 
 async def partitions_of(servers: str, names: Collection[str]) -> list[TopicPartition]:
-    """The partitions of those of the topics (full names) that the broker has."""
+    """The partitions of these topics (full names), as far as the broker has the topics."""
     async with opened(AIOKafkaAdminClient(bootstrap_servers=servers)) as admin:
         described = await admin.describe_topics(list(names)) if names else []
     return [
@@ -143,9 +146,9 @@ async def partitions_of(servers: str, names: Collection[str]) -> list[TopicParti
 
 
 async def published(servers: str, prefix: str, keys: Keys, service: str) -> dict[int, str]:
-    """Of the last events that the service has published the number in its outbox and the event id.
+    """The last events that the service has published: number in its outbox -> event id.
 
-    Only what it has signed itself counts, whoever wrote it there.
+    Only records with its own signature count, whoever wrote them there.
     """
     own = [prefix + topic.name for topic in TOPICS if publisher_of(topic.name) == service]
     partitions = await partitions_of(servers, own)
@@ -169,7 +172,7 @@ async def published(servers: str, prefix: str, keys: Keys, service: str) -> dict
 
 
 async def unknown(conn: Connection, found: dict[int, str]) -> list[int]:
-    """The numbers among them that this database does not know: neither as gone nor as still to go."""
+    """Those of the numbers that this database does not know, neither as published nor as still waiting."""
     gone = (await read_positions(conn)).get((OUTBOX, 0), 0)
     later = [number for number in found if number >= gone]
     waiting = {row["id"]: dict(_headers.decode(row["headers"])) for row in await conn.fetch(OF_OUTBOX, later)}

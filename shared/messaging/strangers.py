@@ -38,9 +38,9 @@ class Strangers:
     kept: defaultdict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
 
     def refuse(self, topic: str, record: Record, fault: SignatureFault) -> list[Refusal]:
-        """What to park of it: nothing when enough of the topic (plain name) is kept already.
+        """The refusals to park: none when enough of the topic (plain name) is kept already.
 
-        Asked again about the same record, the answer is the same: a batch may be tried several times.
+        For the same record the answer stays the same: a batch may be tried several times.
         """
         if (hour := int(time.time() // 3600)) != self.hour:
             self.hour = hour

@@ -70,8 +70,8 @@ class SteadySubscriber(BatchSubscriber):
         return ()
 
     async def consume_one(self, msg: tuple[ConsumerRecord, ...]) -> None:
-        """Works on one batch. When a future of the client was cancelled meanwhile, nobody knows how much of it was done
-        and committed, and it is taken again."""
+        """Works on one batch. If a future of the client was cancelled meanwhile, nobody knows how much was done and
+        committed, so the batch is taken again."""
         try:
             await super().consume_one(msg)
         except asyncio.CancelledError:

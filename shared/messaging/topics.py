@@ -64,13 +64,13 @@ def _configs(topic: Topic) -> dict[str, str]:
 
 
 async def _keep_brokers_time(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Topics made before records were signed: whoever writes there must not choose when a record was."""
+    """Gives topics from before signatures the broker's time: whoever writes there must not choose when a record was."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     for answer in await admin.describe_configs(resources):
         for error, message, _, name, entries in answer.resources:
             if error:
                 raise for_code(error)(f"{name}: {message}")
-            # Written anew altogether, so what an operator has set goes along.
+            # A change replaces the topic's whole configuration, so it repeats what an operator has set.
             given = {key: value for key, value, _, source, *_ in entries if source == SET_ON_TOPIC}
             if BROKERS_TIME.items() <= given.items():
                 continue

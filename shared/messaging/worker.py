@@ -43,7 +43,7 @@ CLOSE_WITHIN_SECONDS = 2.5
 # Bytes fetched of a partition at once. With fewer, a worker that is behind waits for the broker more often; more cost
 # memory.
 PARTITION_BYTES = 2 * 1024 * 1024
-# Two jobs at once may hold three connections each, and events wait for none of them.
+# Two jobs may hold three connections each at the same time, and events still wait for none.
 POOL_SIZE = 8
 
 
@@ -145,7 +145,7 @@ class Worker:
             crashpoint("worker.in_shutdown")
             for task in tasks:
                 task.cancel()
-            # Not gathered: that would wait for one that is held up in tidying after itself.
+            # Not `gather`, which would wait for a task that is stuck in its clean-up.
             await asyncio.wait(tasks, timeout=CLOSE_WITHIN_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.pool.close(), CLOSE_WITHIN_SECONDS)
@@ -196,7 +196,7 @@ class Worker:
             await self._end(f"{error}; `crm recover {self.service}` tells what follows")
 
     async def _end(self, reason: str) -> NoReturn:
-        """Readiness goes red, the alarm is given, and the process ends; until then nothing more is done."""
+        """Turns readiness red, logs the alarm and ends the process a second later; until then does nothing more."""
         self.failed = reason
         telemetry.logger().critical("worker.stopped", reason=reason)
         asyncio.get_running_loop().call_later(1.0, sys.exit, 1)

@@ -37,7 +37,7 @@ class WrongSecret(Exception):
 
 
 def check_value(keys: Keys) -> str:
-    """What only a holder of the founding secret can make, and what gives nothing of it away."""
+    """A value that only a holder of the founding secret can compute, and that gives nothing of the secret away."""
     return hmac.digest(keys.lookup, b"secret-check", "sha256").hex()
 
 
@@ -93,7 +93,8 @@ async def require_secret(config: Settings, service: str) -> None:
 def require_secret_or_exit(config: Settings, service: str, *, wait_seconds: float = 0) -> None:
     """Ends the process with code 1 and one logged sentence when the secret is not that of the database.
 
-    A database that is not there is waited for so long; afterwards whoever opens the pool says what is wrong with it.
+    Waits up to `wait_seconds` for a database that is not there; after that, opening the pool says what is wrong with
+    it.
     """
     until = time.monotonic() + wait_seconds
     while True:

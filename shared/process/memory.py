@@ -4,12 +4,12 @@ import gc
 
 
 def rarely_collect() -> None:
-    """Call once everything is imported: objects that exist by then are never collected, and the others are looked at
-    seldom.
+    """Makes garbage collection rare; call it once everything is imported. What exists by then is never looked at, what
+    comes later seldom.
 
-    A batch or a request makes many objects and no cycles: looking for some at the usual pace was a quarter of the
-    processor time of the workers and a tenth of that of the APIs. The threshold is above what a full batch of visits
-    has at once; where every batch passes it, looking for cycles is still a tenth of taking visits in.
+    A batch or a request makes many objects and no cycles. At Python's usual pace the search for cycles took a quarter
+    of the workers' processor time and a tenth of the APIs'. The threshold is above what a full batch of visits has at
+    once; where every batch passes it, the search still takes a tenth of the time.
     """
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# Each step of niceness is a quarter of processor time. An API gets nine times as much as a worker, and a worker that
-# takes events as they come three times as much as one that lets them gather. The worker that takes in what tills
-# publish gets three times as much as other workers: the others get their work from it, and while it waits for the
-# processor, part of the machine stands still in a rush.
+# One step of niceness changes the processor time by a quarter. An API gets nine times as much as a worker, and a worker
+# that takes events as they come three times as much as one that lets them gather. The worker that takes in what tills
+# publish gets three times as much as other workers: they get their work from it, so in a rush part of the machine would
+# stand still while it waits.
 # `cpu_shares` in docker-compose.yml say the same of containers.
 NICENESS: Final = 10
 NICENESS_OF_INGRESS: Final = 5
@@ -37,8 +37,8 @@ def give_way(niceness: int) -> None:
         return
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    # Where each session is a scheduling group of its own, niceness counts only inside of it, and this is the group's:
-    # sched(7), "The autogroup feature". The session of a terminal is not ours.
+    # Where each session is a scheduling group of its own (sched(7), "The autogroup feature"), niceness counts only
+    # inside the group, and this sets the niceness of the group. A terminal's session is not ours to change.
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):
             AUTOGROUP.write_text(str(niceness))

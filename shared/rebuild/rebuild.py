@@ -1,10 +1,10 @@
 """Rebuilds a service's projections from all events it ever took in, and replaces rows that differ.
 
-Nothing is held up while the events are read: the counting goes on in tables that only this session sees
-(`shared.rebuild.shadow`). In the last step nobody writes to the live tables while we look where they stand
-(until the end when they are to be put right): what a table lock holds is exact for consumers, jobs and HTTP alike, and
-costs them nothing at other times. Replayed reactions run in transactions that may only write to the session's own
-tables; PostgreSQL itself refuses them the outbox.
+While the events are read, nothing is held up: counting goes on in tables that only this session sees
+(`shared.rebuild.shadow`). The last step locks the live tables against writing: for a moment, to see where they stand,
+or until the end if rows are to be put right. A table lock stops consumers, jobs and HTTP alike, and costs them nothing
+at other times. Replayed reactions run in transactions that may only write to the session's own tables; PostgreSQL
+itself refuses them the outbox.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from shared.settings import Settings
 
 # The most records that may be left for the last step, during which the service waits.
 CAUGHT_UP_RECORDS = 5_000
-# No batch is larger: what was committed to the database and not yet to the offsets lies within this of the offset.
+# No batch is larger: what the database has committed and the offsets have not lies at most this far beyond the offset.
 IN_DOUBT_RECORDS = 5_000
 ATTEMPTS = 10
 RECORDS_BETWEEN_COLLECTIONS = 1_000_000
@@ -46,11 +46,12 @@ CONTENDED = (
 
 SESSION = "SET lock_timeout = '5s'; SET temp_buffers = '128MB'; SET work_mem = '128MB'"
 REPLAYED = "CREATE TEMPORARY TABLE replayed (event_id uuid PRIMARY KEY, portion int NOT NULL)"
-# Tells how many were new: nearly always all of them.
+# The answer tells how many ids were new: nearly always all of them.
 REMEMBER = "INSERT INTO pg_temp.replayed SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING"
 WERE_THERE = "SELECT event_id FROM pg_temp.replayed WHERE event_id = any($1::uuid[]) AND portion <> $2"
 TAKEN = "SELECT event_id FROM crm.inbox WHERE event_id = any($1::uuid[])"
-# Never taken from that place: what was sent again came from another. What was read again after a crash may have been.
+# Parked records that were not taken in at this offset: a redriven one was taken in at another. One that was read again
+# after a crash may have been taken in, and the inbox knows it.
 SET_ASIDE = """
 SELECT topic, partition, record_offset FROM crm.parked p
 WHERE status = 'redriven' OR NOT EXISTS (SELECT FROM crm.inbox i WHERE i.event_id::text = p.event_id)
@@ -184,7 +185,8 @@ class _Replay:
         return events
 
     def refuse(self, topic: str, record: ConsumerRecord) -> None:
-        """Notes a record that nobody vouches for; one without a body may have taken the place of a good one."""
+        """Notes a record without a valid signature. One without a body may have made a compacted topic forget a good
+        record."""
         self.refused.add((topic, record.partition, record.offset))
         if record.value is None and topic in COMPACTED:
             self.wiped.add((topic, record.key))
@@ -340,7 +342,8 @@ async def _put_right(conn: Connection, projection: Projection, differences: Sequ
 async def _standstill(
     conn: Connection, guard: Connection, tables: Sequence[Table], *, only_to_look: bool
 ) -> AsyncIterator[None]:
-    """Nobody writes to the live tables: in here when we only look, otherwise until the caller's transaction ends."""
+    """Locks the live tables against writing: inside this block if we only look, else until the caller's transaction
+    ends."""
     if only_to_look:
         async with guard.transaction():
             await shadow.hold(guard, tables)

@@ -92,7 +92,7 @@ SET version = excluded.version, role = excluded.role, changed_at = excluded.chan
     sessions_from = greatest(kept.sessions_from, excluded.sessions_from), ended_sessions = {LAST_ENDED}
 WHERE kept.version < excluded.version
 """  # noqa: S608
-# The word of an end may come before that of the access: then the row has no role, and any version is newer.
+# The end of a session may be heard of before the access: then the row has no role, and any version is newer.
 END_SESSIONS = f"""
 INSERT INTO user_cafe_access AS kept (cafe_id, user_id, version, role, changed_at, sessions_from, ended_sessions)
 SELECT cafe_id, user_id, 0, NULL, max(ended_at), max(sessions_from),
@@ -197,13 +197,13 @@ async def unit_of(conn: Connection, cafe_id: UUID) -> Unit:
 
 
 async def take_turn(conn: Connection, cafe_id: UUID, user_id: UUID) -> None:
-    """Lock what one person does in a cafe until the transaction ends, so that each action sees the earlier ones in the
-    sum of the day. Taken before any row is locked."""
+    """Lock what one person does in a cafe until the transaction ends, so that each action counts the earlier ones in
+    the day's sum. Call it before any row is locked."""
     await conn.execute(TAKE_TURN, cafe_id, user_id)
 
 
 async def ask_alone(conn: Connection, cafe_id: UUID) -> None:
-    """From now on until the transaction ends nobody else of the cafe asks this service for what reads all its guests.
+    """Until the transaction ends, keeps others of the cafe from asking this service for what reads all its guests.
 
     Raises:
         Rejected: status 429 while somebody does.

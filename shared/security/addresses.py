@@ -27,9 +27,9 @@ def networks_of(written: str) -> tuple[Network, ...]:
 def client_address(request: HTTPConnection) -> str:
     """The address that a limit counts for this request; an empty text when the connection has none.
 
-    Proxies named in `CRM_TRUSTED_PROXIES` are believed about who connected to them: of `X-Forwarded-For` the last hop
-    that is not one of them counts. From anybody else the header says nothing. A line of IPv6 has a /64 of addresses,
-    and all of them count as the first. A process of ours that asks for somebody vouches for their address.
+    Proxies named in `CRM_TRUSTED_PROXIES` are believed about who connected to them: the last hop in `X-Forwarded-For`
+    that is not one of them counts. From anybody else the header is ignored. An IPv6 line has a /64 of addresses, which
+    count as one. When a process of ours asks for somebody, it vouches for that person's address.
     """
     if written := request.headers.get(VOUCHED):
         address, _, signature = written.partition(" ")

@@ -23,10 +23,12 @@ ApprovalKind = Literal["adjustment", "reversal", "program", "campaign", "journey
 class Policy:
     """When a second person must approve what somebody of the cafe does.
 
-    always: everything, however small. when_two: what is large, as soon as somebody else is there who could approve it.
-    above: what is large, also when nobody else is there. Large is what makes the sum of a person's day greater than
-    `points`, or than `amount` Toman of bills by hand (`staff_amount` for staff below manager), and what has no bound:
-    rules of a program, campaigns and journeys without a budget. To `when_two` every message to guests is large.
+    `when`: always (everything, however small), when_two (what is large, once somebody else is there who could approve
+    it) or above (what is large, even if nobody else is there).
+
+    Something is large when it lifts the person's sum of the day above `points`, or above `amount` Toman of bills by
+    hand (`staff_amount` for staff below manager), and when it has no bound: rules of a program, campaigns and journeys
+    without a budget. By `when_two` every message to guests is large.
     """
 
     when: ApprovalWhen = "when_two"
@@ -83,9 +85,9 @@ class Oversight:
         return day_bounds(local_date(moment, self.time_zone), self.time_zone)[0]
 
     def judge(self, authors: Sequence[UUID], size: Size, *, approver: UUID | None = None) -> Verdict:
-        """Whether it may take effect now: when it is asked for, or (with `approver`) when somebody says yes to it.
+        """Whether something may take effect now: when it is asked for, or (with `approver`) when somebody approves it.
 
-        `authors` are whose it is, in the order of their doing: its author first, whoever changed it last at the end.
+        `authors`: its author first, and at the end whoever changed it last.
         """
         actor = authors[-1] if approver is None else approver
         if approver is not None and approver not in authors:
@@ -104,7 +106,7 @@ class Oversight:
             case "above":
                 return is_large
             case "when_two":
-                # Nobody at all is no cafe that we know of: then it waits.
+                # Without any manager the cafe is not known here yet: then it waits.
                 others = not self.managers or bool(self.managers - {actor})
                 return others and (is_large or size.is_message)
 

@@ -112,8 +112,8 @@ def keyed_digest(keys: Keys, purpose: str, cafe_id: UUID, message: bytes) -> byt
     return mac.digest()
 
 
-# Each visit asks for three keys of its cafe, and making one and beginning with it costs more than the rest. All of ten
-# thousand cafes are 30 MB; who has one cafe keeps three.
+# Each visit needs three keys of its cafe. Deriving a key and beginning a MAC with it costs more than the rest of the
+# MAC. The keys of ten thousand cafes take 30 MB; an installation with one cafe keeps three.
 @lru_cache(maxsize=32_768)
 def _begun_mac(lookup: bytes, purpose: str, cafe_id: UUID) -> hmac.HMAC:
     cafe_key = hmac.digest(lookup, purpose.encode() + b"\0" + cafe_id.bytes, "sha256")

@@ -25,10 +25,11 @@ class Gathering(Generic[K, A, R]):
         most: int = 200,
         pace_seconds: float = 0.0,
     ) -> None:
-        """`work(key, asked)` answers each, in their order, all or nothing. At most `most` in a round.
+        """`work(key, asked)` answers all requests of a round, in their order, all or nothing. A round has at most
+        `most`.
 
-        Rounds of one key begin at least `pace_seconds` apart, unless the next is full when one ends; the first after a
-        pause of that length begins at once.
+        Rounds of one key begin at least `pace_seconds` apart. Two may begin at once: one that is full when the round
+        before it ends, and the first after a pause of that length.
         """
         self._work = work
         self._most = most
@@ -39,8 +40,8 @@ class Gathering(Generic[K, A, R]):
     async def ask(self, key: K, asked: A) -> R:
         """The answer of the round that `asked` was in.
 
-        Raises what `work` raised. Unless the database was away, that is then this one's own fault: when a round fails,
-        each of it is tried alone.
+        Raises what `work` raised. When a round fails, each request of it is tried alone: so the error is this request's
+        own, unless the database was away.
         """
         answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         if key in self._waiting:

@@ -104,10 +104,9 @@ def make_api(
     """The service's application.
 
     `app.state.settings` is there while it runs, and `app.state.pool` and `app.state.waker` when the service has a
-    database. `max_body` in bytes.
-    `any_query`: paths whose addresses others write into, such as those who count clicks; everywhere else a query
-    parameter that is not known is refused. `for_outside`: the paths that are served, with all below them, on the port
-    for people from outside ("/" is itself alone); that port serves nothing else.
+    database. `max_body` in bytes. `any_query`: paths whose addresses get parameters from others, such as click
+    counters; on all other paths an unknown parameter is refused. `for_outside`: the paths that are served, with all
+    below them, on the port for people from outside ("/" is itself alone); that port serves nothing else.
     """
     config, has_database = config or settings(), service_of(service).has_database
 

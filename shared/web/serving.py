@@ -21,8 +21,8 @@ from shared.web.http import KIB, problem_response
 
 # A request that takes longer is cut when the process stops.
 LONGEST_REQUEST_SECONDS = 15
-# Whoever ends an idle connection may meet a request that is on its way. So the client does: most give one up after 5 s,
-# balancers after 60 s, and one that is used while we drain is ended by its answer.
+# Closing an idle connection may cross a request that is on its way, so we let the client close it first: most do after
+# 5 s, balancers after 60 s. A connection that is used while we drain is closed by its answer.
 IDLE_CONNECTION_SECONDS = 75
 MOST_CONNECTIONS = 1000
 HEAD_BYTES = 32 * KIB
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with bounds: of connections, of the head's bytes, headers and seconds, of the body's seconds.
 
-    Its parser keeps an unfinished header whole, whatever its length, and nothing in it waits for no more than so long.
+    uvicorn's own parser keeps an unfinished header whatever its length, and waits for the rest without end.
     """
 
     clock: asyncio.TimerHandle | None = None

@@ -42,7 +42,8 @@ OF_ALL: Final = frozenset({"unreachable", "unsendable", "401", "403", "407", "41
 
 
 def account_fault(results: Collection[SendResult]) -> tuple[bool, str | None]:
-    """Whether the account has shown that it works, and otherwise the code of what is wrong with it; None: neither."""
+    """Whether the account has shown that it works; if not, the code of its fault, or None when nothing was learned of
+    it."""
     if any(result.verdict == "accepted" for result in results):
         return True, None
     codes = (result.code or result.verdict for result in results if result.verdict != "refused_message")
@@ -50,15 +51,16 @@ def account_fault(results: Collection[SendResult]) -> tuple[bool, str | None]:
 
 
 def price_of(charges: Collection[tuple[int, SendResult]], expected: Decimal) -> Decimal | None:
-    """What the dearest part of a call cost, of (parts, result); what was expected where the provider does not say, and
-    None when it took nothing."""
+    """The price of the dearest part of a call, by (parts, result) of each message: `expected` where the provider names
+    none, None when it took nothing."""
     accepted = [(parts, result.cost) for parts, result in charges if result.verdict == "accepted"]
     prices = [(cost / parts).quantize(_CENT, ROUND_UP) for parts, cost in accepted if cost is not None]
     return max(prices, default=expected) if accepted else None
 
 
 def is_of_all(code: str) -> bool:
-    """Whether a fault of the installation's account concerns all cafes: its own words, or none at all."""
+    """Whether a fault of the installation's account concerns all cafes: one of `OF_ALL`, or a code that is no number of
+    the provider's."""
     return code in OF_ALL or not code.isdecimal()
 
 

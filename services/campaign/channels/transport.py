@@ -31,8 +31,8 @@ class TooMuch(Exception):
     """More than anybody has to say."""
 
 
-async def read_answer(client: httpx2.AsyncClient, request: httpx2.Request, most: int) -> tuple[int, bytes]:
-    """The status and the body of at most `most` bytes, unpacked.
+async def read_answer(client: httpx2.AsyncClient, request: httpx2.Request, limit: int) -> tuple[int, bytes]:
+    """The status and the body of at most `limit` bytes, unpacked.
 
     Raises `TooMuch`, `zlib.error`, and what the client raises. The caller bounds the time.
     """
@@ -43,9 +43,9 @@ async def read_answer(client: httpx2.AsyncClient, request: httpx2.Request, most:
         )
         body = bytearray()
         async for chunk in answer.aiter_raw():
-            room = most + 1 - len(body)
+            room = limit + 1 - len(body)
             body += chunk[:room] if unpacker is None else unpacker.decompress(chunk, room)
-            if len(body) > most:
+            if len(body) > limit:
                 raise TooMuch
         return answer.status_code, bytes(body)
     finally:

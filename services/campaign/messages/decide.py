@@ -67,8 +67,8 @@ class CheckResult:
 
 
 def decide_all(batch: Sequence[MessageFacts], sent: SentSoFar, render: Render, moment: datetime) -> list[Decided]:
-    """A decision about each message in their order, of which each counts against what the ones before it leave. One
-    that can't be decided about harms no other."""
+    """Decides about each message in turn; each counts against what the ones before it leave. One that can't be decided
+    about harms no other."""
     used = sent.copy()
     decided = []
     for known in batch:
@@ -113,8 +113,11 @@ def write_text(known: MessageFacts) -> str:
 
 
 def _left_for_a_price(decided: Sequence[Decided]) -> list[Decided]:
-    """Marks whose turn comes later: a budget may not bear it before it is known what others of this round cost, so it
-    stays due for the next one. Where nothing goes, something is held up longer, and it is put off like any other."""
+    """Marks messages that wait for a price: a budget may not bear them, depending on what others of this round cost, so
+    they stay due for the next round.
+
+    Where nothing goes in this round, the wait is longer, and the message is put off like any other.
+    """
     going = {each.facts.pending.cafe_id for each in decided if each.decision.outcome == "send"}
     return [
         replace(each, is_left=True)
@@ -251,8 +254,8 @@ def _provider(facts: Facts) -> CheckResult:
 
 
 def _hold_until(facts: Facts, reasons: Sequence[str]) -> datetime:
-    """When an account may be there again: after a pause, on the next day, or sooner or later. A message whose account
-    stays away is looked at a last time just before it expires."""
+    """When an account may be there again: after a pause, on the next day after a limit, or after the usual wait. A
+    message whose account stays away is looked at a last time just before it expires."""
     until = pace.try_again(facts.pending.queued_at, facts.moment)
     pauses = [p.paused_until for p in facts.providers if p.is_active and p.paused_until is not None]
     if "paused" in reasons and pauses:
@@ -292,7 +295,7 @@ def _budget(facts: Facts) -> CheckResult:
     detail = {"cost": str(cost), "campaign": str(campaign.spent), "month": str(month.spent)}
     if not (campaign.holds(cost) and month.holds(cost)):
         return CheckResult(False, detail)
-    # What is under way may come dearer than expected: it is waited for.
+    # What is under way may cost more than expected, so this message waits for its price.
     fits = all(purse.surely_holds(cost, is_priced=chosen.charged_per_part is not None) for purse in (campaign, month))
     until = pace.try_again(pending.queued_at, facts.moment, pace.SHORTEST_WAIT_FOR_A_PRICE)
     return CheckResult(fits, detail, "hold", until)
@@ -300,19 +303,20 @@ def _budget(facts: Facts) -> CheckResult:
 
 @dataclass(frozen=True)
 class _Purse:
-    """A budget (None: no bound) and what is spent of it, `reserved` of that for messages whose price is not known."""
+    """A budget (None: no bound), what is spent of it, and how much of that is `reserved`: spent on messages whose price
+    is not known."""
 
     budget: Decimal | None
     spent: Decimal
     reserved: Decimal
 
     def holds(self, cost: Decimal) -> bool:
-        """Whether there is room for it, should nothing that is under way cost anything."""
+        """Whether there is room for it if nothing that is under way costs anything."""
         return self.budget is None or self.spent - self.reserved + cost <= self.budget
 
     def surely_holds(self, cost: Decimal, *, is_priced: bool) -> bool:
-        """Whether it fits though the provider may ask twice as much as expected: by itself while nothing else is under
-        way, and beside others only when its price is known at all."""
+        """Whether it fits even if the provider asks twice what is expected. While nothing else is under way it always
+        does; beside other messages only if the account's price is known."""
         if self.budget is None or self.reserved <= 0:
             return True
         return is_priced and self.spent + self.reserved + 2 * cost <= self.budget

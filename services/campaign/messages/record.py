@@ -1,4 +1,4 @@
-"""Decisions about a batch are written down: the only place that does, in the order in which rows are locked."""
+"""Writes decisions about a batch down, in the order in which rows are locked. Nothing else does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ def _entry(decided: Decided, keys: Keys) -> _Entry:
 
 
 async def _keep(conn: Connection, entries: Sequence[_Entry], moment: datetime) -> list[_Entry]:
-    """How each message stands now: what is left stays as it was, and is due again at once where it is new."""
+    """Writes how each message stands now. What is left stays as it was; a new one that is left is due again at once."""
     queued = [each for each in entries if not (each.decided.facts.pending.is_new or each.decided.is_left)]
     fresh = [each for each in entries if each.decided.facts.pending.is_new]
     put_off = [(each.decided.facts.pending, each.decided.decision) for each in queued if each.ready is None]

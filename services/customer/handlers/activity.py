@@ -179,7 +179,7 @@ async def keep_ratings(conn: Connection, events: Sequence[FeedbackReceived]) -> 
 def _said_of(
     changes: Sequence[ratings.RatingChange], events: Sequence[FeedbackReceived] | Sequence[VisitVoided]
 ) -> dict[GuestKey, Event]:
-    """For each guest whose ratings changed the event that did it: what names the guest, or else their visit."""
+    """The event that changed each guest's ratings: one that names the guest, or else one about their visit."""
     of_guests = {(event.cafe_id, event.customer_id): event for event in events}
     of_visits = {(event.cafe_id, event.visit_id): event for event in events}
     return {
@@ -189,7 +189,7 @@ def _said_of(
 
 
 def _causes(events: Sequence[Event], evaluated: Mapping[GuestKey, Event]) -> dict[GuestKey, Cause]:
-    """Why these guests are evaluated: for what is said of them, or what is said of a visit that they rated."""
+    """Why these guests are evaluated: an event about the guest, or about a visit that the guest rated."""
     causes = causes_of(events)
     return {guest: causes.get(guest) or cause_of(event) for guest, event in evaluated.items()}
 

@@ -45,17 +45,18 @@ async def _keep_said(
         for event, granted in said
     ]
     await activity.lock(conn, sorted({answer.guest for answer in answers}))
-    ties = {answer.guest: caused_by(event) for answer, (event, _) in zip(answers, said, strict=True)}
-    await keep(conn, answers, ties, now)
+    causations = {answer.guest: caused_by(event) for answer, (event, _) in zip(answers, said, strict=True)}
+    await keep(conn, answers, causations, now)
 
 
 async def keep(
-    conn: Connection, answers: Sequence[ConsentAnswer], ties: Mapping[GuestKey, Mapping[str, Any]], now: datetime
+    conn: Connection, answers: Sequence[ConsentAnswer], causations: Mapping[GuestKey, Mapping[str, Any]], now: datetime
 ) -> None:
     """Keeps the answers and publishes those that are in force from now on. Lock the activity rows first.
 
     No answer counts as given later than `now`, whatever clock dated it.
-    `ties` are the ids (see `caused_by`) of what each guest's answer follows from.
+
+    `causations` are the ids (see `caused_by`) of what each guest's answer follows from.
     """
     if not answers:
         return
@@ -69,7 +70,7 @@ async def keep(
             purpose=answer.purpose,
             granted=answer.granted,
             source=answer.source,
-            **ties[answer.guest],
+            **causations[answer.guest],
         )
         for answer in await store.keep(conn, answers, now)
     ]

@@ -269,7 +269,7 @@ def _in_clear(keys: Keys, row: Mapping[str, Any]) -> Customer:
 
 
 def _check_dates(command: RegisterCustomer | ChangeCustomer, now: datetime) -> None:
-    # A day has begun somewhere else before it begins here: the easternmost clock gives the benefit of the doubt.
+    # Elsewhere a day begins earlier than here: the easternmost clock gives the benefit of the doubt.
     today = local_date(now, "Pacific/Kiritimati")
     late = [name for name in ("birthday", "anniversary") if (day := getattr(command, name)) and day > today]
     if late:

@@ -25,8 +25,8 @@ STALE_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Rulebook:
-    """The segments of some cafes: by cafe and slot, the rules in force by cafe, and why all guests of a cafe are being
-    evaluated again where they are."""
+    """The segments of some cafes by cafe and slot, the rules in force by cafe, and the reason for each cafe whose
+    guests are all being evaluated again."""
 
     by_slot: Mapping[tuple[UUID, int], Segmentation]
     rules: Mapping[UUID, tuple[SegmentRule, ...]]
@@ -41,8 +41,8 @@ class Rulebook:
         }
 
     def explain(self, guest: GuestKey, cause: Cause) -> Cause:
-        """Why the guest moves. Until all are evaluated by definitions that changed, nobody can say that it was the
-        cause at hand."""
+        """Why the guest moves. While all guests are being evaluated by changed definitions, nobody can say that `cause`
+        moved this one: then the change is the reason."""
         reason = self.recalculated_for.get(guest.cafe_id)
         return cause if reason is None else Cause(reason, cause.event)
 
@@ -99,7 +99,7 @@ async def reevaluate_due(conn: Connection, due: Sequence[GuestKey], *, now: date
 
 
 async def find_stale_memberships(conn: Connection, cafe_id: UUID, *, now: datetime) -> list[GuestKey]:
-    """Up to 50,000 guests of the cafe who are not where the definitions in force put them."""
+    """Up to 50,000 guests of the cafe whose stored segments are not those that the definitions in force give."""
     rulebook = await _rulebook(conn, {cafe_id})
     evaluation = compile_rules((rulebook.rules.get(cafe_id, ()),), 4)
     return await activity.find_stale_memberships(conn, cafe_id, evaluation, now, STALE_AT_ONCE)
@@ -127,8 +127,8 @@ async def _rulebook(conn: Connection, cafe_ids: set[UUID]) -> Rulebook:
 async def _evaluate(
     conn: Connection, touched: Collection[GuestKey], rulebook: Rulebook, now: datetime
 ) -> list[MaskChange]:
-    # Cafes with equal rules, such as all that only have the system segments, are one case of one statement. A cafe
-    # without any segment is one we have not heard of yet: its guests are evaluated when we do.
+    # Cafes with equal rules, such as all that have only the system segments, share one case of the statement. A cafe
+    # without any segment is not known yet: its guests are evaluated once it is.
     guests_under = defaultdict[tuple[SegmentRule, ...], list[GuestKey]](list)
     for guest in touched:
         if guest.cafe_id in rulebook.rules:
@@ -137,10 +137,10 @@ async def _evaluate(
     verdicts = []
     for start in range(0, len(rulesets), RULESETS_AT_ONCE):
         chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
-        places = [(guest, place) for place, rules in enumerate(chunk) for guest in guests_under[rules]]
+        asked = [(guest, index) for index, rules in enumerate(chunk) for guest in guests_under[rules]]
         evaluation = compile_rules(chunk, 5, by_key=True)
         verdicts += await activity.evaluate(
-            conn, [guest for guest, _ in places], [place for _, place in places], evaluation, now
+            conn, [guest for guest, _ in asked], [index for _, index in asked], evaluation, now
         )
     return verdicts
 

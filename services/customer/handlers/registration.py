@@ -31,14 +31,14 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class Newcomer:
-    """Somebody to register, unless already there. `tie` are the ids of the event or request it follows from."""
+    """Somebody to register, unless already there. `causation`: the ids of the event or request that it follows from."""
 
     guest: GuestKey
     profile: GuestProfile
     source: GuestSource
     registered_at: datetime
     author: UUID | None = None
-    tie: Mapping[str, Any] = field(default_factory=dict)
+    causation: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def on_contact_learned(
@@ -52,7 +52,7 @@ async def on_contact_learned(
     there = [new for guest, new in newcomers.items() if guest not in registered]
     erased = await customers.erased(conn, [new.guest for new in there]) if there else {}
     if erased:
-        # What was learned before the erasure is forgotten, and does not stand before what was learned after it.
+        # What was learned before the erasure is forgotten, and must not stand in for what was learned after it.
         events = [event for event in events if _guest(event) not in erased or event.occurred_at > erased[_guest(event)]]
         back = [new for guest, new in _newcomers(events, keys).items() if guest in erased]
         registered |= await register(conn, back, keys=keys, now=now)
@@ -65,7 +65,7 @@ async def on_contact_learned(
         for event in events
         if (agreed := event.marketing_consent) is not None
     ]  # fmt: skip
-    await consents.keep(conn, answers, {new.guest: new.tie for new in newcomers.values()}, now)
+    await consents.keep(conn, answers, {new.guest: new.causation for new in newcomers.values()}, now)
     first = {_guest(event): event for event in reversed(events)}
     causes = {guest: replace(cause_of(first[guest]), event=event) for guest, event in registered.items()}
     await reevaluate(conn, causes, now=now)
@@ -77,7 +77,8 @@ def _newcomers(events: Sequence[ContactLearned], keys: Keys) -> dict[GuestKey, N
     for event in events:
         guest = _guest(event)
         learned = GuestProfile(phone=_opened(keys, event, "phone", event.phone_sealed), name=_name(keys, event))
-        first = newcomers.setdefault(guest, Newcomer(guest, learned, "visit", event.occurred_at, tie=caused_by(event)))
+        newcomer = Newcomer(guest, learned, "visit", event.occurred_at, causation=caused_by(event))
+        first = newcomers.setdefault(guest, newcomer)
         if first.profile.name is None and learned.name is not None:
             newcomers[guest] = replace(first, profile=learned)
     return newcomers
@@ -108,19 +109,19 @@ async def register(
                 customer_id=new.guest.customer_id,
                 occurred_at=new.registered_at,
                 source=new.source,
-                **new.tie,
+                **new.causation,
             )
             full = {**row, "status": "active", "version": versions[new.guest]}
-            tie = caused_by(registered[new.guest])
-            events += [registered[new.guest], profiled(full, new.profile.phone, tie, keys=keys, now=now)]
+            causation = caused_by(registered[new.guest])
+            events += [registered[new.guest], profiled(full, new.profile.phone, causation, keys=keys, now=now)]
     await outbox.emit(conn, events)
     return registered
 
 
 def profiled(
-    row: Mapping[str, Any], phone: str, tie: Mapping[str, Any], *, keys: Keys, now: datetime
+    row: Mapping[str, Any], phone: str, causation: Mapping[str, Any], *, keys: Keys, now: datetime
 ) -> CustomerProfiled:
-    """The guest's profile for the other services, sealed anew for that topic. `tie`: see `Newcomer`."""
+    """The guest's profile for the other services, sealed anew for that topic. `causation`: see `Newcomer`."""
     customer_id = row["id"]
 
     def sealed(column: str, value: str | None) -> str | None:
@@ -137,7 +138,7 @@ def profiled(
         status=row["status"],
         language="en" if row["preferences"].get("language") == "en" else "fa",
         registered_at=row["created_at"],
-        **tie,
+        **causation,
     )
 
 
@@ -162,9 +163,9 @@ def unseal_phone(keys: Keys, row: Mapping[str, Any]) -> str:
 async def _fill_names(conn: Connection, newcomers: Sequence[Newcomer], *, keys: Keys, now: datetime) -> None:
     names = {new.guest: new.profile.name for new in newcomers if new.profile.name is not None}
     rows = await customers.fill_names(conn, names, now) if names else []
-    ties = {new.guest: new.tie for new in newcomers}
+    causations = {new.guest: new.causation for new in newcomers}
     events = [
-        profiled(row, unseal_phone(keys, row), ties[GuestKey(row["cafe_id"], row["id"])], keys=keys, now=now)
+        profiled(row, unseal_phone(keys, row), causations[GuestKey(row["cafe_id"], row["id"])], keys=keys, now=now)
         for row in rows
     ]
     await outbox.emit(conn, events)

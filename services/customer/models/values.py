@@ -35,7 +35,7 @@ class CafeClock(NamedTuple):
 
 
 class Bookmark(NamedTuple):
-    """A place in a list: the key of its order as PostgreSQL writes it, and the guest."""
+    """Where a list goes on: the key of its order as PostgreSQL writes it, and the guest."""
 
     key: str
     customer_id: UUID
@@ -43,8 +43,11 @@ class Bookmark(NamedTuple):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a guest is evaluated again. `reason` is the word that the history keeps and others are told; `visit_at` is
-    when the visit happened, where nothing but a new visit is the reason. `event` is the causation of what follows."""
+    """Why a guest is evaluated again.
+
+    `reason`: the word that the history keeps and that events carry. `visit_at`: when the visit happened, if new visits
+    are the only reason. `event`: the causation of what follows.
+    """
 
     reason: str
     event: Event | None = None
@@ -112,8 +115,8 @@ class MaskChange(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A guest enters or leaves a segment, and why: for the event, about that visit, under that trace id; None where no
-    event did."""
+    """A guest enters or leaves a segment, and why: the event, the visit it is about and its trace id; None where no
+    event did it."""
 
     guest: GuestKey
     segment_id: UUID

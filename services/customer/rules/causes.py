@@ -1,4 +1,4 @@
-"""Why a guest is evaluated again, where several events say so at once: the reason that lets the least be sent."""
+"""Why a guest is evaluated again. If several events say so at once, the reason counts that lets the least be sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ REASONS: Final[Mapping[type[Event], str]] = {
 
 
 def causes_of(events: Sequence[Event]) -> dict[GuestKey, Cause]:
-    """What the events, in their order, give as cause for evaluating their guests; those about nobody are left out."""
+    """The cause of each guest's evaluation, from events in their order; events about nobody are left out."""
     causes: dict[GuestKey, Cause] = {}
     for event in events:
         customer_id = getattr(event, "customer_id", None)
@@ -36,8 +36,8 @@ def causes_of(events: Sequence[Event]) -> dict[GuestKey, Cause]:
 
 
 def cause_of(event: Event) -> Cause:
-    """What one event gives as the cause. Points and tiers that a new visit brought are that
-    visit's doing, and so is that a till made the guest known."""
+    """The cause that one event gives. Points and tiers that a new visit brought are that visit's doing, and so is a
+    guest whom a till made known."""
     if type(event) is VisitRecorded or (isinstance(event, ContactLearned) and not event.is_correction):
         return Cause(VISIT, event, event.occurred_at)
     if isinstance(event, PointsEarned) and event.is_new:
@@ -48,8 +48,8 @@ def cause_of(event: Event) -> Cause:
 
 
 def together(earlier: Cause, later: Cause) -> Cause:
-    """The cause of what two of them bring about together: new visits only if there was nothing else, and then the
-    oldest of them. A fresh visit must not speak for what a late one did."""
+    """One cause for two: a visit only if both are new visits, and then the older of them. A fresh visit must not speak
+    for what a late one did."""
     if later.reason != VISIT:
         return later
     if earlier.reason != VISIT:
@@ -58,7 +58,7 @@ def together(earlier: Cause, later: Cause) -> Cause:
 
 
 def of_all_visits(cause: Cause, first_visit_at: datetime | None) -> Cause:
-    """The cause of a guest's first evaluating, in which all visits that are known by then have their part."""
+    """The cause of a guest's first evaluation: all visits known by then have a part in it, so the first dates it."""
     if cause.visit_at is None or first_visit_at is None:
         return cause
     return replace(cause, visit_at=min(cause.visit_at, first_visit_at))

@@ -1,10 +1,11 @@
 """Criteria -> SQL over the projection: which segments a guest is in, and when that could change by time alone.
 
-Values travel as parameters; only the text of when to evaluate again holds whole numbers of days. Time only enters as
-"less than so many days ago" about moments in stored columns, so the first flip is the earliest end of such days that is
-still ahead. Days are counted back from now once for all guests, and added to a guest's moment only where that is ahead.
-A day is written as 24 hours: PostgreSQL adds days by way of the calendar, which took as long as all the rest of
-evaluating."""
+Values travel as parameters; only the expression for the next evaluation holds whole numbers of days. Time enters only
+as "less than so many days ago" about moments in stored columns, so the first change comes when the earliest of these
+periods ends that has not ended yet. Days are subtracted from now once for all guests; they are added to a guest's
+moment only where that end is still ahead. A day is written as 24 hours: PostgreSQL adds days by way of the calendar,
+which took as long as all the rest of an evaluation.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -57,9 +58,9 @@ def compile_rules(rulesets: tuple[tuple[SegmentRule, ...], ...], first: int, *, 
     """One evaluation of guests who are each under one of several rule sets (those of their cafe).
 
     Args:
-        rulesets: with more than one, the SQL reads the place of the guest's own from `t.ruleset`.
+        rulesets: with more than one, the SQL reads the index of the guest's own from `t.ruleset`.
         first: number of the first free parameter; `$1` is now.
-        by_key: for some guests instead of all: their rows in `customers` are looked up where a verdict hangs on them.
+        by_key: for some guests instead of all: rows in `customers` are looked up only where the result depends on them.
     """
     writing = _Writing(first, by_key)
     written = [_ruleset(rules, writing) for rules in rulesets]
@@ -83,7 +84,7 @@ def compile_condition(node: Node, first: int) -> Evaluation:
 def _by_ruleset(sqls: Sequence[str]) -> str:
     if len(sqls) == 1:
         return sqls[0]
-    cases = " ".join(f"WHEN {place} THEN {sql}" for place, sql in enumerate(sqls))
+    cases = " ".join(f"WHEN {index} THEN {sql}" for index, sql in enumerate(sqls))
     return f"CASE t.ruleset {cases} END"
 
 
@@ -147,7 +148,7 @@ def _days_since(attribute: Attribute, node: Range, writing: _Writing) -> list[st
 
 
 def _newest(attribute: Attribute, node: Range, writing: _Writing) -> list[str]:
-    """There are n visits in the period when the n-th newest is in it, and it leaves the period at a known moment."""
+    """A period holds n visits while the n-th newest is in it; that one leaves it at a known moment."""
     tests = []
     for count, prefix in ((node.least, ""), (None if node.most is None else node.most + 1, "NOT ")):
         if count:

@@ -91,7 +91,7 @@ def parse(raw: Any, *, stored: bool = False, unit: Unit = INSIDE) -> Node:
     Amounts are held to the bound of `unit`.
 
     Raises:
-        Rejected: with one problem per fault, each naming its place (`criteria.any.0.visit_count.min`).
+        Rejected: with one problem per fault, each naming its path (`criteria.any.0.visit_count.min`).
     """
     faults = _Faults([], stored, unit)
     node = _object(raw, "criteria", 1, faults)
@@ -166,7 +166,7 @@ def _group(how: Literal["all", "any"], value: Any, field: str, depth: int, fault
     if len(value) > MOST_CLAUSES:
         faults.clauses += len(value)
         return None
-    parts = [_object(part, f"{field}.{place}", depth + 1, faults) for place, part in enumerate(value)]
+    parts = [_object(part, f"{field}.{index}", depth + 1, faults) for index, part in enumerate(value)]
     return Group(how, tuple(part for part in parts if part is not None))
 
 

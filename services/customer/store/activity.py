@@ -121,8 +121,8 @@ RETURNING old.segment_mask
 """
 
 CUSTOMER_JOIN = "LEFT JOIN customers AS c ON c.cafe_id = a.cafe_id AND c.id = a.customer_id"
-# A stored moment that comes too early does no harm; one that comes too late, or has passed, must be replaced. The rows
-# are locked, so each stays at its ctid until it is updated.
+# A stored moment that is too early does no harm; one that is too late, or has passed, must be replaced. The rows are
+# locked, so each keeps its ctid until it is updated.
 EVALUATE = """
 WITH evaluated AS MATERIALIZED (
     SELECT
@@ -148,14 +148,14 @@ SELECT count(*) FROM (
     SELECT FROM customer_activity WHERE next_check_at <= $1 AND cafe_id <> ALL($2::uuid[]) LIMIT $3
 ) AS due
 """
-# Whoever takes rows without waiting for any may take them in any order.
+# This waits for no row, so it may take rows in any order.
 TAKE_DUE = """
 SELECT cafe_id, customer_id FROM customer_activity WHERE next_check_at <= $1 AND cafe_id <> ALL($2::uuid[])
 ORDER BY next_check_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
-# Criteria without time would leave the moment unused, and PostgreSQL without its type: so it is mentioned.
-# To the planner nearly every guest looks stale: with a mere limit it would go by an index from guest to guest, sure
-# to be done soon. Materialized, the search is planned as the reading of all guests that it is; it still ends early.
+# `$1` is mentioned so that PostgreSQL knows its type also where no criterion asks for the time.
+# The planner believes that nearly every guest is stale: with a mere LIMIT it would walk an index from guest to guest.
+# Materialized, the search is planned as a scan of all guests, which it is; it still ends early.
 FIND_STALE_MEMBERSHIPS = """
 WITH stale AS MATERIALIZED (
     SELECT a.customer_id FROM customer_activity AS a
@@ -183,7 +183,7 @@ async def lock(conn: Connection, guests: Sequence[GuestKey]) -> None:
 
 
 async def add_visits(conn: Connection, visits: Sequence[Sums], now: datetime) -> list[GuestKey]:
-    """Adds new visits to their guests' sums. Returns those whose first visit moved away from where they began."""
+    """Adds new visits to their guests' sums. Returns the guests whose first visit is not where they began any more."""
     rows = await conn.fetch(
         ADD_VISITS,
         *columns([visit.guest for visit in visits], "cafe_id", "customer_id"),
@@ -229,8 +229,8 @@ async def add_ratings(conn: Connection, changes: Sequence[RatingChange]) -> None
 
 
 async def set_registered(conn: Connection, guests: Sequence[GuestKey], moments: Sequence[datetime]) -> list[GuestKey]:
-    """From now on these guests are evaluated. The rows must exist: `lock` first. Returns those whose first visit is
-    known and was at another moment."""
+    """From now on these guests are evaluated. Returns those whose first visit is known and was at another moment. The
+    rows must exist: `lock` first."""
     rows = await conn.fetch(SET_REGISTERED, *columns(guests, "cafe_id", "customer_id"), moments)
     return [GuestKey(cafe_id, customer_id) for cafe_id, customer_id, differs in rows if differs]
 
@@ -243,7 +243,7 @@ async def forget(conn: Connection, guest: GuestKey) -> int:
 async def evaluate(
     conn: Connection, guests: Sequence[GuestKey], rulesets: Sequence[int], evaluation: Evaluation, now: datetime
 ) -> list[MaskChange]:
-    """Evaluates the guests, each by the rule set at its place, keeps what changed and returns that. Lock them first.
+    """Evaluates the guests, each by the rule set with its index, keeps what changed and returns that. Lock them first.
 
     `evaluation` is compiled by key, with its parameters from number 5 on.
     """
@@ -254,7 +254,7 @@ async def evaluate(
         rulesets,
         *evaluation.values_at(now),
     )
-    return [MaskChange(guests[place - 1], old, new, first_visit_at) for place, old, new, first_visit_at in rows]
+    return [MaskChange(guests[index - 1], old, new, first_visit_at) for index, old, new, first_visit_at in rows]
 
 
 async def count_due(conn: Connection, now: datetime, aside: Sequence[UUID], limit: int) -> int:

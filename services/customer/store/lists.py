@@ -1,7 +1,7 @@
-"""Guests of a cafe in any order, a page at a time, at a cost that has a bound however rare a guest is who fits.
+"""Guests of a cafe in any order, a page at a time, at a bounded cost however rare a matching guest is.
 
-A page walks along the index of its order and keeps who fits; after so many guests it ends, full or not, and the next
-page goes on from there. The few guests of a small segment are all read and sorted instead.
+A page walks along the index of its order and keeps the guests that match. After so many guests it ends, full or not,
+and the next page goes on from there. The few guests of a small segment are all read and sorted instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,7 +86,8 @@ TAKEN = """
 DELETE FROM guests_to_list AS d USING unnest($1::uuid[], $2::bigint[]) AS t (cafe_id, id)
 WHERE d.cafe_id = t.cafe_id AND d.id = t.id
 """
-# OFFSET 0 has each guest looked up by key, also while the planner takes a table that was just filled for an empty one.
+# OFFSET 0 makes PostgreSQL look up each guest by key, even while it takes a table that was just filled for an empty
+# one.
 LIST_AGAIN = """
 WITH t AS MATERIALIZED (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)),
 found AS MATERIALIZED (
@@ -119,7 +120,7 @@ WHERE (kept.*) IS DISTINCT FROM (excluded.*)
 
 
 class GuestToList(NamedTuple):
-    """A row that says that a guest's place in the lists may have changed."""
+    """A row saying that a guest may have moved in the lists."""
 
     cafe_id: UUID
     id: int
@@ -151,7 +152,7 @@ class GuestListQuery:
 
 
 def ends(sort: GuestSort, direction: Direction, until: datetime | None = None) -> tuple[Bookmark, Bookmark]:
-    """Before everybody and behind everybody in that order; of last visits only those until that moment."""
+    """The bookmarks before and behind everybody in that order; of last visits only those until that moment."""
     lowest, highest = ENDS[KEYS[sort][1]]
     low, high = Bookmark(lowest, UUID(int=0)), Bookmark(highest, LAST)
     if sort == "last_visit" and until is not None:

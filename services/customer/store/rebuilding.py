@@ -29,7 +29,7 @@ INSERT INTO segment_members (cafe_id, segment_id, customer_id, entered_at)
 SELECT cafe_id, segment_id, customer_id, moved_at FROM moves WHERE entered
 ON CONFLICT (cafe_id, segment_id, customer_id) DO UPDATE SET entered_at = excluded.entered_at
 """
-# Whom a till made known begins with the first bill that stands; else the row itself says when.
+# A guest whom a till made known begins with the first bill that stands; any other row says itself when.
 BEGINS = "CASE WHEN c.known_since IS NULL THEN c.created_at ELSE coalesce(a.first_visit_at, c.created_at) END"
 # Everybody who was ever registered has a row; only the living are evaluated.
 ADD_REGISTERED = f"""
@@ -48,7 +48,7 @@ FROM (
 ) AS held
 WHERE a.cafe_id = held.cafe_id AND a.customer_id = held.customer_id
 """
-# No event says that somebody was evaluated and is in no segment: the row itself does, or a segment shown that is not
+# No event says that somebody was evaluated and is in no segment. The live row says so, or a shown segment other than
 # the first one.
 ADD_EMPTY_MASKS = """
 UPDATE customer_activity AS a SET segment_mask = 0

@@ -10,8 +10,9 @@ from services.customer.store.customers import CARD, MARKETING_CONSENT
 from shared.database.columns import columns
 from shared.database.db import Connection
 
-# A cafe's own, held shared by whoever evaluates its guests and exclusively by whoever changes a definition of it, so
-# that nobody evaluates by a definition that is older than a recalculation. Everybody takes them in the same order.
+# A lock of each cafe: shared by whoever evaluates its guests, exclusive for whoever changes one of its definitions, so
+# that nobody evaluates by a definition that is older than a recalculation. Everybody takes these locks in the same
+# order.
 DEFINITIONS_LOCK = 6_021_946
 LOCK_SHARED = """
 SELECT pg_advisory_xact_lock_shared($1, cafe) FROM (

@@ -27,7 +27,7 @@ from shared.web.rate_limits import Tries
 
 T = TypeVar("T")
 router = APIRouter(tags=["guests"])
-# Judged by looking for it: a token of a wrong form is a link that nobody knows.
+# Only looked up, not checked by a pattern: a token of a wrong form is a link that nobody knows.
 LinkToken = Annotated[str, Opaque(1024)]
 Marker = Annotated[str, Opaque(100)]
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.

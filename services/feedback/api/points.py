@@ -27,7 +27,7 @@ from shared.web.rate_limits import Tries
 
 router = APIRouter(tags=["points"])
 PointCode = Annotated[str, Matching("[a-z0-9]{12}", 12, "کد نقطهٔ نظرسنجی ۱۲ حرف و رقم دارد")]
-# Judged by looking for it, like the token of a link.
+# Only looked up, like the token of a link.
 AnyCode = Annotated[str, Opaque(1024)]
 # Of an address at one point in ten minutes: guests of a whole table may answer by the cafe's own network.
 ANSWERS_OF_AN_ADDRESS, ADDRESS_WINDOW = 5, 600.0

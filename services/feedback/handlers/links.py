@@ -35,7 +35,7 @@ async def find_open_link(conn: Connection, token: str) -> Link:
 
 
 async def note_opening(conn: Connection, token: str) -> None:
-    """Counts that somebody opened a link, and tells it when we know whose it is."""
+    """Counts that somebody opened a link, and publishes it when the link's guest is known."""
     moment = now()
     link = await link_store.note_opening(conn, token, moment, rules.OPENINGS_A_DAY)
     if link is not None and link["customer_id"] is not None:

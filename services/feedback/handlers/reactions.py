@@ -26,8 +26,8 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded], *
 
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
-    """Visits of nobody are a guest's, and so is what was said about them: of open cases others hear once more, with
-    whose they are."""
+    """Gives claimed visits, and what was said about them, to their guests. Open cases among it are published again, now
+    with the guest."""
     await keep_recorded(conn, events)
     moved = await link_store.move_to_guests(conn, events)
     names = ("cafe_id", "customer_id", "visit_id", "feedback_id", "case_id", "due_at")

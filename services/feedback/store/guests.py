@@ -21,7 +21,7 @@ DELETE FROM guests g
 USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
 WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id AND g.registered_at <= t.erased_at
 """
-# Who came before guests were kept here is known once there was feedback of a visit, or after a rebuild.
+# A guest from before guests were kept here is known once there was feedback of a visit, or after a rebuild.
 IS_KNOWN = """
 SELECT EXISTS (SELECT FROM guests WHERE cafe_id = $1 AND customer_id = $2)
     OR EXISTS (SELECT FROM customer_feedback WHERE cafe_id = $1 AND customer_id = $2 AND visit_id IS NOT NULL)

@@ -23,7 +23,7 @@ ON CONFLICT (cafe_id, visit_id) DO UPDATE
 SET table_number = coalesce(excluded.table_number, kept.table_number),
     customer_id = coalesce(kept.customer_id, excluded.customer_id)
 """
-# Of two corrections at one moment the visit service has chosen, and says the one that stands last.
+# Between two corrections of one moment the visit service has chosen: the one that it publishes last stands.
 CORRECT_VISITS = """
 INSERT INTO visits AS kept (cafe_id, visit_id, customer_id, visit_at, final_amount, currency_unit, corrected_at)
 SELECT *

@@ -141,8 +141,8 @@ async def accept(
     """Gives access to the person who accepts. `proven` when the password was that of the account; `chosen_hash` is of
     the new one.
 
-    An account that opens no cafe guards nothing: who was invited and can't prove its password begins a new one, and the
-    login leads there. So nobody can keep a login for themselves that somebody else is invited by.
+    An account that opens no cafe protects nothing: a person who was invited and can't prove its password begins a new
+    account, and the login moves there. So nobody can reserve a login by which somebody else is invited.
 
     Raises:
         Rejected: status 401 for a wrong password, 404 for a code that no longer holds, 409 when a new password is

@@ -67,7 +67,7 @@ DELETE_SIGNING_KEYS = "DELETE FROM signing_keys WHERE retired_at < $1 RETURNING 
 
 
 async def lock_login(conn: Connection, login_hash: bytes) -> None:
-    """Whoever makes an account for that login waits here; there is no row yet to lock."""
+    """Makes others who would create an account for that login wait: there is no row yet to lock."""
     await conn.execute(LOCK_LOGIN, login_hash)
 
 
@@ -107,7 +107,8 @@ async def find_roles(conn: Connection, user_id: UUID) -> dict[UUID, Role]:
 
 
 async def lock_user(conn: Connection, user_id: UUID) -> int | None:
-    """The person's generation of tokens; their password, sessions and cafes wait for the end of this transaction."""
+    """Locks the person: changes of their password, sessions and cafes wait until this transaction ends. Returns their
+    generation of tokens."""
     generation: int | None = await conn.fetchval(LOCK_USER, user_id)
     return generation
 

@@ -101,9 +101,9 @@ async def end_all(conn: Connection, user_id: UUID, moment: datetime, besides: UU
     await conn.execute(END_ALL, user_id, moment, besides)
 
 
-async def end_beyond(conn: Connection, user_id: UUID, most: int, moment: datetime) -> None:
-    """End those of the person's sessions that were used longest ago, until `most` are left."""
-    await conn.execute(END_BEYOND, user_id, moment, most)
+async def end_beyond(conn: Connection, user_id: UUID, limit: int, moment: datetime) -> None:
+    """End those of the person's sessions that were used longest ago, until `limit` are left."""
+    await conn.execute(END_BEYOND, user_id, moment, limit)
 
 
 async def lately_ended(conn: Connection, user_id: UUID, since: datetime) -> list[UUID]:

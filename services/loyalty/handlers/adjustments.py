@@ -135,7 +135,7 @@ async def _post(
     draft = EntryDraft(
         type=adjustment.type,
         change=-adjustment.points if takes else adjustment.points,
-        # From when the guest has them: of what waited, since it was approved.
+        # From when the guest has the points: if they waited, since they were approved.
         occurred_at=moment,
         description=DESCRIPTIONS[adjustment.type],
         notes=f"adjustment {adjustment.adjustment_id}",

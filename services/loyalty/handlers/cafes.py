@@ -19,7 +19,7 @@ from shared.events.identity import CafeChanged
 from shared.messaging import parked
 from shared.security import access
 
-# By then every batch that was counted without the new rules has been committed.
+# After this long every batch that was counted without the new rules has been committed.
 SETTLED_AFTER = timedelta(minutes=1)
 
 

@@ -85,8 +85,8 @@ class Earning(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a guest's visits add up to, as of the last one. Periods are named by their last day, `tier_since` is of the
-    tier that follows from the points. The default is a guest who never came."""
+    """What a guest's visits add up to, as of the last one. Periods are named by their last day; `tier_since` is when
+    the tier that follows from the points began. The default is a guest who never came."""
 
     tier_since: date | None = None
     period_ends: date | None = None
@@ -153,7 +153,7 @@ class Lot(msgspec.Struct, frozen=True):
 
 
 class EntryDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the ledger that does not know its place in it yet."""
+    """A row for the ledger, before it has its number and the balance after it."""
 
     entry_id: UUID = msgspec.field(default_factory=new_id)
     type: LedgerType
@@ -208,7 +208,8 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a bill comes to under one redemption id. `refusal` None: it is spent."""
+    """What a bill spends under one redemption id (`refusal` None), or why it is refused. `is_fact`: it is spent
+    whatever bills ask."""
 
     redemption_id: UUID
     visit: Visit
@@ -267,8 +268,8 @@ class Counted(msgspec.Struct, frozen=True):
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """All that is to be written about one guest. `before` is the account as it was locked.
 
-    With `only_purchases` the visits are new ones and nothing else happened: in their order, each with points has one of
-    the entries and one of the lots.
+    `only_purchases`: all visits are new, and nothing else happened. Then each visit with points has one of the entries
+    and one of the lots, in the order of the visits.
     """
 
     before: Account

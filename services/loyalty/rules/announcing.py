@@ -40,7 +40,8 @@ DESCRIPTIONS = {
 def tier_change(
     before: Account, after: Account, moment: datetime, about: Mapping[str, Any], visit_at: datetime | None = None
 ) -> list[Event]:
-    """`tier.changed` when it did. `about` ties it to what caused it; `visit_at` when new visits did it alone."""
+    """`tier.changed`, if the tier did. `about` holds the ids of its cause; `visit_at` is there when new visits alone
+    did it."""
     rank = after.rank
     if rank.tier == before.rank.tier:
         return []

@@ -53,10 +53,10 @@ def news_of(events: Sequence[VisitEvent], state: VisitState, known: Mapping[UUID
 
 
 def is_late(account: Account, known: Mapping[UUID, Counted], news: News) -> bool:
-    """Whether the guest is to be counted anew from all visits, because the news do not simply go on from the account,
-    or ask for points.
+    """Whether the guest must be counted anew from all visits: the news ask for points, or do not simply continue from
+    the account.
 
-    `known` are those of the visits that we have heard of before.
+    `known`: those of the visits that we have heard of before.
     """
     return bool(known) or any(
         visit.points_to_redeem or not tiers.goes_on(account.standing, visit) for visit, _ in news.values()
@@ -93,7 +93,7 @@ def changed_lots(before: Mapping[UUID, Lot], after: Mapping[UUID, Lot]) -> list[
 
 def _visit(event: VisitEvent, state: VisitState, earlier: Visit | None) -> Visit:
     asked, redemption_id = (earlier.points_to_redeem, earlier.redemption_id) if earlier else (None, None)
-    # Corrections from before said nothing about points.
+    # Corrections from before there was this field say nothing about points.
     if isinstance(event, VisitRecorded) or (isinstance(event, VisitCorrected) and event.points_to_redeem is not None):
         asked, redemption_id = event.points_to_redeem, event.redemption_id
     return Visit(
@@ -115,6 +115,6 @@ def _is_newer(visit: Visit, other: Visit) -> bool:
     if visit.state == other.state == "corrected":
         assert visit.corrected_at is not None
         assert other.corrected_at is not None
-        # Of two at one moment the visit service has chosen, and says the one that stands last.
+        # Between two corrections of one moment the visit service has chosen: the one that it publishes last stands.
         return visit.corrected_at >= other.corrected_at
     return _RANK[visit.state] > _RANK[other.state]

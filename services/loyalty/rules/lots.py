@@ -69,10 +69,11 @@ def spend_or_owe(lots: Lots, points: int, debt_id: UUID, moment: datetime) -> tu
 
 
 def refill(lots: Lots, drawn: Drawn, overflow_id: UUID, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
-    """The lots after a spending was undone.
+    """The lots after points that were spent are given back.
 
-    What no longer fits, because its earning was taken back in between, was paid for by a debt or by other lots since:
-    it pays the debt first, returns to those that have room and have not lapsed, and comes else as a lot of its own.
+    Points do not fit into a lot any more if its earning was taken back in between: a debt or other lots have paid for
+    that since. So these points pay the debt first, then return to lots that have room and have not lapsed; the rest
+    becomes a lot of its own.
     """
     fitting = [(lot_id, min(points, _room(lots.get(lot_id)))) for lot_id, points in drawn]
     overflow = sum(points for _, points in drawn) - sum(points for _, points in fitting)

@@ -1,11 +1,12 @@
 """Which points that bills ask for are spent: folded from the guest's bills, like points.
 
-The published rule: a bill spends the points it asks for if the guest had them just before it, whenever it arrives.
-The guest had what earlier bills earned and what was given, less what earlier bills spent; and what was spent over HTTP,
-taken by hand or lapsed is gone: where it came later, the bill may not take from it. A bill voided later than another
-one paid with its points leaves these spent, and the guest owing. All or nothing: what is not covered is refused.
+The published rule: a bill spends the points it asks for if the guest had them just before it, whenever it arrives. The
+guest had what earlier bills earned and what was given, less what earlier bills spent. Points that were spent over HTTP,
+taken by hand or have lapsed are gone, even if that came later: the bill may not take from them. If a bill is voided
+after another one was paid with its points, these stay spent, and the guest owes them. All or nothing: what is not
+covered is refused.
 
-A redemption over HTTP that a bill names is the bill's: as much of it as the bill asks for, the rest goes back; what the
+A redemption over HTTP that a bill names is the bill's: as much of it as the bill asks for, the rest goes back. What the
 bill asks beyond it is a redemption under the visit's own id.
 """
 
@@ -63,8 +64,8 @@ def wishes_of(
 def _claims(
     bills: Sequence[Counted], redemptions: Mapping[UUID, Redemption], claimed: set[UUID], customer_id: UUID
 ) -> list[Wish]:
-    """What bills ask for under which id: of two that name one redemption the first has it. Adds what they name to
-    `claimed`."""
+    """What bills ask for, and under which id. When two bills name one redemption, the first has it. Adds the ids that
+    they name to `claimed`."""
     by_visit = {each.visit_id: each for each in redemptions.values() if each.visit_id and not each.undone_by_bill}
     wishes: list[Wish] = []
     for counted in bills:
@@ -79,7 +80,7 @@ def _claims(
 
 
 def _of_before(visit: Visit, known: Redemption | None) -> list[Wish]:
-    """Of a bill from before bills kept what they ask for: spent is settled, refused is tried again."""
+    """What a bill asks from before bills kept it: what was spent is settled, what was refused is tried again."""
     if known is None or known.state == "reversed":
         return []
     return [Wish(known.redemption_id, visit, known.points, is_fact=known.state == "completed")]
@@ -97,7 +98,7 @@ def _claim(
     if known is None or (is_of_bill(known) and (known.state != "reversed" or known.undone_by_bill)):
         return [Wish(named, visit, points)]
     if known.state == "reversed":
-        # Given back by hand it is settled; released before the bill came, the bill asks anew.
+        # Given back by hand, a redemption is settled. If it was released before the bill came, the bill asks anew.
         is_settled = is_of_bill(known) or known.visit_id == own_id
         return [] if is_settled and not known.undone_by_bill else _own(visit, points, redemptions)
     used = min(points, known.points)
@@ -118,8 +119,8 @@ def _spent_anyway(
     redemptions: Mapping[UUID, Redemption],
     customer_id: UUID,
 ) -> list[Fact]:
-    """What was spent whatever bills ask now: over HTTP, by bills from before, and until it was given back by hand or by
-    time, unless the bill that names it asks for it anew."""
+    """What was spent whatever bills ask now: over HTTP, and by bills from before. Also what was spent until it was
+    given back by hand or by time, unless the bill that names it asks for it anew."""
     used = {wish.redemption_id: wish for wish in asked if wish.is_fact}
     came = {each.visit.visit_id: each.visit.occurred_at for each in bills if each.visit.state != "voided"}
     facts: list[Fact] = []
@@ -137,17 +138,17 @@ def _spent_anyway(
 
 def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact]) -> dict[UUID, int]:
     """How many points each bill could spend if no bill before it had spent any."""
-    # place, what changes, whether for good or only until a void, and whose bill it is
+    # its order, what changes for good, what changes until a void, and whose bill it is
     steps: list[tuple[RedemptionOrder, int, int, UUID | None]] = [
         ((fact.at, 0, "", "", _NOBODY), fact.change, 0, None) for fact in facts
     ]
     for counted in bills:
         at, device, receipt, visit_id = order_of(counted.visit)
-        place = (at, 1, device, receipt, visit_id)
+        order = (at, 1, device, receipt, visit_id)
         if counted.visit.state != "voided":
-            steps.append((place, counted.points, 0, visit_id))
+            steps.append((order, counted.points, 0, visit_id))
         elif counted.visit.voided_at and counted.visit.voided_at > at and lost.get(visit_id):
-            steps.append((place, 0, lost[visit_id], None))
+            steps.append((order, 0, lost[visit_id], None))
             steps.append(((counted.visit.voided_at, 0, "", "", visit_id), 0, -lost[visit_id], None))
     steps.sort(key=lambda step: step[0])
     before: list[tuple[int, int]] = []

@@ -55,7 +55,8 @@ def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list
     for change in counted.changes:
         visit = change.after.visit
         expires_at = _expiry(counted.plan, visit)
-        # Another moment, or other rules of that moment: the points lapse as if it had been so from the beginning.
+        # The visit may have another moment or other rules now: its points then lapse as if it had been so from the
+        # beginning.
         after = lots.date(after, visit.visit_id, visit.occurred_at, expires_at)
         if change.points > 0:
             gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, expires_at)
@@ -127,17 +128,17 @@ def _events(
     about = caused_by(first) if first else {}
     visit_at |= {each.visit.visit_id: each.visit.occurred_at for each in counted.bills}
     for turn in turns:
-        for told in _told(turn, moment):
-            at = visit_at.get(told.visit_id) if told.visit_id else None
-            events.append(announcing.redemption_event(told, at, moment, about))
+        for changed in _to_announce(turn, moment):
+            at = visit_at.get(changed.visit_id) if changed.visit_id else None
+            events.append(announcing.redemption_event(changed, at, moment, about))
     return events + announcing.tier_change(
         counted.account, account, moment, about, _moved_at(counted, account, causes, moment)
     )
 
 
 def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime) -> datetime | None:
-    """When the oldest of the new visits happened that moved the tier; None when anything else had a part in it, as
-    rules that changed since the guest was last counted."""
+    """The moment of the oldest new visit, if new visits alone moved the tier. None if anything else had a part in it,
+    such as rules that changed since the guest was last counted."""
     before = counted.account
     is_new = bool(causes) and all(type(cause) is VisitRecorded for cause in causes.values())
     if before.rank.tier == account.rank.tier or not is_new:
@@ -147,15 +148,15 @@ def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime
     return min(cause.occurred_at for cause in causes.values())
 
 
-def _told(turn: SpendingTurn, moment: datetime) -> list[Redemption]:
+def _to_announce(turn: SpendingTurn, moment: datetime) -> list[Redemption]:
     """The redemptions to announce after a change: the old one as given back, then the new one."""
     before, after = turn.before, turn.after
-    told: list[Redemption] = []
+    changed: list[Redemption] = []
     moved = before is not None and before.visit_id is not None and before.visit_id != after.visit_id
     if before and before.state == "completed" and (turn.gives_back or moved):
-        told.append(replace(before, state="reversed", reversed_at=moment))
+        changed.append(replace(before, state="reversed", reversed_at=moment))
     if after.state == "completed" and (turn.takes or (before and before.visit_id != after.visit_id)):
-        told.append(after)
+        changed.append(after)
     if after.state == "refused" and (before is None or before.state != "refused" or before.points != after.points):
-        told.append(after)
-    return told
+        changed.append(after)
+    return changed

@@ -18,15 +18,15 @@ from shared.events.loyalty import LedgerType
 
 
 class SpendingTurn(msgspec.Struct, frozen=True):
-    """A change of a redemption: as it was (None when there was none), and as the bills say now, not drawn from lots
-    yet."""
+    """A change of a redemption: as it was (None when there was none), and as the bills say now, before anything is
+    drawn from lots."""
 
     before: Redemption | None
     after: Redemption
 
     @property
     def gives_back(self) -> bool:
-        """Whether what was spent comes back, all of it: of another amount the rest is spent again."""
+        """Whether all points that were spent come back. When the amount changes, the new amount is spent again."""
         return _spent(self.before) > 0 and _spent(self.before) != _spent(self.after)
 
     @property
@@ -40,7 +40,8 @@ NO_SPENDING: Spending = ()
 
 
 def lots_needed(counted: Tally, turns: Spending) -> set[UUID] | None:
-    """Which lots to load beside those that hold something; None when none at all, as for a purchase and no debt."""
+    """Ids of lots to load beside those that hold something. None when no lots are needed: for a purchase without a
+    debt."""
     lots = {change.after.visit.visit_id for change in counted.changes if change.before}
     lots |= {lot_id for turn in turns if turn.before for lot_id, _ in turn.before.drawn}
     return lots if lots or turns or counted.account.balance < 0 else None
@@ -49,16 +50,17 @@ def lots_needed(counted: Tally, turns: Spending) -> set[UUID] | None:
 def turns_of(
     counted: Tally, known: Mapping[UUID, Redemption], facts: Sequence[Fact], moment: datetime
 ) -> list[SpendingTurn]:
-    """The redemptions that the guest's bills change. `known` are the guest's, and those that the bills name."""
+    """The redemptions that the guest's bills change. `known`: the guest's redemptions, and those that the bills
+    name."""
     account = counted.account
     wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id)
     turns = [SpendingTurn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
     asked = {wish.redemption_id for wish in wishes}
-    places = {each.visit.visit_id: place for place, each in enumerate(counted.bills)}
-    gone = [each for each in known.values() if each.redemption_id not in asked and each.visit_id in places]
+    indexes = {each.visit.visit_id: index for index, each in enumerate(counted.bills)}
+    gone = [each for each in known.values() if each.redemption_id not in asked and each.visit_id in indexes]
     turns += [
         SpendingTurn(each, replace(each, state="reversed", refusal=None, reversed_at=moment, undone_by_bill=True))
-        for each in sorted(gone, key=lambda each: (places[each.visit_id or each.redemption_id], each.created_at))
+        for each in sorted(gone, key=lambda each: (indexes[each.visit_id or each.redemption_id], each.created_at))
         if each.state != "reversed" and each.customer_id == account.customer_id
     ]
     return [turn for turn in turns if turn.before != turn.after]

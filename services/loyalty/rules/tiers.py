@@ -66,8 +66,8 @@ def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Stand
 
 
 def lost(plan: Plan, visits: Iterable[Visit], earnings: Mapping[UUID, Earning]) -> dict[UUID, int]:
-    """What each voided one of `visits`, which come in `order_of`, would have earned by a guest with the tier that the
-    earning before it had."""
+    """What each voided one of `visits` would have earned, at the tier that the guest had for the earning before it.
+    `visits` come in `order_of`."""
     points: dict[UUID, int] = {}
     multiplier = None
     for visit in visits:
@@ -92,8 +92,8 @@ def rank(plan: Plan, standing: Standing, moment: datetime) -> Rank:
     program, today = in_force(plan, moment), local_date(moment, plan.time_zone)
     carried = _carried(plan, standing, program, today)
     own, step = step_for(program, carried.period_points), _step(program, carried)
-    place = program.steps.index(step) + 1
-    next_at = program.steps[place].threshold if place < len(program.steps) else None
+    following = program.steps.index(step) + 1
+    next_at = program.steps[following].threshold if following < len(program.steps) else None
     to_next = next_at - carried.period_points if next_at else 0
     return Rank(step.tier, carried.tier_since, _until(carried.period_ends, program, step, own), next_at, to_next)
 
@@ -145,7 +145,7 @@ def _in_period_of(day: date, standing: Standing, program: Program) -> Standing:
     ended = 0
     while standing.period_ends is not None and day > standing.period_ends:
         ended += 1
-        # Whoever earns nothing for two periods has nothing left that counts: go straight to the period of `day`.
+        # Two periods without earning leave nothing that counts: go straight to the period of `day`.
         first_day, last_day = year_of(standing.period_ends + _DAY if ended <= 2 else day, program.tier_period)
         following = replace(standing, period_ends=last_day, period_points=0, previous_points=standing.period_points)
         standing = _moved(standing, program, following, program, first_day)
@@ -153,7 +153,7 @@ def _in_period_of(day: date, standing: Standing, program: Program) -> Standing:
 
 
 def _moved(before: Standing, by: Program, after: Standing, now_by: Program, day: date) -> Standing:
-    """`after`, with `day` as the tier's first if it differs from the tier `before`."""
+    """`after`; if its tier is not that of `before`, its tier begins on `day`."""
     if before.tier_since is None or _step(by, before).tier == _step(now_by, after).tier:
         return after
     return replace(after, tier_since=day)

@@ -144,7 +144,7 @@ def voided(stored: StoredVisit, void: VoidVisit, span: VisitSpan) -> VisitVoided
 
 
 def voided_before(visit: NewVisit, void: KnownReceipt, span: VisitSpan) -> VisitVoided:
-    """A visit was taken in after its void: the two events that come one after the other otherwise."""
+    """The void of a visit that was taken in after its void: published as if it had come in the usual order."""
     command, body = visit.draft.command, visit.draft.command.body
     assert void.voided_at is not None
     return VisitVoided(
@@ -187,7 +187,7 @@ def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
     assert body.phone is not None
     return ContactLearned(
         cafe_id=command.cafe_id,
-        # Whether the guest was erased before or after rests on it: never on a clock that is ahead.
+        # Decides whether this is from before or after the guest's erasure: so never by a clock that is ahead.
         occurred_at=counts_at(body.occurred_at, told.draft.heard_at),
         correlation_id=command.correlation_id,
         causation_id=command.event_id,
@@ -204,7 +204,7 @@ def contact(told: Told, customer_id: UUID, keys: Keys) -> ContactLearned:
 
 
 def refused(guest: GuestKey, at: datetime) -> ConsentRefused:
-    """The no of that moment stands against a yes from before it."""
+    """The guest's no of that moment, published because it overrules a yes from before it."""
     return ConsentRefused(cafe_id=guest[0], customer_id=guest[1], occurred_at=at)
 
 

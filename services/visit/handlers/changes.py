@@ -64,7 +64,7 @@ async def correct(conn: Connection, commands: Sequence[CorrectVisit], keys: Keys
 
 
 def _is_free(draft: BillDraft, outcome: BillOutcome) -> bool:
-    """A correction that was refused leaves the field to the next best; who names another guest is judged alone."""
+    """Whether a correction other than the newest is judged alone: the newest was refused, or it names another guest."""
     return outcome.status == "refused" or customer_of(draft) not in (None, outcome.customer_id)
 
 
@@ -77,7 +77,7 @@ def _is_heard(
 
 
 async def _remember(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> None:
-    """What corrections say beside the bill, whether or not they stand: a guest's no, and that they were dated ahead."""
+    """Keeps what corrections say beside the bill, whether or not they stand: a guest's no, and being dated ahead."""
     ahead: dict[ReceiptKey, dict[str, datetime]] = {}
     for draft in drafts:
         if verdicts.is_dated_ahead(draft) and isinstance(draft.command, CorrectVisit):

@@ -24,29 +24,29 @@ async def claim(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> li
     difference which of both came first.
     """
     wanted = {
-        key: drafts[place]
-        for key, place in claiming.first_claims(drafts, [customer_of(draft) for draft in drafts]).items()
+        key: drafts[index]
+        for key, index in claiming.first_claims(drafts, [customer_of(draft) for draft in drafts]).items()
     }
-    places = {
+    dates = {
         (key[0], known.visit_id): known.visit_date
         for key, draft in wanted.items()
         if (known := draft.found.receipt) and known.visit_id and known.visit_date
     }
-    stored = await visits.fetch_nobodys(conn, places) if places else {}
-    taken = {place: draft for place, draft in enumerate(wanted.values()) if _visit_of(draft) in stored}
+    stored = await visits.fetch_nobodys(conn, dates) if dates else {}
+    taken = {index: draft for index, draft in enumerate(wanted.values()) if _visit_of(draft) in stored}
     if not taken:
         return list(drafts)
     learned = await learn_guests(conn, taken, keys)
     numbers = number_visits(taken, learned.customers, learned.counters)
-    claims = {draft.command.key: (draft, learned.customers[place], numbers[place]) for place, draft in taken.items()}
+    claims = {draft.command.key: (draft, learned.customers[index], numbers[index]) for index, draft in taken.items()}
     moved = {_visit_of(draft): stored[_visit_of(draft)]["visit_date"] for draft, _, _ in claims.values()}
     await visits.claim(conn, moved, {_visit_of(draft): (guest, number) for draft, guest, number in claims.values()})
     await receipts.note_claims(conn, list(claims.values()))
-    told = [
+    claimed = [
         announce.claimed(stored[_visit_of(draft)], draft, guest, number, keys)
         for draft, guest, number in claims.values()
     ]
-    news = [*learned.news, *told, *await _voids(conn, list(claims.values()))]
+    news = [*learned.news, *claimed, *await _voids(conn, list(claims.values()))]
     await statistics.note(conn, [key[0] for key in moved], list(moved.values()))
     await emit(conn, news)
     return [_known_again(draft, claims) for draft in drafts]
@@ -83,14 +83,14 @@ def _known_again(draft: BillDraft, claims: dict[ReceiptKey, tuple[BillDraft, UUI
 
 
 async def _voids(conn: Connection, claims: Sequence[tuple[BillDraft, UUID, int]]) -> list[VisitVoided]:
-    """What was said of nobody, said of the guests: these visits were voided before they were claimed."""
+    """The void events of visits that were voided before they were claimed, now about their guests."""
     void = [(draft, guest) for draft, guest, _ in claims if draft.found.receipt and draft.found.receipt.voided_at]
     if not void:
         return []
     held: set[GuestKey] = {(draft.command.cafe_id, guest) for draft, guest in void}
     spans = await guests.spans(conn, held)
-    places = {_visit_of(draft): draft.found.receipt.visit_date for draft, _ in void if draft.found.receipt}
-    stored = await visits.fetch(conn, {key: date for key, date in places.items() if date})
+    dates = {_visit_of(draft): draft.found.receipt.visit_date for draft, _ in void if draft.found.receipt}
+    stored = await visits.fetch(conn, {key: date for key, date in dates.items() if date})
     return [
         announce.voided(stored[_visit_of(draft)], _void_of(draft), spans[draft.command.cafe_id, guest])
         for draft, guest in void

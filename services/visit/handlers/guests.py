@@ -15,8 +15,8 @@ from shared.security.crypto import Keys
 
 @dataclass(frozen=True)
 class Learned:
-    """What bills tell about their guests: the guest of each bill that names one, by its index; the numbers of these
-    guests' last visits, as they are now; and the events that tell the others."""
+    """Bills resolved to guests: the customer id by bill index, the guests' visit counters after this batch, and the
+    events to publish."""
 
     customers: Mapping[int, UUID]
     counters: Mapping[GuestKey, int]
@@ -24,14 +24,14 @@ class Learned:
 
 
 def customer_of(draft: BillDraft) -> UUID | None:
-    """The guest of a bill, None when it names no number. A number not seen before has its guest's id already."""
+    """The guest of a bill, None when it names no number. A new number already has the id that its guest will get."""
     if draft.phone_hash is None:
         return None
     return draft.found.guest.customer_id if draft.found.guest else draft.own_id
 
 
 async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: Keys) -> Learned:
-    """What the bills tell about their guests, written down; and each guest's counter raised by these visits.
+    """Writes down what new bills say about their guests, and raises each guest's counter by these visits.
 
     Args:
         drafts: new bills by their index in the batch.
@@ -47,7 +47,7 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: 
     }
     counters, met = await _note(conn, learned, known, {phone: len(group) for phone, group in by_phone.items()})
     if met:
-        # Whoever another transaction wrote in the meantime is no stranger any more.
+        # A number that another transaction wrote in the meantime is not a new one any more.
         found = await guests.find(conn, list(met))
         again = {phone: learning.learn(guest, by_phone[phone], is_new=False) for phone, guest in found.items()}
         learned |= again
@@ -62,9 +62,9 @@ async def learn_guests(conn: Connection, drafts: Mapping[int, BillDraft], keys: 
 
 
 async def learn_again(conn: Connection, drafts: Sequence[BillDraft], keys: Keys) -> list[ContactLearned]:
-    """What bills tell whose visits are counted already: corrections, and records that come after their correction.
+    """Writes down what is new about guests in bills whose visits are counted already; returns the events to publish.
 
-    Writes down what is new, and returns the events that tell the others.
+    Such bills are corrections, and records that come after their correction.
     """
     by_phone: dict[PhoneKey, list[BillDraft]] = {}
     for draft in drafts:
@@ -72,7 +72,7 @@ async def learn_again(conn: Connection, drafts: Sequence[BillDraft], keys: Keys)
             by_phone.setdefault(draft.phone_key, []).append(draft)
     if not by_phone:
         return []
-    # They may have been written since, by this very batch.
+    # Looked up again: this very batch may have written them.
     known = await guests.find(conn, list(by_phone))
     learned = {phone: learning.learn(guest, by_phone[phone], is_new=False) for phone, guest in known.items()}
     await _note(conn, learned, known, {})

@@ -59,8 +59,8 @@ async def _as_kept(conn: Connection, commands: Sequence[BillCommand], devices_of
     """The commands, under the spelling that their receipts were kept with."""
     asked = {index: command for index, command in enumerate(commands) if command.device in devices_of}
     found = await receipts.old_spellings(conn, list(asked.values()))
-    places = list(asked)
-    kept = {places[index]: spelling for index, spelling in found.items()}
+    indexes = list(asked)
+    kept = {indexes[index]: spelling for index, spelling in found.items()}
     return [
         replace(command, device_id=kept[index][0], receipt_number=kept[index][1]) if index in kept else command
         for index, command in enumerate(commands)
@@ -88,7 +88,7 @@ async def _follow_sequences(
 
 
 def _shown_by(numbers: Mapping[int, BillCommand], gap: Gap) -> BillCommand:
-    """The record with the number next to the gap: after it, or before it when the later one was there already."""
+    """The record that showed the gap: the one after it, or the one before it when the later one was there already."""
     after = numbers.get(gap[1] + 1)
     return numbers[gap[0] - 1] if after is None else after
 

@@ -103,7 +103,7 @@ async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased],
 
 
 async def on_consent_changed(conn: Connection, events: Sequence[ConsentChanged]) -> None:
-    """Keeps what guests said elsewhere. A till's no that was nothing new is told when such a yes stands against it."""
+    """Keeps what guests answered elsewhere. Publishes a till's unpublished no if it is later than such a yes."""
     answers: dict[GuestKey, Answer] = {}
     for event in events:
         if (event.channel, event.purpose) == ("sms", "marketing"):

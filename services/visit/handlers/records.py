@@ -42,7 +42,7 @@ async def record(conn: Connection, commands: Sequence[RecordVisit], keys: Keys) 
     if late:
         await receipts.note_records(conn, late)
         await emit(conn, await learn_again(conn, late, keys))
-    # A bill that was refused leaves its number free for the next one under it.
+    # A refused bill leaves its receipt number free: the next bill of the batch with that number is tried.
     free = [
         index
         for index, draft in enumerate(drafts)

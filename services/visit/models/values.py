@@ -102,7 +102,7 @@ class DeskEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitQuery:
-    """Which visits a list shows: since a moment, before a place in it, and those for which all else holds that is
+    """Which visits a list shows: since a moment, before a point in the list, and only those that match all else that is
     given. `least_amount` is Toman."""
 
     since: datetime
@@ -119,7 +119,8 @@ class VisitQuery:
 
 
 class CountedHour(NamedTuple):
-    """Visits of one hour of a day in one branch; `revenue` in Toman. Not of today is of a week before."""
+    """Visits of one hour of a day in one branch; `revenue` in Toman. Those that are not of today are of a week
+    before."""
 
     is_today: bool
     hour: int

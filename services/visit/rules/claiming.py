@@ -45,8 +45,8 @@ def _made(draft: BillDraft) -> tuple[datetime, bytes]:
 
 
 def keeps_its_guest(known: KnownReceipt, customer_id: UUID | None) -> bool:
-    """Whether a bill that names nobody leaves the visit to its guest: it was claimed, or the record is not there yet
-    that would say that it was not."""
+    """Whether a bill that names nobody leaves the visit to its guest: the visit was claimed, or the record that could
+    say otherwise has not come yet."""
     return customer_id is None and (known.claimed_at is not None or known.fingerprint is None)
 
 

@@ -5,14 +5,14 @@ from datetime import date, timedelta
 from shared.errors import Problem, Rejected
 from shared.persian.text import persian_digits
 
-# Of more there are figures (sql/visit/0103): a day more on either side for other time zones.
+# Figures are kept for one day more on either side (sql/visit/0103), for other time zones.
 DAYS_SHOWN = 90
 
 
 def days_to_show(first: date | None, last: date | None, today: date) -> tuple[date, date]:
     """First and last day of the figures that are asked for: all that are kept, unless somebody names one.
 
-    `today` is that of UTC: anywhere it is a day sooner or later, of which there are figures too.
+    `today` is the day in UTC. Elsewhere it may be a day sooner or later; there are figures for that day too.
 
     Raises `Rejected` for a day before the kept ones, or a last day before the first.
     """

@@ -9,7 +9,8 @@ from shared.consent import ASKED, TICK, Answer, counts_at
 
 @dataclass(frozen=True)
 class Told:
-    """What a visit tells about its guest that was not known: their existence, their name, their answer on marketing."""
+    """What a visit says that was not known about its guest: that there is such a guest, a name, an answer on
+    marketing."""
 
     draft: BillDraft
     name: str | None
@@ -17,9 +18,9 @@ class Told:
 
 
 def learn(guest: KnownGuest, drafts: Iterable[BillDraft], *, is_new: bool) -> tuple[KnownGuest, list[Told]]:
-    """What a guest's visits tell, in the order of the visits themselves.
+    """What is new about a guest in these visits, in the order of the visits, and what is known of the guest afterwards.
 
-    A no that is known is not told again: should a yes from before it come into force, it is told then (reactions).
+    A no that is known already is not told again. If a yes from before it comes into force, it is told then (reactions).
     """
     told = []
     for draft in sorted(drafts, key=lambda each: each.command.body.occurred_at):

@@ -10,10 +10,10 @@ from services.visit.models.values import BillDraft, Gap, GuestKey, SequenceSpan
 def number_visits(
     drafts: Mapping[int, BillDraft], customers: Mapping[int, UUID], last_numbers: Mapping[GuestKey, int]
 ) -> dict[int, int]:
-    """Position of a draft -> the number of the visit among its guest's.
+    """Index of a draft -> the number of the visit among its guest's.
 
     Args:
-        customers: position of a draft -> its guest.
+        customers: index of a draft -> its guest.
         last_numbers: the counters after they were raised by these visits.
     """
     order = sorted(customers, key=lambda index: (drafts[index].command.body.occurred_at, drafts[index].command.key))
@@ -30,8 +30,8 @@ def number_visits(
 
 
 def follow_sequence(known: SequenceSpan, numbers: Iterable[int]) -> tuple[SequenceSpan, list[Gap], list[int]]:
-    """A device's numbering after these numbers: the lowest and the highest, the ranges it skipped, and numbers between
-    those known before.
+    """A device's numbering after these numbers: the lowest and the highest, the ranges it skipped, and which of these
+    numbers fall between those known before.
 
     A device is followed between the lowest and the highest number it has sent, in whatever order. One whose lowest was
     never kept is followed upwards only.

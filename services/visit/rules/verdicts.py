@@ -13,7 +13,7 @@ CommandVerdict = Literal["new", "repeated", "late_record", "correct", "supersede
 
 
 def _is_guest(known: KnownReceipt, draft: BillDraft, customer_id: UUID | None) -> bool:
-    # Which bills of an erased guest became nobody's hangs on when they came, and is no fault of the till.
+    # When an erased guest's bills came decides which of them became nobody's; that is no fault of the till.
     was_erased = draft.found.erased_at is not None and draft.own_id is not None
     if keeps_its_guest(known, customer_id):
         return True
@@ -62,7 +62,7 @@ def verdict_on_void(known: KnownReceipt | None) -> CommandVerdict:
 
 
 def heard_before(known: KnownReceipt | None, command: Receipt, fingerprint: bytes) -> datetime | None:
-    """When a correction first came whose date lay ahead then; a repeat must not make it younger."""
+    """When this correction was first heard, if it was dated ahead then; a repeat must not make it younger."""
     if known is None or not isinstance(command, CorrectVisit):
         return None
     return known.dated_ahead.get(mark_of(command, fingerprint))
@@ -83,7 +83,7 @@ def is_dated_ahead(draft: BillDraft) -> bool:
 
 
 def newest_corrections(drafts: Sequence[BillDraft]) -> dict[ReceiptKey, int]:
-    """Receipt -> position of its correction that stands, when a batch corrects one receipt more than once."""
+    """Receipt -> index of its correction that stands, when a batch corrects one receipt more than once."""
     best: dict[ReceiptKey, int] = {}
     for index, draft in enumerate(drafts):
         other = best.setdefault(draft.command.key, index)
@@ -98,7 +98,7 @@ def _rank(draft: BillDraft) -> tuple[datetime, bytes]:
 
 
 def event_ids_reused(commands: Iterable[Receipt]) -> set[ReceiptKey]:
-    """Receipts of a batch whose event id an earlier receipt of the batch has already."""
+    """Receipts whose event id belongs to an earlier receipt of the batch."""
     owner: dict[tuple[UUID, UUID], ReceiptKey] = {}
     return {
         command.key

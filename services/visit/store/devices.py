@@ -10,7 +10,7 @@ from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.identity import BranchChanged
 
-# Whether receipts of the device were kept as they had been typed: few have any, so it is asked with the row.
+# Whether receipts of the device are kept in an old spelling. Few devices have any, so it is asked along with the row.
 LOCK = f"""
 INSERT INTO till_devices AS kept (cafe_id, device_id)
 SELECT * FROM unnest($1::uuid[], $2::text[])

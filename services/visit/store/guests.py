@@ -31,7 +31,7 @@ SELECT c.cafe_id, c.customer_id, c.changed_at
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) JOIN guest_consents c USING (cafe_id, customer_id)
 WHERE NOT c.granted
 """
-# One round trip for all: a till waits for each of them. Visits of a stranger count only if nobody else has just
+# One round trip for everything, because each makes a till wait. A stranger's visits count only if nobody else has just
 # written the number, which may then be another guest's.
 NOTE_VISITS = f"""
 WITH added AS (
@@ -115,7 +115,7 @@ ON CONFLICT (cafe_id, customer_id) DO UPDATE
 SET erased_at = greatest(kept.erased_at, excluded.erased_at),
     checked_at = CASE WHEN kept.erased_at >= excluded.erased_at THEN kept.checked_at END
 """
-# Who is there since the erasure came back by it: their number is known anew.
+# A guest whose row is newer than the erasure has come back: their number was learned anew.
 FORGET = """
 DELETE FROM guests g USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, customer_id, erased_at)
 WHERE g.cafe_id = t.cafe_id AND g.customer_id = t.customer_id
@@ -237,7 +237,8 @@ def _one_each(answered: Mapping[PhoneKey, KnownGuest]) -> list[tuple[PhoneKey, U
 
 
 async def keep_answers(conn: Connection, answers: Mapping[GuestKey, Answer]) -> list[tuple[GuestKey, datetime]]:
-    """Keeps answers that were given elsewhere. Returns guests whose later no at a till stands against such a yes."""
+    """Keeps answers that were given elsewhere. Returns guests whose later no at a till overrules such a yes, with its
+    moment."""
     keys = sorted(answers)
     arrays = columns(keys, 0, 1)
     given = [answers[key] for key in keys]

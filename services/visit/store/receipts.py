@@ -22,7 +22,7 @@ from services.visit.store.guests import answer_in
 from shared.database.columns import columns
 from shared.database.db import Connection
 
-# As the index visit_receipts_old_spellings has them (sql/visit/0113).
+# The same expressions as in the index visit_receipts_old_spellings (sql/visit/0113).
 _DIGITS = "'۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９', '012345678901234567890123456789'"
 IS_OLD_SPELLING = "r.device_id || r.receipt_number ~ '[۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩０１２３４５６７８９]'"
 OLD_DEVICE = f"translate(r.device_id, {_DIGITS})"
@@ -96,7 +96,7 @@ SELECT id, cafe_id, customer_id, visit_date, visit_number, branch_id, device_id,
        points_to_redeem
 FROM t
 """
-# A record of nobody, whose correction named a guest: that was a claim.
+# A record of nobody whose correction came first and named a guest: that correction was a claim.
 NOTE_RECORDS = """
 UPDATE visit_receipts r
 SET fingerprint = t.fingerprint, event_id = coalesce(t.event_id, r.event_id),
@@ -119,7 +119,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamp
     AS t (cafe_id, device_id, receipt_number, visit_date, corrected_at, fingerprint)
 WHERE r.cafe_id = t.cafe_id AND r.device_id = t.device_id AND r.receipt_number = t.receipt_number
 """
-# So many of one receipt are remembered: a till whose clock is ahead does not correct a bill more often.
+# At most 50 corrections of one receipt are remembered: a till whose clock is ahead does not correct a bill more often.
 NOTE_AHEAD = """
 UPDATE visit_receipts r SET dated_ahead = t.heard || r.dated_ahead
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS t (cafe_id, device_id, receipt_number, heard)
@@ -147,7 +147,7 @@ SELECT device_id, receipt_number FROM visit_receipts WHERE cafe_id = $1 AND visi
 
 
 async def old_spellings(conn: Connection, receipts: Sequence[Receipt]) -> dict[int, tuple[str, str]]:
-    """Place -> device and receipt as they are kept, of receipts that were kept as they had been typed."""
+    """Index -> device and receipt number as they are kept, of receipts that are kept in an old spelling."""
     rows = await conn.fetch(FIND_OLD_SPELLINGS, *columns(receipts, "cafe_id", "device_id", "receipt_number"))
     return {row["place"] - 1: (row["device_id"], row["receipt_number"]) for row in reversed(rows)}
 

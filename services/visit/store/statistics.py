@@ -13,7 +13,7 @@ from shared.database.db import Connection
 MAKE_PARTITION = "SELECT make_visit_partition($1)"
 DETACH_PARTITIONS = "SELECT detach_visit_partitions($1)"
 CROWDED_MONTHS = "SELECT crowded_visit_months($1)"
-# What ended by now, or will be noted once more when it has: of today's visits only the first of each cafe adds a row.
+# Days that have ended are noted; today is noted once: only the first visit of a cafe adds a row, due when the day ends.
 NOTE_DAYS = """
 INSERT INTO days_to_count (cafe_id, stat_date, due_at)
 SELECT n.cafe_id, n.stat_date, greatest(n.ends, now())
@@ -130,7 +130,8 @@ async def note(conn: Connection, cafes: Sequence[UUID], moments: Sequence[dateti
 
 
 async def due_days(conn: Connection, moment: datetime, limit: int, but_for: Sequence[UUID]) -> list[CafeDay]:
-    """Days that have ended by `moment` and must be counted, those first that were noted first, without some cafes'."""
+    """Days that have ended by `moment` and must be counted, in the order in which they were noted, but for these
+    cafes'."""
     return [tuple(row) for row in await conn.fetch(DUE_DAYS, moment, limit, but_for)]
 
 

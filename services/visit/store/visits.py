@@ -21,7 +21,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, id, visit_
 JOIN customer_visits v ON v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id
 WHERE v.visit_date BETWEEN $4 AND $5
 """
-# A refusal stays until loyalty says otherwise: of what is asked for again it says nothing new.
+# A refusal stays until loyalty says otherwise: loyalty does not repeat it when the same is asked for again.
 CORRECT = """
 UPDATE customer_visits v
 SET visit_date = t.new_date, branch_id = t.branch_id, total_amount = t.total, discount_amount = t.discount,
@@ -39,7 +39,7 @@ FROM unnest(
 )
 WHERE v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id AND v.visit_date BETWEEN $18 AND $19
 """
-# What was emptied by an erasure is nobody's for ever.
+# A visit that an erasure emptied is nobody's for ever.
 FETCH_NOBODYS = """
 SELECT v.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS t (cafe_id, id, visit_date)
 JOIN customer_visits v ON v.cafe_id = t.cafe_id AND v.visit_date = t.visit_date AND v.id = t.id
@@ -203,7 +203,7 @@ async def set_rating(conn: Connection, dates: Mapping[VisitKey, datetime | None]
 
 
 async def _apply(conn: Connection, statement: str, dates: Mapping[VisitKey, datetime | None], values: Values) -> None:
-    """Tries the date that the event names, and for the visits not found there the date they were moved to."""
+    """Updates the visits at the date that the event names, and those not found there at the date they were moved to."""
     named = {key: date for key, date in dates.items() if date is not None}
     missed = set(dates) - await _update(conn, statement, named, values)
     if missed:

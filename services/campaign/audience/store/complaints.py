@@ -8,7 +8,7 @@ from services.campaign.audience.models.values import CaseWord
 from shared.database.columns import columns
 from shared.database.db import Connection
 
-# What is said of the same case comes in any order, and again: of each kind the latest moment counts. What was said
+# Events about one case come in any order, and more than once: of each kind the latest moment counts. What was said
 # before the guest was erased is not kept.
 KEEP = """
 INSERT INTO complaint_holds AS kept (cafe_id, customer_id, case_id, opened_at, closed_at)
@@ -30,7 +30,7 @@ FROM complaint_holds h
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id) USING (cafe_id, customer_id)
 WHERE h.opened_at > coalesce(h.closed_at, '-infinity') ORDER BY h.opened_at, h.case_id
 """
-# As if what was said until then had come after the erasure.
+# As if what was said until then had come after the erasure, and so had not been kept.
 FORGET = """
 UPDATE complaint_holds h
 SET opened_at = CASE WHEN h.opened_at > t.at THEN h.opened_at END,

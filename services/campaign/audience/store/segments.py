@@ -31,7 +31,7 @@ ON CONFLICT (cafe_id) DO UPDATE
 SET keys = excluded.keys, off_keys = excluded.off_keys, told_at = excluded.told_at
 WHERE kept.told_at <= excluded.told_at
 """
-# Of what was there before lists were told, guests know that it is there.
+# `with_members`: where the cafe's list is not known yet, a segment is known by the guests who are in it.
 SEGMENTS_OF_CAFE = """
 SELECT coalesce(s.keys, '{}') AS keys, coalesce(s.off_keys, '{}') AS off_keys, ARRAY(
     SELECT w.key FROM unnest($2::text[]) AS w (key)

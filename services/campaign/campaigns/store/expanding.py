@@ -10,9 +10,9 @@ import asyncpg
 from shared.database.columns import columns
 from shared.database.db import Connection
 
-# So many are asked at once whether all of their messages are through.
+# How many campaigns are asked at once whether all of their messages are through.
 FINISHED_AT_ONCE: Final = 50
-# The one that was looked at longest ago; who is not finished waits for the others.
+# Takes the one that was looked at longest ago; one that is not finished then waits for the others.
 TAKE_DUE = """
 SELECT cafe_id, id, target_segment, template_content, status::text AS status, expanded_to, scheduled_date,
        campaign_type::text AS channel
@@ -47,8 +47,8 @@ WHERE expanded_at IS NOT NULL AND status IN ('sending', 'sent') AND coalesce(loo
 ORDER BY coalesce(look_at, expanded_at) LIMIT $3
 FOR NO KEY UPDATE SKIP LOCKED
 """
-# 'sent': nothing is left to hand over; 'completed': nothing is left to hear of either. One that was not finished is
-# looked at again after a quarter of the time that it has taken by now, for all of its messages are read each time.
+# 'sent': nothing is left to hand over; 'completed': nothing is left to hear of either. One that is not finished is
+# looked at again after a quarter of the time that it has taken so far, because each look reads all of its messages.
 FINISH = """
 WITH state AS (
     SELECT due.cafe_id, due.id,

@@ -123,7 +123,7 @@ async def lock_accounts(conn: Connection, config: Settings, cafe_ids: Sequence[U
 
 
 def check_token(keys: Keys, cafe_id: UUID, provider_id: UUID, token: str) -> None:
-    """Nothing, when the token belongs to that account.
+    """Does nothing when the token belongs to that account.
 
     Raises `NotFound` otherwise: a stranger learns nothing about which accounts there are.
     """

@@ -1,5 +1,8 @@
-"""Calls to providers that are under way: bounded for each cafe, for the installation's account and all together, so
-that who is slow keeps only its own messages waiting."""
+"""Calls to providers that are under way.
+
+They are bounded for each cafe, for the installation's account and in all, so that a slow provider holds up only its own
+messages.
+"""
 
 import asyncio
 from collections import Counter
@@ -11,9 +14,9 @@ from uuid import UUID
 from shared.process import telemetry
 from shared.process.discreet import bare, where
 
-# Whose account the calls of cafes without one of their own are.
+# Stands for the installation's account, by which cafes without one of their own send.
 INSTALLATION: Final = UUID(int=0)
-# Writing down what came out takes connections of the pool, which events need as well.
+# How many calls write their results at once: that takes connections of the pool, which events need as well.
 WRITERS: Final = 3
 
 
@@ -24,7 +27,7 @@ class Lanes:
     in_all: int
     of_cafe: int
     of_installation: int
-    # So many of all may go to accounts whose last call failed.
+    # How many of all calls may go to accounts whose last call failed.
     probing: int
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))

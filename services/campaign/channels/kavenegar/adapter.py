@@ -199,7 +199,7 @@ class _Unreadable(Exception):
 
 
 class _Unasked(Exception):
-    """What was to be asked could not even be written down: nothing has left."""
+    """The request could not even be built: nothing has left."""
 
 
 def _understood(content: bytes) -> tuple[int, list[dict[str, Any]]]:
@@ -208,7 +208,7 @@ def _understood(content: bytes) -> tuple[int, list[dict[str, Any]]]:
     if isinstance(status, bool) or not 0 <= int(status) <= 9999:
         raise ValueError
     found = entries if isinstance(entries, list) else []
-    # An entry that is none says nothing; its place still counts.
+    # A malformed entry says nothing, but still counts in the order of entries.
     return int(status), [entry if isinstance(entry, dict) else {} for entry in found]
 
 
@@ -229,7 +229,7 @@ def _accepted(entry: Mapping[str, Any]) -> SendResult:
 
 
 def _without_doubles(results: dict[int, SendResult]) -> dict[int, SendResult]:
-    # One id for two messages is the id of neither.
+    # An id that two messages share identifies neither.
     times = Counter(result.message_id for result in results.values())
     return {
         local_id: SendResult("unknown", code="no messageid")

@@ -14,7 +14,7 @@ SendVerdict = Literal["accepted", "refused_message", "refused", "busy", "unknown
 Progress = Literal["under_way", "delivered", "failed", "undelivered", "blocked", "missing"]
 # Why a cafe's account can't be used at all, whatever the message.
 AccountFault = Literal["no_account", "not_lent", "price_too_high"]
-# Rial for one part. A thousand times what one costs, and the sums of all messages of a cafe's life still fit.
+# Rial for one part: a thousand times a usual price, and the sums of all messages of a cafe's life still fit.
 DEAREST_SMS = Decimal(1_000_000)
 DEAREST_MESSAGE = 20 * DEAREST_SMS
 

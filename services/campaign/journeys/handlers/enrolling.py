@@ -34,7 +34,7 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -
 
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
-    """Nobody is thanked for what was said about a bill later; that it was not done is noted."""
+    """Begins no journey, and notes that: nobody is thanked for what was said about a bill later."""
     found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "visit.recorded")
     moment = now()
     enrolled = [

@@ -99,7 +99,8 @@ async def insert_runs(conn: Connection, runs: Sequence[Run], at: datetime) -> No
 async def last_entries(
     conn: Connection, wanted: Sequence[tuple[UUID, UUID, UUID, UUID]]
 ) -> dict[tuple[UUID, UUID, UUID], datetime]:
-    """For which moment each guest was taken last, by cafe, journey and guest, of (cafe, journey, segment, guest).
+    """The moment for which each guest was last taken, by cafe, journey and guest. `wanted`: (cafe, journey, segment,
+    guest).
 
     The membership's row must be locked, as whoever keeps a move does.
     """
@@ -117,8 +118,8 @@ async def keep_entries(conn: Connection, runs: Sequence[Run]) -> None:
 
 
 async def cancel_visits(conn: Connection, visits: Sequence[tuple[UUID, UUID]]) -> list[tuple[UUID, UUID]]:
-    """Takes back what was going to be said about (cafe, visit), as far as it has not been handed to a provider. Returns
-    whose messages (cafe, campaign) these were, one entry for each."""
+    """Takes back what was going to be said about (cafe, visit), unless a provider has it already. Returns (cafe,
+    campaign) of each message that was taken back."""
     cafes, ids = columns(visits, 0, 1)
     # A run that becomes a delivery at this moment is locked: the second statement then sees the delivery.
     await conn.execute(CANCEL_RUNS, cafes, ids)

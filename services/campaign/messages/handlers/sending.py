@@ -37,13 +37,13 @@ CALLS_AT_ONCE: Final = 100
 CALLS_OF_CAFE: Final = 2
 CALLS_OF_INSTALLATION: Final = 64
 PROBES_AT_ONCE: Final = 16
-# Who was at fault in a round is decided for apart from the others for so long.
+# How long a cafe that was at fault in a round is decided for apart from the others.
 APART_SECONDS: Final = 600.0
 APART_SHARE: Final = 20
 ROOM_WITHIN_SECONDS: Final = 0.25
-# A cafe whose budget may not bear more before it is known what was charged is left alone for so long.
+# How long a cafe is left alone whose budget may not bear more until it is known what was charged.
 PRICE_WITHIN_SECONDS: Final = 1.0
-# What is not under way by then does not leave any more: before the message is asked about, its call must be over.
+# A call that has not begun by then is not made: it must be over before the provider is asked about the message.
 BEGIN_WITHIN_SECONDS: Final = pace.UNKNOWN_AFTER.total_seconds() - CALL_SECONDS - 3
 
 
@@ -77,7 +77,7 @@ class Sender:
         waiting, looked_at = await self._decide(pool, moment)
         done = looked_at + self.lanes.take_ended()
         if waiting and not done and self.lanes.under_way:
-            # Only those wait whose calls are under way: the next that ends makes room.
+            # Everybody who waits has calls under way: the next one that ends makes room.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.lanes.stirred.wait(), ROOM_WITHIN_SECONDS)
                 return 1
@@ -130,8 +130,8 @@ class Sender:
         return share_out(kept, probed), accounts
 
     async def _decide_apart(self, pool: Pool, turn: Turn, places: Sequence[Place], moment: datetime) -> int:
-        """The same for one cafe, after it or another was at fault: what is broken in it is found, message by message,
-        and closed."""
+        """Decides for one cafe alone, after it or another was at fault. If it is this one, its messages are tried one
+        by one, and the broken ones closed."""
         with contextlib.suppress(_AtFault):
             return await self._decide_alone(pool, turn, places, moment)
         self._apart[turn.cafe_id] = time.monotonic() + APART_SECONDS

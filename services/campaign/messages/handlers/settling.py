@@ -52,10 +52,10 @@ async def settle(conn: Connection, keys: Sequence[MessageKey], judge: Settler, m
 
 
 async def settle_apart(pool: Pool, keys: Sequence[MessageKey], judge: Settler, moment: datetime) -> None:
-    """`settle` in a transaction of its own. Where one message's part can't be written the others' is, and that one's
-    without what the provider calls it, or not at all: then it is asked about again.
+    """`settle` in a transaction of its own.
 
-    Raises what an outage raises.
+    If one message can't be written, the others still are. That one is written without the provider's id for it, or not
+    at all: then it is asked about again. Raises what an outage raises.
     """
     try:
         async with transaction(pool) as conn:

@@ -78,13 +78,13 @@ class Pending:
     held_for: str | None = None
     # The number that a message to try goes to, sealed in its own row; None for all others.
     test_phone_sealed: str | None = field(default=None, repr=False)
-    # Of what is spent, the part whose price is only what was expected.
+    # The part of `spent` whose price is only expected so far.
     reserved: Decimal = Decimal(0)
     # The guest must be in one of these at the moment of sending; None: in none. With `of_this_stay`, by the very stay
     # that the message is about.
     segments: Sequence[str] | None = None
     of_this_stay: bool = False
-    # Why the occasion is none any more, as of a visit that was voided.
+    # Why there is no occasion any more, such as a voided visit.
     cancelled_for: str | None = None
     # It is in no table yet: its run has only just become due.
     is_new: bool = False

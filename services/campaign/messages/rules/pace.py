@@ -13,7 +13,7 @@ RECEIPT_WINDOW: Final = timedelta(hours=48)
 # Longer than any call may take: before that, a message in the state "sending" may still be on its way.
 UNKNOWN_AFTER: Final = timedelta(seconds=45)
 CONTACT_PATIENCE: Final = timedelta(hours=1)
-# What can't be sent is looked at a last time so long before nobody wants it any more.
+# What can't be sent is looked at a last time this long before it expires.
 LAST_CHANCE: Final = timedelta(seconds=5)
 BUSY_WAIT: Final = timedelta(seconds=30)
 SHORTEST_WAIT: Final = timedelta(minutes=2)
@@ -55,7 +55,8 @@ def has_clock(cafe: CafeRules) -> bool:
 
 
 def held_by(before: CafeRules, after: CafeRules, moment: datetime) -> datetime | None:
-    """Until when messages are held by quiet hours that are not the cafe's any more; None if none are."""
+    """Until when messages are held by quiet hours that the cafe had before; None if it has the same hours, or they hold
+    nothing."""
     hours = [(cafe.time_zone, cafe.quiet_from, cafe.quiet_until) for cafe in (before, after)]
     return quiet_until(before, moment) if hours[0] != hours[1] and has_clock(before) else None
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from shared.persian.text import latin_digits, search_key
 
 Meaning = Literal["stop", "rejoin", "unclear", "nothing"]
-# Whoever says it in the middle of much else means something else: a word of the line and so many others at most.
+# How many other words may stand beside a word of the line: whoever says it amid more of them means something else.
 MOST_OTHER_WORDS: Final = 3
 
 

@@ -66,7 +66,8 @@ def after_find(handed: Handed, receipt: DeliveryReceipt | None, moment: datetime
 
 
 def after_silence(handed: Handed, moment: datetime) -> Settled | None:
-    """A sent message about whose delivery the provider did not answer: it is asked again later, and at last no more."""
+    """A sent message about whose delivery the provider gave no answer: it is asked about again later, and in the end no
+    more."""
     if handed.status != "sent":
         return None
     again = pace.next_receipt_check(handed.sent_at or handed.sending_at, moment)
@@ -120,7 +121,7 @@ def effects_of(handed: Handed, settled: Settled) -> Effects:
         return replace(counts, cost=real - handed.cost, cost_used=real - handed.cost)
     if settled.status == "sending":
         return counts
-    # What was put back has given its reservation and its place in the limits back already.
+    # A message that was put back has already given back its reservation and its use of the limits.
     held, place = (handed.cost, 1) if handed.status == "sending" else (_NOTHING, 0)
     if settled.accepted:
         return replace(counts, cost=real, reserved=-held, messages_used=1 - place, cost_used=real - held)

@@ -1,5 +1,7 @@
-"""What is due: cafes found by jumping through an index from one to the next, never by reading all that is due nor all
-cafes; and each cafe's share of it, taken under locks."""
+"""What is due, and each cafe's share of it, taken under locks.
+
+Cafes are found by jumping through an index from one to the next: never by reading all that is due, nor all cafes.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +12,8 @@ import asyncpg
 from services.campaign.messages.models.values import Pending, Place, Turn
 from shared.database.db import Connection
 
-# So many jumps through one index, from either end. Whoever is in neither end has been in the newer one before.
+# At most so many jumps through one index, from either end. A cafe between both ends was within reach of the newer one
+# before.
 JUMPS: Final = 1000
 RUN_SECOND: Final = "date_bin('1 second', greatest({0}due_at, {0}created_at), timestamptz '2000-01-01 00:00:00+00')"
 DELIVERY_SECOND: Final = "date_bin('1 second', {0}due_at, timestamptz '2000-01-01 00:00:00+00')"
@@ -75,7 +78,7 @@ async def _places(conn: Connection, statements: Sequence[str], moment: datetime,
 
 
 def columns_of(turns: Sequence[Turn], places: Sequence[Place], kind: str) -> tuple[list[Any], ...]:
-    """What a statement that takes by turns is given: cafes and shares, and where these cafes have `kind` due, the
+    """Parameters of a statement that takes by turns: cafes and shares, and where these cafes have `kind` due, the
     oldest first."""
     shares = {turn.cafe_id: turn.share for turn in turns}
     own = [place for place in places if place.kind == kind and place.cafe_id in shares]
