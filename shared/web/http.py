@@ -267,7 +267,8 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> str:
-    """The methods that the request's path takes. Where several routes fit, the one is meant that names most of it."""
+    """The methods that the request's path takes. Where several routes fit, the one counts that names most of the
+    path."""
     routes = [route for route in _routes(request.app) if route.path_regex.match(request.scope["path"])]
     best = min((_looseness(route) for route in routes), default=None)
     chosen = [route for route in routes if _looseness(route) == best]

@@ -51,9 +51,11 @@ class Adapter(Protocol):
         ...
 
     async def send(self, messages: Sequence[Message], until: float) -> Mapping[int, SendResult]:
-        """Hand over messages (at most `largest_send`); results by local id, one for each. Never raises for what the
-        provider or the network did: that is the verdict. What is not under way at `until` (of the monotonic clock)
-        does not leave any more: "busy"."""
+        """Hands over messages (at most `largest_send`); results by local id, one for each.
+
+        Never raises for what the provider or the network did: that is the verdict. Messages whose call has not begun by
+        `until` (of the monotonic clock) are not sent: "busy".
+        """
         ...
 
     async def find(self, local_ids: Sequence[int]) -> Mapping[int, DeliveryReceipt]:

@@ -32,7 +32,7 @@ from shared.persian.money import Unit
 from shared.security import access
 
 CAFES_TOLD_AT_ONCE = 200
-# What a change of makes it necessary to evaluate everybody again.
+# A change of one of these makes it necessary to evaluate all guests again.
 EVALUATED_BY = ("criteria", "is_active")
 
 

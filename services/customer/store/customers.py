@@ -236,7 +236,7 @@ async def summary(conn: Connection, guest: GuestKey) -> dict[str, Any] | None:
 
 
 async def clock_of(conn: Connection, cafe_id: UUID) -> CafeClock:
-    """The cafe's clock and calendar; of a cafe not heard of yet those that most have."""
+    """The cafe's clock and calendar; for a cafe that is not known yet, those of most cafes."""
     row = await conn.fetchrow(CLOCK, cafe_id)
     return CafeClock(*row) if row else CafeClock("Asia/Tehran", "jalali")
 

@@ -33,9 +33,9 @@ Marker = Annotated[str, Opaque(100)]
 # In a minute. Only guesses count for an address: a whole cafe may answer from one.
 GUESSES_OF_AN_ADDRESS = 20
 USES_OF_A_LINK = 60
-# The message with a link may be faster than the word of its visit. So a link that nobody knows is looked for again.
+# A message with a link may arrive before the event of its visit does. So a link that nobody knows is looked for again.
 WAIT_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.2
-# In one process, so that these looks stay a small part of what the database does; who comes then is told at once.
+# So many wait in one process, so that their looks stay a small part of what the database does; others are told at once.
 WAITS_AT_ONCE = 32
 UNKNOWN = "link_unknown"
 STATES = {code: state for state, (code, *_) in links.REFUSALS.items()} | {"too_many_tries": "busy"}

@@ -183,8 +183,10 @@ async def names_around(conn: Connection, user_id: UUID) -> list[str]:
 
 
 async def as_service(conn: Connection) -> None:
-    """For the rest of the transaction: no longer as the person. Accounts belong to no cafe, so no person may read or
-    write them; what the person may do has been decided before."""
+    """Acts as the service, no longer as the person, for the rest of the transaction.
+
+    Accounts belong to no cafe, so no person may read or write them; what the person may do has been decided before.
+    """
     await conn.execute(AS_SERVICE)
 
 

@@ -44,7 +44,7 @@ def priced(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_toman(rules: ProgramRules, earn_per: Decimal | None, unit: Unit) -> ProgramRules:
-    """The rules as they are kept, when somebody names in that unit what earns a point, or leaves that to the rules.
+    """The rules as they are kept, with what earns a point: `earn_per` in `unit`, or what the rules say without it.
 
     Raises Rejected for an amount that is no whole Toman or contradicts the rules.
     """

@@ -69,7 +69,8 @@ class Recount(msgspec.Struct, frozen=True):
 
 
 async def load_plans(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, StoredPlan]:
-    """What counting the guests of each cafe goes by. Every asked cafe is in the answer."""
+    """The calendar and programs by which each cafe's guests are counted. Every cafe that was asked for is in the
+    answer."""
     programs: dict[UUID, list[StoredProgram]] = {}
     calendars: dict[UUID, tuple[str | None, Calendar | None]] = {}
     for row in await conn.fetch(LOAD, list(cafe_ids)):

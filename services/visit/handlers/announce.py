@@ -166,7 +166,8 @@ def voided_before(visit: NewVisit, void: KnownReceipt, span: VisitSpan) -> Visit
 
 
 def _coded(cafe_id: UUID, lines: Sequence[Item], keys: Keys) -> list[Item]:
-    """The bill's lines as a topic that is kept for ever may hold them: a till calls a dish whatever somebody types."""
+    """The bill's lines for a topic that is kept for ever: with codes for names, because a till may call a dish
+    anything."""
     code = partial(menu_code, keys, cafe_id)
     return [
         Item(

@@ -39,7 +39,7 @@ def without_words(draft: BillDraft) -> BillDraft:
 
 
 def of_nobody(draft: BillDraft) -> BillDraft:
-    """The bill when it is from before its guest was erased: nobody's, and without words. Any other as it is."""
+    """The bill; if it is from before its guest was erased, it is nobody's, and without words."""
     if not is_nobodys(draft):
         return draft
     bare = without_words(draft)
@@ -66,7 +66,8 @@ def item_count(body: VisitBody) -> int:
 
 def content_of(body: VisitBody, lines: Sequence[Item]) -> bytes:
     """All that makes two bills the same bill, whatever the spelling of the phone or the order of keys."""
-    # What came later to the contract stands only where a bill has it: bills of before keep their fingerprints.
+    # A field that came later to the contract counts only if a bill has it, so that earlier bills keep their
+    # fingerprints.
     later = (body.consent_asked_at,) if body.consent_asked_at else ()
     return _encode(
         (

@@ -57,9 +57,11 @@ async def replace_draft(conn: Connection, cafe_id: UUID, campaign_id: UUID, auth
 async def schedule(
     conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime, *, config: Settings | None = None
 ) -> None:
-    """Sets the date and estimates recipients and cost, on the terms of `config` (by default this process's) where an
-    account has no key of its own; an approval ends. It starts once somebody who neither wrote nor
-    changed it has approved it, or by its date where the cafe's policy asks for nobody else.
+    """Sets the date and estimates recipients and cost; an earlier approval ends.
+
+    The campaign starts once somebody who neither wrote nor changed it has approved it, or by its date where the cafe's
+    policy asks for nobody else. `config` (by default this process's) gives the terms of an account without a key of its
+    own.
 
     Raises `NotFound`, and `Rejected` for a date in the past or a campaign that has started.
     """

@@ -36,10 +36,10 @@ class UnusableKey(Exception):
 
 
 def on_its_terms(provider: Provider, config: Settings) -> Provider:
-    """The account as messages are decided for it.
+    """The account with the terms by which messages are decided about.
 
-    Without a key of its own it sends by the installation's, and then line, price and the most a day are not the cafe's
-    to say; its own limits may be lower.
+    Without a key of its own it sends by the installation's account. Then line, price and the most a day are the
+    installation's to say; the cafe's own limits may be lower.
     """
     if provider.api_key_sealed is None:
         provider = replace(

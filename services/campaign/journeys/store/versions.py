@@ -76,7 +76,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID) -> list[JourneyText]:
 
 
 async def replace_texts(conn: Connection, cafe_id: UUID, journey_id: UUID, *states: str) -> None:
-    """The journey's versions in these states are not what is or will be said any more."""
+    """Marks the journey's versions in these states as replaced."""
     await conn.execute(REPLACE, cafe_id, journey_id, states)
 
 

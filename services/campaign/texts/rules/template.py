@@ -51,8 +51,8 @@ def compile_template(content: str) -> Template:
 
 
 def render(content: str, values: Mapping[str, str | None], fallbacks: Mapping[str, str]) -> str:
-    """The text with every variable's value, or its fallback where the value is missing, or what stands for any guest
-    where a text is so old that it has none: no text begins with a comma."""
+    """The text with each variable's value, or its fallback where the value is missing. A text from before fallbacks
+    gets the words for any guest instead, so that no text begins with a comma."""
     template = compile_template(content)
     anybody = _ANYBODY["fa" if _PERSIAN.search(content) else "en"]
     out = [template.texts[0]]
