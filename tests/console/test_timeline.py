@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.console.models.guests import (
+    CauseOfMove,
     JourneyNotBegun,
     JourneyRun,
     LedgerLine,
@@ -39,14 +40,14 @@ def visit(minutes: float = 0) -> VisitRow:
 
 
 def line(minutes: float, visit_id: UUID | None) -> LedgerLine:
-    return LedgerLine(
-        uuid4(), "earned_purchase", 10, 10, visit_id, None, "", None, None, after(minutes), after(minutes)
-    )
+    moments = (after(minutes), after(minutes))
+    return LedgerLine(uuid4(), "earned_purchase", 10, 10, visit_id, None, "", None, None, None, *moments)
 
 
-def stay(minutes: float, reason: str = "visit", left: float | None = None) -> SegmentStay:
+def stay(minutes: float, reason: str = "visit", left: float | None = None, by: UUID | None = None) -> SegmentStay:
     left_at = None if left is None else after(left)
-    return SegmentStay(VIP, "vip", "VIP", after(minutes), reason, left_at, "time" if left_at else None)
+    cause = CauseOfMove(by) if by else None
+    return SegmentStay(VIP, "vip", "VIP", after(minutes), reason, left_at, "time" if left_at else None, cause, None)
 
 
 def run(minutes: float, trigger: UUID) -> JourneyRun:
@@ -82,6 +83,14 @@ def test_stay_of_another_reason_or_much_later_is_no_doing_of_the_visit() -> None
         told = chains([visit()], [], [moved], MessagesOfGuest((), (), ()))
         assert len(told) == 2
         assert not any(step.probable for chain in told for step in chain.steps)
+
+
+def test_stay_that_names_its_visit_is_told_with_it_however_much_later_it_was_known() -> None:
+    first, second = visit(0), visit(60)
+    told = chains([first, second], [], [stay(61, by=first.id)], MessagesOfGuest((), (), ()))
+    [with_step] = [chain for chain in told if chain.steps]
+    assert with_step.visit is first
+    assert not with_step.steps[0].probable
 
 
 def test_journey_that_did_not_begin_is_told_with_the_segment_it_waited_for() -> None:

@@ -83,6 +83,12 @@ class ConsentsGiven(msgspec.Struct, frozen=True):
     current: tuple[ConsentGiven, ...]
 
 
+class CauseOfMove(msgspec.Struct, frozen=True):
+    """The event that moved a guest, and the visit that it was about."""
+
+    visit_id: UUID | None
+
+
 class SegmentStay(msgspec.Struct, frozen=True):
     """From when to when a guest was in a segment, and why."""
 
@@ -93,6 +99,8 @@ class SegmentStay(msgspec.Struct, frozen=True):
     reason: str
     left_at: datetime | None
     left_reason: str | None
+    cause: CauseOfMove | None
+    left_cause: CauseOfMove | None
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -113,6 +121,15 @@ class Balance(msgspec.Struct, frozen=True):
     currency_unit: str
 
 
+class RuleOfEntry(msgspec.Struct, frozen=True):
+    """By which version of the rules a bill earned: a point for each `earn_per`, times the multiplier of the tier."""
+
+    program_version: int
+    earn_per: Decimal
+    multiplier: Decimal
+    currency_unit: str
+
+
 class LedgerLine(msgspec.Struct, frozen=True):
     """One row of the ledger."""
 
@@ -124,6 +141,7 @@ class LedgerLine(msgspec.Struct, frozen=True):
     redemption_id: UUID | None
     description: str
     notes: str | None
+    rule: RuleOfEntry | None
     related_amount: Decimal | None
     occurred_at: datetime
     created_at: datetime

@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.console.models.guests import (
+    CauseOfMove,
     JourneyNotBegun,
     JourneyRun,
     LedgerLine,
@@ -17,8 +18,8 @@ from services.console.models.guests import (
 )
 from services.console.models.work import VisitRow
 
-# A guest moves within seconds of the visit that did it. As long as a stay does not name its cause, one that begins this
-# soon after a visit is told with it, as probable.
+# A guest moves within seconds of the visit that did it. A stay from before stays named their cause is told with a visit
+# that it began this soon after, as probable.
 SOON = timedelta(seconds=120)
 NIL = UUID(int=0)
 Kind = Literal["points", "entered", "left", "run", "message", "not_begun"]
@@ -67,6 +68,9 @@ class _Folding:
         home.steps.append(step)
         return home
 
+    def home_of(self, cause: CauseOfMove | None) -> _Growing | None:
+        return self.of_visit.get(cause.visit_id) if cause and cause.visit_id else None
+
     def soon_before(self, moment: datetime) -> _Growing | None:
         near = [home for home in self.of_visit.values() if timedelta(0) <= moment - home.moment <= SOON]
         return max(near, key=lambda home: (home.moment, home.visit.id if home.visit else NIL), default=None)
@@ -85,11 +89,12 @@ def chains(
         home = folding.of_visit.get(line.visit_id) if line.visit_id else None
         folding.place(TimelineStep("points", line.occurred_at, line=line), home)
     for stay in stays:
-        cause = folding.soon_before(stay.entered_at) if stay.reason == "visit" else None
-        step = TimelineStep("entered", stay.entered_at, stay=stay, probable=cause is not None)
-        folding.entered.append((stay, folding.place(step, cause)))
+        known = folding.home_of(stay.cause)
+        probable = None if stay.cause or stay.reason != "visit" else folding.soon_before(stay.entered_at)
+        step = TimelineStep("entered", stay.entered_at, stay=stay, probable=probable is not None)
+        folding.entered.append((stay, folding.place(step, known or probable)))
         if stay.left_at is not None:
-            folding.place(TimelineStep("left", stay.left_at, stay=stay), None)
+            folding.place(TimelineStep("left", stay.left_at, stay=stay), folding.home_of(stay.left_cause))
     _place_messages(folding, messages)
     made = [*folding.of_visit.values(), *folding.alone]
     finished = [Chain(each.moment, each.visit, tuple(sorted(each.steps, key=_order))) for each in made]
