@@ -26,7 +26,7 @@ CREATE TABLE guests_to_list (
     cafe_id uuid NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
     customer_id uuid NOT NULL,
-    PRIMARY KEY (cafe_id, id)
+    PRIMARY KEY (id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 SELECT crm.protect('listed_guests', '');

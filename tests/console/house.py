@@ -1,5 +1,6 @@
 """The console as an application, without the six APIs behind it: they are all away, or answer as a test says."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,16 +42,21 @@ def membership(role: str = "owner", cafe_id: UUID = CAFE) -> CafeOfPerson:
 
 
 class Told(Upstream):
-    """APIs that answer what a test put in `answers`, by path; for any other they are away. `asked` is what they got."""
+    """APIs that answer what a test put in `answers`, by path; for any other they are away. An event
+    there holds the answer up, which is the caller then. `asked` is what they got."""
 
     def __init__(self, config: Settings, caller: SignedIn) -> None:
         super().__init__(config)
         self.asked: list[tuple[str, str, str, Any]] = []
+        self.caller = caller
         self.answers: dict[str, Any] = {"/me": caller}
 
     async def _call(self, _: Any, service: str, method: str, path: str, __: Any, **more: Any) -> Any:
         self.asked.append((service, method, path, more))
         found = self.answers.get(path, Away(service))
+        if isinstance(found, asyncio.Event):
+            await found.wait()
+            found = self.caller
         if isinstance(found, Exception):
             raise found
         return found

@@ -1,13 +1,29 @@
 """Numbers, days and charts as people read them, and who may open which door."""
 
+import tomllib
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from services.console.rules import chart, roles
 from services.console.rules.speech import Speech
 
+# The route behind each action; tests/security/test_roles.py holds the table of routes against the running APIs.
+DOORS = {
+    "see_money": ("visit", "GET /cafes/{cafe_id}/statistics/month"),
+    "void": ("visit", "POST /cafes/{cafe_id}/visits/{visit_id}/void"),
+    "adjust": ("loyalty", "POST /cafes/{cafe_id}/customers/{customer_id}/adjustments"),
+    "erase": ("customer", "DELETE /cafes/{cafe_id}/customers/{customer_id}"),
+    "approve": ("loyalty", "POST /cafes/{cafe_id}/adjustments/{adjustment_id}/decision"),
+    "see_people": ("identity", "GET /cafes/{cafe_id}/members"),
+    "invite": ("identity", "GET /cafes/{cafe_id}/invitations"),
+    "make_keys": ("identity", "POST /cafes/{cafe_id}/api-keys"),
+    "end_keys": ("identity", "DELETE /cafes/{cafe_id}/api-keys/{key_id}"),
+    "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
+    "see_looks": ("customer", "GET /cafes/{cafe_id}/guest-views"),
+}
 NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
 PERSIAN, ENGLISH = Speech(), Speech("en")
 
@@ -81,6 +97,13 @@ def test_bars_fill_the_width_and_the_newest_stands_where_reading_ends() -> None:
     assert all(bar.x >= 0 and bar.x + bar.width <= chart.WIDTH for bar in rtl)
     assert [bar.height for bar in chart.bars([0, 0], rightwards=True)] == [2.0, 2.0]
     assert chart.bars([], rightwards=True) == ()
+
+
+def test_doors_of_the_console_are_those_of_the_apis() -> None:
+    table = tomllib.loads((Path(__file__).parents[1] / "security" / "roles.toml").read_text())
+    assert roles.ALLOWED.keys() == DOORS.keys()
+    for action, (service, route) in DOORS.items():
+        assert table[service]["least"][route] == roles.ALLOWED[action], action
 
 
 def test_who_may_what() -> None:

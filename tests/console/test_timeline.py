@@ -41,7 +41,7 @@ def visit(minutes: float = 0) -> VisitRow:
 
 def line(minutes: float, visit_id: UUID | None) -> LedgerLine:
     moments = (after(minutes), after(minutes))
-    return LedgerLine(uuid4(), "earned_purchase", 10, 10, visit_id, None, "", None, None, None, *moments)
+    return LedgerLine(uuid4(), "earned_purchase", 10, 10, visit_id, None, None, None, None, *moments)
 
 
 def stay(minutes: float, reason: str = "visit", left: float | None = None, by: UUID | None = None) -> SegmentStay:
@@ -55,8 +55,8 @@ def run(minutes: float, trigger: UUID) -> JourneyRun:
 
 
 def message(minutes: float, trigger: UUID, visit_id: UUID | None = None) -> SentMessage:
-    moments = (after(minutes), after(minutes), None, None, None)
-    return SentMessage(uuid4(), "thanks", "service", trigger, visit_id, "", "sent", *moments, False, ())
+    moments = (after(minutes), after(minutes))
+    return SentMessage(uuid4(), "thanks", "service", trigger, visit_id, "sent", *moments, ())
 
 
 def kinds(chain: Chain) -> list[str]:

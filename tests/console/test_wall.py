@@ -1,12 +1,13 @@
 """Safe in a browser: no stranger learns anything, no other page can act, and nothing personal stays behind."""
 
+import asyncio
 import re
 from uuid import uuid4
 
 import httpx2
 import pytest
 
-from services.console.api import wall
+from services.console.api import visiting, wall
 from services.console.models.people import Tokens
 from services.console.store.upstream import RefusedCall, SignedOut
 from tests.console.house import BASE, CAFE, console, routes, session, settings
@@ -157,6 +158,29 @@ async def test_token_that_is_about_to_end_is_renewed_and_kept() -> None:
         assert answer.status_code == 200
         assert "__Host-console=s1." in answer.headers["set-cookie"]
         assert told.asked[0][2] == "/sessions/renew"
+
+
+async def test_one_person_takes_so_many_pages_at_once_and_leaves_room_for_others() -> None:
+    async with console() as (client, told, app):
+        released = asyncio.Event()
+        told.answers["/me"] = released
+        pages = [asyncio.create_task(client.get(f"/c/{CAFE}/desk")) for _ in range(visiting.PAGES_AT_ONCE)]
+        while sum(app.state.underway.values()) < visiting.PAGES_AT_ONCE:
+            await asyncio.sleep(0)
+        assert (await client.get(f"/c/{CAFE}/desk")).status_code == 429
+        other = wall.sealed(app.state.settings.keys, session())
+        others = asyncio.create_task(client.get(f"/c/{CAFE}/desk", headers={"cookie": f"__Host-console={other}"}))
+        released.set()
+        assert {(await page).status_code for page in [*pages, others]} == {200}
+        assert not app.state.underway
+
+
+async def test_sign_out_holds_on_this_device_also_while_identity_is_away() -> None:
+    async with console() as (client, told, _):
+        told.answers.clear()
+        answer = await client.post("/out", data={"csrf": CSRF})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/in")
+        assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
 async def test_people_from_outside_get_pages_and_nothing_else() -> None:

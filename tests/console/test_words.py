@@ -5,13 +5,15 @@ from typing import get_args
 
 import pytest
 
+from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.messages.decide import CHECKS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
+from services.customer.rules.causes import REASONS, VISIT
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
 from shared.events.base import Tier
-from shared.events.identity import Role
+from shared.events.identity import ApprovalWhen, Role
 from shared.events.loyalty import LedgerType
 from shared.security.approval import ApprovalKind
 
@@ -19,6 +21,12 @@ TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
 SAID = re.compile(r"""\bt\(\s*["']([a-z_.]+)["']\s*(~?)""")
 CODE = re.compile(r"{#.*?#}|{%.*?%}|{{.*?}}|<[^>]*>", re.S)
 IN_TAG = re.compile(r'(?:aria-label|placeholder|title|alt)="([^"{]+)"')
+# Fields in which somebody wrote what they liked, in whatever script; those of a form's own values aside.
+WRITTEN = re.compile(
+    r"{{ \(?(?!t\(|faults|shown\.notes)[a-z_.()]*"
+    r"(?:\.name|\.comment|\.notes|display_name|\.resolution|void_reason|response_text|\.campaign|device_name|names\.get\()"
+    r"[^}]*}}"
+)
 # Keys that are put together in a template: what stands after the dot comes from there.
 FAMILIES = {
     "ledger": get_args(LedgerType),
@@ -36,7 +44,8 @@ FAMILIES = {
     "status": ("active", "inactive", "blocked"),
     "calendar": ("jalali", "gregorian"),
 }
-OPEN_FAMILIES = {"cause", "journey", "what"}
+# What services put into free fields: what they do today has a word, and anything else is shown as it is.
+OPEN_FAMILIES = {"cause", "journey", "what", "value"}
 
 
 def said() -> set[str]:
@@ -70,6 +79,13 @@ def test_every_key_that_is_said_is_there_and_none_beside_them() -> None:
 
 def test_every_value_of_the_services_has_a_word() -> None:
     assert families() <= {*FAMILIES, *OPEN_FAMILIES, "menu", "guest.done_", "me.theme_"}
+    today = {
+        "cause": (*REASONS.values(), VISIT, "profile", "definition", "time"),
+        "journey": tuple(each.key for each in DEFAULTS),
+        "value": (*get_args(ApprovalWhen), *get_args(Tier)),
+    }
+    known = {f"{name}.{value}" for name, values in today.items() for value in values}
+    assert known <= set(catalogue().texts)
     missing = {f"{name}.{value}" for name, values in FAMILIES.items() for value in values} - set(catalogue().texts)
     assert not missing
 
@@ -80,6 +96,21 @@ def test_template_has_no_words_of_its_own(path) -> None:
     rest = CODE.sub(" ", text)
     assert not re.findall(r"[^\W\d_]{2,}", rest.replace("&nbsp;", ""))
     assert not [words for words in IN_TAG.findall(text) if re.search(r"[^\W\d_]{2,}", words)]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_what_people_wrote_stands_in_a_direction_of_its_own(path) -> None:
+    text = path.read_text()
+    for found in WRITTEN.finditer(text):
+        before = text[: found.start()]
+        in_tag = before.rfind("<") > before.rfind(">")
+        in_title = before.rfind("<title>") > before.rfind("</title>")
+        assert in_tag or in_title or before.endswith(("<bdi>", 'dir="auto">')), found[0]
+
+
+def test_value_with_letters_is_isolated_in_its_sentence() -> None:
+    known = Catalogue(flattened({"a": {"fa": "{n} · {who}", "en": "{n} · {who}"}}))
+    assert known.say("en", "a", n="۵", who="مینا") == "۵ · \u2068مینا\u2069"
 
 
 def test_styles_and_script_know_no_left_and_right_and_no_words() -> None:

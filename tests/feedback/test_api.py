@@ -273,6 +273,10 @@ async def test_staff_work_off_cases_by_urgency(client: httpx2.AsyncClient, pool:
     closed = await client.post(f"/cafes/{CAFE}/cases/{overdue['id']}/close", json={"resolution": "تماس گرفتیم"})
     assert closed.status_code == 204
     (done,) = (await client.get(f"/cafes/{CAFE}/cases", params={"status": "closed"})).json()
+    both = (await client.get(f"/cafes/{CAFE}/cases", params={"status": "all"})).json()
+    assert [case["closed_at"] is None for case in both] == [True, False]
+    asked = {"status": "all", "feedback_id": done["feedback_id"]}
+    assert (await client.get(f"/cafes/{CAFE}/cases", params=asked)).json() == [done]
     assert (done["resolution"], done["closed_by"], done["is_overdue"]) == ("تماس گرفتیم", str(STAFF), False)
     assert len((await client.get(f"/cafes/{CAFE}/cases")).json()) == 1
 

@@ -33,7 +33,7 @@ from shared.database.db import Connection
 from shared.persian.calendar import day_bounds, local_date, month_of
 from shared.process import telemetry
 from shared.security.crypto import CannotUnseal, Keys, unseal
-from shared.security.ids import feedback_token
+from shared.security.ids import feedback_address
 from shared.settings import Settings
 
 # Whom a message is for: a guest, or somebody of the cafe (cafe, id).
@@ -85,7 +85,7 @@ def _reached(known: MessageFacts, config: Settings) -> MessageFacts:
 def _link(pending: Pending, config: Settings) -> str | None:
     if pending.visit_id is None:
         return None
-    return f"{config.public_url.rstrip('/')}/f/{feedback_token(config.keys, pending.cafe_id, pending.visit_id)}"
+    return feedback_address(config.keys, config.public_url, pending.cafe_id, pending.visit_id)
 
 
 def _tester(pending: Pending, keys: Keys) -> Contact:

@@ -1,8 +1,10 @@
 """The console over HTTP."""
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,7 +37,7 @@ def make_app(config: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.upstream = Upstream(app.state.settings)
+        app.state.upstream, app.state.underway = Upstream(app.state.settings), Counter[UUID]()
         async with inner(app):
             yield
         await app.state.upstream.close()

@@ -1,6 +1,7 @@
 """The cafe's own things: people, tills, branches, and the person's own sign-ins."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -84,31 +85,22 @@ async def reset(request: Request, here: Here, user_id: UUID) -> Response:
 @router.post(IN_CAFE + "/people/{user_id}/remove")
 async def remove(request: Request, here: Here, user_id: UUID) -> Response:
     """Takes a member's access away."""
-    try:
-        await identity.remove_member(upstream(request), here.access, here.cafe.cafe_id, user_id)
-    except RefusedCall as error:
-        return await _people(request, here, error)
-    return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
+    asked = identity.remove_member(upstream(request), here.access, here.cafe.cafe_id, user_id)
+    return await _done(request, here, asked, _people, "/people")
 
 
 @router.post(IN_CAFE + "/people/{user_id}/role")
 async def change_role(request: Request, here: Here, user_id: UUID, role: Typed) -> Response:
     """Gives a member another role."""
-    try:
-        await identity.set_role(upstream(request), here.access, here.cafe.cafe_id, user_id, role)
-    except RefusedCall as error:
-        return await _people(request, here, error)
-    return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
+    asked = identity.set_role(upstream(request), here.access, here.cafe.cafe_id, user_id, role)
+    return await _done(request, here, asked, _people, "/people")
 
 
 @router.post(IN_CAFE + "/invitations/{invitation_id}/revoke")
 async def revoke_invitation(request: Request, here: Here, invitation_id: UUID) -> Response:
     """Takes an invitation back."""
-    try:
-        await identity.revoke_invitation(upstream(request), here.access, here.cafe.cafe_id, invitation_id)
-    except RefusedCall as error:
-        return await _people(request, here, error)
-    return go(request, f"/c/{here.cafe.cafe_id}/settings/people")
+    asked = identity.revoke_invitation(upstream(request), here.access, here.cafe.cafe_id, invitation_id)
+    return await _done(request, here, asked, _people, "/people")
 
 
 @router.get(IN_CAFE + "/tills")
@@ -131,11 +123,8 @@ async def make_key(request: Request, here: Here, device_name: Typed) -> Response
 @router.post(IN_CAFE + "/tills/{key_id}/revoke")
 async def revoke_key(request: Request, here: Here, key_id: str) -> Response:
     """Ends a till's key."""
-    try:
-        await identity.revoke_key(upstream(request), here.access, here.cafe.cafe_id, key_id)
-    except RefusedCall as error:
-        return await _tills(request, here, error)
-    return go(request, f"/c/{here.cafe.cafe_id}/settings/tills")
+    asked = identity.revoke_key(upstream(request), here.access, here.cafe.cafe_id, key_id)
+    return await _done(request, here, asked, _tills, "/tills")
 
 
 @router.get(IN_CAFE + "/looks")
@@ -159,7 +148,9 @@ async def change_password(request: Request, visitor: AnyVisitor, old: Typed, new
     except RefusedCall as error:
         return await _me(request, visitor, error)
     wall.keep(request, None)
-    return page(request, "sign_in.html", values={"login": visitor.caller.login, "next": "", "changed": True})
+    return page(
+        request, "sign_in.html", here="/in", values={"login": visitor.caller.login, "next": "", "changed": True}
+    )
 
 
 @router.post("/me/sessions/{session_id}/end")
@@ -167,6 +158,17 @@ async def end_session(request: Request, visitor: AnyVisitor, session_id: UUID) -
     """Signs another device out."""
     await identity.end_session(upstream(request), visitor.access, session_id)
     return go(request, "/me")
+
+
+async def _done(
+    request: Request, here: Here, asked: Awaitable[None], shown: Callable[..., Awaitable[Response]], tab: str
+) -> Response:
+    """Back to the tab once it is done; the tab with the reason when it was refused."""
+    try:
+        await asked
+    except RefusedCall as error:
+        return await shown(request, here, error)
+    return go(request, f"/c/{here.cafe.cafe_id}/settings{tab}")
 
 
 async def _cafe(request: Request, here: Here, error: RefusedCall | None = None, **data: Any) -> Response:

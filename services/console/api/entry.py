@@ -10,12 +10,12 @@ from fastapi.responses import Response
 from services.console.api import wall
 from services.console.api.forms import Typed
 from services.console.api.rendering import LOOK_COOKIE, THEMES, go, look_of, page, refused
-from services.console.api.visiting import AnyVisitor, access_of, upstream, visitor_of
+from services.console.api.visiting import AnyVisitor, access_of, entered, upstream
 from services.console.handlers import sessions
 from services.console.rules import roles
 from services.console.rules.words import LANGUAGES
 from services.console.store import identity
-from services.console.store.upstream import RefusedCall, SignedOut
+from services.console.store.upstream import Away, RefusedCall, SignedOut
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,9 +27,10 @@ NextPath = Annotated[str, Form(max_length=300, alias="next")]
 @router.get("/")
 async def front(request: Request) -> Response:
     """To the first page of a person with one cafe, to the choice of one, or to the sign-in."""
-    if wall.session_of(request) is None:
+    session = wall.session_of(request)
+    if session is None:
         return go(request, "/in")
-    return _first_page(request, await visitor_of(request))
+    return _first_page(request, await entered(request, session))
 
 
 @router.get("/in")
@@ -69,10 +70,11 @@ async def sign_in(request: Request, login: Typed, password: Typed, way: NextPath
 async def sign_out(request: Request) -> Response:
     """Ends the session here and at identity."""
     try:
-        visitor = await visitor_of(request)
-        await identity.sign_out(upstream(request), visitor.access)
-    except (SignedOut, RefusedCall):
-        # It has ended already.
+        if session := wall.session_of(request):
+            visitor = await entered(request, session)
+            await identity.sign_out(upstream(request), visitor.access)
+    except (SignedOut, RefusedCall, Away):
+        # It has ended already, or identity can't hear of it now: from this device it is gone in any case.
         pass
     wall.keep(request, None)
     return go(request, "/in")
@@ -97,7 +99,7 @@ async def answer_invitation(request: Request, code: Typed, password: Typed = "")
     try:
         if password:
             await identity.accept_invitation(up, access, code.strip(), password)
-            return page(request, "sign_in.html", values={"login": "", "next": "", "joined": True})
+            return page(request, "sign_in.html", here="/in", values={"login": "", "next": "", "joined": True})
         found = await identity.read_invitation(up, access, code.strip())
     except RefusedCall as error:
         told = refused(error, look_of(request).language)
@@ -120,7 +122,7 @@ async def use_reset(request: Request, code: Typed, password: Typed) -> Response:
     except RefusedCall as error:
         told = refused(error, look_of(request).language)
         return page(request, "reset.html", status=error.status, values={"code": code}, **told)
-    return page(request, "sign_in.html", values={"login": "", "next": "", "changed": True})
+    return page(request, "sign_in.html", here="/in", values={"login": "", "next": "", "changed": True})
 
 
 @router.post("/look")

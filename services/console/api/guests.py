@@ -19,7 +19,7 @@ from shared.persian.text import latin_digits
 router = APIRouter(prefix="/c/{cafe_id}/guests", include_in_schema=False)
 
 PAGE = 50
-SORTS = ("last_visit", "points", "spent", "visits", "created")
+SORTS = ("last_visit", "points", "visits", "created")
 ONLY: dict[str, dict[str, Any]] = {
     "reachable": {"reachable": True},
     "quiet": {"not_seen_for_days": 30},

@@ -19,7 +19,7 @@ from services.console.models.session import Insider, SpokenLanguage, Visitor
 from services.console.rules import roles
 from services.console.rules.speech import Speech
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
-from services.console.store.upstream import RefusedCall
+from services.console.store.upstream import Away, RefusedCall
 
 FOLDER: Final = Path(__file__).parents[1]
 LOOK_COOKIE: Final = "look"
@@ -67,6 +67,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.tests["away"] = lambda value: isinstance(value, Away)
     made.globals.update(icon=icon, static=f"/static/{static_version()}")
     return made
 

@@ -4,6 +4,7 @@ Every route that is not GET goes through `guarded`: `app.py` puts it on the rout
 """
 
 import secrets
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,6 +130,6 @@ class Headers:
 
     def _cookie(self, session: SealedSession | None) -> str:
         value = sealed(self.config.keys, session) if session else ""
-        age = "" if session else "; Max-Age=0"
+        age = max(0, round(session.refresh_until - time.time())) if session else 0
         secure = "" if self.config.console_insecure else "; Secure"
-        return f"{cookie_name(self.config)}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"
+        return f"{cookie_name(self.config)}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}"

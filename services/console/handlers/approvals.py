@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.console.handlers.panels import panel
-from services.console.models.people import WaitingMatter
+from services.console.handlers.panels import panel, there
+from services.console.models.people import Colleague, WaitingMatter
 from services.console.models.session import Insider
 from services.console.store import identity, waiting
 from services.console.store.upstream import Away, RefusedCall, Upstream
@@ -30,17 +30,17 @@ class ApprovalsPage:
 
 async def show(up: Upstream, here: Insider) -> ApprovalsPage:
     """The page of approvals: five calls beside each other."""
-    asked = [panel(waiting.list_waiting(up, here.access, each, here.cafe.cafe_id)) for each in waiting.HOLDERS]
-    *lists, members = await asyncio.gather(*asked, panel(identity.list_members(up, here.access, here.cafe.cafe_id)))
-    matters = [
-        Matter(service, each)
-        for service, found in zip(waiting.HOLDERS, lists, strict=True)
-        if not isinstance(found, Away)
-        for each in found
-        if isinstance(each, WaitingMatter)
-    ]
-    away = tuple(name for name, found in zip(waiting.HOLDERS, lists, strict=True) if isinstance(found, Away))
-    names = {} if isinstance(members, Away) else {each.user_id: each.display_name for each in members}  # type: ignore[union-attr]
+    cafe_id = here.cafe.cafe_id
+    asked = [panel(waiting.list_waiting(up, here.access, each, cafe_id)) for each in waiting.HOLDERS]
+    lists, members = await asyncio.gather(
+        asyncio.gather(*asked), panel(identity.list_members(up, here.access, cafe_id))
+    )
+    found = dict(zip(waiting.HOLDERS, lists, strict=True))
+    away = tuple(service for service, matters in found.items() if isinstance(matters, Away))
+    none: tuple[WaitingMatter, ...] = ()
+    matters = [Matter(service, each) for service, waits in found.items() for each in there(waits, none)]
+    nobody: tuple[Colleague, ...] = ()
+    names = {each.user_id: each.display_name for each in there(members, nobody)}
     return ApprovalsPage(tuple(sorted(matters, key=lambda each: each.matter.asked_at)), away, names)
 
 

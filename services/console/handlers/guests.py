@@ -76,7 +76,7 @@ async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
     )
     whole_story = chains(
         there(visits, work.VisitRows((), None)).items,
-        (there(ledger, None) or guests.LedgerLines((), None)).entries,
+        (there(ledger, None) or guests.LedgerLines(())).entries,
         there(stays, ()),
         there(messages, guests.MessagesOfGuest((), (), ())),
     )

@@ -24,13 +24,12 @@ async def show(up: Upstream, here: Insider, rating_id: UUID) -> RatingPage:
     """The page of a rating: the rating, then its guest and its case beside each other."""
     access, cafe_id = here.access, here.cafe.cafe_id
     rating = await feedback.find(up, access, cafe_id, rating_id)
-    wanted = ("open", "closed") if rating.follow_up_required else ()
-    lists = asyncio.gather(*(panel(feedback.list_cases(up, access, cafe_id, each, 200)) for each in wanted))
-    guest = panel(found(customer.find(up, access, cafe_id, rating.customer_id))) if rating.customer_id else _nobody()
-    cases, file = await asyncio.gather(lists, guest)
+    guest = found(customer.find(up, access, cafe_id, rating.customer_id)) if rating.customer_id else _nobody()
+    cases, file = await asyncio.gather(
+        panel(feedback.list_cases(up, access, cafe_id, "all", 1, rating_id)), panel(guest)
+    )
     none: tuple[work.CaseRow, ...] = ()
-    case = next((each for found_ in cases for each in there(found_, none) if each.feedback_id == rating_id), None)
-    return RatingPage(rating, case, there(file, None))
+    return RatingPage(rating, next(iter(there(cases, none)), None), there(file, None))
 
 
 async def _nobody() -> None:

@@ -20,7 +20,6 @@ class GuestCard(msgspec.Struct, frozen=True):
     last_visit: datetime | None
     tier_level: Tier
     current_points: int
-    marketing_reachable: bool
 
 
 class GuestCards(msgspec.Struct, frozen=True):
@@ -39,7 +38,6 @@ class GuestFile(msgspec.Struct, frozen=True):
     birthday: date | None
     status: str
     notes: str | None
-    preferences: dict[str, object]
     created_at: datetime
     version: int
 
@@ -107,16 +105,13 @@ class Balance(msgspec.Struct, frozen=True):
     """The guest's points and tier."""
 
     current_points: int
-    points_owed: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
-    tier_expires_date: date | None
     lifetime_spent: Decimal | None
     current_year_spent: Decimal | None
     total_visits: int
     visits_this_month: int
-    first_visit_date: date | None
     last_visit_date: date | None
     currency_unit: str
 
@@ -139,7 +134,6 @@ class LedgerLine(msgspec.Struct, frozen=True):
     balance_after: int
     visit_id: UUID | None
     redemption_id: UUID | None
-    description: str
     notes: str | None
     rule: RuleOfEntry | None
     related_amount: Decimal | None
@@ -151,7 +145,6 @@ class LedgerLines(msgspec.Struct, frozen=True):
     """The newest rows of the ledger first."""
 
     entries: tuple[LedgerLine, ...]
-    next_before: int | None
 
 
 class Redeemed(msgspec.Struct, frozen=True):
@@ -160,7 +153,6 @@ class Redeemed(msgspec.Struct, frozen=True):
     redemption_id: UUID
     points: int
     state: str
-    refusal: str | None
     current_points: int | None
 
 
@@ -178,16 +170,13 @@ class CheckMade(msgspec.Struct, frozen=True):
 
     check: str
     passed: bool
-    detail: dict[str, object]
 
 
 class DecisionMade(msgspec.Struct, frozen=True):
     """What was decided about a message, and why."""
 
-    decided_at: datetime
     outcome: str
     reason: str
-    hold_until: datetime | None
     checks: tuple[CheckMade, ...]
 
 
@@ -223,14 +212,9 @@ class SentMessage(msgspec.Struct, frozen=True):
     purpose: str
     trigger_id: UUID
     visit_id: UUID | None
-    message_content: str | None
     delivery_status: str
     queued_at: datetime
     due_at: datetime
-    sent_at: datetime | None
-    delivered_at: datetime | None
-    opened_at: datetime | None
-    is_test: bool
     decisions: tuple[DecisionMade, ...]
 
 

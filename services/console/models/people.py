@@ -62,7 +62,6 @@ class OpenInvitation(msgspec.Struct, frozen=True):
     display_name: str
     role: Role
     state: str
-    invited_at: datetime
     expires_at: datetime
     code: str | None = None
     link: str | None = None
@@ -102,7 +101,6 @@ class KeyOfTill(msgspec.Struct, frozen=True):
 
     key_id: str
     device_name: str
-    scopes: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -112,7 +110,6 @@ class KeyOfTill(msgspec.Struct, frozen=True):
 class BranchOfCafe(msgspec.Struct, frozen=True):
     """A branch, as tills name it by `code`."""
 
-    branch_id: UUID
     version: int
     code: str
     name: str

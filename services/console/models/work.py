@@ -71,10 +71,7 @@ class DayNumbers(msgspec.Struct, frozen=True):
     """The figures of one day."""
 
     stat_date: date
-    unique_customers: int
     total_visits: int
-    total_revenue: Decimal
-    avg_rating: Decimal | None
     currency_unit: str
 
 
@@ -82,8 +79,6 @@ class SeenTill(msgspec.Struct, frozen=True):
     """A device that sent bills, and the numbers that never came."""
 
     device_id: str
-    highest_sequence: int | None
-    first_seen_at: datetime
     last_seen_at: datetime
     gaps: tuple[dict[str, object], ...]
 
@@ -104,7 +99,6 @@ class RatingRow(msgspec.Struct, frozen=True):
     follow_up_required: bool
     follow_up_completed: bool
     created_at: datetime
-    visit_voided_at: datetime | None
 
 
 class RatingRows(msgspec.Struct, frozen=True):
@@ -119,9 +113,7 @@ class RatingFigures(msgspec.Struct, frozen=True):
 
     responses: int
     average_rating: Decimal | None
-    low_ratings: int
     answered: int
-    open_cases: int
 
 
 class CaseRow(msgspec.Struct, frozen=True):
@@ -131,7 +123,6 @@ class CaseRow(msgspec.Struct, frozen=True):
     feedback_id: UUID
     customer_id: UUID | None
     status: str
-    opened_at: datetime
     due_at: datetime
     is_overdue: bool
     closed_at: datetime | None

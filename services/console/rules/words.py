@@ -17,16 +17,23 @@ class Catalogue:
     def say(self, language: SpokenLanguage, key: str, /, **values: str) -> str:
         """The text of `key` with `values` in their places.
 
+        A value with letters stands in an isolate (Unicode's U+2068), so that a name in another script leaves the words
+        around it where they are.
+
         Raises:
             KeyError: the catalogue has no such key, or no value for a place.
         """
         text = self.texts[key]
         one = text.get(f"{language}_one") if values.get("n") in {"1", "۱"} else None
-        return (one or text[language]).format_map(values)
+        return (one or text[language]).format_map({name: _isolated(value) for name, value in values.items()})
 
     def has(self, key: str) -> bool:
         """Whether there is a text of that key."""
         return key in self.texts
+
+
+def _isolated(value: str) -> str:
+    return f"\u2068{value}\u2069" if any(letter.isalpha() for letter in value) else value
 
 
 def flattened(tree: Mapping[str, object], before: str = "") -> dict[str, dict[str, str]]:

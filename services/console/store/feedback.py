@@ -32,10 +32,10 @@ async def answer(up: Upstream, access: Access, cafe_id: UUID, rating_id: UUID, t
 
 
 async def list_cases(
-    up: Upstream, access: Access, cafe_id: UUID, status: str | None, limit: int
+    up: Upstream, access: Access, cafe_id: UUID, status: str, limit: int, rating_id: UUID | None = None
 ) -> tuple[work.CaseRow, ...]:
-    """Cases of low ratings; `status` open, overdue or closed."""
-    query = {"status": status, "limit": limit}
+    """Cases of low ratings, or that of one rating; `status` open, overdue, closed or all."""
+    query = {"status": status, "limit": limit, "feedback_id": rating_id}
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/cases", tuple[work.CaseRow, ...], query)
 
 

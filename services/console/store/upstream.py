@@ -114,4 +114,4 @@ def _failure(service: str, answer: httpx2.Response, *, signed_in: bool) -> Excep
 
 
 def _written(value: Any) -> str:
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -68,6 +68,11 @@ ANSWERS = {
         "این پیوند را نمی‌شناسیم. اگر تازه رسیده است، یک دقیقه دیگر بازش کنید؛ اگر با دست نوشته‌اید، نگاهش کنید.",
         "This link is not valid. If it has just come, please try again in a minute; if you typed it, please check it.",
     ),
+    "no_point": (
+        "این کد را نمی‌شناسیم",
+        "کد روی میز را دوباره بخوانید، یا حرفتان را در کافه به ما بگویید.",
+        "There is no such code. Please scan it again, or tell us at the cafe.",
+    ),
     "busy": (
         "کمی بعد دوباره",
         "در یک دقیقهٔ گذشته تلاش‌های زیادی از این نشانی رسیده است. یک دقیقه دیگر دوباره باز کنید.",

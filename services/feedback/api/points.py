@@ -107,7 +107,7 @@ async def send_point(request: Request, code: AnyCode) -> Response:
 async def thank(code: AnyCode) -> Response:
     """Thanks to whoever has just sent something; it says nothing else."""
     if not rules.looks_like_code(code):
-        return refused(refusal("unknown"))
+        return refused(refusal("no_point"))
     return html(page.answer_page("thanks"))
 
 
@@ -161,7 +161,7 @@ def _count_answer(request: Request, code: str) -> None:
 
 
 def _count_guess(request: Request, why: Rejected) -> None:
-    if why.code == "link_unknown":
+    if why.code == "point_unknown":
         _limits(request).guesses.count(client_address(request))
 
 

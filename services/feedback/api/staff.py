@@ -111,12 +111,14 @@ async def list_cases(
     caller: StaffCaller,
     cafe_id: UUID,
     status: case_store.CaseFilter = "open",
+    feedback_id: UUID | None = None,
     limit: PageSize = 50,
     offset: Offset = 0,
 ) -> list[CaseView]:
-    """Follow-up cases, the most urgent first. `overdue` are the open ones past their deadline."""
+    """Follow-up cases: the most urgent first, then the closed ones, the last first. `overdue` are the open ones past
+    their deadline; `feedback_id` asks for the case of one rating."""
     async with acting(request, caller, cafe_id) as conn:
-        rows = await case_store.list_cases(conn, cafe_id, status, now(), limit, offset)
+        rows = await case_store.list_cases(conn, cafe_id, status, now(), limit, offset, feedback_id)
     return [CaseView(**row) for row in rows]
 
 

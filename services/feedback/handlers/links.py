@@ -16,6 +16,7 @@ REFUSALS = {
         "این پیوند معتبر نیست. اگر همین حالا رسیده است، یک دقیقه دیگر دوباره بازش کنید.",
         404,
     ),
+    "no_point": ("point_unknown", "There is no such code.", "چنین کدی نیست.", 404),
     "used": ("link_used", "Feedback for this visit was already sent.", "نظر شما دربارهٔ این بازدید ثبت شده است.", 409),
     "expired": ("link_expired", "This link has expired.", "زمان این پیوند گذشته است.", 410),
     "closed": ("link_closed", "This link was withdrawn.", "این پیوند دیگر در دسترس نیست.", 410),

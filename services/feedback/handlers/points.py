@@ -57,7 +57,7 @@ async def find_open(conn: Connection, code: str) -> tuple[FeedbackPoint, str | N
     """
     point = await points.find(conn, code) if rules.looks_like_code(code) else None
     if point is None:
-        raise refusal("unknown")
+        raise refusal("no_point")
     if point.retired_at is not None:
         raise refusal("closed")
     return point, await points.cafe_name(conn, point.cafe_id)

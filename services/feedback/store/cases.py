@@ -7,7 +7,7 @@ from uuid import UUID
 from services.feedback.models.values import Feedback
 from shared.database.db import Connection
 
-CaseFilter = Literal["open", "overdue", "closed"]
+CaseFilter = Literal["open", "overdue", "closed", "all"]
 
 INSERT_CASE = """
 INSERT INTO feedback_cases (cafe_id, id, feedback_id, customer_id, opened_at, due_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -18,9 +18,10 @@ SELECT k.id, k.feedback_id, k.customer_id, k.status, k.opened_at, k.due_at, k.cl
        v.voided_at AS visit_voided_at
 FROM feedback_cases k JOIN customer_feedback f ON f.cafe_id = k.cafe_id AND f.id = k.feedback_id
 LEFT JOIN visits v ON v.cafe_id = f.cafe_id AND v.visit_id = f.visit_id
-WHERE k.cafe_id = $1 AND CASE $2 WHEN 'open' THEN k.status = 'open' WHEN 'closed' THEN k.status = 'closed'
-                         ELSE k.status = 'open' AND k.due_at < $3 END
-ORDER BY k.due_at, k.id LIMIT $4 OFFSET $5
+WHERE k.cafe_id = $1 AND ($6::uuid IS NULL OR k.feedback_id = $6)
+    AND CASE $2 WHEN 'all' THEN true WHEN 'overdue' THEN k.status = 'open' AND k.due_at < $3
+                ELSE k.status::text = $2 END
+ORDER BY k.closed_at DESC NULLS FIRST, k.due_at, k.id LIMIT $4 OFFSET $5
 """
 LOCK_CASE = """
 SELECT k.id, k.status, k.feedback_id, f.customer_id, f.visit_id, f.forgotten_at
@@ -50,10 +51,17 @@ async def open_case(conn: Connection, case_id: UUID, feedback: Feedback, due_at:
 
 
 async def list_cases(
-    conn: Connection, cafe_id: UUID, wanted: CaseFilter, moment: datetime, limit: int, offset: int
+    conn: Connection,
+    cafe_id: UUID,
+    wanted: CaseFilter,
+    moment: datetime,
+    limit: int,
+    offset: int,
+    feedback_id: UUID | None = None,
 ) -> list[dict[str, Any]]:
-    """Cases with what they are about, the most urgent first."""
-    return [dict(row) for row in await conn.fetch(LIST_CASES, cafe_id, wanted, moment, limit, offset)]
+    """Cases with what they are about: the most urgent first, then the closed ones, the last first."""
+    values = (cafe_id, wanted, moment, limit, offset, feedback_id)
+    return [dict(row) for row in await conn.fetch(LIST_CASES, *values)]
 
 
 async def lock_case(conn: Connection, cafe_id: UUID, case_id: UUID) -> dict[str, Any] | None:
