@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import httpx2
+from persiantools.jdatetime import JalaliDate
 
 from deploy.demo.shell import crm
 
@@ -25,7 +26,8 @@ SAID: Final = (
     (3, "قیمت‌ها بالا رفته است."),
 )
 KNOWN_WITHIN_SECONDS: Final = 60
-BORN_IN: Final = 1991
+# A leap year: every day of the calendar is in it.
+BORN_IN: Final = 1370
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ async def work(client: httpx2.AsyncClient, urls: Mapping[str, str], cafe_id: UUI
     newest = await client.get(f"{urls['visit']}{cafe}/visits", params={"limit": 40})
     visits = newest.raise_for_status().json()["items"]
     known = list(dict.fromkeys(each["customer_id"] for each in visits if each["customer_id"]))
-    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Tehran")).date()
+    today = JalaliDate(datetime.now(UTC).astimezone(ZoneInfo("Asia/Tehran")).date())  # type: ignore[no-untyped-call]
     for guest_id, note in zip(known, NOTES, strict=False):
-        changed = {"notes": note, "birthday": f"{BORN_IN}-{today.month:02}-{min(today.day, 28):02}"}
+        changed = {"notes": note, "birthday": f"{BORN_IN}-{today.month:02}-{today.day:02}"}
         guest = f"{urls['customer']}{cafe}/customers/{guest_id}"
         await _until_known(client, guest)
         (await client.patch(guest, json=changed)).raise_for_status()
