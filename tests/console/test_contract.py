@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from services.console.models.session import Access
-from services.console.store import campaign, customer, feedback, identity, loyalty, visit, waiting
+from services.console.store import campaign, customer, feedback, identity, loyalty, reports, visit, waiting
 from services.console.store.upstream import Upstream
 
 ID = UUID("00000000-0000-4000-8000-000000000001")
@@ -33,7 +33,7 @@ HANDED = {
     "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
-STORES = (identity, customer, visit, loyalty, campaign, feedback, waiting)
+STORES = (identity, customer, visit, loyalty, campaign, feedback, waiting, reports)
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
 

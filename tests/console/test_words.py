@@ -51,9 +51,10 @@ OPEN_FAMILIES = {"cause", "journey", "what", "value"}
 def said() -> set[str]:
     """The keys that templates and code name whole."""
     texts = [path.read_text() for path in TEMPLATES]
-    code = " ".join(path.read_text() for path in (FOLDER / "api").glob("*.py"))
+    paths = [*(FOLDER / "api").glob("*.py"), FOLDER / "rules" / "report_tables.py"]
+    code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
-    return named | set(re.findall(r'"((?:trouble|redeem)\.(?!html)[a-z_]+)"', code))
+    return named | set(re.findall(r'["\']((?:trouble|redeem|reports)\.(?!html)[a-z_]+)["\']', code))
 
 
 def families() -> set[str]:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette_compress import CompressMiddleware
 
-from services.console.api import approvals, cafe, desk, entry, feedback, guests, today, visits, wall
+from services.console.api import approvals, cafe, desk, entry, feedback, guests, reports, today, visits, wall
 from services.console.api.rendering import FOLDER, go, is_fragment, look_of, page, static_version
 from services.console.store.upstream import Away, RefusedCall, SignedOut, Upstream
 from shared.clock import new_id
@@ -23,7 +23,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, guests, today, visits, feedback, approvals, cafe)
+ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, cafe)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 
