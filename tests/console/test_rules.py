@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.console.rules import chart, roles
+from services.console.rules import chart, menu, roles
 from services.console.rules.speech import Speech
 
 # The route behind each action; tests/security/test_roles.py holds the table of routes against the running APIs.
@@ -97,6 +97,40 @@ def test_bars_fill_the_width_and_the_newest_stands_where_reading_ends() -> None:
     assert all(bar.x >= 0 and bar.x + bar.width <= chart.WIDTH for bar in rtl)
     assert [bar.height for bar in chart.bars([0, 0], rightwards=True)] == [2.0, 2.0]
     assert chart.bars([], rightwards=True) == ()
+
+
+def test_line_ends_at_the_newest_value() -> None:
+    ltr, rtl = chart.line([0, 2, 4], rightwards=True), chart.line([0, 2, 4], rightwards=False)
+    assert ltr is not None
+    assert rtl is not None
+    assert ltr.points == "0.0,140.0 360.0,73.0 720.0,6.0"
+    assert (ltr.end, rtl.end) == ((720.0, 6.0), (0.0, 6.0))
+    assert chart.line([5], rightwards=True) is None
+
+
+def test_shares_fill_the_whole_bar() -> None:
+    rtl = chart.shares([1, 0, 3], rightwards=False)
+    assert [(each.x, each.width, each.percent) for each in rtl] == [
+        (540.0, 180.0, 25),
+        (540.0, 0.0, 0),
+        (0.0, 540.0, 75),
+    ]
+    assert chart.shares([1, 3], rightwards=True)[1].x == 180.0
+    assert chart.shares([0, 0], rightwards=True) == ()
+
+
+def test_cells_have_five_strengths() -> None:
+    assert [chart.level(value, 100) for value in (0, 1, 19, 20, 79, 100)] == [0, 1, 1, 2, 4, 5]
+    assert chart.level(3, 0) == 0
+    assert (chart.percent(1, 3), chart.percent(0, 0)) == (33, 0)
+
+
+def test_everybody_is_shown_only_rooms_that_are_open_to_them() -> None:
+    keys = [each.key for each in menu.MENU]
+    assert len(keys) == len(set(keys))
+    assert sum(each.on_phones for each in menu.MENU) == 4
+    assert menu.of_role("owner") == menu.MENU
+    assert "approvals" not in [each.key for each in menu.of_role("staff")]
 
 
 def test_doors_of_the_console_are_those_of_the_apis() -> None:

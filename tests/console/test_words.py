@@ -8,6 +8,7 @@ import pytest
 from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.messages.decide import CHECKS
 from services.console.api.rendering import FOLDER, catalogue
+from services.console.rules.menu import MENU
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
 from services.customer.rules.causes import REASONS, VISIT
 from services.feedback.models.http import RatedCategory
@@ -43,6 +44,7 @@ FAMILIES = {
     "looks": ("opened", "revealed"),
     "status": ("active", "inactive", "blocked"),
     "calendar": ("jalali", "gregorian"),
+    "menu": tuple(each.key for each in MENU),
 }
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.
 OPEN_FAMILIES = {"cause", "journey", "what", "value"}
@@ -74,12 +76,12 @@ def test_every_key_that_is_said_is_there_and_none_beside_them() -> None:
     keys = set(catalogue().texts)
     assert said() <= keys
     made = {key for key in keys if key.partition(".")[0] in {*FAMILIES, *OPEN_FAMILIES}}
-    whole = {key for key in keys - made if not key.startswith(("menu.", "segment.", "me.theme_", "guest.done_"))}
+    whole = {key for key in keys - made if not key.startswith(("segment.", "me.theme_", "guest.done_"))}
     assert whole <= said()
 
 
 def test_every_value_of_the_services_has_a_word() -> None:
-    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "menu", "guest.done_", "me.theme_"}
+    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "me.theme_"}
     today = {
         "cause": (*REASONS.values(), VISIT, "profile", "definition", "time"),
         "journey": tuple(each.key for each in DEFAULTS),
@@ -115,9 +117,13 @@ def test_value_with_letters_is_isolated_in_its_sentence() -> None:
 
 
 def test_styles_and_script_know_no_left_and_right_and_no_words() -> None:
-    styles = (FOLDER / "static" / "console.css").read_text()
-    assert not re.findall(r"(?<![\w-])(?:left|right)\b|margin-(?:left|right)|padding-(?:left|right)", styles)
-    assert not re.findall("[\u0600-\u06ff]", styles + (FOLDER / "static" / "console.js").read_text())
+    own = {path: path.read_text() for path in (FOLDER / "static").glob("*.*") if path.suffix in (".css", ".js")}
+    for path, text in own.items():
+        assert not re.findall("[\u0600-\u06ff]", text), path
+        if path.suffix == ".css":
+            assert not re.findall(r"(?<![\w-])(?:left|right)\b|margin-(?:left|right)|padding-(?:left|right)", text), (
+                path
+            )
 
 
 def test_number_one_has_its_own_text() -> None:

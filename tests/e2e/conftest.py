@@ -1,7 +1,10 @@
-"""One running system for all end-to-end tests: every process of it, on the run's engines, with databases of its own."""
+"""One running system for all end-to-end tests: every process of it, on the run's engines, with databases of its own.
+
+For those that look at the console in a browser: a cafe with people of each role, and a guest in it."""
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +13,26 @@ from unittest import mock
 
 import httpx2
 import pytest
+from playwright.async_api import Browser
 
 from deploy.crm import processes
+from deploy.demo import crew
 from deploy.demo import run as demo
 from deploy.engines.engine import Engine, free_port, port_is_free
 from shared.database import db
+from shared.persian.phone import canonical
+from shared.security.ids import customer_id
 from shared.settings import Settings, settings
 from tests import support
+from tests.e2e import pages
+from tests.e2e.bills import bill
+from tests.e2e.screens import Scene
+
+FINDABLE = """
+SELECT count(*) FROM customers c JOIN customer_activity a ON a.cafe_id = c.cafe_id AND a.customer_id = c.id
+WHERE c.id = $1 AND c.phone_hash IS NOT NULL AND a.total_visits = 1
+"""
+NAME = "سارا English محمدی"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -118,3 +134,60 @@ async def eventually(pool: db.Pool, sql: str, *arguments: Any, wanted: Any, with
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"still {last!r}, wanted {wanted!r}: {sql}")
+
+
+@pytest.fixture(scope="session")
+def staffed(system: System) -> tuple[demo.DemoCafe, dict[str, tuple[str, str]]]:
+    """One cafe for all tests of the console, with somebody of each role: making one takes seconds."""
+    with mock.patch.dict(os.environ, system.environment):
+        settings.cache_clear()
+        cafe = demo.make_cafe(print)
+        hired = [crew.hire(cafe.cafe_id, role) for role in crew.NAMES]
+    settings.cache_clear()
+    return cafe, {"owner": (cafe.owner, cafe.password)} | {each.role: (each.login, each.password) for each in hired}
+
+
+@pytest.fixture
+async def houses(system: System, staffed: tuple[demo.DemoCafe, object]) -> AsyncIterator[dict[str, db.Pool]]:
+    """A pool on each database, once the cafe and its people are known to every service."""
+    hired = "SELECT count(*) FROM user_cafe_access WHERE cafe_id = $1 AND role IS NOT NULL"
+    async with demo.opened(system.config) as opened:
+        await demo.known_everywhere(opened, staffed[0])
+        for pool in opened.values():
+            await eventually(pool, hired, staffed[0].cafe_id, wanted=3)
+        yield opened
+
+
+@pytest.fixture
+async def scene(
+    system: System, staffed: tuple[demo.DemoCafe, dict[str, tuple[str, str]]], houses: dict[str, db.Pool]
+) -> Scene:
+    """A guest of this test's own who was here once, earned 120 points and is unhappy."""
+    cafe, people = staffed
+    number = f"0912{secrets.randbelow(10**7):07}"
+    guest_id = customer_id(system.config.keys, cafe.cafe_id, canonical(number))
+    written = bill(number, phone=number, guest_name=NAME, marketing_consent=True)
+    async with httpx2.AsyncClient(timeout=30) as client:
+        key = {"X-Api-Key": cafe.api_key}
+        taken = await client.post(f"{system.api('visit')}/visits", json=written, headers=key)
+        visit_id = taken.raise_for_status().json()["visit_id"]
+        points = "SELECT current_points FROM customer_loyalty WHERE customer_id = $1"
+        await eventually(houses["loyalty"], points, guest_id, wanted=120)
+        await eventually(houses["customer"], FINDABLE, guest_id, wanted=1)
+        await eventually(
+            houses["feedback"], "SELECT count(*) FROM visits WHERE visit_id = $1::uuid", visit_id, wanted=1
+        )
+        body = {"login": cafe.owner, "password": cafe.password}
+        token = (await client.post(f"{system.api('identity')}/sessions", json=body)).json()["access_token"]
+        said = {"source": "staff_tablet", "visit_id": visit_id, "overall_rating": 1, "comment": "قهوه سرد بود"}
+        ratings = f"{system.api('feedback')}/cafes/{cafe.cafe_id}/feedback"
+        rated = await client.post(ratings, json=said, headers={"Authorization": f"Bearer {token}"})
+    base = f"http://127.0.0.1:{system.config.outside_port('console')}"
+    rating_id = rated.raise_for_status().json()["feedback_id"]
+    return Scene(base, cafe, people, number, str(guest_id), visit_id, rating_id)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with pages.opened() as found:
+        yield found

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import axe_playwright_python
+import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
@@ -19,6 +20,9 @@ WIDTHS = (390, 1440)
 def chromium() -> str | None:
     """Where Chromium is on this machine."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+in_a_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
 
 
 @asynccontextmanager

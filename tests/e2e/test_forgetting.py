@@ -27,8 +27,9 @@ from shared.persian.text import persian_digits
 from shared.security.crypto import derive
 from shared.security.ids import customer_id
 from shared.services import WITH_DATABASE
+from tests.e2e.bills import bill
 from tests.e2e.conftest import System, eventually
-from tests.e2e.test_journey import LINK, bill, to_kafka
+from tests.e2e.test_journey import LINK, to_kafka
 
 ENVELOPE = re.compile(r"s1\.([0-9a-f]+)\.([A-Za-z0-9_-]+=*)")
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")

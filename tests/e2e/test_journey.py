@@ -17,26 +17,10 @@ from shared.clock import new_id
 from shared.database.db import Pool
 from shared.persian.phone import canonical
 from shared.security.ids import customer_id
+from tests.e2e.bills import PHONE, bill
 from tests.e2e.conftest import System, eventually
 
-PHONE = "۰۹۱۲ ۱۱۱ ۲۲۳۳"
 LINK = re.compile(r"https?://\S+/f/[A-Za-z0-9_-]{22}")
-
-
-def bill(receipt: str, **changes: Any) -> dict[str, Any]:
-    """A bill of 120,000 Toman a minute ago."""
-    return {
-        "device_id": "till-1",
-        "receipt_number": receipt,
-        "phone": PHONE,
-        "guest_name": "سارا",
-        "occurred_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat(),
-        "items": [{"name": "قهوه ترک", "quantity": 2, "amount": "120000"}],
-        "total": "120000",
-        "discount": "0",
-        "currency_unit": "IRT",
-        "payment_method": "card",
-    } | changes
 
 
 def guest(system: System, cafe: demo.DemoCafe, phone: str = PHONE) -> object:

@@ -7,8 +7,9 @@ import httpx2
 
 from deploy.demo import run as demo
 from shared.database.db import Pool
+from tests.e2e.bills import bill
 from tests.e2e.conftest import System, eventually
-from tests.e2e.test_journey import bill, guest
+from tests.e2e.test_journey import guest
 
 GUESTS = [f"0912333000{number}" for number in range(8)]
 MEMBERS = """

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from services.console.models.session import Insider, SpokenLanguage, Visitor
-from services.console.rules import roles
+from services.console.rules import chart, menu, roles
 from services.console.rules.speech import Speech
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
 from services.console.store.upstream import Away, RefusedCall
@@ -39,7 +39,12 @@ class Look:
 @lru_cache(maxsize=1)
 def catalogue() -> Catalogue:
     """All texts of the console."""
-    return Catalogue(flattened(tomllib.loads((FOLDER / "words.toml").read_text())))
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((FOLDER / "words").glob("*.toml")):
+        texts = flattened(tomllib.loads(path.read_text()))
+        assert not found.keys() & texts.keys(), path
+        found |= texts
+    return Catalogue(found)
 
 
 @lru_cache(maxsize=1)
@@ -68,7 +73,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.tests["away"] = lambda value: isinstance(value, Away)
-    made.globals.update(icon=icon, static=f"/static/{static_version()}")
+    made.globals.update(icon=icon, chart=chart, static=f"/static/{static_version()}")
     return made
 
 
@@ -109,6 +114,7 @@ def page(
         "cafe": cafe,
         "base": f"/c/{cafe.cafe_id}" if cafe else "",
         "may": partial(roles.may, cafe.role) if cafe else (lambda _: False),
+        "menu": menu.of_role(cafe.role) if cafe else (),
         "csrf": visitor.session.csrf if visitor else "",
         "exposed": request.app.state.settings.console_insecure and not _is_loopback(request),
         "error": None,

@@ -1,6 +1,6 @@
 """The day: how it goes, and what is to be done."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from services.console.api.rendering import look_of, page, speech_of
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import today
-from services.console.rules.chart import bars
 from services.console.store.upstream import Away
 
 router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
@@ -23,14 +22,16 @@ async def show(request: Request, here: Here) -> Response:
     shown = await today.show(upstream(request), here, day)
     values = [] if isinstance(shown.days, Away) else [each.total_visits if each else 0 for each in shown.days]
     hours = [] if isinstance(shown.today, Away) else [each.visits for each in shown.today.hours]
-    rightwards = speech.direction == "ltr"
-
-    def day_of(index: int) -> date:
-        return day - timedelta(days=today.DAYS - 1 - index)
-
-    data: dict[str, Any] = {"shown": shown, "visits": shown.visits, "day": day, "day_of": day_of}
-    data |= {"drawn": bars(values, rightwards=rightwards), "values_of_days": values}
-    data |= {"hours": hours, "drawn_hours": bars(hours, rightwards=rightwards)}
+    data: dict[str, Any] = {
+        "shown": shown,
+        "visits": shown.visits,
+        "day": day,
+        "hours": hours,
+        "values_of_days": values,
+    }
+    data["hour_words"] = [speech.digits(hour) for hour in range(24)]
+    data["day_words"] = [speech.day(each, year=False) for each in today.days_until(day)]
+    data["day_marks"] = [each.split(" ")[0] for each in data["day_words"]]
     return page(request, "today.html", here, nav="today", **data)
 
 

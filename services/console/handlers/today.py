@@ -47,6 +47,11 @@ async def show(up: Upstream, here: Insider, day: date) -> TodayPage:
     return TodayPage(today, each_day, figures, cases, visits, birthdays)
 
 
+def days_until(day: date) -> tuple[date, ...]:
+    """The days of the chart, the last of them `day`."""
+    return tuple(day - timedelta(days=DAYS - 1 - index) for index in range(DAYS))
+
+
 async def newest(up: Upstream, here: Insider) -> work.VisitRows | Away:
     """The newest visits."""
     return await panel(visit.list_visits(up, here.access, here.cafe.cafe_id, {"limit": FEED}))

@@ -16,13 +16,13 @@ document.addEventListener("click", (event) => {
   if (fill) { const field = find(fill.dataset.fill); field.value = fill.dataset.value; field.focus(); }
   const copy = event.target.closest("[data-copy]");
   if (copy) navigator.clipboard?.writeText(find(copy.dataset.copy).textContent.trim());
-  for (const open of document.querySelectorAll("details.more[open], details.menu[open]"))
+  for (const open of document.querySelectorAll("details.more[open], details.menu[open], details.help[open]"))
     if (!open.contains(event.target)) open.open = false;
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const open of document.querySelectorAll("details.more[open], details.menu[open]")) {
+  for (const open of document.querySelectorAll("details.more[open], details.menu[open], details.help[open]")) {
     open.open = false;
     open.querySelector("summary").focus();
   }

@@ -1,0 +1,55 @@
+"""The scene for tests of the console in a browser, and the address of every screen that can be opened in it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from deploy.demo import run as demo
+
+# `home`: the cafe. `guest`, `visit` and `rating`: those of the scene.
+SCREENS: Final = (
+    "/me",
+    "/cafes",
+    "{home}/today",
+    "{home}/desk",
+    "{home}/desk/new",
+    "{home}/guests",
+    "{home}/guests/{guest}",
+    "{home}/guests/{guest}/redeem",
+    "{home}/guests/{guest}/points",
+    "{home}/guests/{guest}/edit",
+    "{home}/guests/{guest}/forget",
+    "{home}/visits",
+    "{home}/visits/new",
+    "{home}/visits/{visit}",
+    "{home}/feedback",
+    "{home}/feedback/cases",
+    "{home}/feedback/{rating}",
+    "{home}/approvals",
+    "{home}/settings",
+    "{home}/settings/people",
+    "{home}/settings/tills",
+    "{home}/settings/looks",
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A cafe with two guests, one of them unhappy, and somebody of each role. `people`: login and password by role."""
+
+    base: str
+    cafe: demo.DemoCafe
+    people: dict[str, tuple[str, str]]
+    number: str
+    guest_id: str
+    visit_id: str
+    rating_id: str
+
+    @property
+    def home(self) -> str:
+        return f"/c/{self.cafe.cafe_id}"
+
+    @property
+    def screens(self) -> tuple[str, ...]:
+        """The address of every screen."""
+        known = {"home": self.home, "guest": self.guest_id, "visit": self.visit_id, "rating": self.rating_id}
+        return tuple(each.format(**known) for each in SCREENS)
