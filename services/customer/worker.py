@@ -42,6 +42,7 @@ JOBS = [
     Job("customer.announce_segments", 1.0, periodic.announce_segments),
     Job("customer.list_guests", 1.0, lists.list_changed),
     Job("customer.prune_views", 3600.0, views.prune),
+    Job("customer.prune_segment_days", 3600.0, segments.prune_days),
 ]
 if __name__ == "__main__":
     run("customer", REACTIONS, JOBS, fetch=gather())

@@ -307,7 +307,7 @@ async def test_segments_can_be_made_listed_changed_and_deleted(client: httpx2.As
     body = await register(client)
     criteria = {"any": [{"visit_count": {"min": 9}}, {"created_within_days": 5}]}
     preview = await client.post(f"{SEGMENTS}/preview", json={"criteria": criteria})
-    assert preview.json() == {"matching": 1, "customers": 1}
+    assert (preview.json()["matching"], preview.json()["customers"]) == (1, 1)
     async with transaction(pool) as asking:
         await ask_alone(asking, CAFE)
         assert (await client.post(f"{SEGMENTS}/preview", json={"criteria": criteria})).status_code == 429

@@ -51,6 +51,7 @@ def test_worker_reads_everything_a_guest_is_evaluated_by() -> None:
         "customer.announce_segments",
         "customer.list_guests",
         "customer.prune_views",
+        "customer.prune_segment_days",
     }
 
 

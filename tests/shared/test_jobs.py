@@ -197,6 +197,10 @@ async def _visit_in_clear(pool: Pool, cafe_id: UUID) -> None:
     )
 
 
+async def _count_day(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute("INSERT INTO segment_days VALUES ($1, current_date - 500, $1, 1, 0, 1)", cafe_id)
+
+
 async def _erase_late(pool: Pool, cafe_id: UUID) -> None:
     await _visit_in_clear(pool, cafe_id)
     await pool.execute("INSERT INTO erased_guests VALUES ($1, $1, now() - interval '1 hour')", cafe_id)
@@ -222,6 +226,7 @@ CASES = {
     "customer.recalculate_segments": Case(_make_stale, "SELECT FROM segment_recalculations WHERE cafe_id = $1"),
     "customer.announce_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
     "customer.prune_views": Case(_look, "SELECT FROM guest_views WHERE cafe_id = $1"),
+    "customer.prune_segment_days": Case(_count_day, "SELECT FROM segment_days WHERE cafe_id = $1"),
     "customer.list_guests": Case(_register, "SELECT FROM guests_to_list WHERE cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"

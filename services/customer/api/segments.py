@@ -1,26 +1,32 @@
 """Segments over HTTP: what defines them, and who is in them."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from services.customer.api.guests import _act
+from services.customer.api.guests import _act, _cards
 from services.customer.handlers import segments
 from services.customer.models.http import (
     AttributeView,
     ChangeSegment,
     CreateSegment,
+    DayOfSegment,
     MemberPage,
     PreviewSegment,
+    SegmentHistory,
     SegmentPreview,
     SegmentView,
 )
 from shared import clock
-from shared.inputs.fields import PageSize
+from shared.database import db
+from shared.inputs.fields import Count, PageSize
 from shared.security.access import ask_alone, unit_of
 from shared.web.acting import acting
 from shared.web.dependencies import StaffCaller
 from shared.web.documents import problems
+
+HistoryDays = Annotated[int, Count(1, 366)]
 
 router = APIRouter(prefix="/cafes/{cafe_id}/segments", tags=["segments"])
 
@@ -47,12 +53,49 @@ async def list_attributes(request: Request, caller: StaffCaller, cafe_id: UUID) 
         return segments.list_attributes(await unit_of(conn, cafe_id))
 
 
+@router.get("/history")
+async def list_history(
+    request: Request, caller: StaffCaller, cafe_id: UUID, days: HistoryDays = 30
+) -> list[SegmentHistory]:
+    """All the cafe's segments day by day: who was in them, who came and who went."""
+    async with acting(request, caller, cafe_id) as conn:
+        return await segments.history(conn, cafe_id, days, now=clock.now())
+
+
 @router.post("/preview", responses=problems(429))
 async def preview_segment(request: Request, caller: StaffCaller, cafe_id: UUID, body: PreviewSegment) -> SegmentPreview:
-    """How many guests the criteria would hold now (managers: they may ask about spending). One at a time in a cafe."""
-    async with acting(request, caller, cafe_id, "manager") as conn:
+    """How many guests the criteria would hold now, and who would come and go (managers: they may ask about spending).
+    One at a time in a cafe, and for some seconds at most."""
+    async with acting(request, caller, cafe_id, "manager"):
+        pass  # as in a search among all guests
+    async with db.transaction(request.app.state.pool) as conn:
         await ask_alone(conn, cafe_id)
-        return await segments.preview(conn, cafe_id, body, now=clock.now())
+        found = await segments.preview(conn, cafe_id, body, now=clock.now())
+    shown = await _cards(request, caller, cafe_id, [*found.sample, *found.entering, *found.leaving])
+    cards = {card.id: card for card in shown}
+    sample, entering, leaving = (
+        [cards[id_] for id_ in ids if id_ in cards] for ids in (found.sample, found.entering, found.leaving)
+    )
+    compared = body.segment_id is not None
+    return SegmentPreview(
+        matching=found.matching,
+        customers=found.customers,
+        reachable=found.reachable,
+        sample=sample,
+        would_enter=found.would_enter if compared else None,
+        would_leave=found.would_leave if compared else None,
+        entering=entering if compared else [],
+        leaving=leaving if compared else [],
+    )
+
+
+@router.get("/{segment_id}/history")
+async def get_history(
+    request: Request, caller: StaffCaller, cafe_id: UUID, segment_id: UUID, days: HistoryDays = 30
+) -> list[DayOfSegment]:
+    """One segment day by day."""
+    async with acting(request, caller, cafe_id) as conn:
+        return (await segments.history_of(conn, cafe_id, segment_id, days, now=clock.now())).days
 
 
 @router.get("/{segment_id}")

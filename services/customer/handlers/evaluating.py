@@ -1,6 +1,6 @@
 """Keeps every guest's segments right: after each change of what they are evaluated by, and as time goes by."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +89,7 @@ async def remove_from_all_segments(conn: Connection, guest: GuestKey, cause: Cau
     old_mask = await activity.forget(conn, guest)
     moves = _moves([MaskChange(guest, old_mask, 0)], rulebook)
     await outbox.emit(conn, await _move(conn, moves, {guest: cause}, now))
-    await _count(conn, moves)
+    await _count(conn, moves, now)
 
 
 async def reevaluate_due(conn: Connection, due: Sequence[GuestKey], *, now: datetime) -> int:
@@ -159,7 +159,7 @@ async def _write(
         events = await _move(conn, moves, whys, now)
         events += await _show(conn, moved, whys, now)
         await outbox.emit(conn, events)
-        await _count(conn, moves)
+        await _count(conn, moves, now)
 
 
 def _why(verdict: MaskChange, rulebook: Rulebook, cause: Cause) -> Cause:
@@ -191,14 +191,12 @@ async def _move(conn: Connection, moves: _Moves, causes: Mapping[GuestKey, Cause
     ]
 
 
-async def _count(conn: Connection, moves: _Moves) -> None:
+async def _count(conn: Connection, moves: _Moves, now: datetime) -> None:
     """Last of all: everybody else who evaluates guests of these cafes waits for the rows until we commit."""
-    counts = defaultdict[tuple[UUID, UUID], int](int)
-    for delta, changes in ((1, moves.entered), (-1, moves.left)):
-        for guest, segment in changes:
-            counts[guest.cafe_id, segment.id] += delta
-    if counts:
-        await segments.count(conn, counts)
+    entered = Counter((guest.cafe_id, segment.id) for guest, segment in moves.entered)
+    left = Counter((guest.cafe_id, segment.id) for guest, segment in moves.left)
+    if entered or left:
+        await segments.count(conn, {key: (entered[key], left[key]) for key in entered.keys() | left.keys()}, now)
 
 
 async def _show(

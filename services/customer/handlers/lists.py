@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.customer.models.http import ListCustomers
+from services.customer.models.values import GuestKey
 from services.customer.rules import bookmarks
 from services.customer.rules.birthdays import birth_dates
 from services.customer.store import customers, lists, segments
@@ -15,17 +16,26 @@ from shared.persian.calendar import local_date
 
 CHANGED_AT_ONCE = 2000
 _listing = ByCafe("customer", "customer.list_guests")
+_filling = ByCafe("customer", "customer.list_guests")
 
 
 async def list_changed(pool: Pool) -> int:
-    """Brings the lists up to date with what has happened to guests; returns how many changes it took in."""
-    return await _listing.run(pool, lambda conn, aside: lists.changed(conn, aside, CHANGED_AT_ONCE), _list_again)
+    """Brings the lists up to date with what has happened to guests; returns how many rows it took in."""
+    done = await _listing.run(pool, lambda conn, aside: lists.changed(conn, aside, CHANGED_AT_ONCE), _list_changed)
+    return done or await _filling.run(
+        pool, lambda conn, aside: lists.of_unknown_reach(conn, aside, CHANGED_AT_ONCE), _list_again
+    )
 
 
-async def _list_again(conn: Connection, changed: Sequence[lists.GuestToList]) -> int:
+async def _list_changed(conn: Connection, changed: Sequence[lists.GuestToList]) -> int:
+    await lists.taken(conn, changed)
+    return await _list_again(conn, changed)
+
+
+async def _list_again(conn: Connection, guests: Sequence[lists.GuestToList] | Sequence[GuestKey]) -> int:
     await plan_by_key(conn)
-    await lists.list_again(conn, changed)
-    return len(changed)
+    await lists.list_again(conn, guests)
+    return len(guests)
 
 
 async def list_customers(

@@ -1,7 +1,7 @@
 """Segment definitions: the three that every cafe has, and those that staff make."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,31 +9,43 @@ from services.customer.models.http import (
     AttributeView,
     ChangeSegment,
     CreateSegment,
+    DayOfSegment,
     MemberPage,
     PreviewSegment,
+    SegmentHistory,
     SegmentMember,
-    SegmentPreview,
     SegmentView,
 )
+from services.customer.models.values import Judged, MovesOfDay
 from services.customer.rules import amounts
 from services.customer.rules.attributes import ATTRIBUTES, FORMS, AttributeKind
 from services.customer.rules.compile import compile_condition
 from services.customer.rules.criteria import parse
+from services.customer.rules.history import day_by_day
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
-from services.customer.store import activity, segments
+from services.customer.store import activity, customers, segments
 from shared import clock
 from shared.clock import new_id
-from shared.database.db import Connection
+from shared.database.db import Connection, Pool
 from shared.errors import NotFound, Rejected
 from shared.events.customer import SegmentKey, SegmentListChanged
 from shared.events.identity import CafeChanged
+from shared.jobs.by_cafe import ByCafe
 from shared.messaging import outbox
+from shared.persian.calendar import local_date
 from shared.persian.money import Unit
+from shared.persian.text import persian_digits
 from shared.security import access
 
 CAFES_TOLD_AT_ONCE = 200
 # A change of one of these makes it necessary to evaluate all guests again.
 EVALUATED_BY = ("criteria", "is_active")
+FACES = 12
+# A million guests take one to two seconds.
+LONGEST_PREVIEW = 8
+KEPT_DAYS = timedelta(days=400)
+PRUNED_AT_ONCE = 1000
+_pruning = ByCafe("customer", "customer.prune_segment_days")
 
 
 async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged], *, now: datetime | None = None) -> None:
@@ -163,16 +175,80 @@ async def list_segments(conn: Connection, cafe_id: UUID) -> list[SegmentView]:
     return [_view(row, unit) for row in await segments.list_segments(conn, cafe_id)]
 
 
-async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> SegmentPreview:
-    """How many guests the criteria would hold now; nothing is kept.
+async def preview(conn: Connection, cafe_id: UUID, command: PreviewSegment, *, now: datetime) -> Judged:
+    """What the criteria would hold now; nothing is kept. Runs as the service, like every search among all guests.
 
     Raises:
-        Rejected: status 422 for criteria that can't be understood.
+        NotFound: no such segment.
+        Rejected: status 422 for criteria that can't be understood, or that take too long.
     """
     criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
-    evaluation = compile_condition(parse(criteria, stored=True), 3)
-    matching, customers = await activity.count_matching(conn, cafe_id, evaluation, now)
-    return SegmentPreview(matching=matching, customers=customers)
+    evaluation = compile_condition(parse(criteria, stored=True), 5)
+    slot = None if command.segment_id is None else (await _found(conn, cafe_id, command.segment_id))["slot"]
+    found = await activity.judge_all(conn, cafe_id, slot, evaluation, now, faces=FACES, seconds=LONGEST_PREVIEW)
+    if found is None:
+        raise Rejected(
+            "preview_takes_too_long",
+            f"Counting took longer than {LONGEST_PREVIEW} seconds and was given up. You can still save the segment.",
+            f"شمردن بیش از {persian_digits(str(LONGEST_PREVIEW))} ثانیه طول کشید و رها شد."
+            " با این حال می‌توانید بخش را ذخیره کنید.",
+        )
+    return found
+
+
+async def history(conn: Connection, cafe_id: UUID, days: int, *, now: datetime) -> list[SegmentHistory]:
+    """The last days of each of the cafe's segments."""
+    return await _history(conn, cafe_id, await segments.list_segments(conn, cafe_id), None, days, now)
+
+
+async def history_of(conn: Connection, cafe_id: UUID, segment_id: UUID, days: int, *, now: datetime) -> SegmentHistory:
+    """The last days of one segment.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    segment = await _found(conn, cafe_id, segment_id)
+    (found,) = await _history(conn, cafe_id, [segment], segment_id, days, now)
+    return found
+
+
+async def _history(
+    conn: Connection, cafe_id: UUID, rows: Sequence[dict[str, Any]], segment_id: UUID | None, days: int, now: datetime
+) -> list[SegmentHistory]:
+    zone = (await customers.clock_of(conn, cafe_id)).time_zone
+    today = local_date(now, zone)
+    since = today - timedelta(days=days - 1)
+    moves: dict[UUID, list[MovesOfDay]] = {row["id"]: [] for row in rows}
+    for move in await segments.days(conn, cafe_id, since, segment_id):
+        if move.segment_id in moves:
+            moves[move.segment_id].append(move)
+    return [
+        SegmentHistory(
+            segment_id=row["id"],
+            days=[
+                DayOfSegment(date=day.day, members=day.members, entered=day.entered, left=day.gone)
+                for day in day_by_day(
+                    row["id"],
+                    moves[row["id"]],
+                    since=max(since, local_date(row["created_at"], zone)),
+                    today=today,
+                    members=row["customer_count"],
+                )
+            ],
+        )
+        for row in rows
+    ]
+
+
+async def prune_days(pool: Pool) -> int:
+    """Deletes days of segments that nobody asks about any more; returns how many."""
+    before = clock.now().date() - KEPT_DAYS
+    return await _pruning.run(pool, lambda conn, aside: segments.old_days(conn, before, aside, PRUNED_AT_ONCE), _prune)
+
+
+async def _prune(conn: Connection, rows: Sequence[tuple[UUID, date]]) -> int:
+    await segments.prune_days(conn, rows)
+    return len(rows)
 
 
 async def list_members(conn: Connection, cafe_id: UUID, segment_id: UUID, after: UUID | None, limit: int) -> MemberPage:
@@ -194,6 +270,8 @@ def list_attributes(unit: Unit) -> list[AttributeView]:
     return [
         AttributeView(
             name=attribute.name,
+            kind=attribute.kind.value,
+            most=None if attribute.kind in (AttributeKind.CHOICE, AttributeKind.FLAG) else attribute.most,
             currency_unit=unit if attribute.kind is AttributeKind.MONEY else None,
             form=f'{{"{attribute.name}": {FORMS[attribute.kind]}}}',
             description=attribute.en,

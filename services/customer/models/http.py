@@ -1,6 +1,7 @@
 """What staff ask and are answered."""
 
 from datetime import date
+from datetime import date as Date  # noqa: N812 - a field is named date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,6 +18,8 @@ Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]
 Note = Annotated[str, Text(2000)]
 Json = Annotated[dict[str, Any], Free()]
+# Each level of the tree is an object and a list.
+Criteria = Annotated[dict[str, Any], Free(depth=24)]
 PostalCode = Annotated[str, Matching("[0-9]{5,10}", 10, "کد پستی ۵ تا ۱۰ رقم دارد")]
 Color = Annotated[str, Matching("#[0-9A-Fa-f]{6}", 7, "رنگ باید مانند #6B7280 باشد")]
 NewSegmentKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید از حروف کوچک انگلیسی، رقم و زیرخط است")]
@@ -115,7 +118,7 @@ class CreateSegment(_WithCriteria):
 
     name: Name
     segment_key: NewSegmentKey
-    criteria: Json
+    criteria: Criteria
     description: Note | None = None
     is_active: StrictBool = True
     color_hex: Color = "#6B7280"
@@ -127,7 +130,7 @@ class ChangeSegment(_WithCriteria):
     """What is given changes, the rest stays."""
 
     name: Name | None = None
-    criteria: Json | None = None
+    criteria: Criteria | None = None
     description: Note | None = None
     is_active: StrictBool | None = None
     color_hex: Color | None = None
@@ -136,9 +139,10 @@ class ChangeSegment(_WithCriteria):
 
 
 class PreviewSegment(_WithCriteria):
-    """Criteria to try on the guests as they are now."""
+    """Criteria to try on the guests as they are now, and to compare with who is in the segment of `segment_id`."""
 
-    criteria: Json
+    criteria: Criteria
+    segment_id: UUID | None = None
 
 
 class CardsOf(Command):
@@ -283,7 +287,8 @@ class Consents(BaseModel):
 
 class SegmentView(BaseModel):
     """A segment; `last_calculated_at` is null until all guests have been evaluated by it once. Amounts of its criteria
-    are in `currency_unit`, the cafe's."""
+    are in `currency_unit`, the cafe's. Of the guests in it `reachable_count` may be sent advertising by SMS, as of some
+    seconds ago. `is_being_calculated` while guests of the cafe are evaluated by changed definitions."""
 
     id: UUID
     name: str
@@ -292,6 +297,8 @@ class SegmentView(BaseModel):
     criteria: dict[str, Any]
     currency_unit: CurrencyUnit
     customer_count: int
+    reachable_count: int
+    is_being_calculated: bool
     last_calculated_at: AwareDatetime | None
     is_system_segment: bool
     is_active: bool
@@ -304,10 +311,37 @@ class SegmentView(BaseModel):
 
 
 class SegmentPreview(BaseModel):
-    """How many guests the criteria would hold, of how many."""
+    """How many guests the criteria would hold, of how many; whom of them advertising may be sent by SMS, as of some
+    seconds ago; and up to twelve of them, who came last first.
+
+    Who would enter and who would leave the segment that was asked about; null without one.
+    """
 
     matching: int
     customers: int
+    reachable: int
+    sample: list[CustomerCard]
+    would_enter: int | None
+    would_leave: int | None
+    entering: list[CustomerCard]
+    leaving: list[CustomerCard]
+
+
+class DayOfSegment(BaseModel):
+    """How many guests were in a segment at the end of a day of the cafe (today: now), and how many entered and left it
+    on that day. Who entered twice counts twice."""
+
+    date: Date
+    members: int
+    entered: int
+    left: int
+
+
+class SegmentHistory(BaseModel):
+    """A segment's days, the oldest first, from its first one on."""
+
+    segment_id: UUID
+    days: list[DayOfSegment]
 
 
 class SegmentMember(CustomerCard):
@@ -351,9 +385,12 @@ class Stay(BaseModel):
 
 
 class AttributeView(BaseModel):
-    """One thing that criteria may ask about; an amount has the cafe's `currency_unit`."""
+    """One thing that criteria may ask about, how it is compared, and the most it can be compared with; an amount has
+    the cafe's `currency_unit`."""
 
     name: str
+    kind: Literal["count", "money", "score", "days_since", "newer_than", "newest", "choice", "flag"]
+    most: int | None
     currency_unit: CurrencyUnit | None
     form: str
     description: str

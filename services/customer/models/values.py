@@ -126,6 +126,30 @@ class Move(NamedTuple):
     trace: UUID | None
 
 
+class MovesOfDay(NamedTuple):
+    """How many guests entered and left a segment on a day of the cafe, and how many were in it after the last one."""
+
+    segment_id: UUID
+    day: date
+    entered: int
+    gone: int
+    members: int
+
+
+class Judged(NamedTuple):
+    """What criteria would find among all guests: numbers, and the first few ids of each kind, who came last first.
+    Entering and leaving are compared with the segment that was asked about."""
+
+    customers: int
+    matching: int
+    reachable: int
+    would_enter: int
+    would_leave: int
+    sample: list[UUID]
+    entering: list[UUID]
+    leaving: list[UUID]
+
+
 @dataclass(frozen=True)
 class Sums:
     """What visits add to one guest's sums."""

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.customer.models.values import Evaluation, GuestKey, MaskChange, Revision, Sums
+import asyncpg
+
+from services.customer.models.values import Evaluation, GuestKey, Judged, MaskChange, Revision, Sums
 from services.customer.store.ratings import RatingChange
 from shared.database.columns import columns
 from shared.database.db import Connection
@@ -169,12 +171,28 @@ FOR_ALL_GUESTS = """
 SELECT set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true),
        set_config('work_mem', '64MB', true)
 """
-COUNT_MATCHING = """
-SELECT count(*) FILTER (WHERE {mask} = 1) AS matching, count(*) AS customers
-FROM customer_activity AS a
-{join}
-WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT NULL
+# One reading of all guests; what it finds is kept for the rest of the statement.
+JUDGE_ALL = """
+WITH judged AS MATERIALIZED (
+    SELECT a.customer_id, a.last_visit_at, {mask} = 1 AS fits,
+        coalesce(a.segment_mask >> $3::int & 1 = 1, false) AS is_member, coalesce(l.reachable, false) AS reachable
+    FROM customer_activity AS a
+    {join}
+    LEFT JOIN listed_guests AS l ON l.cafe_id = a.cafe_id AND l.customer_id = a.customer_id
+    WHERE a.cafe_id = $2 AND a.registered_at IS NOT NULL AND $1::timestamptz IS NOT NULL
+)
+SELECT count(*), count(*) FILTER (WHERE fits), count(*) FILTER (WHERE fits AND reachable),
+    count(*) FILTER (WHERE fits AND NOT is_member), count(*) FILTER (WHERE is_member AND NOT fits),
+    ARRAY(SELECT customer_id FROM judged WHERE fits ORDER BY last_visit_at DESC NULLS LAST LIMIT $4::int),
+    ARRAY(
+        SELECT customer_id FROM judged WHERE fits AND NOT is_member ORDER BY last_visit_at DESC NULLS LAST LIMIT $4
+    ),
+    ARRAY(
+        SELECT customer_id FROM judged WHERE is_member AND NOT fits ORDER BY last_visit_at DESC NULLS LAST LIMIT $4
+    )
+FROM judged
 """
+NO_LONGER_THAN = "SELECT set_config('statement_timeout', $1, true)"
 
 
 async def lock(conn: Connection, guests: Sequence[GuestKey]) -> None:
@@ -279,11 +297,26 @@ async def find_stale_memberships(
     return [GuestKey(cafe_id, row["customer_id"]) for row in rows]
 
 
-async def count_matching(conn: Connection, cafe_id: UUID, evaluation: Evaluation, now: datetime) -> tuple[int, int]:
-    """How many guests of the cafe have bit 0 of the evaluation (parameters from 3 on), of how many."""
-    row = await conn.fetchrow(_filled(COUNT_MATCHING, evaluation), now, cafe_id, *evaluation.values_at(now))
+async def judge_all(
+    conn: Connection,
+    cafe_id: UUID,
+    slot: int | None,
+    evaluation: Evaluation,
+    now: datetime,
+    *,
+    faces: int,
+    seconds: int,
+) -> Judged | None:
+    """What bit 0 of the evaluation (parameters from 5 on) finds among the cafe's guests, compared with the members of
+    the segment in that slot; None when it took longer than so many seconds, after which the transaction is lost."""
+    await conn.execute(FOR_ALL_GUESTS)
+    await conn.execute(NO_LONGER_THAN, f"{seconds}s")
+    try:
+        row = await conn.fetchrow(_filled(JUDGE_ALL, evaluation), now, cafe_id, slot, faces, *evaluation.values_at(now))
+    except asyncpg.QueryCanceledError:
+        return None
     assert row is not None
-    return row["matching"], row["customers"]
+    return Judged(*row)
 
 
 def _filled(template: str, evaluation: Evaluation) -> str:

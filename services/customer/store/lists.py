@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from services.customer.models.values import Bookmark, Direction, GuestSort
+from services.customer.models.values import Bookmark, Direction, GuestKey, GuestSort
 from shared.database.columns import columns
 from shared.database.db import Connection
 from shared.events.base import Tier
@@ -83,13 +83,22 @@ SELECT key::text AS key, customer_id FROM ({walk}) AS walked OFFSET $6::int - 1 
 """
 # In the order in which they changed, so that a cafe where much happens holds up nobody.
 CHANGED = "SELECT cafe_id, id, customer_id FROM guests_to_list WHERE cafe_id <> ALL($1::uuid[]) ORDER BY id LIMIT $2"
+# From before it was kept.
+UNKNOWN_REACH = """
+SELECT cafe_id, customer_id FROM listed_guests WHERE reachable IS NULL AND cafe_id <> ALL($1::uuid[]) LIMIT $2
+"""
 TAKEN = "DELETE FROM guests_to_list WHERE id = ANY($1::bigint[])"
 # OFFSET 0 makes PostgreSQL look up each guest by key, even while it takes a table that was just filled for an empty
 # one.
 LIST_AGAIN = """
 WITH t AS MATERIALIZED (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)),
 found AS MATERIALIZED (
-    SELECT t.cafe_id, t.customer_id, a.*
+    SELECT t.cafe_id, t.customer_id, a.*, EXISTS (
+        SELECT FROM customers AS c
+        JOIN consents AS k ON k.cafe_id = c.cafe_id AND k.customer_id = c.id
+        WHERE c.cafe_id = t.cafe_id AND c.id = t.customer_id AND c.status = 'active'
+            AND k.channel = 'sms' AND k.purpose = 'marketing' AND k.granted
+    ) AS reachable
     FROM t LEFT JOIN LATERAL (
         SELECT a.last_visit_at, a.current_points, a.lifetime_spent, a.total_visits, a.tier_level, a.segment_mask,
             a.registered_at
@@ -107,12 +116,12 @@ gone AS (
 )
 INSERT INTO listed_guests AS kept
 SELECT cafe_id, customer_id, coalesce(last_visit_at, '-infinity'), current_points, lifetime_spent, total_visits,
-    tier_level, coalesce(segment_mask, 0)
+    tier_level, coalesce(segment_mask, 0), reachable
 FROM found WHERE registered_at IS NOT NULL
 ON CONFLICT (cafe_id, customer_id) DO UPDATE
 SET last_visit_at = excluded.last_visit_at, current_points = excluded.current_points,
     lifetime_spent = excluded.lifetime_spent, total_visits = excluded.total_visits, tier_level = excluded.tier_level,
-    segment_mask = excluded.segment_mask
+    segment_mask = excluded.segment_mask, reachable = excluded.reachable
 WHERE (kept.*) IS DISTINCT FROM (excluded.*)
 """
 
@@ -199,7 +208,16 @@ async def changed(conn: Connection, aside: Sequence[UUID], limit: int) -> list[G
     return [GuestToList(*row) for row in await conn.fetch(CHANGED, aside, limit)]
 
 
-async def list_again(conn: Connection, guests: Sequence[GuestToList]) -> None:
-    """Brings these guests' rows up to date, and takes away those of the erased."""
+async def taken(conn: Connection, guests: Sequence[GuestToList]) -> None:
+    """These changes have been taken in."""
     await conn.execute(TAKEN, *columns(guests, "id"))
+
+
+async def of_unknown_reach(conn: Connection, aside: Sequence[UUID], limit: int) -> list[GuestKey]:
+    """Guests in the lists of whom nobody has looked up yet whether they may be written to."""
+    return [GuestKey(*row) for row in await conn.fetch(UNKNOWN_REACH, aside, limit)]
+
+
+async def list_again(conn: Connection, guests: Sequence[GuestToList] | Sequence[GuestKey]) -> None:
+    """Brings these guests' rows up to date, and takes away those of the erased."""
     await conn.execute(LIST_AGAIN, *columns(guests, "cafe_id", "customer_id"))

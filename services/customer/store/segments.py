@@ -1,11 +1,11 @@
 """Segment definitions, and who is in them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from services.customer.models.values import GuestKey, Move, Segmentation
+from services.customer.models.values import GuestKey, Move, MovesOfDay, Segmentation
 from services.customer.store.customers import CARD, MARKETING_CONSENT
 from shared.database.columns import columns
 from shared.database.db import Connection
@@ -37,8 +37,15 @@ FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::
 ON CONFLICT DO NOTHING RETURNING cafe_id
 """
 TAKEN_SLOTS = "SELECT slot FROM customer_segments WHERE cafe_id = $1 AND slot IS NOT NULL"
-LIST = "SELECT * FROM customer_segments WHERE cafe_id = $1 AND deleted_at IS NULL ORDER BY display_order, slot"
-GET = "SELECT * FROM customer_segments WHERE cafe_id = $1 AND id = $2 AND deleted_at IS NULL"
+# Who may be written to is counted some seconds after who is in it.
+SHOWN = """
+SELECT s.*, least(greatest(coalesce(r.reachable, 0), 0), s.customer_count) AS reachable_count,
+    EXISTS (SELECT FROM segment_recalculations AS w WHERE w.cafe_id = s.cafe_id) AS is_being_calculated
+FROM customer_segments AS s LEFT JOIN segment_reach AS r ON r.cafe_id = s.cafe_id AND r.slot = s.slot
+WHERE s.cafe_id = $1 AND s.deleted_at IS NULL
+"""
+LIST = f"{SHOWN} ORDER BY s.display_order, s.slot"
+GET = f"{SHOWN} AND s.id = $2"
 UPDATE = """
 UPDATE customer_segments
 SET name = $3, description = $4, criteria = $5, is_active = $6, color_hex = $7, icon_name = $8, display_order = $9,
@@ -88,17 +95,38 @@ WHERE h.cafe_id = gone.cafe_id AND h.customer_id = gone.customer_id AND h.segmen
     AND h.left_at IS NULL
 """
 MOVE_FIELDS = ("guest.cafe_id", "guest.customer_id", "segment_id", "reason", "event_id", "visit_id", "trace")
+# The day is written under the lock of its segment.
 COUNT = """
-WITH deltas AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS t (cafe_id, id, delta)
+WITH moves AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) AS t (cafe_id, id, entered, gone)
 ),
 locked AS (
-    SELECT s.cafe_id, s.id FROM customer_segments AS s WHERE (s.cafe_id, s.id) IN (SELECT cafe_id, id FROM deltas)
+    SELECT s.cafe_id, s.id FROM customer_segments AS s WHERE (s.cafe_id, s.id) IN (SELECT cafe_id, id FROM moves)
     ORDER BY s.cafe_id, s.id FOR NO KEY UPDATE
+),
+counted AS (
+    UPDATE customer_segments AS s SET customer_count = s.customer_count + moves.entered - moves.gone
+    FROM moves JOIN locked USING (cafe_id, id)
+    WHERE s.cafe_id = moves.cafe_id AND s.id = moves.id
+    RETURNING s.cafe_id, s.id, s.customer_count, moves.entered, moves.gone
 )
-UPDATE customer_segments AS s SET customer_count = s.customer_count + deltas.delta
-FROM deltas JOIN locked USING (cafe_id, id)
-WHERE s.cafe_id = deltas.cafe_id AND s.id = deltas.id
+INSERT INTO segment_days AS kept (cafe_id, day, segment_id, entered, gone, members)
+SELECT c.cafe_id, ($5::timestamptz AT TIME ZONE coalesce(f.time_zone, 'Asia/Tehran'))::date, c.id, c.entered, c.gone,
+    c.customer_count
+FROM counted AS c LEFT JOIN cafes AS f ON f.cafe_id = c.cafe_id
+ON CONFLICT (cafe_id, day, segment_id) DO UPDATE
+SET entered = kept.entered + excluded.entered, gone = kept.gone + excluded.gone, members = excluded.members
+"""
+DAYS = """
+SELECT segment_id, day, entered, gone, members FROM segment_days
+WHERE cafe_id = $1 AND day >= $2 AND ($3::uuid IS NULL OR segment_id = $3)
+"""
+OLD_DAYS = """
+SELECT DISTINCT cafe_id, day FROM segment_days WHERE day < $1 AND cafe_id <> ALL($2::uuid[]) LIMIT $3
+"""
+PRUNE_DAYS = """
+DELETE FROM segment_days AS d USING unnest($1::uuid[], $2::date[]) AS t (cafe_id, day)
+WHERE d.cafe_id = t.cafe_id AND d.day = t.day
 """
 REQUEST_RECALCULATION = """
 INSERT INTO segment_recalculations (cafe_id, requested_at, reason) SELECT unnest($1::uuid[]), $2::timestamptz, $3::text
@@ -198,9 +226,25 @@ async def leave(conn: Connection, moves: Sequence[Move], now: datetime) -> None:
     await conn.execute(LEAVE, *columns(moves, *MOVE_FIELDS), now)
 
 
-async def count(conn: Connection, deltas: Mapping[tuple[UUID, UUID], int]) -> None:
-    """Adds to the number of guests of each (cafe, segment)."""
-    await conn.execute(COUNT, [key[0] for key in deltas], [key[1] for key in deltas], list(deltas.values()))
+async def count(conn: Connection, moves: Mapping[tuple[UUID, UUID], tuple[int, int]], now: datetime) -> None:
+    """Counts how many guests entered and left each (cafe, segment), also for the cafe's day that `now` is in."""
+    entered, gone = [change[0] for change in moves.values()], [change[1] for change in moves.values()]
+    await conn.execute(COUNT, [key[0] for key in moves], [key[1] for key in moves], entered, gone, now)
+
+
+async def days(conn: Connection, cafe_id: UUID, since: date, segment_id: UUID | None = None) -> list[MovesOfDay]:
+    """What happened to the cafe's segments, or to one of them, on each day since then on which anything did."""
+    return [MovesOfDay(*row) for row in await conn.fetch(DAYS, cafe_id, since, segment_id)]
+
+
+async def old_days(conn: Connection, before: date, aside: Sequence[UUID], limit: int) -> list[tuple[UUID, date]]:
+    """Cafes and days that are older."""
+    return [(row["cafe_id"], row["day"]) for row in await conn.fetch(OLD_DAYS, before, aside, limit)]
+
+
+async def prune_days(conn: Connection, rows: Sequence[tuple[UUID, date]]) -> None:
+    """Deletes these days."""
+    await conn.execute(PRUNE_DAYS, *columns(rows, 0, 1))
 
 
 async def request_recalculation(
