@@ -6,6 +6,10 @@ What is stored is `normalize`d; what is compared is a `search_key`, or a `name_k
 
 import re
 import unicodedata
+from typing import Literal
+
+# What people can choose to read.
+SpokenLanguage = Literal["fa", "en"]
 
 # Other spellings of a letter that Persian readers take for the same letter. Stored text is changed to these.
 _SPELLINGS = {

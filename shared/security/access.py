@@ -24,6 +24,7 @@ from shared.security.approval import Oversight, Policy
 from shared.security.auth import session_ended
 
 _RANK: dict[Role, int] = {"staff": 0, "manager": 1, "owner": 2}
+_PERSIAN: dict[Role, str] = {"staff": "کارمند پیشخوان", "manager": "مدیر", "owner": "مالک"}
 
 
 KEEP_CAFES = """
@@ -169,7 +170,7 @@ async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Ro
         raise Rejected(
             "role_too_low",
             f"This needs the role {least} in the cafe.",
-            "نقش شما در این کافه اجازهٔ این کار را نمی‌دهد.",
+            f"این کار در کافه نقش «{_PERSIAN[least]}» می‌خواهد.",
             status=403,
         )
     return role

@@ -36,9 +36,9 @@ def session(**more: Any) -> SealedSession:
     return SealedSession(**({**kept, "user_id": uuid4(), "csrf": "a-token-of-this-session"} | more))
 
 
-def membership(role: str = "owner", cafe_id: UUID = CAFE) -> CafeOfPerson:
+def membership(role: str = "owner", cafe_id: UUID = CAFE, language: str = "fa") -> CafeOfPerson:
     """Somebody's cafe."""
-    return CafeOfPerson(cafe_id, "کافه", "Asia/Tehran", "jalali", "IRT", "22:00", "09:00", True, 1, role)  # type: ignore[arg-type]
+    return CafeOfPerson(cafe_id, "کافه", "Asia/Tehran", "jalali", "IRT", language, "22:00", "09:00", True, 1, role)  # type: ignore[arg-type]
 
 
 class Told(Upstream):
@@ -63,12 +63,16 @@ class Told(Upstream):
 
 
 @asynccontextmanager
-async def console(role: str = "owner", **more: Any) -> AsyncIterator[tuple[httpx2.AsyncClient, Told, FastAPI]]:
+async def console(
+    role: str = "owner", language: str = "fa", **more: Any
+) -> AsyncIterator[tuple[httpx2.AsyncClient, Told, FastAPI]]:
     """A running console, a browser that is signed in, and the APIs."""
     app = make_app(settings(**more))
     async with app.router.lifespan_context(app):
         mine = session()
-        told = Told(app.state.settings, SignedIn(mine.user_id, "o•••r@example.com", (membership(role),)))
+        told = Told(
+            app.state.settings, SignedIn(mine.user_id, "o•••r@example.com", (membership(role, language=language),))
+        )
         await app.state.upstream.close()
         app.state.upstream = told
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

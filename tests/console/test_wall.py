@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from services.console.api import visiting, wall
-from services.console.models.people import Tokens
+from services.console.models.people import LeaderOfCafe, Tokens
 from services.console.store.upstream import RefusedCall, SignedOut
 from tests.console.house import BASE, CAFE, console, routes, session, settings
 
@@ -213,3 +213,28 @@ async def test_service_that_is_away_is_said_and_nothing_is_lost() -> None:
         today = await client.get(f"/c/{CAFE}/today")
         assert today.status_code == 200
         assert today.text.count("این بخش اکنون پاسخ نمی‌دهد") >= 2
+
+
+async def test_whoever_may_not_is_told_whom_to_ask() -> None:
+    async with console("staff") as (client, told, _):
+        told.answers[f"/cafes/{CAFE}/members"] = RefusedCall(403, "role_too_low", "No", "نه", (), 0)
+        told.answers[f"/cafes/{CAFE}/leaders"] = (LeaderOfCafe("مینا", "owner"),)
+        answer = await client.get(f"/c/{CAFE}/settings/people")
+        assert answer.status_code == 403
+        assert "مینا" in answer.text
+        assert "مالک" in answer.text
+
+
+async def test_pages_are_in_the_cafes_language_until_a_person_chooses_another() -> None:
+    async with console(language="en") as (client, _, _app):
+        for address in (f"/c/{CAFE}/desk", "/cafes"):
+            assert 'lang="en"' in (await client.get(address)).text
+        cookie = client.headers["cookie"]
+        chosen = await client.post("/look", data={"csrf": CSRF, "theme": "dark"})
+        assert "look=.dark" in chosen.headers["set-cookie"]
+        client.headers["cookie"] = f"{cookie}; look=.dark"
+        page = (await client.get(f"/c/{CAFE}/desk")).text
+        assert 'lang="en"' in page
+        assert 'data-theme="dark"' in page
+        client.headers["cookie"] = f"{cookie}; look=fa.dark"
+        assert 'lang="fa"' in (await client.get(f"/c/{CAFE}/desk")).text

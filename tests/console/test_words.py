@@ -44,6 +44,7 @@ FAMILIES = {
     "looks": ("opened", "revealed"),
     "status": ("active", "inactive", "blocked"),
     "calendar": ("jalali", "gregorian"),
+    "language": LANGUAGES,
     "menu": tuple(each.key for each in MENU),
 }
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.

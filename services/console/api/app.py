@@ -13,8 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette_compress import CompressMiddleware
 
-from services.console.api import approvals, cafe, desk, entry, feedback, guests, reports, today, visits, wall
+from services.console.api import approvals, cafe, desk, entry, feedback, guests, month, reports, today, visits, wall
 from services.console.api.rendering import FOLDER, go, is_fragment, look_of, page, static_version
+from services.console.handlers.panels import panel, there
+from services.console.models.people import LeaderOfCafe
+from services.console.models.session import Insider
+from services.console.store import identity
 from services.console.store.upstream import Away, RefusedCall, SignedOut, Upstream
 from shared.clock import new_id
 from shared.errors import Rejected
@@ -23,7 +27,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, cafe)
+ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, cafe)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 
@@ -60,13 +64,25 @@ async def _signed_out(request: Request, _: Exception) -> Response:
 def _trouble(request: Request, status: int, title: str, **data: Any) -> Response:
     template = "trouble_part.html" if is_fragment(request) else "trouble.html"
     visitor = getattr(request.state, "visitor", None)
-    return page(request, template, visitor, status=status, title=title, **data)
+    return page(request, template, visitor, status=status, title=title, **({"leaders": ()} | data))
 
 
 async def _refused(request: Request, error: RefusedCall) -> Response:
     said = error.fa if look_of(request).language == "fa" else error.en
     title = {403: "trouble.forbidden", 404: "trouble.missing", 429: "trouble.busy"}.get(error.status, "trouble.refused")
-    return _trouble(request, error.status, title, said=said, retry=False)
+    leaders = await _leaders(request) if error.status == 403 else ()
+    return _trouble(request, error.status, title, said=said, retry=False, leaders=leaders)
+
+
+async def _leaders(request: Request) -> tuple[LeaderOfCafe, ...]:
+    visitor = getattr(request.state, "visitor", None)
+    if not isinstance(visitor, Insider):
+        return ()
+    asked = identity.list_leaders(request.app.state.upstream, visitor.access, visitor.cafe.cafe_id)
+    try:
+        return there(await panel(asked), ())
+    except (RefusedCall, SignedOut):
+        return ()
 
 
 async def _rejected(request: Request, error: Rejected) -> Response:

@@ -33,9 +33,11 @@ async def show(request: Request, here: Here) -> Response:
 
 
 @router.post(IN_CAFE)
-async def change(request: Request, here: Here, name: Typed, quiet_from: Typed, quiet_until: Typed) -> Response:
-    """Changes the cafe's name and its quiet hours."""
-    changed = {"name": name, "quiet_from": quiet_from, "quiet_until": quiet_until}
+async def change(
+    request: Request, here: Here, name: Typed, quiet_from: Typed, quiet_until: Typed, language: Typed
+) -> Response:
+    """Changes the cafe's name, its quiet hours and the language its people read first."""
+    changed = {"name": name, "quiet_from": quiet_from, "quiet_until": quiet_until, "language": language}
     try:
         await identity.change_cafe(upstream(request), here.access, here.cafe.cafe_id, changed)
     except RefusedCall as error:

@@ -129,7 +129,7 @@ async def use_reset(request: Request, code: Typed, password: Typed) -> Response:
 async def change_look(request: Request, language: Typed = "", theme: Typed = "", way: NextPath = "/") -> Response:
     """Another language, or light and dark, on this device."""
     look = look_of(request)
-    chosen = language if language in LANGUAGES else look.language
+    chosen = language if language in LANGUAGES else look.chosen or ""
     shade = theme if theme in THEMES else look.theme
     answer = go(request, _own_path(way) or "/")
     answer.set_cookie(LOOK_COOKIE, f"{chosen}.{shade}", YEAR_SECONDS, secure=not _insecure(request), samesite="lax")

@@ -15,11 +15,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from services.console.models.session import Insider, SpokenLanguage, Visitor
+from services.console.models.session import Insider, Visitor
 from services.console.rules import chart, menu, roles
 from services.console.rules.speech import Speech
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
 from services.console.store.upstream import Away, RefusedCall
+from shared.persian.text import SpokenLanguage
 
 FOLDER: Final = Path(__file__).parents[1]
 LOOK_COOKIE: Final = "look"
@@ -30,10 +31,11 @@ _OPENING: Final = re.compile(r"\s*<svg.*?>|</svg>\s*", re.S)
 
 @dataclass(frozen=True)
 class Look:
-    """How a person wants the pages."""
+    """How a person sees the pages. `chosen`: the language they asked for; none where it is the cafe's."""
 
     language: SpokenLanguage = "fa"
     theme: str = "auto"
+    chosen: SpokenLanguage | None = None
 
 
 @lru_cache(maxsize=1)
@@ -78,10 +80,17 @@ def _templates() -> Environment:
 
 
 def look_of(request: Request) -> Look:
-    """The look of the request's cookie, as far as it is one of ours."""
+    """The look of the request's cookie, as far as it is one of ours; else the language of the visitor's cafe."""
     language, _, theme = request.cookies.get(LOOK_COOKIE, "").partition(".")
-    found: SpokenLanguage = next((each for each in LANGUAGES if each == language), "fa")
-    return Look(found, theme if theme in THEMES else "auto")
+    chosen: SpokenLanguage | None = next((each for each in LANGUAGES if each == language), None)
+    return Look(chosen or _own_language(request), theme if theme in THEMES else "auto", chosen)
+
+
+def _own_language(request: Request) -> SpokenLanguage:
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    if isinstance(visitor, Insider):
+        return visitor.cafe.language
+    return visitor.caller.cafes[0].language if visitor and visitor.caller.cafes else "fa"
 
 
 def speech_of(look: Look, visitor: Visitor | None) -> Speech:

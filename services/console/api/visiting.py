@@ -46,7 +46,8 @@ async def visitor_of(request: Request) -> AsyncIterator[Visitor]:
         )
     underway[session.user_id] += 1
     try:
-        yield await entered(request, session)
+        request.state.visitor = await entered(request, session)
+        yield request.state.visitor
     finally:
         underway[session.user_id] -= 1
         if not underway[session.user_id]:

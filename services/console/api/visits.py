@@ -1,13 +1,14 @@
 """Visits: the list, one bill, taking it back, and a bill by hand."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.console.api.forms import Prose, Typed
-from services.console.api.rendering import go, is_fragment, look_of, page, refused
+from services.console.api.forms import Prose, Typed, typed_moment
+from services.console.api.rendering import go, is_fragment, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
 from services.console.store import visit
 from services.console.store.upstream import RefusedCall
@@ -38,7 +39,9 @@ async def show_list(
 @router.get("/new")
 async def ask_to_enter(request: Request, here: Here) -> Response:
     """The form of a bill by hand. Its number makes a second tap the same bill."""
+    speech, moment = speech_of(look_of(request), here), datetime.now(UTC)
     values = {"receipt_number": f"hand-{new_id().hex[-10:]}"}
+    values |= {"day": speech.day_typed(moment), "clock": speech.clock(moment)}
     return page(request, "visit_enter.html", here, nav="visits", values=values)
 
 
@@ -48,14 +51,15 @@ async def enter(
     here: Here,
     receipt_number: Typed,
     total: Typed,
+    day: Typed,
+    clock: Typed,
     phone: Typed = "",
     item: Typed = "",
     notes: Prose = "",
 ) -> Response:
-    """A bill in place of a till, of now."""
-    written = {
+    """A bill in place of a till."""
+    written: dict[str, Any] = {
         "receipt_number": receipt_number,
-        "occurred_at": datetime.now(UTC),
         "total": total,
         "currency_unit": here.cafe.currency_unit,
         "phone": phone.strip() or None,
@@ -63,10 +67,12 @@ async def enter(
         "items": [{"name": item.strip(), "amount": total}] if item.strip() else [],
     }
     try:
+        written["occurred_at"] = typed_moment("day", day, "clock", clock, here.cafe.time_zone)
         await visit.enter(upstream(request), here.access, here.cafe.cafe_id, written)
     except RefusedCall as error:
         told = refused(error, look_of(request).language)
         values = {"receipt_number": receipt_number, "total": total, "phone": phone, "item": item, "notes": notes}
+        values |= {"day": day, "clock": clock}
         return page(request, "visit_enter.html", here, status=error.status, nav="visits", values=values, **told)
     return go(request, f"/c/{here.cafe.cafe_id}/visits")
 

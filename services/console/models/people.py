@@ -30,6 +30,7 @@ class CafeOfPerson(msgspec.Struct, frozen=True):
     time_zone: str
     calendar: Literal["jalali", "gregorian"]
     currency_unit: Literal["IRT", "IRR"]
+    language: Literal["fa", "en"]
     quiet_from: str
     quiet_until: str
     is_active: bool
@@ -52,6 +53,13 @@ class Colleague(msgspec.Struct, frozen=True):
     display_name: str
     role: Role
     changed_at: datetime
+
+
+class LeaderOfCafe(msgspec.Struct, frozen=True):
+    """Whom to ask for what one's own role does not allow."""
+
+    display_name: str
+    role: Role
 
 
 class OpenInvitation(msgspec.Struct, frozen=True):

@@ -2,14 +2,11 @@
 or changes it. The console itself keeps nothing."""
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from services.console.models.people import CafeOfPerson, SignedIn
-
-SpokenLanguage = Literal["fa", "en"]
 
 
 class SealedSession(msgspec.Struct, frozen=True, array_like=True):

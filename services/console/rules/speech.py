@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 from persiantools.jdatetime import JalaliDate
 
-from services.console.models.session import SpokenLanguage
 from shared.persian.calendar import Calendar
-from shared.persian.text import latin_digits, persian_digits
+from shared.persian.text import SpokenLanguage, latin_digits, persian_digits
 
 _MONTHS = {
     ("fa", "jalali"): "فروردین اردیبهشت خرداد تیر مرداد شهریور مهر آبان آذر دی بهمن اسفند",

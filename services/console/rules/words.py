@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.console.models.session import SpokenLanguage
+from shared.persian.text import SpokenLanguage
 
 LANGUAGES: tuple[SpokenLanguage, ...] = ("fa", "en")
 

@@ -13,7 +13,13 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   const fill = event.target.closest("[data-fill]");
-  if (fill) { const field = find(fill.dataset.fill); field.value = fill.dataset.value; field.focus(); }
+  if (fill) {
+    const field = find(fill.dataset.fill);
+    field.value = fill.dataset.value;
+    fill.closest("[popover]")?.hidePopover();
+    field.focus();
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
   const copy = event.target.closest("[data-copy]");
   if (copy) navigator.clipboard?.writeText(find(copy.dataset.copy).textContent.trim());
   for (const open of document.querySelectorAll("details.more[open], details.menu[open], details.help[open]"))
@@ -27,6 +33,33 @@ document.addEventListener("keydown", (event) => {
     open.querySelector("summary").focus();
   }
 });
+
+// In a month, the arrows go from day to day.
+document.addEventListener("keydown", (event) => {
+  const day = event.target.closest(".month td button");
+  const ahead = document.documentElement.dir === "rtl" ? -1 : 1;
+  const step = { ArrowRight: ahead, ArrowLeft: -ahead, ArrowDown: 7, ArrowUp: -7 }[event.key];
+  if (!day || !step) return;
+  event.preventDefault();
+  const days = [...day.closest("table").querySelectorAll("td button")];
+  days[days.indexOf(day) + step]?.focus();
+});
+
+// What a person waits for shows that it is under way; what a page asks for by itself does not.
+const going = (on) => document.body.classList.toggle("going", on);
+let gone;
+const begin = (event) => {
+  const link = event.target.closest?.("a[href], form, button, select, input");
+  if (!link || link.hasAttribute("download") || link.target || link.getAttribute("href")?.startsWith("#")) return;
+  going(true);
+  clearTimeout(gone);
+  gone = setTimeout(going, 10000, false);
+};
+document.addEventListener("click", (event) => { if (event.target.closest("a[href]") && !event.ctrlKey && !event.metaKey) begin(event); });
+document.addEventListener("submit", begin);
+document.addEventListener("htmx:before:request", begin);
+document.addEventListener("htmx:finally:request", () => going(false));
+addEventListener("pageshow", () => going(false));
 
 document.addEventListener("change", (event) => {
   const field = event.target.dataset.reveal && find(event.target.dataset.reveal);

@@ -133,3 +133,8 @@ async def create_branch(up: Upstream, access: Access, cafe_id: UUID, code: str, 
 async def change_cafe(up: Upstream, access: Access, cafe_id: UUID, changed: dict[str, Any]) -> None:
     """Changes what is given of the cafe."""
     await up.send(access, SERVICE, "PATCH", f"/cafes/{cafe_id}", dict[str, Any], changed)
+
+
+async def list_leaders(up: Upstream, access: Access, cafe_id: UUID) -> tuple[people.LeaderOfCafe, ...]:
+    """Who owns and who manages the cafe."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/leaders", tuple[people.LeaderOfCafe, ...])

@@ -12,6 +12,7 @@ from services.identity.models.http import (
     Invitation,
     InvitationText,
     Invite,
+    Leader,
     Member,
     NewInvitation,
     NewReset,
@@ -33,6 +34,15 @@ async def list_members(request: Request, caller: Caller, cafe_id: UUID) -> list[
     async with acting_anywhere(request, caller) as conn:
         await people.enter(conn, cafe_id, caller.user_id, "manager")
         return await store.list_members(conn, cafe_id)
+
+
+@managed.get("/leaders")
+async def list_leaders(request: Request, caller: Caller, cafe_id: UUID) -> list[Leader]:
+    """Who owns and who manages a cafe, by name: whom to ask for what one's own role does not allow."""
+    async with acting_anywhere(request, caller) as conn:
+        await people.enter(conn, cafe_id, caller.user_id, "staff")
+        members = await store.list_members(conn, cafe_id)
+    return [Leader(display_name=each.display_name, role=each.role) for each in members if each.role != "staff"]
 
 
 @managed.put("/members/{user_id}/role")

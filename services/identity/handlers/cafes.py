@@ -100,7 +100,7 @@ async def change_branch(conn: Connection, cafe_id: UUID, branch_id: UUID, comman
 
 def cafe_changed(cafe: Cafe) -> CafeChanged:
     """What the other services are told of a cafe."""
-    return CafeChanged(occurred_at=now(), **cafe.model_dump())
+    return CafeChanged(occurred_at=now(), **cafe.model_dump(exclude={"language"}))
 
 
 def _branch_changed(cafe_id: UUID, branch: Branch) -> BranchChanged:

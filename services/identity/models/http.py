@@ -14,6 +14,7 @@ from shared.inputs.amounts import INSIDE
 from shared.inputs.bounds import MOST_RIAL, PointsOrNone
 from shared.inputs.fields import Command, Matching, Moment, Opaque, Text, Whole, Zones
 from shared.persian.calendar import Calendar
+from shared.persian.text import SpokenLanguage
 from shared.security.approval import DEFAULT, Policy
 from shared.security.ids import Scope
 
@@ -32,6 +33,7 @@ class CreateCafe(Command):
     time_zone: Zone = "Asia/Tehran"
     calendar: Calendar = "jalali"
     currency_unit: CurrencyUnit = "IRT"
+    language: SpokenLanguage = "fa"
     quiet_from: TimeOfDay = "22:00"
     quiet_until: TimeOfDay = "09:00"
 
@@ -44,6 +46,7 @@ class ChangeCafe(Command):
     time_zone: Zone | None = None
     calendar: Calendar | None = None
     currency_unit: CurrencyUnit | None = None
+    language: SpokenLanguage | None = None
     quiet_from: TimeOfDay | None = None
     quiet_until: TimeOfDay | None = None
     is_active: StrictBool | None = None
@@ -91,7 +94,8 @@ class CreateApiKey(Command):
 
 class Cafe(BaseModel):
     """A cafe's settings. Between `quiet_from` and `quiet_until` (local time) no marketing message is sent. Amounts are
-    shown in `currency_unit`; kept and told to other services they are Toman."""
+    shown in `currency_unit`; kept and told to other services they are Toman. `language` is what its people read until
+    one of them chooses otherwise."""
 
     cafe_id: UUID
     version: int
@@ -99,6 +103,7 @@ class Cafe(BaseModel):
     time_zone: str
     calendar: Calendar
     currency_unit: CurrencyUnit
+    language: SpokenLanguage
     quiet_from: TimeOfDay
     quiet_until: TimeOfDay
     is_active: bool
@@ -148,6 +153,13 @@ class Member(BaseModel):
     display_name: str
     role: Role
     changed_at: datetime
+
+
+class Leader(BaseModel):
+    """Whom to ask in a cafe for what one's own role does not allow."""
+
+    display_name: str
+    role: Role
 
 
 class ApiKeyInfo(BaseModel):

@@ -15,7 +15,7 @@ FROM user_cafe_access
 WHERE cafe_id = $1 AND user_id = $2 AND role IS NOT NULL
 """
 FIND_CAFE = """
-SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
+SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.language, c.is_active,
        to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until,
        c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount
 FROM cafes AS c
@@ -24,17 +24,18 @@ WHERE c.cafe_id = $1
 LOCK_CAFE = FIND_CAFE + "FOR UPDATE"
 INSERT_CAFE = """
 INSERT INTO cafes (cafe_id, version, name, time_zone, calendar, currency_unit, quiet_from, quiet_until, is_active,
-                   approval_when, approval_points, approval_amount, approval_staff_amount)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                   approval_when, approval_points, approval_amount, approval_staff_amount, language)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 UPDATE_CAFE = """
 UPDATE cafes
 SET version = $2, name = $3, time_zone = $4, calendar = $5, currency_unit = $6, quiet_from = $7, quiet_until = $8,
-    is_active = $9, approval_when = $10, approval_points = $11, approval_amount = $12, approval_staff_amount = $13
+    is_active = $9, approval_when = $10, approval_points = $11, approval_amount = $12, approval_staff_amount = $13,
+    language = $14
 WHERE cafe_id = $1
 """
 LIST_OWN_CAFES = """
-SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.is_active,
+SELECT c.cafe_id, c.version, c.name, c.time_zone, c.calendar, c.currency_unit, c.language, c.is_active,
        to_char(c.quiet_from, 'HH24:MI') AS quiet_from, to_char(c.quiet_until, 'HH24:MI') AS quiet_until,
        c.approval_when, c.approval_points, c.approval_amount, c.approval_staff_amount,
        a.role
@@ -228,4 +229,4 @@ def _fields_of(cafe: Cafe) -> tuple[Any, ...]:
     quiet = (time.fromisoformat(cafe.quiet_from), time.fromisoformat(cafe.quiet_until))
     regional = (cafe.time_zone, cafe.calendar, cafe.currency_unit)
     policy = (cafe.approval_when, cafe.approval_points, cafe.approval_amount, cafe.approval_staff_amount)
-    return (cafe.cafe_id, cafe.version, cafe.name, *regional, *quiet, cafe.is_active, *policy)
+    return (cafe.cafe_id, cafe.version, cafe.name, *regional, *quiet, cafe.is_active, *policy, cafe.language)
