@@ -110,6 +110,37 @@ SELECT cafe_id, customer_id::text AS id,
 FROM customer_loyalty
 WHERE {OF_CAFE} AND points_redeemed + points_expired > points_earned + points_owed
 """  # noqa: S608
+# The ledger until where it has been summed, and every account, against the figures with what is on its way to them.
+CLUB = f"""
+WITH booked AS (
+    SELECT cafe_id, points_change AS change, greatest(balance_after, 0) AS after,
+           greatest(balance_after - points_change, 0) AS before,
+           CASE WHEN redemption_id IS NOT NULL OR transaction_type IN ('redeemed_discount', 'redeemed_item')
+                THEN 'redeemed' WHEN transaction_type = 'expired' THEN 'lapsed' WHEN visit_id IS NOT NULL THEN 'earned'
+                WHEN points_change > 0 THEN 'given' ELSE 'taken' END AS kind
+    FROM loyalty_transactions
+    WHERE {OF_CAFE} AND created_at < (SELECT p.summed_until FROM crm.club_progress p)
+), there AS (
+    SELECT cafe_id, kind || ' of all days' AS id,
+           sum(CASE WHEN kind IN ('earned', 'given') THEN change ELSE -change END) AS amount
+    FROM booked GROUP BY cafe_id, kind
+    UNION ALL
+    SELECT cafe_id, 'outstanding', sum(after - before) FROM booked GROUP BY cafe_id
+    UNION ALL
+    SELECT cafe_id, 'members ' || tier_level, count(*) FROM customer_loyalty WHERE {OF_CAFE} GROUP BY 1, 2
+), kept AS (
+    SELECT cafe_id, what, tier, amount FROM club_figures UNION ALL SELECT cafe_id, what, tier, amount FROM club_changes
+), told AS (
+    SELECT cafe_id, CASE what WHEN 'outstanding' THEN what WHEN 'members' THEN 'members ' || tier
+                              ELSE what || ' of all days' END AS id, sum(amount) AS amount
+    FROM kept
+    WHERE {OF_CAFE} AND what NOT IN ('owed', 'lapsing', 'lapsing_guests', 'joined', 'risen', 'fallen')
+    GROUP BY 1, 2
+)
+SELECT cafe_id, id, 'counted ' || coalesce(told.amount, 0) || ', and there are ' || coalesce(there.amount, 0) AS found
+FROM told FULL JOIN there USING (cafe_id, id)
+WHERE coalesce(told.amount, 0) <> coalesce(there.amount, 0)
+"""  # noqa: S608
 SENT_TWICE = f"""
 SELECT cafe_id, customer_id::text AS id, count(*) || ' messages of one campaign for trigger ' || trigger_id AS found
 FROM campaign_deliveries
@@ -256,6 +287,7 @@ RULES = (
     Rule("numbers_are_missing_between_others", "visit", GAPS),
     Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
     Rule("nothing_is_overspent", "loyalty", OVERSPENT),
+    Rule("club_is_counted", "loyalty", CLUB),
     Rule("nobody_is_messaged_twice", "campaign", SENT_TWICE),
     Rule("campaigns_add_up", "campaign", RESULTS),
     Rule("segments_are_counted", "customer", SEGMENT_COUNTS),

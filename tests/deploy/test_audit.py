@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from deploy.crm import audit
 from deploy.crm.main import app
 from deploy.demo import till
+from services.loyalty.handlers import club
 from services.visit.handlers import upkeep
 from shared.database.db import Connection
 from shared.services import WITH_DATABASE
@@ -44,6 +45,9 @@ DAMAGES = [
         """ALTER TABLE customer_loyalty DROP CONSTRAINT balance_only_negative_when_owed;
            UPDATE customer_loyalty SET points_redeemed = points_earned + 1""",
     ),
+    ("club_is_counted", "loyalty", "UPDATE club_figures SET amount = amount + (what = 'earned')::int"),
+    ("club_is_counted", "loyalty", "UPDATE club_figures SET amount = amount + (what = 'members')::int"),
+    ("club_is_counted", "loyalty", "DELETE FROM club_figures"),
     ("bill_asks_for_others", "loyalty", "UPDATE visit_earnings SET points_to_redeem = points_to_redeem + 1"),
     ("lot_is_not_of_its_visit", "loyalty", "UPDATE point_lots SET earned_at = earned_at + interval '1 day'"),
     ("visits_show_what_they_redeem", "visit", "UPDATE customer_visits SET points_redeemed = points_redeemed + 1"),
@@ -123,6 +127,14 @@ def visit(number: int, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
+async def count_club(house: House) -> None:
+    """The figures of the club, until there is nothing more to add."""
+    async with house.pools["loyalty"].acquire() as conn, conn.transaction():
+        await club.note(conn, datetime.now(UTC))
+    while await club.count(house.pools["loyalty"]):
+        pass
+
+
 async def lived_in(house: House) -> UUID:
     """A cafe in which guests came and spent points, bills were corrected and voided, and a stranger left no number."""
     cafe_id, api_key = await house.make_cafe()
@@ -137,6 +149,7 @@ async def lived_in(house: House) -> UUID:
     await house.settle()
     while await upkeep.count_days(house.pools["visit"]):
         pass
+    await count_club(house)
     return cafe_id
 
 

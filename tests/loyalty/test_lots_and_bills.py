@@ -318,7 +318,29 @@ def test_what_earns_a_point_is_kept_in_toman(
 ) -> None:
     amount = None if earn_per is None else Decimal(earn_per)
     try:
-        found: Any = programs.in_toman(ProgramRules.model_validate(rules), amount, unit).earn_per_toman
+        found: Any = programs.in_toman(ProgramRules.model_validate(rules), amount, None, unit).earn_per_toman
+    except Rejected as refused:
+        found = refused.problems[0].code
+    assert found == kept
+
+
+@pytest.mark.parametrize(
+    ("rules", "point_worth", "unit", "kept"),
+    [
+        (RULES, None, "IRR", None),
+        (RULES, 1000, "IRR", 100),
+        (RULES, 100, "IRT", 100),
+        (RULES, 5, "IRR", "whole_toman"),
+        (RULES | {"toman_per_point": 100}, 1000, "IRR", 100),
+        (RULES | {"toman_per_point": 100}, 100, "IRR", "point_worth_twice"),
+    ],
+)
+def test_worth_of_a_point_is_kept_in_toman(
+    rules: dict[str, Any], point_worth: int | None, unit: Any, kept: int | str | None
+) -> None:
+    amount = None if point_worth is None else Decimal(point_worth)
+    try:
+        found: Any = programs.in_toman(ProgramRules.model_validate(rules), None, amount, unit).toman_per_point
     except Rejected as refused:
         found = refused.problems[0].code
     assert found == kept

@@ -72,7 +72,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         EMPTIED: "loyalty_transactions.order_reference redemptions.order_reference adjustments.order_reference"
         " adjustments.reason",
         MACHINE: "visit_earnings.device_id visit_earnings.receipt_number redemptions.till_key_id",
-        OURS: "program_proposals.state"
+        OURS: "program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal",
         CAFE: "programs.rules program_proposals.rules",

@@ -37,7 +37,7 @@ JOBS: dict[str, tuple[str, Job]] = {
     for job in importlib.import_module(f"services.{service}.worker").JOBS
 }
 # What a job keeps for itself holds nothing of a cafe's that could fail.
-BOOKKEEPING = ("recounts", "segment_recalculations")
+BOOKKEEPING = ("recounts", "segment_recalculations", "club_changes")
 CANARY = "09121112233"
 POISON = """
 CREATE FUNCTION public.poison() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -219,6 +219,7 @@ CASES = {
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),
+    "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
     "customer.reevaluate_guests": Case(
         _come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"

@@ -6,13 +6,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.loyalty.api.shown import redemption_of, shown
-from services.loyalty.handlers import accounts, adjustments, proposals, redemptions
-from services.loyalty.models.accounts import Adjustment
+from services.loyalty.handlers import accounts, adjustments, club, proposals, redemptions
+from services.loyalty.models.accounts import Adjustment, AdjustmentState
 from services.loyalty.models.http import (
     Adjust,
+    AdjustmentPage,
+    AskQuote,
     LedgerPage,
     PublishProgram,
+    Quote,
     RedeemForCustomer,
+    RefusedRedemption,
     ShownAccount,
     ShownAdjustment,
     ShownProgram,
@@ -85,6 +89,24 @@ async def list_pending_adjustments(request: Request, caller: StaffCaller, cafe_i
     return [ShownAdjustment.model_validate(each, from_attributes=True) for each in found]
 
 
+@router.get("/adjustments")
+async def list_adjustments(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    state: AdjustmentState | None = None,
+    customer_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: PageSize = 50,
+) -> AdjustmentPage:
+    """Points given and taken by hand, the newest first: who asked, who approved or declined, and what waits
+    (managers)."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        found = await adjustment_store.list_newest(conn, cafe_id, state, customer_id, before, limit + 1)
+    page = [ShownAdjustment.model_validate(each, from_attributes=True) for each in found[:limit]]
+    return AdjustmentPage(adjustments=page, next_before=page[-1].adjustment_id if len(found) > limit else None)
+
+
 @router.post("/adjustments/{adjustment_id}/decision")
 async def decide(
     request: Request, caller: StaffCaller, cafe_id: UUID, adjustment_id: UUID, body: Decide
@@ -144,12 +166,20 @@ async def redeem_for_customer(
     return shown(redemption, balance)
 
 
+@router.post("/redemptions/quote")
+async def quote_redemption(request: Request, caller: StaffCaller, cafe_id: UUID, body: AskQuote) -> Quote:
+    """What spending a guest's points would mean now: the discount that they are worth and the balance after it. It
+    spends and reserves nothing."""
+    async with acting(request, caller, cafe_id) as conn:
+        return await club.quote(conn, cafe_id, body)
+
+
 @router.get("/redemptions/refused")
-async def list_refused_redemptions(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[ShownRedemption]:
+async def list_refused_redemptions(request: Request, caller: StaffCaller, cafe_id: UUID) -> list[RefusedRedemption]:
     """Redemptions that visits name and that the balance did not cover, the newest first."""
     async with acting(request, caller, cafe_id) as conn:
         found = await redemption_store.list_refused(conn, cafe_id, LISTED_AT_MOST)
-    return [shown(each, None) for each in found]
+    return [RefusedRedemption(**dict(shown(each, None)), customer_id=each.customer_id) for each in found]
 
 
 @router.post("/redemptions/{redemption_id}/reversal", responses={202: {"model": ShownRedemption}})

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Posting, Program
 from services.loyalty.models.http import PublishProgram, ShownProgram
+from services.loyalty.models.programs import apart
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
@@ -32,7 +33,7 @@ async def on_cafe_changed(conn: Connection, events: Sequence[CafeChanged]) -> No
     await programs.found(
         conn,
         {
-            cafe_id: program_rules.default_rules(calendar).model_dump(mode="json")
+            cafe_id: apart(program_rules.default_rules(calendar).model_dump(mode="json"))[0]
             for cafe_id, (_, calendar) in after.items()
         },
     )

@@ -30,7 +30,9 @@ async def propose(
     """
     last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
     rules = _with_limit(
-        in_toman(wanted.rules, wanted.earn_per, wanted.currency_unit or unit), last.approval_above, role
+        in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit),
+        last.approval_above,
+        role,
     )
     wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
     oversight = await access.oversight(conn, cafe_id)
@@ -104,7 +106,9 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
         Waiting(
             kind="program",
             id=each.proposal_id,
-            what=_shown(each, unit).model_dump(include={"rules", "valid_from", "earn_per", "currency_unit"}),
+            what=_shown(each, unit).model_dump(
+                include={"rules", "valid_from", "earn_per", "point_worth", "currency_unit"}
+            ),
             asked_by=each.created_by,
             asked_at=each.created_at,
             decide_at=f"/cafes/{cafe_id}/programs/proposals/{each.proposal_id}/decision",

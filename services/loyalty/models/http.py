@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from services.loyalty.models.accounts import (
     AdjustmentState,
@@ -28,20 +28,24 @@ class PublishProgram(Command):
     """New rules; `valid_from` is now when it is left out, and never in the past.
 
     `earn_per` is what earns one point, in `currency_unit`, which is the cafe's own when it is left out: instead of
-    `rules.earn_per_toman`, which is Toman in every cafe.
+    `rules.earn_per_toman`, which is Toman in every cafe. `point_worth` is what one point is worth to who spends it, in
+    the same unit, instead of `rules.toman_per_point`; without either points have no price.
     """
 
     rules: ProgramRules
     valid_from: Moment | None = None
     earn_per: Rial | None = None
+    point_worth: Rial | None = None
     currency_unit: CurrencyUnit | None = None
 
 
 class ShownProgram(Priced):
-    """A version of the rules. `earn_per` earns one point, in `currency_unit`, the cafe's."""
+    """A version of the rules. `earn_per` earns one point and `point_worth` is what one is worth (null: points have no
+    price), in `currency_unit`, the cafe's."""
 
     version: int
     earn_per: Money
+    point_worth: Money | None
     valid_from: datetime
     rules: ProgramRules
     created_by: UUID | None
@@ -49,10 +53,12 @@ class ShownProgram(Priced):
 
 
 class ShownProposal(Priced):
-    """Rules that wait for a second person; published, they have a `version`. `earn_per` as in `ShownProgram`."""
+    """Rules that wait for a second person; published, they have a `version`. `earn_per` and `point_worth` as in
+    `ShownProgram`."""
 
     proposal_id: UUID
     earn_per: Money
+    point_worth: Money | None
     rules: ProgramRules
     valid_from: datetime | None
     state: Literal["pending", "published", "declined"]
@@ -209,3 +215,97 @@ class ShownAdjustment(BaseModel):
     decided_by: UUID | None
     decided_at: datetime | None
     redemption_id: UUID | None
+
+
+class TierCount(BaseModel):
+    """A tier: how many guests stand in it now, and how many rose or fell into it over the period."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    tier: Tier
+    guests: int
+    up: int
+    down: int
+
+
+class LapsingSum(Priced):
+    """Points that lapse within 30 days, of how many guests, and their worth; counted once an hour."""
+
+    points: int
+    guests: int
+    worth: Money | None
+
+
+class Overview(Priced):
+    """A club as it stands, and what came and went from `since` to `until`, both included, in the cafe's own days, by
+    when it was booked. A minute behind at most.
+
+    `outstanding` are the points that guests can spend, `worth` what they are worth today; `owed` what guests owe.
+    `earned` is net of corrections, `redeemed` net of what was given back; `given` and `taken` are by hand. The worths
+    are null while a point has no price.
+    """
+
+    since: date
+    until: date
+    members: int
+    joined: int
+    outstanding: int
+    worth: Money | None
+    owed: int
+    point_worth: Money | None
+    earned: int
+    redeemed: int
+    lapsed: int
+    given: int
+    taken: int
+    lapsing: LapsingSum
+    tiers: list[TierCount]
+
+
+class AskQuote(Command):
+    """What spending so many points would mean; without `points` only what there is and what it is worth."""
+
+    customer_id: UUID
+    points: Points | None = None
+
+
+class Quote(Priced):
+    """What spending `points` would mean now: the `discount` that they are worth, null while a point has no price, and
+    the balance after it, null where the balance does not cover them. `most_points` is what the guest can spend, and
+    `most_discount` its worth."""
+
+    points: int | None
+    discount: Money | None
+    point_worth: Money | None
+    most_points: int
+    most_discount: Money | None
+    balance_after: int | None
+
+
+class LapsingDay(Priced):
+    """Points of a guest that lapse at the end of their time on that day of the cafe."""
+
+    day: date
+    points: int
+    worth: Money | None
+
+
+class LapsingGuest(BaseModel):
+    """A guest whose points lapse soon: how many within 30 days, and when the first of them."""
+
+    customer_id: UUID
+    points: int
+    lapses_at: datetime
+
+
+class RefusedRedemption(ShownRedemption):
+    """A redemption that the balance did not cover, with its guest."""
+
+    customer_id: UUID
+
+
+class AdjustmentPage(BaseModel):
+    """Points given and taken by hand, the newest first. `next_before` is to be sent as `before` for the next page."""
+
+    adjustments: list[ShownAdjustment]
+    next_before: UUID | None

@@ -1,7 +1,8 @@
 """The rules of a cafe's program, as owners write them and as each version is kept."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -55,6 +56,10 @@ class ProgramRules(Command):
             " policy allows; changed by owners, as before when left out"
         ),
     ] = 1000
+    toman_per_point: Annotated[
+        Annotated[int, Whole(1, MOST_TOMAN)] | None,
+        Field(description="Toman that one point is worth to who spends it; null: points have no price"),
+    ] = None
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:
@@ -68,3 +73,9 @@ class ProgramRules(Command):
                 {"fa": "سطح‌ها از برنزی با صفر امتیاز آغاز می‌شوند و بالا می‌روند: برنزی، نقره‌ای، طلایی، پلاتینی"},
             )
         return self
+
+
+def apart(rules: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """Rules as they are written to their column, and the price of a point, which has a column of its own."""
+    kept = dict(rules)
+    return kept, kept.pop("toman_per_point", None)

@@ -39,31 +39,37 @@ def program(version: int, valid_from: datetime, rules: ProgramRules) -> Program:
 
 
 def priced(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Rules as they are kept, with what earns a point as an amount beside them."""
-    return {"rules": rules, "earn_per": ProgramRules.model_validate(rules).earn_per_toman, "currency_unit": INSIDE}
+    """Rules as they are kept, with what earns a point and what one is worth as amounts beside them."""
+    known = ProgramRules.model_validate(rules)
+    return {
+        "rules": rules,
+        "earn_per": known.earn_per_toman,
+        "point_worth": known.toman_per_point,
+        "currency_unit": INSIDE,
+    }
 
 
-def in_toman(rules: ProgramRules, earn_per: Decimal | None, unit: Unit) -> ProgramRules:
-    """The rules as they are kept, with what earns a point: `earn_per` in `unit`, or what the rules say without it.
+def in_toman(rules: ProgramRules, earn_per: Decimal | None, point_worth: Decimal | None, unit: Unit) -> ProgramRules:
+    """The rules as they are kept, with what earns a point and what one is worth: the amounts in `unit`, or what the
+    rules say without them.
 
     Raises Rejected for an amount that is no whole Toman or contradicts the rules.
     """
-    if earn_per is None:
-        return rules
-    earn_per = inside(earn_per, unit)
-    if not 1 <= earn_per <= MOST_TOMAN or earn_per % 1:
-        raise _wrong_amount(
-            "whole_toman",
-            "Must be whole Toman and at least one; 1 Toman is 10 Rial.",
-            "باید تومان بدون اعشار و دست‌کم یک تومان باشد؛ هر تومان ده ریال است.",
-        )
-    if "earn_per_toman" in rules.model_fields_set and rules.earn_per_toman != earn_per:
-        raise _wrong_amount(
-            "earn_per_twice",
-            "Differs from rules.earn_per_toman; leave one of the two out.",
-            "با rules.earn_per_toman یکی نیست؛ یکی از این دو را نفرستید.",
-        )
-    return rules.model_copy(update={"earn_per_toman": int(earn_per)})
+    for name, amount, rule in (
+        ("earn_per", earn_per, "earn_per_toman"),
+        ("point_worth", point_worth, "toman_per_point"),
+    ):
+        if amount is not None:
+            toman = _whole_toman(name, amount, unit)
+            if rule in rules.model_fields_set and getattr(rules, rule) != toman:
+                raise _wrong_amount(
+                    name,
+                    f"{name}_twice",
+                    f"Differs from rules.{rule}; leave one of the two out.",
+                    f"با rules.{rule} یکی نیست؛ یکی از این دو را نفرستید.",
+                )
+            rules = rules.model_copy(update={rule: toman})
+    return rules
 
 
 def plan(
@@ -80,5 +86,17 @@ def plan(
     return Plan(zone, calendar, tuple(programs or [program(1, EVER, default_rules(calendar))]))
 
 
-def _wrong_amount(code: str, en: str, fa: str) -> Rejected:
-    return Rejected("invalid_input", en, fa, problems=[Problem("earn_per", code, en, fa)])
+def _whole_toman(name: str, amount: Decimal, unit: Unit) -> int:
+    toman = inside(amount, unit)
+    if not 1 <= toman <= MOST_TOMAN or toman % 1:
+        raise _wrong_amount(
+            name,
+            "whole_toman",
+            "Must be whole Toman and at least one; 1 Toman is 10 Rial.",
+            "باید تومان بدون اعشار و دست‌کم یک تومان باشد؛ هر تومان ده ریال است.",
+        )
+    return int(toman)
+
+
+def _wrong_amount(name: str, code: str, en: str, fa: str) -> Rejected:
+    return Rejected("invalid_input", en, fa, problems=[Problem(name, code, en, fa)])

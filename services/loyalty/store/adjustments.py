@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.loyalty.models.accounts import Adjustment, GuestKey
+from services.loyalty.models.accounts import Adjustment, AdjustmentState, GuestKey
 from shared.database.columns import columns
 from shared.database.db import Connection
 
@@ -26,6 +26,16 @@ LIST_PENDING = """
 SELECT cafe_id, id AS adjustment_id, customer_id, transaction_type::text AS type, points, reason, campaign_id,
        order_reference, state::text, created_by, created_at, decided_by, decided_at, redemption_id
 FROM adjustments WHERE cafe_id = $1 AND state = 'pending' ORDER BY created_at LIMIT $2
+"""
+# `before` is the one that the page before ended with.
+LIST = """
+SELECT cafe_id, id AS adjustment_id, customer_id, transaction_type::text AS type, points, reason, campaign_id,
+       order_reference, state::text, created_by, created_at, decided_by, decided_at, redemption_id
+FROM adjustments
+WHERE cafe_id = $1 AND ($2::text IS NULL OR state::text = $2) AND ($3::uuid IS NULL OR customer_id = $3)
+  AND ($4::uuid IS NULL OR (created_at, id) < (SELECT b.created_at, b.id FROM adjustments AS b
+                                               WHERE b.cafe_id = $1 AND b.id = $4))
+ORDER BY created_at DESC, id DESC LIMIT $5
 """
 # What somebody else approved was judged by somebody else, and is not counted.
 DONE_ALONE = """
@@ -64,6 +74,18 @@ async def find(conn: Connection, cafe_id: UUID, adjustment_id: UUID) -> Adjustme
 async def list_pending(conn: Connection, cafe_id: UUID, limit: int) -> list[Adjustment]:
     """Those that wait for a second manager, the oldest first."""
     return [Adjustment(**row) for row in await conn.fetch(LIST_PENDING, cafe_id, limit)]
+
+
+async def list_newest(
+    conn: Connection,
+    cafe_id: UUID,
+    state: AdjustmentState | None,
+    customer_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Adjustment]:
+    """Adjustments, the newest first, of one state or one guest if asked for, from after `before` on."""
+    return [Adjustment(**row) for row in await conn.fetch(LIST, cafe_id, state, customer_id, before, limit)]
 
 
 async def done_alone(conn: Connection, cafe_id: UUID, author: UUID, since: datetime) -> int:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.loyalty.models.programs import apart
 from shared.database.db import Connection
 from shared.persian.calendar import Calendar
 
@@ -25,12 +26,17 @@ ON CONFLICT DO NOTHING
 RETURNING cafe_id
 """
 PUBLISH = """
-INSERT INTO programs (cafe_id, version, valid_from, rules, created_by) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO programs (cafe_id, version, valid_from, rules, created_by, toman_per_point) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING
 RETURNING created_at
 """
 LIST = """
-SELECT version, valid_from, rules, created_by, created_at FROM programs WHERE cafe_id = $1 ORDER BY version
+SELECT version, valid_from, rules || jsonb_build_object('toman_per_point', toman_per_point) AS rules, created_by,
+       created_at
+FROM programs WHERE cafe_id = $1 ORDER BY version
+"""
+PRICE = """
+SELECT toman_per_point FROM programs WHERE cafe_id = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1
 """
 ASK_RECOUNT = "INSERT INTO recounts (cafe_id, due_at) SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING"
 # The cafes take turns: a small one does not wait until a large one is done.
@@ -98,8 +104,15 @@ async def publish(
     conn: Connection, cafe_id: UUID, version: int, valid_from: datetime, rules: dict[str, Any], author: UUID
 ) -> datetime | None:
     """Adds a version and returns when it was added; None when somebody else has just added that one."""
-    added: datetime | None = await conn.fetchval(PUBLISH, cafe_id, version, valid_from, rules, author)
+    kept, price = apart(rules)
+    added: datetime | None = await conn.fetchval(PUBLISH, cafe_id, version, valid_from, kept, author, price)
     return added
+
+
+async def price_of_point(conn: Connection, cafe_id: UUID, moment: datetime) -> int | None:
+    """What one point is worth by the rules in force at that moment, in Toman; None while it has no price."""
+    price: int | None = await conn.fetchval(PRICE, cafe_id, moment)
+    return price
 
 
 async def list_programs(conn: Connection, cafe_id: UUID) -> list[StoredProgram]:
