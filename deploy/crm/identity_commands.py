@@ -19,6 +19,7 @@ from deploy.crm.output import AsJson, show_json
 from services.identity.handlers import cafes, invitations, passwords, people, resets, tills
 from services.identity.handlers.attempts import login_hash
 from services.identity.models.http import (
+    Cafe,
     ChosenPassword,
     CreateApiKey,
     CreateBranch,
@@ -65,8 +66,12 @@ def create_cafe(
     currency_unit: Annotated[str, typer.Option(help="IRT (Toman) or IRR (Rial)")] = "IRT",
     quiet_from: Annotated[str, typer.Option(help="no marketing message from this time on")] = "22:00",
     quiet_until: Annotated[str, typer.Option(help="and before this time")] = "09:00",
+    language: Annotated[str, typer.Option(help="fa or en: what its people read first")] = "fa",
+    owner: Annotated[str | None, typer.Option(help="login of the owner, who is invited")] = None,
+    owner_name: Annotated[str | None, typer.Option(help="what the cafe calls them; else the login")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Create a cafe and print its id."""
+    """Create a cafe and print its id; with --owner also, on a second line, the one-time link of their invitation."""
     fields = {
         "name": name,
         "time_zone": time_zone,
@@ -74,9 +79,24 @@ def create_cafe(
         "currency_unit": currency_unit,
         "quiet_from": quiet_from,
         "quiet_until": quiet_until,
+        "language": language,
     }
     command = _checked(CreateCafe, fields)
-    print(_in_transaction(lambda conn: cafes.create_cafe(conn, command)).cafe_id)
+    if owner is None:
+        made = _in_transaction(lambda conn: cafes.create_cafe(conn, command))
+        _answer(made.model_dump(), made.cafe_id, as_json=as_json)
+        return
+    invite = _checked(Invite, {"login": owner, "display_name": owner_name or owner, "role": "owner"})
+    keys, console = settings().keys, settings().console_url
+
+    async def create_and_invite(conn: db.Connection) -> tuple[Cafe, NewInvitation]:
+        made = await cafes.create_cafe(conn, command)
+        return made, await invitations.invite(conn, keys, made.cafe_id, invite, by=None, console=console)
+
+    made, invited = _in_transaction(create_and_invite)
+    alone = f"{made.cafe_id}\n{invited.link or invited.code}"
+    _answer({"cafe": made.model_dump(), "invitation": invited.model_dump()}, alone, as_json=as_json)
+    _say_where(f"owner {invited.login} has access after accepting", invited, ACCEPT)
 
 
 @branch.command("create")

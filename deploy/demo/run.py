@@ -242,6 +242,8 @@ async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> No
     urls = {service: api_url(config, service) for service in WITH_DATABASE}
     async with signed_in(config, replace(cafe, owner=manager.login, password=manager.password)) as client:
         await crew.work(client, urls, cafe.cafe_id)
+    async with opened(config) as pools:
+        await crew.let_a_case_wait(pools["feedback"], cafe.cafe_id)
 
 
 def _stay(

@@ -184,3 +184,33 @@ async def test_forms_work_without_javascript(scene: Scene, browser: Browser) -> 
     await visit.page.press("#typed", "Enter")
     await visit.page.wait_for_url(re.compile(scene.guest_id))
     await context.close()
+
+
+async def test_a_birthday_is_picked_from_a_month_without_a_mouse(scene: Scene, browser: Browser) -> None:
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["staff"])
+        await visit.go(f"{scene.home}/guests/{scene.guest_id}/edit")
+        await visit.page.focus(".pick")
+        await visit.page.keyboard.press("Enter")
+        month = visit.page.locator(".month")
+        await expect(month.locator("[aria-current=date]")).to_be_visible()
+        assert await visit.unfit() == []
+        await month.locator("select").select_option(label="۱۳۷۰")
+        await expect(month.locator(".month-head b")).to_contain_text("۱۳۷۰")
+        await month.locator("td button", has_text=re.compile("^۸$")).focus()
+        await visit.page.keyboard.press("ArrowLeft")
+        await visit.page.keyboard.press("ArrowDown")
+        await visit.page.keyboard.press("Enter")
+        await expect(visit.page.locator("#f-birthday")).to_have_value(re.compile("^۱۳۷۰/.*/۱۶$"))
+        await expect(visit.page.locator("#f-birthday")).to_be_focused()
+        await visit.page.keyboard.press("Enter")
+        await visit.page.wait_for_url(re.compile("done=written"))
+        assert visit.complaints == []
+
+
+async def test_whoever_may_not_is_told_who_may(scene: Scene, browser: Browser) -> None:
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["staff"])
+        assert await visit.go(f"{scene.home}/settings/people") == 403
+        await expect(visit.page.locator("main")).to_contain_text("نسرین احمدی")
+        await expect(visit.page.locator("main")).to_contain_text("مالک")

@@ -56,6 +56,30 @@ async def test_operator_sets_up_a_cafe_from_nothing(config: Settings, database: 
     assert session["user_id"] == added.stdout.strip()
 
 
+async def test_a_cafe_and_its_owners_invitation_are_made_together(config: Settings, database: Databases) -> None:
+    await database("identity")
+    run = crm()
+    words = ("cafe", "create", "کافه نادری", "--owner", "sara@example.com", "--owner-name", "سارا")
+    made = await run(*words)
+    assert made.exit_code == 0, made.output
+    cafe, code = made.stdout.split()
+    async with running(config) as app, client(app) as http:
+        read = (await http.post("/invitations/read", json={"code": code})).raise_for_status().json()
+        assert (read["cafe_name"], read["display_name"], read["role"]) == ("کافه نادری", "سارا", "owner")
+        accepted = await http.post("/invitations/accept", json={"code": code, "password": PASSWORD})
+        assert accepted.status_code == 201, accepted.text
+    another = json.loads((await run("cafe", "create", "دیگری", "--owner", "sara@example.com", "--json")).stdout)
+    assert another["cafe"]["cafe_id"] != cafe
+    assert another["invitation"]["code"]
+
+
+async def test_no_cafe_is_made_for_an_owner_who_cannot_be_invited(config: Settings, database: Databases) -> None:
+    pool, run = await database("identity"), crm()
+    made = await run("cafe", "create", "کافه نادری", "--owner", "not a login")
+    assert made.exit_code == 2
+    assert await pool.fetchval("SELECT count(*) FROM cafes") == 0
+
+
 async def test_key_is_listed_without_its_secret_and_revoked(config: Settings, database: Databases) -> None:
     await database("identity")
     run = crm()
