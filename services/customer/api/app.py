@@ -2,11 +2,12 @@
 
 from fastapi import FastAPI
 
-from services.customer.api import guests, segments, views
+from services.customer.api import explaining, guests, segments, views
 from shared.settings import Settings
 from shared.web import http
 
 
 def make_app(config: Settings | None = None) -> FastAPI:
     """The application, not yet started."""
-    return http.make_api("customer", guests.router, segments.router, views.router, config=config)
+    routers = (guests.router, segments.router, views.router, explaining.router)
+    return http.make_api("customer", *routers, config=config)

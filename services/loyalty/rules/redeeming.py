@@ -28,6 +28,13 @@ RedemptionOrder = tuple[datetime, int, str, str, UUID]
 _NOBODY = UUID(int=0)
 
 
+class Weighed(msgspec.Struct, frozen=True):
+    """What a bill spends or is refused, and how many points it could have spent."""
+
+    wish: Wish
+    had: int
+
+
 def is_of_bill(redemption: Redemption) -> bool:
     """Whether a bill asked for it, and not a till or a person over HTTP."""
     return redemption.created_by is None and redemption.till_key_id is None
@@ -48,17 +55,30 @@ def wishes_of(
         redemptions: all of the guest's, and those of others that the bills name, by id.
         facts: all that came and went apart from bills and redemptions.
     """
+    return [weighed.wish for weighed in weigh(bills, lost, redemptions, facts, customer_id)]
+
+
+def weigh(
+    bills: Sequence[Counted],
+    lost: Mapping[UUID, int],
+    redemptions: Mapping[UUID, Redemption],
+    facts: Iterable[Fact],
+    customer_id: UUID,
+) -> list[Weighed]:
+    """The same as `wishes_of`, each with what its bill could have spent."""
     claimed: set[UUID] = set()
     asked = _claims(bills, redemptions, claimed, customer_id)
     gone = _spent_anyway(bills, asked, claimed, redemptions, customer_id)
     room = _room(bills, lost, [*facts, *gone])
-    wishes, granted = [], 0
+    weighed, granted = [], 0
     for wish in asked:
         is_open = not wish.is_fact and wish.refusal is None
-        covered = is_open and room[wish.visit.visit_id] - granted >= wish.points
+        had = room[wish.visit.visit_id] - granted
+        covered = is_open and had >= wish.points
         granted += wish.points if covered else 0
-        wishes.append(wish if covered or not is_open else msgspec.structs.replace(wish, refusal=INSUFFICIENT))
-    return wishes
+        judged = wish if covered or not is_open else msgspec.structs.replace(wish, refusal=INSUFFICIENT)
+        weighed.append(Weighed(judged, had))
+    return weighed
 
 
 def _claims(

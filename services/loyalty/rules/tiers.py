@@ -98,6 +98,11 @@ def rank(plan: Plan, standing: Standing, moment: datetime) -> Rank:
     return Rank(step.tier, carried.tier_since, _until(carried.period_ends, program, step, own), next_at, to_next)
 
 
+def as_of(plan: Plan, standing: Standing, moment: datetime) -> Standing:
+    """The standing at `moment` before anything is bought on it: periods that ended and rules that changed are in it."""
+    return _carried(plan, standing, in_force(plan, moment), local_date(moment, plan.time_zone))
+
+
 def _first_seen(program: Program, day: date) -> Standing:
     ends = year_of(day, program.tier_period)[1]
     return Standing(tier_since=day, period_ends=ends, program_version=program.version, first_day=day)

@@ -1,0 +1,257 @@
+"""Why a guest has these points: counted again by the rules that counted them, and compared with the ledger."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Program, Rank, Redemption, Standing, Visit
+from services.loyalty.rules import redeeming, tiers
+from services.loyalty.rules.announcing import multiplier
+from services.loyalty.rules.counting import tally
+from services.loyalty.rules.redeeming import Weighed
+from shared.events.loyalty import LedgerType
+from shared.inputs.bounds import MOST_POINTS
+from shared.inputs.explaining import Condition, Outcome, Step, amounts, facts, failed
+from shared.persian.money import Unit
+
+# What a step or a condition names as its rule, beside the types of the ledger and why a redemption is refused.
+RULES = ("program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough")
+_UP = {"bronze": 0, "silver": 1, "gold": 2, "platinum": 3}
+
+
+class HandEntry(msgspec.Struct, frozen=True):
+    """A row of the ledger that belongs to no bill and no redemption."""
+
+    entry_id: UUID
+    type: LedgerType
+    change: int
+    at: datetime
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """What a guest's ledger adds up to: in all, and the rows that belong to no bill and no redemption."""
+
+    balance: int = 0
+    by_hand: int = 0
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is on the books about one guest. `ledger`: the sum of the rows of each bill."""
+
+    cafe_id: UUID
+    customer_id: UUID
+    plan: Plan
+    history: Mapping[UUID, Counted]
+    redemptions: Mapping[UUID, Redemption]
+    facts: Sequence[Fact]
+    ledger: Mapping[UUID, int]
+    totals: Totals
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """One bill as it counts: by which program, and what the guest was just before and after it."""
+
+    counted: Counted
+    program: Program
+    before: Standing
+    rank_before: Rank
+    rank_after: Rank
+
+
+class Recounted(msgspec.Struct, frozen=True):
+    """One guest counted again. `weighed`: what bills spend, by redemption."""
+
+    bills: Mapping[UUID, Counted]
+    traced: Mapping[UUID, Traced]
+    weighed: Mapping[UUID, Weighed]
+
+    @property
+    def earned(self) -> int:
+        """What all bills together count for."""
+        return sum(each.points for each in self.bills.values())
+
+
+def recount(booked: Booked, wanted: Collection[UUID]) -> Recounted:
+    """The guest from the first bill on, with a trace of the bills `wanted`."""
+    nobody = Account(booked.cafe_id, booked.customer_id, 0, 0, 0, 0, 0)
+    counted = tally(booked.plan, nobody, booked.history, {})
+    traced = {
+        each.counted.visit.visit_id: each
+        for each in _trace(booked.plan, [each.visit for each in counted.bills], wanted)
+    }
+    weighed = redeeming.weigh(counted.bills, counted.lost, booked.redemptions, booked.facts, booked.customer_id)
+    return Recounted(
+        {each.visit.visit_id: each for each in counted.bills},
+        traced,
+        {each.wish.redemption_id: each for each in weighed},
+    )
+
+
+def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit) -> list[Step]:
+    """What a bill earned, by which rule, and where it left the guest."""
+    counted = recounted.bills[visit_id]
+    steps = [_points(booked, recounted, counted, unit)]
+    traced = recounted.traced.get(visit_id)
+    if traced is not None:
+        steps.append(_tier(counted.visit, traced))
+    return steps
+
+
+def redemption_step(redemption: Redemption, recounted: Recounted) -> Step:
+    """What became of points that were to be spent, and whether the guest had them."""
+    weighed = recounted.weighed.get(redemption.redemption_id)
+    enough = []
+    if weighed is not None and not weighed.wish.is_fact:
+        had = max(0, weighed.had)
+        values = facts(had=had, points=weighed.wish.points)
+        enough = [Condition(rule="points_enough", held=had >= weighed.wish.points, values=values)]
+    refusal = [redemption.refusal] if redemption.refusal else []
+    return Step(
+        id=redemption.redemption_id,
+        at=redeemed_at(redemption, recounted.bills),
+        service="loyalty",
+        what="redemption",
+        outcome=redemption.state,
+        rule=redemption.refusal,
+        values=facts(
+            points=redemption.points, kind=redemption.kind, over_http=not redeeming.is_of_bill(redemption),
+            reversed_at=redemption.reversed_at, reserved_until=redemption.reserved_until,
+        ),
+        because=[redemption.visit_id] if redemption.visit_id else [],
+        conditions=enough,
+        not_because=refusal,
+    )  # fmt: skip
+
+
+def redeemed_at(redemption: Redemption, bills: Mapping[UUID, Counted]) -> datetime:
+    """The moment of its bill, or its own while it has none."""
+    bill = bills.get(redemption.visit_id) if redemption.visit_id else None
+    return bill.visit.occurred_at if bill else redemption.created_at
+
+
+def hand_step(entry: HandEntry) -> Step:
+    """Points that somebody gave or took, or that lapsed."""
+    outcome: Outcome = "lapsed" if entry.type == "expired" else "given" if entry.change > 0 else "taken"
+    values = facts(points=entry.change)
+    return Step(
+        id=entry.entry_id, at=entry.at, service="loyalty", what="by_hand", outcome=outcome, rule=entry.type,
+        values=values,
+    )  # fmt: skip
+
+
+def balance_step(booked: Booked, recounted: Recounted, moment: datetime) -> Step:
+    """Whether what the rules give is what the ledger adds up to."""
+    spent = sum(each.points for each in booked.redemptions.values() if _is_spent(each, booked.customer_id))
+    expected = recounted.earned + booked.totals.by_hand - spent
+    agrees = expected == booked.totals.balance
+    values = facts(
+        earned=recounted.earned, by_hand=booked.totals.by_hand, spent=spent, expected=expected,
+        ledger=booked.totals.balance,
+    )  # fmt: skip
+    condition = Condition(rule="ledger", held=agrees, values=facts(points=expected, ledger=booked.totals.balance))
+    return Step(
+        id=booked.customer_id, at=moment, service="loyalty", what="balance",
+        outcome="agrees" if agrees else "differs", as_of="now", values=values, conditions=[condition],
+        not_because=failed([condition]),
+    )  # fmt: skip
+
+
+def not_heard_step(visit_id: UUID, moment: datetime) -> Step:
+    """A bill of which nothing has arrived here."""
+    return Step(
+        id=visit_id, at=moment, service="loyalty", what="points", outcome="not_heard", as_of="now",
+        because=[visit_id], not_because=["not_heard"],
+    )  # fmt: skip
+
+
+def _trace(plan: Plan, bills: Sequence[Visit], wanted: Collection[UUID]) -> Iterator[Traced]:
+    """One bill at a time through the same fold."""
+    standing = tiers.NOBODY
+    for visit in bills:
+        if visit.state == "voided":
+            continue
+        before = standing
+        standing, earnings = tiers.fold(plan, standing, (visit,))
+        if visit.visit_id in wanted:
+            yield Traced(
+                Counted(visit, earnings[visit.visit_id]),
+                tiers.in_force(plan, visit.occurred_at),
+                tiers.as_of(plan, before, visit.occurred_at),
+                tiers.rank(plan, before, visit.occurred_at),
+                tiers.rank(plan, standing, visit.occurred_at),
+            )
+
+
+def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) -> Step:
+    visit, earning, ledger = counted.visit, counted.earning, booked.ledger.get(counted.visit.visit_id, 0)
+    agrees = counted.points == ledger
+    conditions = [Condition(rule="ledger", held=agrees, values=facts(points=counted.points, ledger=ledger))]
+    values, priced, rule, kind = facts(points=counted.points, ledger=ledger), {}, "voided", "voided"
+    traced = recounted.traced.get(visit.visit_id)
+    if traced is not None and earning is not None:
+        program = traced.program
+        rule, kind = "program", "earned" if earning.points else "nothing"
+        values |= facts(
+            program_version=earning.program_version, multiplier=multiplier(earning.multiplier),
+            tier=traced.rank_before.tier, points_expire_days=program.points_expire_days,
+        )  # fmt: skip
+        priced = amounts(unit, "IRT", earn_per=program.earn_per_toman, bill=Decimal(visit.amount) / 1000)
+        conditions += _conditions(traced, unit)
+    outcome: Outcome = "differs" if not agrees else kind  # type: ignore[assignment]
+    missing = failed(conditions) if outcome in ("nothing", "differs") else []
+    return Step(
+        id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="points", outcome=outcome, rule=rule,
+        values=values, amounts=priced, because=[visit.visit_id], conditions=conditions,
+        not_because=["voided"] if outcome == "voided" else missing,
+    )  # fmt: skip
+
+
+def _conditions(traced: Traced, unit: Unit) -> list[Condition]:
+    program, visit, earning = traced.program, traced.counted.visit, traced.counted.earning
+    assert earning is not None
+    counts = max(traced.before.period_points, traced.before.previous_points)
+    steps = [
+        Condition(
+            rule="tier_step",
+            held=counts >= step.threshold,
+            values=facts(tier=step.tier, threshold=step.threshold, period_points=counts,
+                         multiplier=multiplier(step.multiplier)),
+        )
+        for step in program.steps
+    ]  # fmt: skip
+    compared = amounts(unit, "IRT", bill=Decimal(visit.amount) / 1000, earn_per=program.earn_per_toman)
+    earns = Condition(rule="amount_earns", held=earning.points > 0, amounts=compared)
+    bound = Condition(
+        rule="most_points", held=earning.points < MOST_POINTS, values=facts(points=earning.points, most=MOST_POINTS)
+    )
+    return [earns, *([] if bound.held else [bound]), *steps]
+
+
+def _tier(visit: Visit, traced: Traced) -> Step:
+    before, after = traced.rank_before, traced.rank_after
+    climbed = _UP[after.tier] - _UP[before.tier]
+    outcome: Outcome = "up" if climbed > 0 else "down" if climbed < 0 else "kept"
+    period = traced.before.period_points + traced.counted.points
+    reach = [
+        Condition(
+            rule="tier_step", held=period >= step.threshold,
+            values=facts(tier=step.tier, threshold=step.threshold, period_points=period),
+        )
+        for step in traced.program.steps
+        if _UP[step.tier] > _UP[before.tier]
+    ]  # fmt: skip
+    return Step(
+        id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="tier", outcome=outcome, rule="tier_step",
+        values=facts(
+            tier_before=before.tier, tier=after.tier, until=after.until, period_points=period, to_next=after.to_next,
+            next_at=after.next_at,
+        ),
+        because=[visit.visit_id], conditions=reach, not_because=failed(reach) if outcome == "kept" else [],
+    )  # fmt: skip
+
+
+def _is_spent(redemption: Redemption, customer_id: UUID) -> bool:
+    return redemption.customer_id == customer_id and redemption.state == "completed"
