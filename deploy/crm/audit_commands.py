@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import typer
 
+from deploy.crm import explaining
 from deploy.crm.audit import SECOND_LOOK_SECONDS, Breach, audit, count_parked, opened
 from shared.clock import now
 from shared.settings import Settings, settings
@@ -20,9 +21,14 @@ def audit_books(
     second_look: Annotated[
         float, typer.Option(help="Seconds until what was found is looked for again: events may be under way.")
     ] = SECOND_LOOK_SECONDS,
+    explain: Annotated[
+        int, typer.Option(min=0, help="Also explain so many bills and messages, and compare that with the books.")
+    ] = 0,
 ) -> None:
     """Check the invariants over all databases of a running system; only reads. Exit code 1 when one does not hold."""
     breaches, waiting = asyncio.run(_ask(settings(), cafe, second_look))
+    if explain:
+        breaches += asyncio.run(_explain(settings(), cafe, explain))
     for breach in breaches:
         print(_log_line(breach) if as_json else _sentence(breach))
     for service, count in waiting.items():
@@ -37,6 +43,17 @@ async def _ask(config: Settings, cafe: UUID | None, second_look: float) -> tuple
     breaches = await audit(config, cafe, second_look_seconds=second_look)
     async with opened(config) as connections:
         return breaches, await count_parked(connections)
+
+
+async def _explain(config: Settings, cafe: UUID | None, count: int) -> list[Breach]:
+    async with explaining.opened(config) as connections:
+        bills, wrong_points = await explaining.check_points(connections["loyalty"], cafe, count)
+        messages, wrong_codes = await explaining.check_skipped(connections["campaign"], cafe, count)
+    typer.echo(f"explained {bills} bills and {messages} messages that were not sent", err=True)
+    return [
+        *(Breach(each.invariant, "loyalty", each.cafe_id, str(each.id), each.found) for each in wrong_points),
+        *(Breach(each.invariant, "campaign", each.cafe_id, str(each.id), each.found) for each in wrong_codes),
+    ]
 
 
 def _log_line(breach: Breach) -> str:

@@ -16,6 +16,7 @@ from deploy.crm import (
     audit_commands,
     contract,
     engines,
+    explain_commands,
     identity_commands,
     parked_commands,
     processes,
@@ -38,6 +39,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 identity_commands.add_to(app)
 app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
+app.command("explain")(explain_commands.explain)
 app.command("archive")(archive_commands.archive_visits)
 app.command("rebuild")(rebuild_commands.rebuild_service)
 app.command()(contract.contract)

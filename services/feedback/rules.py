@@ -65,11 +65,16 @@ def link_state(link: Link | None, moment: datetime) -> LinkState:
     """What a guest may do with the link at `moment`. A used link says so even after its time."""
     if link is None:
         return "unknown"
-    if link.used_at is not None:
+    return state_of(link.used_at, link.closed_at, link.expires_at, moment)
+
+
+def state_of(used_at: datetime | None, closed_at: datetime | None, expires_at: datetime, moment: datetime) -> LinkState:
+    """The same of a link that is there."""
+    if used_at is not None:
         return "used"
-    if link.closed_at is not None:
+    if closed_at is not None:
         return "closed"
-    return "open" if moment < link.expires_at else "expired"
+    return "open" if moment < expires_at else "expired"
 
 
 def source_of(marker: str | None) -> FeedbackSource:

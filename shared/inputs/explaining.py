@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared.inputs.amounts import Money
+from shared.inputs.amounts import INSIDE, Money
 from shared.inputs.fields import Moment
 from shared.persian.money import Unit, in_unit
 
@@ -34,8 +34,8 @@ Outcome = Literal[
     "queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped",
     "open", "used", "expired", "closed", "not_opened", "answered", "not_answered", "responded", "not_responded",
 ]  # fmt: skip
-Fact = bool | int | str | None
-Facts = dict[str, Fact]
+ToldValue = bool | int | str | None
+ToldValues = dict[str, ToldValue]
 Amounts = dict[str, Money]
 
 # So many visits, or what a service explains in their place, in one answer.
@@ -47,18 +47,21 @@ Before = Annotated[Moment, Field(description="only what is older; `next_before` 
 
 
 class Condition(BaseModel):
-    """One question that was asked, and what it saw. `depth` is how deep it stands in groups of conditions."""
+    """One question that was asked, and what it saw. `depth` is how deep it stands in groups of conditions. Amounts are
+    in `currency_unit`, the cafe's, and null for whom they are not shown."""
 
     rule: str
     held: bool
     depth: int = 0
-    values: Facts = {}
+    values: ToldValues = {}
     amounts: Amounts | None = {}
+    currency_unit: Unit = INSIDE
 
 
-class Step(BaseModel):
+class ExplainedStep(BaseModel):
     """One thing that happened, or did not. `id` is of what it is about; `because` names the ids it follows from, and
-    `not_because` the rules that were in the way. `as_of` is "now" where the values are those of today."""
+    `not_because` the rules that were in the way. `as_of` is "now" where the values are those of today.
+    Amounts as in the conditions."""
 
     id: UUID
     at: datetime
@@ -67,26 +70,29 @@ class Step(BaseModel):
     outcome: Outcome
     rule: str | None = None
     as_of: Literal["then", "now"] = "then"
-    values: Facts = {}
+    values: ToldValues = {}
     amounts: Amounts | None = {}
+    currency_unit: Unit = INSIDE
     because: list[UUID] = []
     conditions: list[Condition] = []
     not_because: list[str] = []
 
 
 class Explanation(BaseModel):
-    """Steps, the newest first; amounts in `currency_unit`, the cafe's, and null for whom they are not shown. Ask again
-    with `before` set to `next_before` for older ones."""
+    """Steps, the newest first. Ask again with `before` set to `next_before` for older ones."""
 
-    currency_unit: Unit
-    steps: list[Step]
+    steps: list[ExplainedStep]
     next_before: datetime | None = None
 
     @classmethod
-    def of(cls, steps: Iterable[Step], unit: Unit, next_before: datetime | None = None) -> Self:
-        """The steps in their order."""
+    def of(cls, steps: Iterable[ExplainedStep], unit: Unit, next_before: datetime | None = None) -> Self:
+        """The steps in their order; their amounts are in `unit`."""
         ordered = sorted(steps, key=lambda step: (step.at, str(step.id), step.what), reverse=True)
-        return cls(currency_unit=unit, steps=ordered, next_before=next_before)
+        for step in ordered:
+            step.currency_unit = unit
+            for condition in step.conditions:
+                condition.currency_unit = unit
+        return cls(steps=ordered, next_before=next_before)
 
     def without_amounts(self) -> Self:
         """The same for somebody who sees no amounts."""
@@ -98,7 +104,7 @@ def amounts(unit: Unit, sent_in: Unit, **values: Decimal | int | None) -> Amount
     return {name: in_unit(Decimal(each), sent_in, unit) for name, each in values.items() if each is not None}
 
 
-def facts(**values: Any) -> Facts:
+def facts(**values: Any) -> ToldValues:
     """Values by their names as an explanation has them: moments and days in ISO, ids and exact numbers as text."""
     return {name: _fact(each) for name, each in values.items()}
 
@@ -118,7 +124,7 @@ def next_before(moments: Sequence[datetime], limit: int = MOST_EXPLAINED) -> dat
     return kept[-1] if kept else last
 
 
-def _fact(value: Any) -> Fact:
+def _fact(value: Any) -> ToldValue:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Decimal):
@@ -126,6 +132,6 @@ def _fact(value: Any) -> Fact:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _bare(step: Step) -> Step:
+def _bare(step: ExplainedStep) -> ExplainedStep:
     conditions = [each.model_copy(update={"amounts": None}) for each in step.conditions]
     return step.model_copy(update={"amounts": None, "conditions": conditions})

@@ -15,7 +15,7 @@ from services.customer.models.values import Act
 from shared.clock import new_id
 from shared.database.db import Pool, staff_transaction, transaction
 from shared.events.loyalty import TierChanged
-from shared.inputs.explaining import ALWAYS, NEVER, Condition, Explanation, Step
+from shared.inputs.explaining import ALWAYS, NEVER, Condition, ExplainedStep, Explanation
 from tests.customer.given import (
     CAFE,
     DAY,
@@ -67,7 +67,7 @@ async def told(pool: Pool, now: Any = NOON) -> Explanation:
         return await explaining.explain_guest(conn, CAFE, GUEST.customer_id, ALWAYS, NEVER, now=now)
 
 
-def about(found: Explanation, key: str) -> Step:
+def about(found: Explanation, key: str) -> ExplainedStep:
     (step,) = [each for each in found.steps if each.what == "segment" and each.values["segment_key"] == key]
     return step
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from services.loyalty.api.app import make_app
 from services.loyalty.handlers import explaining
+from services.loyalty.models.explaining import Totals
 from services.loyalty.rules import explaining as rules
-from services.loyalty.rules.explaining import Booked, Totals
+from services.loyalty.rules.explaining import Booked
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
-from shared.inputs.explaining import ALWAYS, MOST_EXPLAINED, NEVER, Explanation, Step, next_before
+from shared.inputs.explaining import ALWAYS, MOST_EXPLAINED, NEVER, ExplainedStep, Explanation, next_before
 from shared.security import access
 from shared.security.auth import Staff
 from shared.web.dependencies import current_staff
@@ -89,7 +90,7 @@ async def test_explained_sum_is_the_ledger_in_a_life_with_everything(pool: Pool,
     assert expected <= outcomes.keys()
 
 
-def told_of(steps: list[Step]) -> int:
+def told_of(steps: list[ExplainedStep]) -> int:
     """What a reader adds up to: bills, points by hand, less what was spent."""
     total = 0
     for step in steps:
@@ -207,6 +208,6 @@ async def test_amounts_are_for_managers(app: FastAPI) -> None:
             assert step["values"]["points"] == 100
 
 
-def of(found: Explanation, what: str) -> Step:
+def of(found: Explanation, what: str) -> ExplainedStep:
     (step,) = [each for each in found.steps if each.what == what]
     return step

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from services.campaign.audience import api as audience
 from services.campaign.campaigns.api import campaigns, previews
 from services.campaign.channels import api as channels
-from services.campaign.journeys.api import guests, journeys
+from services.campaign.journeys.api import explaining, guests, journeys
 from services.campaign.messages.api import callbacks, replies, settings
 from services.campaign.texts import api as texts
 from shared.web.http import make_api
@@ -17,6 +17,7 @@ def make_app() -> FastAPI:
         "campaign",
         journeys.router,
         guests.router,
+        explaining.router,
         texts.router,
         campaigns.router,
         previews.router,

@@ -7,7 +7,7 @@ from services.customer.models.values import GuestKey
 from services.customer.rules import explaining
 from services.customer.store import explaining as store
 from shared.database.db import Connection
-from shared.inputs.explaining import ALWAYS, MOST_EXPLAINED, NEVER, Explanation, Step, next_before
+from shared.inputs.explaining import ALWAYS, MOST_EXPLAINED, NEVER, ExplainedStep, Explanation, next_before
 from shared.persian.money import Unit
 from shared.security.access import unit_of
 
@@ -37,9 +37,12 @@ async def explain_guest(
     return Explanation.of(steps, unit, cut)
 
 
-async def _standing(conn: Connection, guest: GuestKey, unit: Unit, now: datetime) -> list[Step]:
+async def _standing(conn: Connection, guest: GuestKey, unit: Unit, now: datetime) -> list[ExplainedStep]:
     segments = await store.defined(conn, guest.cafe_id)
-    seen = await store.see(conn, guest, explaining.ask(segments, 3), now)
-    if seen is None:
+    asked = explaining.ask(segments, 3)
+    attributes = {each.name: each.sql for each in asked.attributes}
+    row = await store.see(conn, guest, asked.conditions.values(), attributes, now)
+    if row is None:
         return []
+    seen = explaining.seen(asked, row, now)
     return [explaining.segment_step(each, seen, unit, guest.customer_id) for each in segments]

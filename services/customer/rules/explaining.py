@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from services.customer.models.explaining import Defined, GuestRow, MoveRow
 from services.customer.models.values import Evaluation
 from services.customer.rules.attributes import MONTH_DAYS, Attribute, AttributeKind
 from services.customer.rules.compile import compile_condition, read
 from services.customer.rules.criteria import Group, Is, Newer, Node, Not, OneOf, Range, attributes_of
-from shared.inputs.explaining import Condition, Outcome, Step, amounts, facts, failed
+from shared.inputs.explaining import Condition, ExplainedStep, Outcome, amounts, facts, failed
 from shared.persian.money import Unit
 
 # What a step or a condition names as its rule, beside the attributes and the reasons of moves.
@@ -21,17 +22,7 @@ _KEPT_BACK: Final = ("city",)
 
 
 @dataclass(frozen=True)
-class Defined:
-    """A segment in force."""
-
-    id: UUID
-    key: str
-    name: str
-    criteria: str
-
-
-@dataclass(frozen=True)
-class Asked:
+class AskedNodes:
     """What is asked of one guest's row: the conditions of all nodes, and the attributes that they look at."""
 
     conditions: Mapping[Node, Evaluation]
@@ -39,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenNodes:
     """What one guest's row says at a moment: which conditions hold, when time alone changes each, and the values of the
     attributes by their names. A guest who is not `registered` is in no segment."""
 
@@ -50,21 +41,7 @@ class Seen:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class MoveRow:
-    """A guest came into a segment, or left it."""
-
-    entered: bool
-    at: datetime
-    segment_id: UUID
-    key: str
-    name: str
-    reason: str
-    event_id: UUID | None
-    visit_id: UUID | None
-
-
-def ask(segments: Sequence[Defined], first: int) -> Asked:
+def ask(segments: Sequence[Defined], first: int) -> AskedNodes:
     """Every node of the segments' trees as SQL of its own, with parameters from number `first` on."""
     conditions: dict[Node, Evaluation] = {}
     names: dict[str, Attribute] = {}
@@ -74,17 +51,28 @@ def ask(segments: Sequence[Defined], first: int) -> Asked:
                 conditions[node] = compile_condition(node, first)
                 first += len(conditions[node].values)
         names |= {each.name: each for each in attributes_of(read(segment.criteria))}
-    return Asked(conditions, tuple(names.values()))
+    return AskedNodes(conditions, tuple(names.values()))
 
 
-def segment_step(segment: Defined, seen: Seen, unit: Unit, guest_id: UUID) -> Step:
+def seen(asked: AskedNodes, row: GuestRow, moment: datetime) -> SeenNodes:
+    """The row with the names of what was asked."""
+    return SeenNodes(
+        moment,
+        row.registered,
+        dict(zip(asked.conditions, row.held, strict=True)),
+        dict(zip(asked.conditions, row.changes_at, strict=True)),
+        row.values,
+    )
+
+
+def segment_step(segment: Defined, seen: SeenNodes, unit: Unit, guest_id: UUID) -> ExplainedStep:
     """Whether the guest is in the segment now, and what each condition saw."""
     root = read(segment.criteria)
     inside = seen.registered and seen.held[root]
     conditions = [_condition(node, depth, seen, unit) for node, depth in _nodes(root, 0)]
     if not seen.registered:
         conditions.insert(0, Condition(rule="registered", held=False))
-    return Step(
+    return ExplainedStep(
         id=segment.id, at=seen.moment, service="customer", what="segment", outcome="inside" if inside else "outside",
         rule="criteria", as_of="now",
         values=facts(segment_key=segment.key, name=segment.name, changes_at=seen.changes_at[root]),
@@ -92,10 +80,10 @@ def segment_step(segment: Defined, seen: Seen, unit: Unit, guest_id: UUID) -> St
     )  # fmt: skip
 
 
-def move_step(move: MoveRow) -> Step:
+def move_step(move: MoveRow) -> ExplainedStep:
     """A move, with its cause where one was kept."""
     outcome: Outcome = "entered" if move.entered else "left"
-    return Step(
+    return ExplainedStep(
         id=move.segment_id, at=move.at, service="customer", what="stay", outcome=outcome, rule=move.reason,
         values=facts(segment_key=move.key, name=move.name),
         because=[each for each in (move.visit_id, move.event_id) if each],
@@ -114,7 +102,7 @@ def _in_the_way(conditions: Sequence[Condition]) -> list[str]:
     return failed(named)
 
 
-def _condition(node: Node, depth: int, seen: Seen, unit: Unit) -> Condition:
+def _condition(node: Node, depth: int, seen: SeenNodes, unit: Unit) -> Condition:
     held = seen.held[node]
     if isinstance(node, Group):
         return Condition(rule=node.how, held=held, depth=depth)

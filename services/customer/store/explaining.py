@@ -1,10 +1,11 @@
 """One guest's row as criteria see it, and the guest's moves."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from services.customer.models.values import GuestKey
-from services.customer.rules.explaining import Asked, Defined, MoveRow, Seen
+from services.customer.models.explaining import Defined, GuestRow, MoveRow
+from services.customer.models.values import Evaluation, GuestKey
 from services.customer.store.activity import CUSTOMER_JOIN
 from shared.database.db import Connection
 
@@ -38,26 +39,22 @@ async def defined(conn: Connection, cafe_id: UUID) -> list[Defined]:
     return [Defined(*row) for row in await conn.fetch(DEFINED, cafe_id)]
 
 
-async def see(conn: Connection, guest: GuestKey, asked: Asked, now: datetime) -> Seen | None:
-    """What the guest's row says, by conditions with parameters from number 3 on. None without a row."""
-    evaluations = asked.conditions.values()
+async def see(
+    conn: Connection, guest: GuestKey, conditions: Collection[Evaluation], attributes: Mapping[str, str], now: datetime
+) -> GuestRow | None:
+    """What the guest's row says, by conditions with parameters from number 3 on and attributes with their SQL. None
+    without a row."""
     query = SEE.format(
-        held=", ".join(each.mask for each in evaluations),
-        changes=", ".join(each.check_at for each in evaluations),
-        values="".join(f", {each.sql} AS {each.name}" for each in asked.attributes),
+        held=", ".join(each.mask for each in conditions),
+        changes=", ".join(each.check_at for each in conditions),
+        values="".join(f", {sql} AS {name}" for name, sql in attributes.items()),
         join=CUSTOMER_JOIN,
     )
-    values = [value for each in evaluations for value in each.values_at(now)]
-    row = await conn.fetchrow(query, *guest, *values)
+    row = await conn.fetchrow(query, *guest, *(value for each in conditions for value in each.values_at(now)))
     if row is None:
         return None
-    return Seen(
-        now,
-        row["is_registered"],
-        {node: bool(held) for node, held in zip(asked.conditions, row["held"], strict=True)},
-        dict(zip(asked.conditions, row["changes_at"], strict=True)),
-        {each.name: row[each.name] for each in asked.attributes},
-    )
+    values = {name: row[name] for name in attributes}
+    return GuestRow(row["is_registered"], [bool(each) for each in row["held"]], row["changes_at"], values)
 
 
 async def moves(

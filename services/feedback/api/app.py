@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.feedback.api import guest, points, staff
+from services.feedback.api import explaining, guest, points, staff
 from shared.web.http import make_api
 
 
@@ -13,6 +13,7 @@ def make_app() -> FastAPI:
         guest.router,
         staff.router,
         points.router,
+        explaining.router,
         max_body=32 * 1024,
         any_query=("/f/{token}", "/f/{token}/thanks", "/q/{code}", "/q/{code}/thanks"),
         for_outside=("/f/", "/q/", "/api/feedback/", "/healthz"),

@@ -8,34 +8,18 @@ from uuid import UUID
 import msgspec
 
 from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Program, Rank, Redemption, Standing, Visit
+from services.loyalty.models.explaining import HandEntry, Totals
 from services.loyalty.rules import redeeming, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.redeeming import Weighed
-from shared.events.loyalty import LedgerType
 from shared.inputs.bounds import MOST_POINTS
-from shared.inputs.explaining import Condition, Outcome, Step, amounts, facts, failed
+from shared.inputs.explaining import Condition, ExplainedStep, Outcome, amounts, facts, failed
 from shared.persian.money import Unit
 
 # What a step or a condition names as its rule, beside the types of the ledger and why a redemption is refused.
 RULES = ("program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough")
 _UP = {"bronze": 0, "silver": 1, "gold": 2, "platinum": 3}
-
-
-class HandEntry(msgspec.Struct, frozen=True):
-    """A row of the ledger that belongs to no bill and no redemption."""
-
-    entry_id: UUID
-    type: LedgerType
-    change: int
-    at: datetime
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """What a guest's ledger adds up to: in all, and the rows that belong to no bill and no redemption."""
-
-    balance: int = 0
-    by_hand: int = 0
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +74,7 @@ def recount(booked: Booked, wanted: Collection[UUID]) -> Recounted:
     )
 
 
-def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit) -> list[Step]:
+def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit) -> list[ExplainedStep]:
     """What a bill earned, by which rule, and where it left the guest."""
     counted = recounted.bills[visit_id]
     steps = [_points(booked, recounted, counted, unit)]
@@ -100,7 +84,7 @@ def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit)
     return steps
 
 
-def redemption_step(redemption: Redemption, recounted: Recounted) -> Step:
+def redemption_step(redemption: Redemption, recounted: Recounted) -> ExplainedStep:
     """What became of points that were to be spent, and whether the guest had them."""
     weighed = recounted.weighed.get(redemption.redemption_id)
     enough = []
@@ -109,7 +93,7 @@ def redemption_step(redemption: Redemption, recounted: Recounted) -> Step:
         values = facts(had=had, points=weighed.wish.points)
         enough = [Condition(rule="points_enough", held=had >= weighed.wish.points, values=values)]
     refusal = [redemption.refusal] if redemption.refusal else []
-    return Step(
+    return ExplainedStep(
         id=redemption.redemption_id,
         at=redeemed_at(redemption, recounted.bills),
         service="loyalty",
@@ -132,17 +116,17 @@ def redeemed_at(redemption: Redemption, bills: Mapping[UUID, Counted]) -> dateti
     return bill.visit.occurred_at if bill else redemption.created_at
 
 
-def hand_step(entry: HandEntry) -> Step:
+def hand_step(entry: HandEntry) -> ExplainedStep:
     """Points that somebody gave or took, or that lapsed."""
     outcome: Outcome = "lapsed" if entry.type == "expired" else "given" if entry.change > 0 else "taken"
     values = facts(points=entry.change)
-    return Step(
+    return ExplainedStep(
         id=entry.entry_id, at=entry.at, service="loyalty", what="by_hand", outcome=outcome, rule=entry.type,
         values=values,
     )  # fmt: skip
 
 
-def balance_step(booked: Booked, recounted: Recounted, moment: datetime) -> Step:
+def balance_step(booked: Booked, recounted: Recounted, moment: datetime) -> ExplainedStep:
     """Whether what the rules give is what the ledger adds up to."""
     spent = sum(each.points for each in booked.redemptions.values() if _is_spent(each, booked.customer_id))
     expected = recounted.earned + booked.totals.by_hand - spent
@@ -152,16 +136,16 @@ def balance_step(booked: Booked, recounted: Recounted, moment: datetime) -> Step
         ledger=booked.totals.balance,
     )  # fmt: skip
     condition = Condition(rule="ledger", held=agrees, values=facts(points=expected, ledger=booked.totals.balance))
-    return Step(
+    return ExplainedStep(
         id=booked.customer_id, at=moment, service="loyalty", what="balance",
         outcome="agrees" if agrees else "differs", as_of="now", values=values, conditions=[condition],
         not_because=failed([condition]),
     )  # fmt: skip
 
 
-def not_heard_step(visit_id: UUID, moment: datetime) -> Step:
+def not_heard_step(visit_id: UUID, moment: datetime) -> ExplainedStep:
     """A bill of which nothing has arrived here."""
-    return Step(
+    return ExplainedStep(
         id=visit_id, at=moment, service="loyalty", what="points", outcome="not_heard", as_of="now",
         because=[visit_id], not_because=["not_heard"],
     )  # fmt: skip
@@ -185,7 +169,7 @@ def _trace(plan: Plan, bills: Sequence[Visit], wanted: Collection[UUID]) -> Iter
             )
 
 
-def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) -> Step:
+def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) -> ExplainedStep:
     visit, earning, ledger = counted.visit, counted.earning, booked.ledger.get(counted.visit.visit_id, 0)
     agrees = counted.points == ledger
     conditions = [Condition(rule="ledger", held=agrees, values=facts(points=counted.points, ledger=ledger))]
@@ -202,7 +186,7 @@ def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) 
         conditions += _conditions(traced, unit)
     outcome: Outcome = "differs" if not agrees else kind  # type: ignore[assignment]
     missing = failed(conditions) if outcome in ("nothing", "differs") else []
-    return Step(
+    return ExplainedStep(
         id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="points", outcome=outcome, rule=rule,
         values=values, amounts=priced, because=[visit.visit_id], conditions=conditions,
         not_because=["voided"] if outcome == "voided" else missing,
@@ -230,7 +214,7 @@ def _conditions(traced: Traced, unit: Unit) -> list[Condition]:
     return [earns, *([] if bound.held else [bound]), *steps]
 
 
-def _tier(visit: Visit, traced: Traced) -> Step:
+def _tier(visit: Visit, traced: Traced) -> ExplainedStep:
     before, after = traced.rank_before, traced.rank_after
     climbed = _UP[after.tier] - _UP[before.tier]
     outcome: Outcome = "up" if climbed > 0 else "down" if climbed < 0 else "kept"
@@ -243,7 +227,7 @@ def _tier(visit: Visit, traced: Traced) -> Step:
         for step in traced.program.steps
         if _UP[step.tier] > _UP[before.tier]
     ]  # fmt: skip
-    return Step(
+    return ExplainedStep(
         id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="tier", outcome=outcome, rule="tier_step",
         values=facts(
             tier_before=before.tier, tier=after.tier, until=after.until, period_points=period, to_next=after.to_next,

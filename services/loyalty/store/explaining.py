@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.loyalty.rules.explaining import HandEntry, Totals
+from services.loyalty.models.explaining import HandEntry, Totals
 from shared.database.db import Connection
 
 OF_BILLS = """

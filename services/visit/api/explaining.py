@@ -1,0 +1,37 @@
+"""How bills came, and whose they are."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from services.visit.handlers import explaining
+from shared.inputs.explaining import ALWAYS, NEVER, Before, Explanation, Since
+from shared.security.access import sees_amounts
+from shared.web.acting import acting_in_role
+from shared.web.dependencies import StaffCaller
+
+router = APIRouter(prefix="/cafes/{cafe_id}/explain", tags=["explain"])
+
+
+@router.get("/visits/{visit_id}")
+async def explain_visit(request: Request, caller: StaffCaller, cafe_id: UUID, visit_id: UUID) -> Explanation:
+    """How a bill came: its till, how late, its correction and void, its guest or why it has none, and whether numbers
+    of that till are missing. For managers with amounts."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        found = await explaining.explain_visit(conn, cafe_id, visit_id)
+    return found if sees_amounts(role) else found.without_amounts()
+
+
+@router.get("/guests/{customer_id}")
+async def explain_guest(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    customer_id: UUID,
+    since: Since = ALWAYS,
+    before: Before = NEVER,
+) -> Explanation:
+    """The guest's newest bills, at most fifty moments, with what was changed about them. For managers with amounts."""
+    async with acting_in_role(request, caller, cafe_id) as (conn, role):
+        found = await explaining.explain_guest(conn, cafe_id, customer_id, since, before)
+    return found if sees_amounts(role) else found.without_amounts()
