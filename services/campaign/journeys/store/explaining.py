@@ -46,9 +46,7 @@ FROM campaign_deliveries d JOIN campaigns c ON c.cafe_id = d.cafe_id AND c.id = 
 WHERE d.cafe_id = $1 AND d.customer_id = $2 AND
 """
 MESSAGES = f"SELECT {MESSAGE} d.queued_at >= $3 AND d.queued_at < $4 ORDER BY d.queued_at DESC, d.id LIMIT $5"
-MESSAGES_OF = (
-    f"SELECT {MESSAGE} (d.visit_id = $3 OR d.trigger_id = ANY($4::uuid[])) ORDER BY d.queued_at DESC LIMIT $5"
-)
+MESSAGES_OF = f"SELECT {MESSAGE} (d.visit_id = $3 OR d.trigger_id = ANY($4::uuid[])) ORDER BY d.queued_at DESC LIMIT $5"
 
 
 async def journeys(conn: Connection, cafe_id: UUID) -> dict[UUID, KnownJourney]:
