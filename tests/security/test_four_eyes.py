@@ -90,6 +90,7 @@ RULES = {
     "campaign": {
         "PATCH /cafes/{cafe_id}/journeys/{journey_id}": SECOND,
         "POST /cafes/{cafe_id}/journeys/{journey_id}/versions/{version}/decision": ANSWER,
+        "POST /cafes/{cafe_id}/texts/preview": NONE,
         "POST /cafes/{cafe_id}/templates": WAITS,
         "PUT /cafes/{cafe_id}/templates/{template_id}": WAITS,
         "DELETE /cafes/{cafe_id}/templates/{template_id}": STOPS,

@@ -86,6 +86,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         GONE: "consents.source segment_members.segment_key segment_members.reason unclear_replies.words_sealed",
         MACHINE: "campaign_deliveries.provider_message_id",
         OURS: "case_notices.table_number campaigns.failure_reason campaign_results.outcome campaign_results.reason"
+        " campaign_days.what campaign_days.reason"
         " unclear_replies.settled_as campaign_trail.what campaign_trail.detail journey_versions.state"
         " sms_providers.last_error contacts.language campaign_deliveries.error_code campaign_deliveries.currency_unit"
         " campaign_deliveries.provider_name send_decisions.reason send_decisions.checks journey_runs.reason"

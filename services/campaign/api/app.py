@@ -6,7 +6,8 @@ from services.campaign.audience import api as audience
 from services.campaign.campaigns.api import campaigns, previews
 from services.campaign.channels import api as channels
 from services.campaign.journeys.api import explaining, guests, journeys
-from services.campaign.messages.api import callbacks, replies, settings
+from services.campaign.journeys.api import results as journey_results
+from services.campaign.messages.api import callbacks, replies, settings, spending
 from services.campaign.texts import api as texts
 from shared.web.http import make_api
 
@@ -16,6 +17,7 @@ def make_app() -> FastAPI:
     return make_api(
         "campaign",
         journeys.router,
+        journey_results.router,
         guests.router,
         explaining.router,
         texts.router,
@@ -23,6 +25,7 @@ def make_app() -> FastAPI:
         previews.router,
         channels.router,
         settings.router,
+        spending.router,
         replies.router,
         audience.router,
         callbacks.router,

@@ -178,3 +178,50 @@ class GuestView(BaseModel):
     runs: list[RunView]
     not_begun: list[NotBegunView]
     messages: list[MessageView]
+
+
+class NotSentView(BaseModel):
+    """Messages of a journey that did not go, for one reason: a check's name, or a provider's code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    outcome: Literal["skipped", "failed"]
+    reason: str
+    messages: int
+    en: str
+    fa: str
+
+
+class JourneyResultsView(Priced):
+    """What became of a journey's messages over some days; the cost in `currency_unit`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    currency_unit: Unit = "IRR"
+    journey_id: UUID
+    sent: int
+    delivered: int
+    opened: int
+    not_sent: int
+    cost: Money
+    reasons: list[NotSentView]
+
+
+class JourneyMessageView(Priced):
+    """One message of a journey and what became of it; `reason` is why it did not go or still waits, in words beside
+    it. Its cost in `currency_unit`."""
+
+    id: UUID
+    customer_id: UUID
+    visit_id: UUID | None
+    status: Literal["queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped"]
+    reason: str | None
+    en: str | None
+    fa: str | None
+    queued_at: datetime
+    due_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    cost: Money | None
+    parts: int | None
