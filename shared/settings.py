@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
     console_port: int | None = Field(None, description="of the console: its pages and no more")
     console_url: str | None = Field(None, description="where people open invitations; without it only codes are shown")
+    till_url: str = Field("http://127.0.0.1:8103", description="where tills reach the visit API, for people to read")
     console_insecure: bool = Field(
         False, description="the console without TLS, for a network at home: its cookies may be read on the way"
     )

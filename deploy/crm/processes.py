@@ -21,7 +21,7 @@ from deploy.crm import engines
 from deploy.crm.migrate import migrate
 from deploy.engines.engine import Engine, answers, last_lines, port_is_free
 from shared.messaging import topics
-from shared.services import FIRST_PORT, TABLE, Service
+from shared.services import FIRST_PORT, TABLE, Service, service_of
 from shared.settings import Settings
 
 READY_WITHIN_SECONDS = 90
@@ -184,6 +184,7 @@ def addresses(base_port: int) -> dict[str, str]:
         "CRM_IDENTITY_URL": f"http://127.0.0.1:{base_port}",
         "CRM_GUESTS_PORT": guests,
         "CRM_PUBLIC_URL": f"http://127.0.0.1:{guests}",
+        "CRM_TILL_URL": f"http://127.0.0.1:{service_of('visit').port + moved}",
         "CRM_CONSOLE_PORT": console,
         "CRM_CONSOLE_URL": f"http://127.0.0.1:{console}",
         # Nobody reads along on this machine.

@@ -6,37 +6,29 @@ moment at which they left, and a delivery that at which the provider took it.
 """
 
 import asyncio
-import contextlib
 import json
-import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from unittest import mock
 from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from deploy.crm import processes
 from deploy.crm.migrate import owner_dsn
 from deploy.demo import dataset, till
 from deploy.demo import run as demo
-from deploy.engines.engine import free_port
-from shared.database import db
 from shared.events.customer import SegmentEntered
 from shared.events.loyalty import PointsEarned
 from shared.events.registry import decode
 from shared.messaging.records import header
 from shared.services import WITH_DATABASE
-from shared.settings import Settings
 from tests.bench.client import post_at_rate
 from tests.bench.figure import Bench, Figure, Part
+from tests.bench.whole import System, whole
 from tests.bench.workers import drain, running
-from tests.support import SECRET, delete_topics, drop_databases
 
 HTTP_PER_SECOND = 300
 LONELY_PER_SECOND = 3
@@ -46,15 +38,6 @@ TILLS = 12
 WARM_UP_SECONDS = 60
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 GOALS: Mapping[tuple[str, str], float] = {("points", "p50"): 60, ("points", "p99"): 250, ("HTTP ingest", "p95"): 50}
-
-
-@dataclass(frozen=True)
-class System:
-    """The whole system, every part of it, and a cafe with a till."""
-
-    config: Settings
-    pools: Mapping[str, db.Pool]
-    cafe: demo.DemoCafe
 
 
 async def measure(bench: Bench) -> list[Figure]:
@@ -68,13 +51,13 @@ async def measure(bench: Bench) -> list[Figure]:
     found: dict[str, list[list[float]]] = {}
     for number in range(rounds):
         await bench.use_log_files_again()
-        async with _whole(bench, f"latency{number}") as whole:
-            await _warm_up(whole, rate)
-            for what, times in (await _over_kafka(whole, "0912", seconds, rate)).items():
+        async with whole(bench, f"latency{number}") as system:
+            await _warm_up(system, rate)
+            for what, times in (await _over_kafka(system, "0912", seconds, rate)).items():
                 found.setdefault(what, []).append(times)
-            alone = await _over_kafka(whole, "0914", seconds, LONELY_PER_SECOND)
+            alone = await _over_kafka(system, "0914", seconds, LONELY_PER_SECOND)
             found.setdefault("points of a lone visit", []).append(alone["points"])
-            found.setdefault("HTTP ingest", []).append(await _over_http(whole, seconds))
+            found.setdefault("HTTP ingest", []).append(await _over_http(system, seconds))
     return [_figure(what, share, runs) for what, runs in found.items() for share in SHARES]
 
 
@@ -82,35 +65,6 @@ def _figure(what: str, share: str, runs: Sequence[Sequence[float]]) -> Figure:
     values = [sorted(times)[min(len(times) - 1, int(len(times) * SHARES[share]))] * 1000 for times in runs]
     goal = GOALS.get((what, share))
     return Figure("latency", f"{what}, {share}", values, "ms", ("at most", goal) if goal else None)
-
-
-@contextlib.asynccontextmanager
-async def _whole(bench: Bench, name: str) -> AsyncIterator[System]:
-    """The whole system by `crm up`, gone afterwards."""
-    folder = bench.folder / name
-    names = {
-        "CRM_SECRET": SECRET,
-        "CRM_POSTGRES_URL": bench.postgres.url,
-        "CRM_KAFKA_SERVERS": bench.kafka.url,
-        "CRM_DATABASE_PREFIX": f"{name}_",
-        "CRM_TOPIC_PREFIX": f"{name}.",
-        "CRM_BASE_PORT": str(free_port()),
-    }
-    config = processes.settings_of(names)
-    try:
-        with mock.patch.dict(os.environ, names):
-            environment = await asyncio.to_thread(processes.up, folder, simulator=True, say=lambda _: None)
-        config = processes.settings_of(environment)
-        with mock.patch.dict(os.environ, environment):
-            cafe = await asyncio.to_thread(demo.make_cafe, lambda _: None)
-        async with demo.opened(config) as pools:
-            await demo.known_everywhere(pools, cafe)
-            await demo.thank_at_once(config, cafe)
-            yield System(config, pools, cafe)
-    finally:
-        await asyncio.to_thread(processes.down, folder, wipe=False, say=lambda _: None)
-        await drop_databases(config)
-        await delete_topics(config.kafka_servers, lambda topic: topic.startswith(config.topic_prefix))
 
 
 async def _warm_up(system: System, per_second: float) -> None:

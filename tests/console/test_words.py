@@ -8,8 +8,9 @@ import pytest
 from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.messages.decide import CHECKS
 from services.console.api.rendering import FOLDER, catalogue
+from services.console.rules.commands import COMMANDS
 from services.console.rules.menu import MENU
-from services.console.rules.words import LANGUAGES, Catalogue, flattened
+from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
 from services.customer.rules.causes import REASONS, VISIT
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
@@ -48,7 +49,7 @@ FAMILIES = {
     "menu": tuple(each.key for each in MENU),
 }
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.
-OPEN_FAMILIES = {"cause", "journey", "what", "value"}
+OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for family in EXPLAINED)}
 
 
 def said() -> set[str]:
@@ -57,6 +58,7 @@ def said() -> set[str]:
     paths = [*(FOLDER / "api").glob("*.py"), FOLDER / "rules" / "report_tables.py"]
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
+    named |= {each.key for each in COMMANDS}
     return named | set(re.findall(r'["\']((?:trouble|redeem|reports)\.(?!html)[a-z_]+)["\']', code))
 
 
@@ -77,12 +79,12 @@ def test_every_key_that_is_said_is_there_and_none_beside_them() -> None:
     keys = set(catalogue().texts)
     assert said() <= keys
     made = {key for key in keys if key.partition(".")[0] in {*FAMILIES, *OPEN_FAMILIES}}
-    whole = {key for key in keys - made if not key.startswith(("segment.", "me.theme_", "guest.done_"))}
+    whole = {key for key in keys - made if not key.startswith(("segment.", "me.theme_", "guest.done_", "help.of_"))}
     assert whole <= said()
 
 
 def test_every_value_of_the_services_has_a_word() -> None:
-    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "me.theme_"}
+    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "me.theme_", "help.of_", "help_"}
     today = {
         "cause": (*REASONS.values(), VISIT, "profile", "definition", "time"),
         "journey": tuple(each.key for each in DEFAULTS),
@@ -92,6 +94,11 @@ def test_every_value_of_the_services_has_a_word() -> None:
     assert known <= set(catalogue().texts)
     missing = {f"{name}.{value}" for name, values in FAMILIES.items() for value in values} - set(catalogue().texts)
     assert not missing
+
+
+@pytest.mark.parametrize("family", EXPLAINED)
+def test_every_state_and_reason_has_its_sentence(family: str) -> None:
+    assert catalogue().values_of(family) == catalogue().values_of(f"help_{family}")
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

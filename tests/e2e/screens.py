@@ -25,6 +25,8 @@ SCREENS: Final = (
     "{home}/feedback/cases",
     "{home}/feedback/{rating}",
     "{home}/approvals",
+    "{home}/start",
+    "{home}/help",
     "{home}/settings",
     "{home}/settings/people",
     "{home}/settings/tills",

@@ -13,7 +13,21 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette_compress import CompressMiddleware
 
-from services.console.api import approvals, cafe, desk, entry, feedback, guests, month, reports, today, visits, wall
+from services.console.api import (
+    approvals,
+    cafe,
+    desk,
+    entry,
+    feedback,
+    guests,
+    month,
+    palette,
+    reports,
+    start,
+    today,
+    visits,
+    wall,
+)
 from services.console.api.rendering import FOLDER, go, is_fragment, look_of, page, static_version
 from services.console.handlers.panels import panel, there
 from services.console.models.people import LeaderOfCafe
@@ -27,7 +41,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, cafe)
+ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 

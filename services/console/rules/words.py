@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from shared.persian.text import SpokenLanguage
 
 LANGUAGES: tuple[SpokenLanguage, ...] = ("fa", "en")
+# Families of which every value has a sentence that explains it, under `help_<family>`.
+EXPLAINED = ("delivery", "check", "run", "ledger", "cause", "matter")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Catalogue:
         text = self.texts[key]
         one = text.get(f"{language}_one") if values.get("n") in {"1", "۱"} else None
         return (one or text[language]).format_map({name: _isolated(value) for name, value in values.items()})
+
+    def values_of(self, family: str) -> tuple[str, ...]:
+        """The keys of a family, without its name."""
+        return tuple(key.partition(".")[2] for key in self.texts if key.startswith(f"{family}."))
 
     def has(self, key: str) -> bool:
         """Whether there is a text of that key."""

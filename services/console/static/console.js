@@ -11,6 +11,28 @@ document.addEventListener("keydown", (event) => {
   if (field) { event.preventDefault(); field.focus(); }
 });
 
+// Ctrl K opens the menu of commands: a guest, a page, something to do. The arrows go through what was found.
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && find("find")) {
+    event.preventDefault();
+    find("find").select();
+    find("find").focus();
+  }
+});
+find("find")?.form.addEventListener("keydown", (event) => {
+  const field = find("find"), list = find("results").querySelector("ul");
+  const links = [...find("results").querySelectorAll("a")];
+  const here = links.indexOf(document.activeElement);
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step && links.length) {
+    event.preventDefault();
+    (links[here + step] || (here + step < 0 ? field : links[0])).focus();
+  } else if (event.key === "Enter" && document.activeElement === field && links.length && list.dataset.for === field.value) {
+    event.preventDefault();
+    links[0].click();
+  } else if (event.key === "Escape") document.activeElement.blur();
+});
+
 document.addEventListener("click", (event) => {
   const fill = event.target.closest("[data-fill]");
   if (fill) {
