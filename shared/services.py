@@ -10,8 +10,8 @@ WORKERS_ABOVE: Final = 100
 class Service:
     """One service. `port` is that of its API; `outside_port` serves people from outside: their pages and no more.
 
-    Without a database it keeps nothing of its own: no login, no migrations. Without a worker it takes no events in and
-    publishes none.
+    Without a database it keeps nothing of its own: no login, no migrations. Without a worker it reads no events and
+    publishes none; with a worker but no database it only shows what it reads.
     """
 
     name: str
@@ -34,13 +34,15 @@ TABLE: Final = (
     Service("campaign", 8105),
     Service("feedback", 8106, outside_port=8107),
     # Owns nothing: it shows people of a cafe what the others know, and asks them as that person.
-    Service("console", 8108, has_database=False, has_worker=False, outside_port=8100),
+    Service("console", 8108, has_database=False, outside_port=8100),
 )
 FIRST_PORT: Final = 8101
 
 SERVICES: Final = tuple(each.name for each in TABLE)
 WITH_DATABASE: Final = tuple(each.name for each in TABLE if each.has_database)
 WITH_WORKER: Final = tuple(each.name for each in TABLE if each.has_worker)
+# Their workers take events in, each with one effect, and publish their own.
+WITH_INBOX: Final = tuple(each.name for each in TABLE if each.has_worker and each.has_database)
 
 
 def service_of(name: str) -> Service:

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
         validate_default=False,
         description="where the console reaches the APIs: identity=http://…,customer=http://…",
     )
+    live_url: str = Field("http://127.0.0.1:8208", description="where the console reaches its worker's live stream")
     sms_endpoint: str = Field("https://api.kavenegar.com", description="base address of the SMS provider")
     sms_api_key: SecretStr | None = Field(None, description="the account of cafes that have none of their own")
     sms_sender: str | None = Field(None, description="the line that account sends from")

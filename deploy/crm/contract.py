@@ -5,7 +5,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0, with the Kafka bin
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from deploy.crm.rebuild_commands import reactions_of
+from services.console.rules import live
 from shared.events import pos, registry
 from shared.events.base import Event
 from shared.messaging.signing import HEADER, publisher_of
 from shared.messaging.topics import DAY_MS, TOPICS, Topic
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "contract" / "asyncapi.json"
@@ -123,15 +124,22 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    heard = {service: reactions_of(service) for service in WITH_WORKER}
+    heard: Mapping[str, Collection[str]] = {service: _heard_by(service) for service in WITH_INBOX} | {
+        "console": {*live.SHOWN, *live.ENDING}
+    }
     for topic in TOPICS:
         publisher = TILL if topic.open_to_others else publisher_of(topic.name)
         yield f"{publisher}.says.{topic.name}", _operation("send", publisher, topic, kinds_of(topic))
-        for service, reactions in heard.items():
-            kinds = [event.type for event in reactions.events if event.topic == topic.name]
-            kinds += kinds_of(topic) if topic.name in reactions.ingress else []
-            if kinds:
-                yield f"{service}.hears.{topic.name}", _operation("receive", service, topic, sorted(kinds))
+        for service, heard_kinds in heard.items():
+            if kinds := sorted(set(kinds_of(topic)) & set(heard_kinds)):
+                yield f"{service}.hears.{topic.name}", _operation("receive", service, topic, kinds)
+
+
+def _heard_by(service: str) -> set[str]:
+    """The types that the service's worker reacts to."""
+    reactions = reactions_of(service)
+    ingress = (topic for topic in TOPICS if topic.name in reactions.ingress)
+    return {event.type for event in reactions.events} | {kind for topic in ingress for kind in kinds_of(topic)}
 
 
 def _operation(action: str, service: str, topic: Topic, kinds: list[str]) -> dict[str, Any]:

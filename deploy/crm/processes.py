@@ -187,6 +187,7 @@ def addresses(base_port: int) -> dict[str, str]:
         "CRM_TILL_URL": f"http://127.0.0.1:{service_of('visit').port + moved}",
         "CRM_CONSOLE_PORT": console,
         "CRM_CONSOLE_URL": f"http://127.0.0.1:{console}",
+        "CRM_LIVE_URL": f"http://127.0.0.1:{service_of('console').worker_port + moved}",
         # Nobody reads along on this machine.
         "CRM_CONSOLE_INSECURE": "true",
         "CRM_API_URLS": ",".join(f"{each.name}=http://127.0.0.1:{each.port + moved}" for each in TABLE),

@@ -19,7 +19,7 @@ from shared.database.db import Connection
 from shared.messaging import positions, standing
 from shared.messaging.clients import opened
 from shared.messaging.positions import OUTBOX, Partition, PartitionState, fault_of
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from shared.settings import Settings, settings
 
 out = Console()
@@ -57,7 +57,7 @@ class Findings:
 
 
 def recover_service(
-    service: Annotated[str, typer.Argument(help=f"One of {', '.join(WITH_WORKER)}.")],
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(WITH_INBOX)}.")],
     check: Annotated[bool, typer.Option("--check", help="Only look; exit code 1 when something is wrong.")] = False,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Read every topic from its beginning, whatever the database notes.")
@@ -70,8 +70,8 @@ def recover_service(
     database itself, so nothing counts twice and nothing is left out. Stop the service's workers first, and run
     `crm audit` when they have caught up.
     """
-    if service not in WITH_WORKER:
-        raise typer.BadParameter(f"one of {', '.join(WITH_WORKER)}", param_hint="SERVICE")
+    if service not in WITH_INBOX:
+        raise typer.BadParameter(f"one of {', '.join(WITH_INBOX)}", param_hint="SERVICE")
     config = settings()
     try:
         found = uvloop.run(_look(service, config, from_start=from_start))

@@ -1,5 +1,6 @@
 """The HTTP side of a service as one process: errors people can act on, health, metrics, limits. No Kafka here."""
 
+import asyncio
 import contextlib
 import re
 import time
@@ -104,9 +105,10 @@ def make_api(
     """The service's application.
 
     `app.state.settings` is there while it runs, and `app.state.pool` and `app.state.waker` when the service has a
-    database. `max_body` in bytes. `any_query`: paths whose addresses get parameters from others, such as click
-    counters; on all other paths an unknown parameter is refused. `for_outside`: the paths that are served, with all
-    below them, on the port for people from outside ("/" is itself alone); that port serves nothing else.
+    database; `app.state.ends` is set when answers that last must end. `max_body` in bytes. `any_query`:
+    paths whose addresses get parameters from others, such as click counters; on all other paths an unknown parameter is
+    refused. `for_outside`: the paths that are served, with all below them, on the port for people from outside ("/" is
+    itself alone); that port serves nothing else.
     """
     config, has_database = config or settings(), service_of(service).has_database
 
@@ -141,6 +143,7 @@ def make_api(
     app.state.any_query = frozenset(any_query)
     app.state.known_queries = {}
     app.state.draining = False
+    app.state.ends = asyncio.Event()
     for router in routers:
         app.include_router(router)
     _add_health(app, has_database=has_database)

@@ -92,6 +92,11 @@ class Server(uvicorn.Server):
         # From a signal handler the loop must be woken.
         loop.call_soon_threadsafe(loop.call_later, seconds, stop, sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends what lasts, and waits for the rest."""
+        self.state.ends.set()
+        await super().shutdown(sockets)
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with bounds: of connections, of the head's bytes, headers and seconds, of the body's seconds.

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from shared.messaging.consumer import Reactions, WithKeys
-from shared.services import SERVICES, WITH_WORKER
+from shared.services import SERVICES, WITH_INBOX, WITH_WORKER
 
 ROOT = Path(__file__).parents[2]
 SIX = {"models", "rules", "store", "handlers", "api", "worker"}
@@ -52,7 +52,7 @@ def inside(place: str) -> set[str]:
     return files | {path.parent.name for path in folder.glob("*/__init__.py")}
 
 
-@pytest.mark.parametrize("service", WITH_WORKER)
+@pytest.mark.parametrize("service", WITH_INBOX)
 def test_worker_shows_one_list_of_reactions(service: str) -> None:
     worker = importlib.import_module(f"services.{service}.worker")
     assert isinstance(worker.REACTIONS, Reactions)

@@ -23,7 +23,7 @@ from shared.messaging.consumer import Consumer, Reactions
 from shared.security import ids
 from shared.security.access import on_api_key_created
 from shared.security.crypto import seal
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from shared.settings import settings
 from tests.chaos import fuzz, payloads
 from tests.chaos.payloads import SAMPLE_ID, Body, Payload, written
@@ -220,7 +220,7 @@ async def _swallow(world: World) -> str:
     config = settings().model_copy(update={"postgres_url": world.postgres.url, "database_prefix": "poison_"})
     await migrate(config)
     dice, total = world.dice, Eaten()
-    for service in WITH_WORKER:
+    for service in WITH_INBOX:
         if not reactions_of(service).topics:
             continue
         pool = await db.open_pool(config.dsn(service), name="poison")

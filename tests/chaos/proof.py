@@ -14,7 +14,7 @@ from deploy.demo import run as demo
 from deploy.demo.dataset import Basket
 from shared.database.db import Pool
 from shared.messaging.consumer import Reactions
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from shared.settings import Settings
 from tests.chaos.scenario import assert_sound
 from tests.chaos.system import Scene, count_parked, messages_of
@@ -95,7 +95,7 @@ async def _look(
         f"outbox of {service}": int(await pool.fetchval("SELECT count(*) FROM crm.outbox"))
         for service, pool in pools.items()
     }
-    read = {service: topics_of(config, service) for service in WITH_WORKER}
+    read = {service: topics_of(config, service) for service in WITH_INBOX}
     partitions = {
         topic: [TopicPartition(topic, number) for number in range(config.partitions)]
         for topic in {topic for topics in read.values() for topic in topics}

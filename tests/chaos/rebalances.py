@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.crashpoints import PAUSE_AT, CrashPoint
 from shared.messaging.topics import TOPICS
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from shared.settings import Settings
 from tests.chaos.load import load_on
 from tests.chaos.proof import prove, topics_of
@@ -21,7 +21,7 @@ from tests.chaos.scenario import Scenario, World
 from tests.chaos.system import Scene, stay
 
 # Identity's worker reads nothing.
-READERS = tuple(service for service in WITH_WORKER if service != "identity")
+READERS = tuple(service for service in WITH_INBOX if service != "identity")
 # A worker that was killed is missed after 8 s, and then the group has to agree, once more if another came meanwhile.
 MOVES_WITHIN_SECONDS = 20.0
 STOPS_WITHIN_SECONDS = 10.0

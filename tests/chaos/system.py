@@ -28,15 +28,15 @@ from deploy.engines.engine import free_port, last_lines, port_is_free
 from shared.crashpoints import CRASH_AT, CrashPoint
 from shared.database.db import Pool
 from shared.messaging import topics
-from shared.services import WITH_DATABASE, WITH_WORKER
+from shared.services import WITH_DATABASE, WITH_INBOX
 from shared.settings import Settings, settings
 from tests.support import SECRET
 
 if TYPE_CHECKING:
     from tests.chaos.scenario import World
 
-WORKERS = tuple(f"{service}-worker" for service in WITH_WORKER)
 # The console commits nothing of its own, so it has no place to die at.
+WORKERS = tuple(f"{service}-worker" for service in WITH_INBOX)
 APIS = tuple(f"{service}-api" for service in WITH_DATABASE)
 READY_WITHIN_SECONDS = 180.0
 GONE_WITHIN_SECONDS = 25.0

@@ -26,14 +26,14 @@ from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.identity import CafeChanged
 from shared.jobs.periodic import Job
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from tests import support
 from tests.customer.given import KEYS, learned
 from tests.shared.records import visit
 
 JOBS: dict[str, tuple[str, Job]] = {
     job.name: (service, job)
-    for service in WITH_WORKER
+    for service in WITH_INBOX
     for job in importlib.import_module(f"services.{service}.worker").JOBS
 }
 # What a job keeps for itself holds nothing of a cafe's that could fail.

@@ -18,7 +18,7 @@ from shared.events.base import Event
 from shared.messaging.consumer import Consumer, Ingress, Reaction, Reactions
 from shared.messaging.subscriber import SteadySubscriber
 from shared.messaging.worker import Worker
-from shared.services import WITH_WORKER
+from shared.services import WITH_INBOX
 from shared.settings import Settings
 from tests.shared.records import FakeRecord, record_of
 from tests.support import Databases
@@ -71,7 +71,7 @@ async def publish(broker: Any, record: FakeRecord, timestamp_ms: int | None = No
     await broker.publish(record.value, record.topic, key=record.key, headers=headers, timestamp_ms=timestamp_ms)
 
 
-@pytest.mark.parametrize("service", WITH_WORKER)
+@pytest.mark.parametrize("service", WITH_INBOX)
 async def test_what_a_service_reads_reaches_the_reaction_that_its_worker_lists(
     service: str, config: Settings, database: Databases
 ) -> None:

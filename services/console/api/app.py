@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, remove_compress_type
 
 from services.console.api import (
     approvals,
@@ -20,6 +20,7 @@ from services.console.api import (
     entry,
     feedback,
     guests,
+    live,
     month,
     palette,
     reports,
@@ -41,7 +42,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe)
+ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe, live)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 
@@ -64,6 +65,8 @@ def make_app(config: Settings | None = None) -> FastAPI:
     app.mount(f"/static/{static_version()}", StaticFiles(directory=FOLDER / "static"), name="static")
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
+    # A compressor would keep a megabyte for each stream, for a few ids.
+    remove_compress_type("text/event-stream")
     app.add_middleware(CompressMiddleware)
     app.add_middleware(wall.Headers, config=app.state.settings)
     return app

@@ -63,7 +63,8 @@ async def entered(request: Request, session: SealedSession) -> Visitor:
     return await sessions.enter(upstream(request), access, fresh)
 
 
-AnyVisitor = Annotated[Visitor, Depends(visitor_of)]
+# Until the answer begins: a stream is under way for hours, and asks nothing more.
+AnyVisitor = Annotated[Visitor, Depends(visitor_of, scope="function")]
 
 
 async def insider_of(request: Request, visitor: AnyVisitor, cafe_id: UUID) -> Insider:

@@ -1,7 +1,7 @@
 """One call to one API as the person who is signed in. What goes wrong is one of three: refused, away, signed out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,9 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 CALL_SECONDS = 3.0
+# A stream says something more often than that, if only that it is there.
+SILENCE_SECONDS = 40.0
+MOST_STREAMS = 1000
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,21 @@ class Upstream:
             timeout=CALL_SECONDS, limits=httpx2.Limits(max_connections=200, max_keepalive_connections=50)
         )
 
+        # Of their own: a stream keeps its connection for as long as a page is looked at.
+        self._streams = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(CALL_SECONDS, read=SILENCE_SECONDS),
+            limits=httpx2.Limits(max_connections=MOST_STREAMS, max_keepalive_connections=0),
+        )
+
+    @property
+    def live_url(self) -> str:
+        """Where the console's worker is."""
+        return self._config.live_url.rstrip("/")
+
     async def close(self) -> None:
         """Closes all connections."""
         await self._http.aclose()
+        await self._streams.aclose()
 
     async def get(
         self, access: Access, service: str, path: str, kind: type[T], query: Mapping[str, Any] | None = None
@@ -74,15 +89,22 @@ class Upstream:
         content = b"" if body is None else msgspec.json.encode(body)
         return await self._call(access, service, method, path, kind, content=content)
 
+    async def follow(self, access: Access, service: str, address: str, place: str | None) -> "Followed":
+        """The stream at `address`, from `place` on. Raises as a call does; the caller closes it."""
+        headers = self._headers(access) | ({"Last-Event-ID": place} if place else {})
+        request = self._streams.build_request("GET", address, headers=headers)
+        try:
+            answer = await self._streams.send(request, stream=True)
+            if answer.is_success:
+                return Followed(answer)
+            await answer.aread()
+        except httpx2.HTTPError as error:
+            raise Away(service) from error
+        raise _failure(service, answer, signed_in=access.token is not None)
+
     async def _call(self, access: Access, service: str, method: str, path: str, kind: type[T], **more: Any) -> T:
         """Raises `RefusedCall`, `Away` or `SignedOut`."""
-        headers = {"X-Correlation-Id": str(access.correlation_id), "Content-Type": "application/json"}
-        if access.token is not None:
-            headers["Authorization"] = f"Bearer {access.token}"
-        if access.address:
-            headers[VOUCHED] = vouched(self._config.keys, access.address)
-        if access.device:
-            headers["User-Agent"] = access.device
+        headers = self._headers(access)
         try:
             answer = await self._http.request(method, f"{self._config.api_url(service)}{path}", headers=headers, **more)
         except httpx2.HTTPError as error:
@@ -95,6 +117,35 @@ class Upstream:
                 telemetry.logger().error("upstream.not_understood", service=service)
                 raise Away(service) from error
         raise _failure(service, answer, signed_in=access.token is not None)
+
+    def _headers(self, access: Access) -> dict[str, str]:
+        headers = {"X-Correlation-Id": str(access.correlation_id), "Content-Type": "application/json"}
+        if access.token is not None:
+            headers["Authorization"] = f"Bearer {access.token}"
+        if access.address:
+            headers[VOUCHED] = vouched(self._config.keys, access.address)
+        if access.device:
+            headers["User-Agent"] = access.device
+        return headers
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A stream that is open."""
+
+    answer: httpx2.Response
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """What comes, as it comes. It ends when the other side does, also in the middle."""
+        try:
+            async for part in self.answer.aiter_raw():
+                yield part
+        except httpx2.HTTPError as error:
+            telemetry.logger().info("stream.cut", error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Lets go of it."""
+        await self.answer.aclose()
 
 
 def _failure(service: str, answer: httpx2.Response, *, signed_in: bool) -> Exception:
