@@ -40,7 +40,6 @@ FIRST_PORT: Final = 8101
 
 SERVICES: Final = tuple(each.name for each in TABLE)
 WITH_DATABASE: Final = tuple(each.name for each in TABLE if each.has_database)
-WITH_WORKER: Final = tuple(each.name for each in TABLE if each.has_worker)
 # Their workers take events in, each with one effect, and publish their own.
 WITH_INBOX: Final = tuple(each.name for each in TABLE if each.has_worker and each.has_database)
 

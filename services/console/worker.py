@@ -154,7 +154,7 @@ def _refusal(error: Rejected) -> Response:
     return Response(content, error.status, headers, "application/problem+json")
 
 
-class Server(uvicorn.Server):
+class LiveServer(uvicorn.Server):
     """Ends the streams when it is told to stop: it would wait for them."""
 
     async def shutdown(self, sockets: Any = None) -> None:
@@ -190,7 +190,7 @@ def run() -> None:
         sys.exit(1)
     rarely_collect()
     uvloop.install()
-    Server(serving(LiveApp(config), config.host, config.worker_port("console"))).run()
+    LiveServer(serving(LiveApp(config), config.host, config.worker_port("console"))).run()
 
 
 if __name__ == "__main__":

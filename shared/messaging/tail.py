@@ -133,5 +133,8 @@ class Tail:
     def _say(self, *, live: bool) -> None:
         if live != self.live:
             self.live = live
-            telemetry.logger().info("tail.live" if live else "tail.stale")
+            if live:
+                telemetry.logger().info("tail.joined")
+            else:
+                telemetry.logger().warning("tail.lost")
             self.on_change(live)

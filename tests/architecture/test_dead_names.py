@@ -20,7 +20,7 @@ USED_ELSEWHERE = {
     "a server or a client that we extend calls it": {
         "connection_lost", "connection_made", "consume_one", "data_received", "get_msg", "handle_exit", "on_body",
         "on_header", "on_headers_complete", "on_message_complete", "has_next", "next_batch", "size_in_bytes",
-        "on_partitions_assigned", "on_partitions_revoked",
+        "on_partitions_assigned", "on_partitions_revoked", "shutdown",
     },
     "a migration holds its answer, and a test keeps the two alike": {"sql_function", "sql_functions"},
     "what is true of every service is tested for each": {"SERVICES"},

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from shared.messaging.consumer import Reactions, WithKeys
-from shared.services import SERVICES, WITH_INBOX, WITH_WORKER
+from shared.services import SERVICES, TABLE, WITH_INBOX, Service
 
 ROOT = Path(__file__).parents[2]
 SIX = {"models", "rules", "store", "handlers", "api", "worker"}
@@ -34,15 +34,15 @@ SAME_EVERYWHERE = {
 KEPT_AS_WRITTEN = ("services.loyalty.models.programs",)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_service_has_the_six_files_or_rooms_with_them(service: str) -> None:
-    rooms = ROOMS.get(service)
+@pytest.mark.parametrize("service", TABLE, ids=lambda each: each.name)
+def test_service_has_the_six_files_or_rooms_with_them(service: Service) -> None:
+    rooms = ROOMS.get(service.name)
     if rooms is None:
-        assert inside(service) - {"projection"} == (SIX if service in WITH_WORKER else SIX - {"worker"})
+        assert inside(service.name) - {"projection"} == (SIX if service.has_worker else SIX - {"worker"})
         return
-    assert inside(service) - {"projection"} == rooms | {"api", "worker"}
+    assert inside(service.name) - {"projection"} == rooms | {"api", "worker"}
     for room in rooms:
-        place = f"{service}/{room}"
+        place = f"{service.name}/{room}"
         assert inside(place) == SIX - {"worker"} | OWN.get(place, set()), place
 
 
@@ -58,7 +58,7 @@ def test_worker_shows_one_list_of_reactions(service: str) -> None:
     assert isinstance(worker.REACTIONS, Reactions)
 
 
-@pytest.mark.parametrize("service", WITH_WORKER)
+@pytest.mark.parametrize("service", WITH_INBOX)
 def test_reactions_are_called_by_their_events(service: str) -> None:
     """One function may serve several events of a service; then it has the name of one of them."""
     events: dict[str, set[str]] = {}
@@ -68,7 +68,7 @@ def test_reactions_are_called_by_their_events(service: str) -> None:
     assert not {name: fits for name, fits in events.items() if name not in fits}
 
 
-@pytest.mark.parametrize("service", WITH_WORKER)
+@pytest.mark.parametrize("service", WITH_INBOX)
 def test_jobs_are_called_by_what_they_do(service: str) -> None:
     names = [job.name for job in importlib.import_module(f"services.{service}.worker").JOBS]
     assert not [name for name in names if not re.fullmatch(rf"{service}\.[a-z]+(_[a-z]+)+", name)]
@@ -101,7 +101,7 @@ def called_at_import(tree: ast.AST) -> set[str]:
 
 
 def test_every_event_somebody_reacts_to_is_emitted_by_its_owner() -> None:
-    for service in WITH_WORKER:
+    for service in WITH_INBOX:
         for kind in importlib.import_module(f"services.{service}.worker").REACTIONS.events:
             owner = kind.__module__.rpartition(".")[2]
             assert kind.__name__ in made_by(owner), f"{owner} makes no {kind.__name__}"

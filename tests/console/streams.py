@@ -13,7 +13,7 @@ import msgspec
 from deploy.engines.engine import free_port
 from services.console.models.people import SignedIn
 from services.console.store.upstream import Away, SignedOut, Upstream
-from services.console.worker import LiveApp, Server, serving
+from services.console.worker import LiveApp, LiveServer, serving
 from shared.errors import Rejected
 from shared.events.base import Event
 from shared.messaging.tail import Tail
@@ -90,7 +90,7 @@ async def running(config: Settings | None = None) -> AsyncIterator[House]:
     await app.hub.up.close()
     app.hub.up, app.hub.verify = identity, identity.verify
     port = free_port()
-    server = Server(serving(app, "127.0.0.1", port))
+    server = LiveServer(serving(app, "127.0.0.1", port))
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(30):
         while not server.started:

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from shared.process.priority import niceness_of
-from shared.services import SERVICES, WITH_WORKER
+from shared.services import SERVICES, TABLE
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+WITH_WORKER = [each.name for each in TABLE if each.has_worker]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 CONTAINERS = sorted(COMPOSE["services"])
 OURS = sorted(set(CONTAINERS) - {"postgres", "kafka"})

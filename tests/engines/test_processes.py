@@ -15,7 +15,7 @@ from deploy.crm.main import app
 from deploy.crm.processes import Part, Started, State
 from deploy.engines.engine import Engine, free_port
 from shared.process.priority import NICENESS
-from shared.services import FIRST_PORT, SERVICES, WITH_WORKER
+from shared.services import FIRST_PORT, SERVICES, TABLE
 from shared.settings import Settings
 from tests import support
 
@@ -157,7 +157,7 @@ def test_every_service_has_its_processes_on_ports_of_their_own() -> None:
     assert {part.name for part in parts} == {
         processes.SIMULATOR,
         *(f"{name}-api" for name in SERVICES),
-        *(f"{name}-worker" for name in WITH_WORKER),
+        *(f"{each.name}-worker" for each in TABLE if each.has_worker),
     }
     assert len({part.port for part in parts}) == len(parts)
     config = Settings(secret="s" * 32)

@@ -163,7 +163,7 @@ class Hub:
             traces = msgspec.json.decode(record.value or b"", type=Traces)
             cafe_id = UUID(header(record, "ce_cafeid") or "")
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
-            telemetry.logger().warning("sign.unreadable", kind=kind)
+            telemetry.logger().warning("sign.not_read")
             return
         if kind in live.ENDING:
             self._end(kind, cafe_id, traces)
