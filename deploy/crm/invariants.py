@@ -149,23 +149,29 @@ GROUP BY cafe_id, campaign_id, trigger_id, customer_id HAVING count(*) > 1
 """  # noqa: S608
 RESULTS = f"""
 WITH there AS (
-    SELECT cafe_id, campaign_id AS id, count(*) AS recipients, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent
+    SELECT cafe_id, campaign_id AS id, count(*) AS recipients, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent,
+           count(*) FILTER (WHERE delivered_at IS NOT NULL AND returned_by <> '{{}}') AS returned
     FROM campaign_deliveries WHERE {OF_CAFE} AND NOT is_test GROUP BY 1, 2
 ), ends AS (
-    SELECT cafe_id, campaign_id AS id, delivery_status::text AS outcome, coalesce(error_code, 'unknown') AS reason,
-           count(*)::int AS messages
+    SELECT cafe_id, campaign_id AS id,
+           CASE WHEN sent_at IS NULL THEN delivery_status::text ELSE 'undelivered' END AS outcome,
+           coalesce(error_code, 'unknown') AS reason, count(*)::int AS messages
     FROM campaign_deliveries
-    WHERE {OF_CAFE} AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL AND NOT is_test GROUP BY 1, 2, 3, 4
+    WHERE {OF_CAFE} AND NOT is_test AND (
+        delivery_status IN ('failed', 'bounced') OR (delivery_status = 'skipped' AND sent_at IS NULL)
+    ) GROUP BY 1, 2, 3, 4
 ), told AS (
     SELECT cafe_id, campaign_id AS id, outcome, reason, messages FROM campaign_results
     WHERE {OF_CAFE} AND messages <> 0
 )
 SELECT c.cafe_id, c.id::text AS id,
-       'for ' || c.recipients || ' guests, sent ' || c.messages_sent || '; messages: ' || coalesce(t.recipients, 0)
-           || ', sent ' || coalesce(t.sent, 0) AS found
+       'for ' || c.recipients || ' guests, sent ' || c.messages_sent || ', back ' || c.guests_returned || '; messages: '
+           || coalesce(t.recipients, 0) || ', sent ' || coalesce(t.sent, 0) || ', back ' || coalesce(t.returned, 0)
+           AS found
 FROM campaigns c LEFT JOIN there t USING (cafe_id, id)
 WHERE {OF_CAFE} AND c.recount_at IS NULL
-  AND (c.recipients, c.messages_sent) IS DISTINCT FROM (coalesce(t.recipients, 0), coalesce(t.sent, 0))
+  AND (c.recipients, c.messages_sent, c.guests_returned)
+      IS DISTINCT FROM (coalesce(t.recipients, 0), coalesce(t.sent, 0), coalesce(t.returned, 0))
 UNION ALL
 SELECT cafe_id, id::text, concat_ws(' ', outcome, reason, 'counted', t.messages, 'and there are', e.messages)
 FROM told t FULL JOIN ends e USING (cafe_id, id, outcome, reason)

@@ -10,7 +10,7 @@ import pytest
 
 from services.campaign.audience import rules as audience_rules
 from services.campaign.audience.models.values import KnownSegments
-from services.campaign.campaigns.rules import missing_segments
+from services.campaign.campaigns.rules.campaigns import missing_segments
 from services.campaign.channels import rules as channels_rules
 from services.campaign.channels.models.values import DeliveryReceipt, Provider, SendResult
 from services.campaign.journeys.models.values import Journey

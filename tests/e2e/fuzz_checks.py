@@ -10,7 +10,7 @@ BEYOND = {
     *("items_shape", "asked_without_answer", "ends_before_it_begins", "rules.tiers:too_short", "invalid_template"),
     *("invalid_criteria", "of_the_installation", "cost_per_sms:missing", "cost_per_sms:less_than_equal"),
     *("whole_toman", "earn_per_twice", "not_of_this_journey", "twice", "table_without_number"),
-    *("no_bookmark",),
+    *("no_bookmark", "reason_without_status"),
     # The clock, and what is there already.
     *("expires_in_the_past", "date_passed", "delay_too_long", "too_early", "in_the_future", "unknown_guest"),
     # What is easily guessed, misread or abused.

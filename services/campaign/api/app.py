@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.campaign.audience import api as audience
-from services.campaign.campaigns.api import campaigns, previews
+from services.campaign.campaigns.api import campaigns, previews, results
 from services.campaign.channels import api as channels
 from services.campaign.journeys.api import explaining, guests, journeys
 from services.campaign.journeys.api import results as journey_results
@@ -23,6 +23,7 @@ def make_app() -> FastAPI:
         texts.router,
         campaigns.router,
         previews.router,
+        results.router,
         channels.router,
         settings.router,
         spending.router,

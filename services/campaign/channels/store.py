@@ -86,8 +86,14 @@ FROM sms_providers p
 LEFT JOIN sms_usage u ON u.cafe_id = p.cafe_id AND u.provider_id = p.id AND u.day = $2
 WHERE p.cafe_id = $1 ORDER BY p.priority_order, p.id
 """
+HOLD_SENDING = "SELECT id FROM sms_providers WHERE cafe_id = $1 ORDER BY cafe_id, id FOR NO KEY UPDATE"
 # Cafe, provider, local day, messages, cost, and how much of the cost is only expected.
 Usage = tuple[UUID, UUID, date, int, Decimal, Decimal]
+
+
+async def hold_sending(conn: Connection, cafe_id: UUID) -> None:
+    """Waits for whoever decides about the cafe's messages now; nobody does from then on until the transaction ends."""
+    await conn.execute(HOLD_SENDING, cafe_id)
 
 
 async def time_zones(conn: Connection, cafe_ids: Sequence[UUID]) -> dict[UUID, str]:

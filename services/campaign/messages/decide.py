@@ -29,6 +29,8 @@ from shared.consent import Channel
 
 # The reason of a message that could not even be decided about.
 BROKEN: Final = "broken"
+# The reason of one whose campaign rests.
+PAUSED: Final = "paused"
 # What a text counts as on a channel.
 Render = Callable[[Channel, str], Rendered]
 
@@ -146,13 +148,18 @@ def decide(facts: Facts) -> Decision:
 def _refusal(facts: Facts, name: str, answer: CheckResult, made: Sequence[Check]) -> Decision:
     until = answer.hold_until
     if answer.outcome == "hold" and until is not None and until < facts.pending.expires_at:
-        return Decision("hold", name, made, hold_until=until)
+        return Decision("hold", answer.reason or name, made, hold_until=until)
     return Decision("skip", answer.reason or name, made)
 
 
 def _campaign(facts: Facts) -> CheckResult:
     status, cancelled_for = facts.pending.campaign_status, facts.pending.cancelled_for
     detail = {"status": status} | ({"cancelled_for": cancelled_for} if cancelled_for else {})
+    if facts.pending.is_paused and status not in _ENDED:
+        # Who lets it go on makes it due again; else it is looked at a last time just before it expires.
+        last = facts.pending.expires_at - pace.LAST_CHANCE
+        until = last if last > facts.moment else facts.pending.expires_at
+        return CheckResult(False, {"status": status, "paused": True}, "hold", until, reason=PAUSED)
     return CheckResult(status not in _ENDED and cancelled_for is None, detail, reason=cancelled_for)
 
 

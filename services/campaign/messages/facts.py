@@ -74,7 +74,7 @@ def _reached(known: MessageFacts, config: Settings) -> MessageFacts:
     try:
         if pending.test_phone_sealed is not None:
             # Whoever asked for it agrees to it, belongs to no segment, and is awake.
-            awake = replace(pending, segments=None, ignores_quiet_hours=True)
+            awake = replace(pending, segments=None, ignores_quiet_hours=True, is_paused=False)
             known = replace(known, pending=awake, contact=_tester(pending, config.keys))
         address = registry.address_of(pending.channel, known.contact) if known.contact else None
         return replace(known, address=address, link=_link(pending, config))

@@ -5,13 +5,21 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from services.campaign.campaigns.handlers import campaigns
-from services.campaign.campaigns.models.http import Approve, CampaignView, Schedule, StepView, WriteCampaign
+from services.campaign.campaigns.models.http import (
+    Approve,
+    CampaignView,
+    ReplaceCampaign,
+    Schedule,
+    StepView,
+    WriteCampaign,
+)
 from services.campaign.campaigns.store import trail
 from services.campaign.campaigns.store.campaigns import list_campaigns
 from shared.database.db import Connection
 from shared.inputs.fields import PageSize
 from shared.web.acting import acting
 from shared.web.dependencies import StaffCaller
+from shared.web.documents import problems
 
 router = APIRouter(prefix="/cafes/{cafe_id}/campaigns", tags=["campaigns"])
 
@@ -48,7 +56,7 @@ async def show(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id
 
 @router.put("/{campaign_id}")
 async def replace(
-    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: WriteCampaign
+    request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: ReplaceCampaign
 ) -> CampaignView:
     """Rewrites a campaign that has not started. For managers; it is a draft again, and an approval ends."""
     async with acting(request, caller, cafe_id, "manager") as conn:
@@ -60,8 +68,9 @@ async def replace(
 async def schedule(
     request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID, body: Schedule
 ) -> CampaignView:
-    """Sets the date and estimates recipients and cost. For managers; an earlier approval ends. Where the cafe's policy
-    asks for nobody else, it is approved with that."""
+    """Sets the date and estimates recipients and cost. For managers; an earlier approval ends. Without a date, here or
+    in the draft, it begins as soon as it is approved. Where the cafe's policy asks for nobody else, it is approved with
+    that."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.schedule(
             conn, cafe_id, campaign_id, caller.user_id, body.scheduled_date, config=request.app.state.settings
@@ -84,6 +93,23 @@ async def cancel(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_
     """Stops a campaign. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await campaigns.cancel(conn, cafe_id, campaign_id, caller.user_id)
+        return await _view(conn, cafe_id, campaign_id)
+
+
+@router.post("/{campaign_id}/pause", responses=problems(409))
+async def pause(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    """Lets a campaign rest: nothing of it is taken up or sent until it is resumed, but what a provider already has. An
+    approval stays. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.pause(conn, cafe_id, campaign_id, caller.user_id)
+        return await _view(conn, cafe_id, campaign_id)
+
+
+@router.post("/{campaign_id}/resume", responses=problems(409))
+async def resume(request: Request, caller: StaffCaller, cafe_id: UUID, campaign_id: UUID) -> CampaignView:
+    """Lets a campaign that rests go on. What is not sent by `lapses_at` is not sent any more. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        await campaigns.resume(conn, cafe_id, campaign_id, caller.user_id)
         return await _view(conn, cafe_id, campaign_id)
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from services.campaign.campaigns.handlers import previewing, testing
-from services.campaign.campaigns.models.http import PreviewView, TryCampaign, TryView
+from services.campaign.campaigns.models.http import DraftCampaign, PreviewView, TryCampaign, TryView
 from shared.security.access import ask_alone
 from shared.web.acting import acting, acting_as_service
 from shared.web.dependencies import StaffCaller
@@ -26,6 +26,17 @@ async def try_out(
     async with acting_as_service(request) as conn:
         await testing.queue(conn, allowed)
     return TryView(delivery_id=allowed.message.id)
+
+
+@router.post("/preview", responses=problems(429))
+async def preview_draft(request: Request, caller: StaffCaller, cafe_id: UUID, body: DraftCampaign) -> PreviewView:
+    """The same of a campaign that is still being written: nothing is saved. What counts guests, one at a time in a
+    cafe. For managers."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        if body.counts:
+            await ask_alone(conn, cafe_id)
+        found = await previewing.preview_draft(conn, request.app.state.settings, cafe_id, body)
+    return PreviewView.model_validate(found)
 
 
 @router.post("/{campaign_id}/preview", responses=problems(409, 429))

@@ -1,15 +1,15 @@
 """One-off campaigns: written by one person, by the cafe's policy approved by another, started by their date."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from services.campaign.audience.store import segments
-from services.campaign.campaigns.models.http import WriteCampaign
+from services.campaign.campaigns.models.http import DraftCampaign, ReplaceCampaign, WriteCampaign
 from services.campaign.campaigns.models.values import NewCampaign, Step
-from services.campaign.campaigns.rules import FAILURES, require_segments, segments_of
+from services.campaign.campaigns.rules.campaigns import FAILURES, is_overdue, lapses_at, require_segments, segments_of
 from services.campaign.campaigns.store import campaigns, trail
 from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import account_to_send_by
@@ -18,7 +18,7 @@ from services.campaign.messages.rules.results import results_of
 from services.campaign.messages.store import cafes as cafes_store
 from services.campaign.messages.store import results
 from services.campaign.texts.rules import template
-from services.campaign.texts.rules.wording import check_text, require_channel, warnings_of
+from services.campaign.texts.rules.wording import Wording, check_text, require_channel, warnings_of
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.errors import NotFound, Rejected
@@ -27,8 +27,6 @@ from shared.security import access
 from shared.security.approval import Oversight, Size, require_pass
 from shared.settings import Settings, settings
 
-# An approval that comes later than this finds the occasion gone.
-OVERDUE: Final = timedelta(minutes=15)
 KNOWN: Final = template.VARIABLES[None]
 
 
@@ -44,20 +42,30 @@ async def write_draft(conn: Connection, cafe_id: UUID, author: UUID, body: Write
     return new.id
 
 
-async def replace_draft(conn: Connection, cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign) -> None:
+async def replace_draft(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, author: UUID, body: ReplaceCampaign
+) -> None:
     """Replaces a campaign that has not started whole. It is a draft then, and an approval ends.
 
-    Raises `NotFound`, `Rejected` (409) when it has started, and as `write_draft`.
+    Raises `NotFound`, `Rejected` (409) when it has started or is another version, and as `write_draft`.
     """
     before, moment = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled"), now()
+    _require_version(before, body.version)
     await campaigns.replace(conn, await _checked(conn, cafe_id, campaign_id, author, body), moment)
     await _note_change(conn, cafe_id, before, "edited", author, moment)
 
 
 async def schedule(
-    conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime, *, config: Settings | None = None
+    conn: Connection,
+    cafe_id: UUID,
+    campaign_id: UUID,
+    by: UUID,
+    when: datetime | None,
+    *,
+    config: Settings | None = None,
 ) -> None:
-    """Sets the date and estimates recipients and cost; an earlier approval ends.
+    """Sets the date and estimates recipients and cost; an earlier approval ends. Without a date (`when`, or the one
+    that the draft wants) it begins as soon as it is approved.
 
     The campaign starts once somebody who neither wrote nor changed it has approved it, or by its date where the cafe's
     policy asks for nobody else. `config` (by default this process's) gives the terms of an account without a key of its
@@ -67,14 +75,16 @@ async def schedule(
     """
     campaign = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled")
     moment = now()
-    if when < moment:
+    given = when or campaign["wanted_date"]
+    date = given or moment
+    if date < moment:
         raise Rejected("date_passed", "The date has passed.", "این زمان گذشته است.")
     await _check_again(conn, cafe_id, campaign)
     target = segments_of(campaign["target_segment"])
     recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"], campaign["campaign_type"])
     cost = recipients * await _cost_of_one(conn, cafe_id, campaign, config or settings())
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
-    await campaigns.schedule(conn, cafe_id, campaign_id, by, when, recipients, cost, moment)
+    await campaigns.schedule(conn, cafe_id, campaign_id, by, date, recipients, cost, moment, at_once=given is None)
     scheduled = await _note_change(conn, cafe_id, campaign, "scheduled", by, moment)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge(authors_of(scheduled), size_of(scheduled["budget"], oversight)).passes:
@@ -90,18 +100,12 @@ async def approve(
     changed since, or its date is long past.
     """
     campaign = await _in_status(conn, cafe_id, campaign_id, "scheduled")
-    if version not in (None, campaign["version"]):
-        raise Rejected(
-            "campaign_changed",
-            f"The campaign was changed; look at version {campaign['version']} and approve that.",
-            "کمپین در این میان تغییر کرده است؛ نسخهٔ تازه را ببینید و همان را تأیید کنید.",
-            status=409,
-        )
+    _require_version(campaign, version)
     oversight = await access.oversight(conn, cafe_id)
     size = size_of(campaign["budget"], oversight)
     verdict = oversight.judge(authors_of(campaign), size, approver=approver)
     require_pass(verdict)
-    if is_overdue(campaign):
+    if is_overdue(campaign, now()):
         raise Rejected(
             "date_passed",
             "The date has passed; schedule it anew.",
@@ -118,9 +122,34 @@ async def cancel(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID) -
 
     Raises `NotFound`, and `Rejected` (409) when it has ended or belongs to a journey.
     """
+    await channels_store.hold_sending(conn, cafe_id)
     campaign, moment = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", "sending"), now()
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled", "sending"), "cancelled", moment)
     await trail.note(conn, campaign, cafe_id, "cancelled", by, moment, detail={})
+
+
+async def pause(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID) -> None:
+    """Lets a campaign rest: from the commit on nothing of it is taken up or decided to be sent. Approvals stay.
+
+    Raises `NotFound`, and `Rejected` (409) when it is not scheduled or being sent, or belongs to a journey.
+    """
+    await channels_store.hold_sending(conn, cafe_id)
+    campaign, moment = await _in_status(conn, cafe_id, campaign_id, "scheduled", "sending"), now()
+    if campaign["paused_at"] is None:
+        await campaigns.pause(conn, cafe_id, campaign_id, moment)
+        await trail.note(conn, campaign, cafe_id, "paused", by, moment, detail={})
+
+
+async def resume(conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID) -> None:
+    """Lets a campaign that rests go on.
+
+    Raises `NotFound`, and `Rejected` (409) as `pause`.
+    """
+    await channels_store.hold_sending(conn, cafe_id)
+    campaign, moment = await _in_status(conn, cafe_id, campaign_id, "scheduled", "sending"), now()
+    if campaign["paused_at"] is not None:
+        await campaigns.resume(conn, cafe_id, campaign_id, moment)
+        await trail.note(conn, campaign, cafe_id, "resumed", by, moment, detail={})
 
 
 def authors_of(campaign: dict[str, Any]) -> list[UUID]:
@@ -132,11 +161,6 @@ def size_of(budget: Decimal | None, oversight: Oversight) -> Size:
     """A message to guests, which costs no more than its budget (Rial), or without bound."""
     toman = None if budget is None else in_unit(budget, "IRR", "IRT")
     return Size(toman, limit=oversight.policy.amount, is_message=True)
-
-
-def is_overdue(campaign: dict[str, Any]) -> bool:
-    """Whether the date of a scheduled campaign is so long past that the occasion is gone."""
-    return bool(campaign["scheduled_date"] < now() - OVERDUE)
 
 
 async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
@@ -168,6 +192,16 @@ async def show_one_off(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> di
         en, fa = "This is the standing campaign of a journey.", "این کمپین از آنِ یک مسیر پیام است."
         raise Rejected("of_a_journey", en, fa, status=409)
     return found
+
+
+def _require_version(campaign: dict[str, Any], seen: int | None) -> None:
+    if seen not in (None, campaign["version"]):
+        raise Rejected(
+            "campaign_changed",
+            f"The campaign was changed; look at version {campaign['version']} and decide by that.",
+            "کمپین در این میان تغییر کرده است؛ نسخهٔ تازه را ببینید و بر پایهٔ همان ادامه دهید.",
+            status=409,
+        )
 
 
 async def _in_status(conn: Connection, cafe_id: UUID, campaign_id: UUID, *allowed: str) -> dict[str, Any]:
@@ -209,6 +243,7 @@ def _described(campaign: dict[str, Any], ended: Sequence[dict[str, Any]]) -> dic
     return campaign | {
         "results": results_of(campaign, ended),
         "failure": FAILURES.get(campaign["failure_reason"] or ""),
+        "lapses_at": lapses_at(campaign),
         "warnings": warnings_of(campaign["template_content"], campaign["template_variables"], known),
     }
 
@@ -216,9 +251,7 @@ def _described(campaign: dict[str, Any], ended: Sequence[dict[str, Any]]) -> dic
 async def _checked(
     conn: Connection, cafe_id: UUID, campaign_id: UUID, author: UUID, body: WriteCampaign
 ) -> NewCampaign:
-    require_channel(body.campaign_type)
-    await _require_segments(conn, cafe_id, body.target.segments)
-    text = check_text(body.template, body.fallbacks, KNOWN)
+    text = await check_draft(conn, cafe_id, body)
     return NewCampaign(
         cafe_id=cafe_id,
         id=campaign_id,
@@ -226,12 +259,28 @@ async def _checked(
         description=body.description,
         purpose=body.purpose,
         ignores_quiet_hours=body.ignores_quiet_hours,
-        target_segment={"everyone": True} if body.target.everyone else {"segments": body.target.segments},
+        target_segment=stored_target(body),
         template=text.content,
         fallbacks=text.fallbacks,
         budget=body.budget,
         created_by=author,
+        wanted_date=body.wanted_date,
     )
+
+
+async def check_draft(conn: Connection, cafe_id: UUID, body: WriteCampaign | DraftCampaign) -> Wording:
+    """The text of what somebody writes, as it is stored; empty where there is none yet.
+
+    Raises `Rejected` as `write_draft`.
+    """
+    require_channel(body.campaign_type)
+    await _require_segments(conn, cafe_id, body.target.segments)
+    return Wording("", {}) if body.template is None else check_text(body.template, body.fallbacks, KNOWN)
+
+
+def stored_target(body: WriteCampaign | DraftCampaign) -> dict[str, Any]:
+    """Whom it is for, as it is stored."""
+    return {"everyone": True} if body.target.everyone else {"segments": body.target.segments}
 
 
 async def _check_again(conn: Connection, cafe_id: UUID, campaign: dict[str, Any]) -> None:

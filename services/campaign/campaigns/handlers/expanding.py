@@ -1,14 +1,14 @@
 """Guests whom a campaign addresses become messages, and campaigns end."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from services.campaign.audience.store import segments as segments_store
-from services.campaign.campaigns.rules import GONE, missing_segments, segments_of
+from services.campaign.campaigns.rules.campaigns import CAMPAIGN_LIVES, GONE, missing_segments, segments_of
 from services.campaign.campaigns.store import expanding
 from services.campaign.channels.rules import local_id_of
 from services.campaign.messages.models.values import CounterChange, NewDelivery
@@ -20,7 +20,6 @@ from shared.jobs.by_cafe import ByCafe
 BATCH: Final = 1000
 START_CAMPAIGNS: Final = "campaign.start_campaigns"
 COUNT_RESULTS: Final = "campaign.count_results"
-CAMPAIGN_LIVES: Final = timedelta(days=2)
 _FIRST: Final = UUID(int=0)
 
 _starting = ByCafe("campaign", START_CAMPAIGNS)
@@ -28,8 +27,8 @@ _counting = ByCafe("campaign", COUNT_RESULTS)
 
 
 async def start_campaigns(pool: Pool) -> int:
-    """Job: the next 1,000 guests of an approved campaign whose date has come become messages; then it is the next
-    campaign's turn. Returns how many.
+    """Job: the next 1,000 guests of an approved campaign whose date has come become messages, and the next 1,000
+    messages of one that rested are due again; then it is the next campaign's turn. Returns how many.
 
     It goes on after the last guest queued, so a crash in the middle neither forgets nor repeats anybody.
     """
@@ -48,8 +47,15 @@ async def start_campaigns(pool: Pool) -> int:
     async def expand(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
         return await _expand(conn, rows[0], moment)
 
+    async def find_resumed(conn: Connection, aside: Sequence[UUID]) -> Sequence[asyncpg.Record]:
+        return await expanding.take_to_wake(conn, moment, aside)
+
+    async def wake(conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
+        return await expanding.wake(conn, rows[0]["cafe_id"], rows[0]["id"], moment, BATCH)
+
     await _starting.run(pool, look, finish)
-    return await _starting.run(pool, pick, expand)
+    woken = await _starting.run(pool, find_resumed, wake)
+    return woken + await _starting.run(pool, pick, expand)
 
 
 async def count_results(pool: Pool) -> int:

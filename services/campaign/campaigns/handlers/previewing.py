@@ -1,5 +1,6 @@
 """What a campaign would do if it began now. Nothing is kept, and nothing is sent."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,22 +12,28 @@ import asyncpg
 
 from services.campaign.audience.models.values import PROFILES
 from services.campaign.campaigns.handlers import campaigns
-from services.campaign.campaigns.rules import segments_of
+from services.campaign.campaigns.models.http import DraftCampaign
+from services.campaign.campaigns.rules.campaigns import segments_of
 from services.campaign.campaigns.store import previewing
 from services.campaign.channels import store as channels_store
 from services.campaign.channels.handlers.accounts import account_to_send_by
 from services.campaign.channels.models.values import Provider
 from services.campaign.channels.registry import render
+from services.campaign.messages.models.values import CafeRules
+from services.campaign.messages.rules import pace
 from services.campaign.messages.rules.results import REASONS
 from services.campaign.messages.store import cafes as cafes_store
 from services.campaign.texts.rules import template
 from shared.clock import now
 from shared.database.db import Connection
+from shared.persian.calendar import local_date, month_of
 from shared.persian.phone import last_four
 from shared.security.crypto import CannotUnseal, unseal
 from shared.settings import Settings
 
 SAMPLES: Final = 5
+# Names are sealed, so the parts of a text are known only of guests whose names were opened: of so many.
+MEASURED: Final = 200
 
 
 @dataclass(frozen=True)
@@ -50,17 +57,29 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class PartsOfSamples:
+    """How many of the guests that were looked at would get so many parts."""
+
+    parts: int
+    guests: int
+
+
+@dataclass(frozen=True)
 class Preview:
-    """Whom it would reach and whom not, what it would say and cost (Rial), by the longest of the samples."""
+    """Whom it would reach and whom not, what it would say and cost at most (Rial), by the longest text of those that
+    were looked at. `month_left` of the cafe's budget of the month, None without one."""
 
     guests: int
     reached: int
     not_reached: Sequence[NotReached]
     samples: Sequence[Sample]
     parts: int
+    parts_of_samples: Sequence[PartsOfSamples]
     cost_of_one: Decimal
     cost: Decimal
     is_affordable: bool
+    month_left: Decimal | None
+    is_within_month: bool
     currency_unit: Literal["IRR"] = "IRR"
 
 
@@ -69,30 +88,65 @@ async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id
 
     Raises `NotFound`, and `Rejected` (409) for the standing campaign of a journey.
     """
-    campaign = await campaigns.show_one_off(conn, cafe_id, campaign_id)
+    return await preview_written(conn, config, cafe_id, await campaigns.show_one_off(conn, cafe_id, campaign_id))
+
+
+async def preview_draft(conn: Connection, config: Settings, cafe_id: UUID, body: DraftCampaign) -> Preview:
+    """What a campaign that nobody has saved yet would do.
+
+    Raises `Rejected` for a channel, segment or text that could not be saved either.
+    """
+    text = await campaigns.check_draft(conn, cafe_id, body)
+    written = {
+        "target_segment": campaigns.stored_target(body),
+        "purpose": body.purpose,
+        "campaign_type": body.campaign_type,
+        "template_content": text.content,
+        "template_variables": text.fallbacks,
+        "budget": body.budget,
+    }
+    return await preview_written(conn, config, cafe_id, written, counts=body.counts)
+
+
+async def preview_written(
+    conn: Connection, config: Settings, cafe_id: UUID, campaign: Mapping[str, Any], *, counts: bool = True
+) -> Preview:
+    """What a campaign that says so would do; without `counts` nobody is counted as reached or not."""
     segments = segments_of(campaign["target_segment"])
     purpose, channel = campaign["purpose"], campaign["campaign_type"]
-    counts = await previewing.count(conn, cafe_id, segments, purpose, channel)
-    reached = counts.pop("send", 0)
-    cafes = await cafes_store.cafe_rules(conn, [cafe_id])
-    values = {"cafe": cafes[cafe_id].name if cafe_id in cafes else None}
-    found = await previewing.sample(conn, cafe_id, segments, purpose, channel, SAMPLES)
+    judged = await previewing.count(conn, cafe_id, segments, purpose, channel) if counts else {}
+    reached = judged.pop("send", 0)
+    cafe = (await cafes_store.cafe_rules(conn, [cafe_id])).get(cafe_id)
+    values = {"cafe": cafe.name if cafe else None}
+    found = await previewing.sample(conn, cafe_id, segments, purpose, channel, MEASURED)
     samples = [each for row in found if (each := _sample(row, campaign, values, config)) is not None]
     # Where nobody would be sent it, what it would say to a guest without a name.
     texts = [each.text for each in samples] or [_text(campaign, values)]
     account: Provider | None = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
     dearest = max((render(channel, text, account) for text in texts), key=attrgetter("parts"))
     budget: Decimal | None = campaign["budget"]
+    month_left = await _month_left(conn, cafe)
     return Preview(
-        guests=reached + sum(counts.values()),
+        guests=reached + sum(judged.values()),
         reached=reached,
-        not_reached=[NotReached(reason, guests, *REASONS[reason]) for reason, guests in counts.items()],
-        samples=samples,
+        not_reached=[NotReached(reason, guests, *REASONS[reason]) for reason, guests in judged.items()],
+        samples=samples[:SAMPLES],
         parts=dearest.parts,
+        parts_of_samples=[PartsOfSamples(*each) for each in sorted(Counter(each.parts for each in samples).items())],
         cost_of_one=dearest.cost,
         cost=reached * dearest.cost,
         is_affordable=budget is None or reached * dearest.cost <= budget,
+        month_left=month_left,
+        is_within_month=month_left is None or reached * dearest.cost <= month_left,
     )
+
+
+async def _month_left(conn: Connection, cafe: CafeRules | None) -> Decimal | None:
+    if cafe is None or cafe.monthly_budget is None or not pace.has_clock(cafe):
+        return None
+    today = local_date(now(), cafe.time_zone)
+    used = await channels_store.usage(conn, [(cafe.cafe_id, today, month_of(today, cafe.calendar)[0])])
+    return max(Decimal(0), cafe.monthly_budget - sum((row["cost"] for row in used), Decimal(0)))
 
 
 def _sample(

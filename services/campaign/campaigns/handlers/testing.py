@@ -11,6 +11,7 @@ from services.campaign.campaigns.store import trail
 from services.campaign.channels.rules import local_id_of
 from services.campaign.messages.models.values import DELIVERIES, TRIES_A_DAY, NewDelivery
 from services.campaign.messages.store import deliveries
+from services.campaign.texts.rules.wording import check_text
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -35,10 +36,11 @@ async def allow(
 ) -> Try:  # fmt: skip
     """Notes in the campaign's trail that somebody tries it, without the number.
 
-    Raises `NotFound`, and `Rejected`: 409 for a campaign that has ended or is a journey's, 429 when the cafe has tried
-    often enough today.
+    Raises `NotFound`, and `Rejected`: 409 for a campaign that has ended or is a journey's, 422 for one without a right
+    text, 429 when the cafe has tried often enough today.
     """
     campaign, moment = await campaigns.show_unended(conn, cafe_id, campaign_id), now()
+    check_text(campaign["template_content"], campaign["template_variables"], campaigns.KNOWN)
     if await trail.tried_since(conn, cafe_id, moment - timedelta(days=1)) >= TRIES_A_DAY:
         raise Rejected(
             "too_many_tries",

@@ -1,13 +1,14 @@
 """One-off campaigns as they are written, and what is done with them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
 from shared.consent import Purpose
 
-Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched", "tried"]
+Step = Literal["written", "edited", "scheduled", "approved", "cancelled", "switched", "tried", "paused", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,16 @@ class NewCampaign:
     fallbacks: dict[str, str]
     budget: Decimal | None
     created_by: UUID
+    wanted_date: datetime | None = None
+
+
+# What became of a message, as the funnel counts it.
+DeliveryState = Literal["waiting", "on_the_way", "delivered", "undelivered", "failed", "skipped", "returned", "replied"]
+
+
+@dataclass(frozen=True)
+class MessageBookmark:
+    """The last message of a page: where the next begins."""
+
+    reason: str
+    customer_id: UUID

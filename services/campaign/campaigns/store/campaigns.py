@@ -16,7 +16,8 @@ SELECT id, name, description, campaign_type::text AS campaign_type, purpose::tex
 target_segment, estimated_recipients, template_content, template_variables, scheduled_date, sent_date,
 status::text AS status, currency_unit, budget, estimated_cost, actual_cost, cost_per_message, messages_sent,
 messages_delivered, messages_failed, messages_opened, created_at, updated_at, created_by, approved_by, approved_at,
-version, edited_by, approved_alone, failure_reason, recipients, recount_at IS NULL AS is_counted,
+version, edited_by, approved_alone, failure_reason, paused_at, wanted_date, at_once, expanded_at, reserved_cost,
+messages_replied, guests_returned, recipients, recount_at IS NULL AS is_counted,
 (SELECT j.id FROM journeys j WHERE j.cafe_id = campaigns.cafe_id AND j.campaign_id = campaigns.id) AS journey_id
 FROM campaigns
 """
@@ -25,24 +26,27 @@ GET = SELECTED + "WHERE cafe_id = $1 AND id = $2 FOR NO KEY UPDATE"
 INSERT = """
 INSERT INTO campaigns (cafe_id, id, name, description, campaign_type, purpose, ignores_quiet_hours, target_segment,
                        template_content, template_variables, budget, created_at, updated_at, created_by,
-                       recount_at)
-VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12, NULL)
+                       wanted_date, recount_at)
+VALUES ($1, $2, $3, $4, 'sms', $5::message_purpose_enum, $6, $7, $8, $9, $10, $11, $11, $12, $13, NULL)
 """
 REPLACE = """
 UPDATE campaigns SET name = $3, description = $4, purpose = $5::message_purpose_enum, ignores_quiet_hours = $6,
                      target_segment = $7, template_content = $8, template_variables = $9, budget = $10,
                      updated_at = $11, edited_by = $12, version = version + 1, status = 'draft', scheduled_date = NULL,
-                     estimated_recipients = NULL, estimated_cost = NULL,
-                     approved_by = NULL, approved_at = NULL, approved_alone = false
+                     estimated_recipients = NULL, estimated_cost = NULL, wanted_date = $13, at_once = false,
+                     paused_at = NULL, approved_by = NULL, approved_at = NULL, approved_alone = false
 WHERE cafe_id = $1 AND id = $2
 """
 # Only these moves exist; anything else leaves the row as it is.
 MOVE = """
-UPDATE campaigns SET status = $4::campaign_status_enum, updated_at = $5
+UPDATE campaigns SET status = $4::campaign_status_enum, updated_at = $5,
+                     wake_at = CASE WHEN $4 = 'cancelled' AND paused_at IS NOT NULL THEN $5 ELSE wake_at END,
+                     paused_at = CASE WHEN $4 <> 'cancelled' THEN paused_at END
 WHERE cafe_id = $1 AND id = $2 AND status::text = any($3::text[]) RETURNING id
 """
 APPROVE = """
-UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4, approved_alone = $5
+UPDATE campaigns SET approved_by = $3, approved_at = $4, updated_at = $4, approved_alone = $5,
+                     scheduled_date = CASE WHEN at_once THEN greatest(scheduled_date, $4) ELSE scheduled_date END
 WHERE cafe_id = $1 AND id = $2
 """
 LIST_WAITING = (
@@ -54,10 +58,13 @@ WHERE cafe_id = $1 AND status = 'scheduled' AND approved_at IS NULL ORDER BY upd
 # Another date is another decision: the approval is asked for again.
 SCHEDULE = """
 UPDATE campaigns SET scheduled_date = $3, estimated_recipients = $4, estimated_cost = $5, updated_at = $6,
-                     edited_by = $7, version = version + 1,
+                     edited_by = $7, version = version + 1, at_once = $8,
                      approved_by = NULL, approved_at = NULL, approved_alone = false
 WHERE cafe_id = $1 AND id = $2
 """
+# Messages that were held for it are made due again by a job (`wake_at`).
+PAUSE = "UPDATE campaigns SET paused_at = $3, wake_at = NULL, updated_at = $3 WHERE cafe_id = $1 AND id = $2"
+RESUME = "UPDATE campaigns SET paused_at = NULL, wake_at = $3, updated_at = $3 WHERE cafe_id = $1 AND id = $2"
 COUNT_RECIPIENTS = """
 SELECT count(*)::int FROM contacts g
 WHERE g.cafe_id = $1 AND g.phone_sealed IS NOT NULL AND g.status = 'active' AND g.line_blocked_at IS NULL
@@ -92,7 +99,7 @@ async def insert(conn: Connection, new: NewCampaign, at: datetime) -> None:
     """Adds a draft."""
     await conn.execute(
         INSERT, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
-        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by,
+        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by, new.wanted_date,
     )  # fmt: skip
 
 
@@ -100,7 +107,7 @@ async def replace(conn: Connection, new: NewCampaign, at: datetime) -> None:
     """Rewrites a draft: a new version by `created_by`, with no date and no approval. Its author stays."""
     await conn.execute(
         REPLACE, new.cafe_id, new.id, new.name, new.description, new.purpose, new.ignores_quiet_hours,
-        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by,
+        new.target_segment, new.template, new.fallbacks, new.budget, at, new.created_by, new.wanted_date,
     )  # fmt: skip
 
 
@@ -130,10 +137,20 @@ async def list_waiting(conn: Connection, cafe_id: UUID, limit: int) -> list[dict
 
 async def schedule(
     conn: Connection, cafe_id: UUID, campaign_id: UUID, by: UUID, when: datetime, recipients: int, cost: Decimal,
-    at: datetime,
+    at: datetime, *, at_once: bool,
 ) -> None:  # fmt: skip
     """Sets the date with the estimate it was decided on (cost in Rial): a new version, with no approval."""
-    await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at, by)
+    await conn.execute(SCHEDULE, cafe_id, campaign_id, when, recipients, cost, at, by, at_once)
+
+
+async def pause(conn: Connection, cafe_id: UUID, campaign_id: UUID, at: datetime) -> None:
+    """Lets a campaign rest."""
+    await conn.execute(PAUSE, cafe_id, campaign_id, at)
+
+
+async def resume(conn: Connection, cafe_id: UUID, campaign_id: UUID, at: datetime) -> None:
+    """Lets it go on."""
+    await conn.execute(RESUME, cafe_id, campaign_id, at)
 
 
 async def count_recipients(

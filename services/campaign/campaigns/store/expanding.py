@@ -19,7 +19,7 @@ SELECT cafe_id, id, target_segment, template_content, status::text AS status, ex
 FROM campaigns
 WHERE expanded_at IS NULL AND scheduled_date IS NOT NULL AND status IN ('scheduled', 'sending')
   AND coalesce(look_at, scheduled_date) <= $1 AND scheduled_date <= $1
-  AND (status = 'sending' OR approved_at IS NOT NULL) AND cafe_id <> ALL($2::uuid[])
+  AND (status = 'sending' OR approved_at IS NOT NULL) AND paused_at IS NULL AND cafe_id <> ALL($2::uuid[])
 ORDER BY coalesce(look_at, scheduled_date) LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED
 """
@@ -68,6 +68,36 @@ SET status = CASE WHEN s.under_way THEN c.status::text
 FROM state s
 WHERE c.cafe_id = s.cafe_id AND c.id = s.id
 """
+
+
+TAKE_TO_WAKE = """
+SELECT cafe_id, id FROM campaigns WHERE wake_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY wake_at LIMIT 1
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+# Whoever decides about one of them now has seen that the campaign goes on.
+WAKE = """
+UPDATE campaign_deliveries d SET due_at = $3
+FROM (
+    SELECT cafe_id, id FROM campaign_deliveries
+    WHERE cafe_id = $1 AND campaign_id = $2 AND delivery_status = 'queued' AND error_code = 'paused' AND due_at > $3
+    LIMIT $4 FOR UPDATE SKIP LOCKED
+) AS own
+WHERE d.cafe_id = own.cafe_id AND d.id = own.id RETURNING d.id
+"""
+WOKEN = "UPDATE campaigns SET wake_at = NULL WHERE cafe_id = $1 AND id = $2"
+
+
+async def take_to_wake(conn: Connection, moment: datetime, aside: Sequence[UUID]) -> list[asyncpg.Record]:
+    """A campaign (cafe, id) that goes on after a rest, locked."""
+    return await conn.fetch(TAKE_TO_WAKE, moment, aside)
+
+
+async def wake(conn: Connection, cafe_id: UUID, campaign_id: UUID, moment: datetime, limit: int) -> int:
+    """Makes due what was held while it rested, at most `limit`; returns how many. After the last, that is noted."""
+    woken = len(await conn.fetch(WAKE, cafe_id, campaign_id, moment, limit))
+    if woken < limit:
+        await conn.execute(WOKEN, cafe_id, campaign_id)
+    return woken
 
 
 async def take_due(conn: Connection, moment: datetime, aside: Sequence[UUID]) -> list[asyncpg.Record]:

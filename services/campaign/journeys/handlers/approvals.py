@@ -3,10 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from services.campaign.campaigns.handlers.campaigns import authors_of, is_overdue, size_of
+from services.campaign.campaigns.handlers.campaigns import authors_of, size_of
+from services.campaign.campaigns.rules.campaigns import is_overdue
 from services.campaign.campaigns.store import campaigns
 from services.campaign.journeys.handlers.texts import judge_text
 from services.campaign.journeys.store import journeys, versions
+from shared.clock import now
 from shared.database.db import Connection
 from shared.security import access
 from shared.security.approval import Oversight, Verdict, Waiting, may_decide
@@ -63,5 +65,5 @@ def _waiting_campaign(cafe_id: UUID, row: dict[str, Any], oversight: Oversight, 
         changed_by=row["edited_by"],
         asked_at=row["updated_at"],
         decide_at=f"/cafes/{cafe_id}/campaigns/{row['id']}/approve",
-        **may_decide(_OVERDUE if is_overdue(row) else verdict),
+        **may_decide(_OVERDUE if is_overdue(row, now()) else verdict),
     )

@@ -11,6 +11,7 @@ from services.campaign.journeys.models.values import Run
 from services.campaign.journeys.rules import enrolling
 from services.campaign.journeys.store import journeys
 from services.campaign.journeys.store import runs as runs_store
+from services.campaign.messages.handlers.returns import forget_visits, note_visits
 from services.campaign.messages.handlers.settling import count_skipped
 from shared.clock import now
 from shared.database.db import Connection
@@ -20,10 +21,12 @@ from shared.events.visit import VisitClaimed, VisitRecorded, VisitVoided
 
 
 async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -> None:
-    """Puts known guests on the journeys that follow a visit; a visit that became known too late is noted as such."""
+    """Puts known guests on the journeys that follow a visit; a visit that became known too late is noted as such. Who
+    was sent a campaign's message before it has come back."""
     known = [event for event in events if event.customer_id is not None]
     if not known:
         return
+    await note_visits(conn, known)
     found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in known}), "visit.recorded")
     moment = now()
     runs: list[Run] = []
@@ -35,6 +38,7 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -
 
 async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> None:
     """Begins no journey, and notes that: nobody is thanked for what was said about a bill later."""
+    await note_visits(conn, events)
     found = await journeys.active_journeys(conn, sorted({e.cafe_id for e in events}), "visit.recorded")
     moment = now()
     enrolled = [
@@ -46,6 +50,7 @@ async def on_visit_claimed(conn: Connection, events: Sequence[VisitClaimed]) -> 
 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Takes back the thanks for visits that never were, unless a provider has it already."""
+    await forget_visits(conn, events)
     taken_back = await runs_store.cancel_visits(conn, sorted({(event.cafe_id, event.visit_id) for event in events}))
     await count_skipped(conn, taken_back, "visit_voided")
 

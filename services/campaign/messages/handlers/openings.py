@@ -33,7 +33,11 @@ async def _note_openings(conn: Connection, found: Sequence[Opening]) -> None:
     opened = await openings.mark_opened(conn, found)
     changes = [
         CounterChange(
-            row["cafe_id"], row["campaign_id"], delivered=int(row["arrived"]), opened=int(row["first_opened"])
+            row["cafe_id"],
+            row["campaign_id"],
+            delivered=int(row["arrived"]),
+            opened=int(row["first_opened"]),
+            returned=int(row["arrived"] and row["is_returned"]),
         )
         for row in opened
     ]

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from services.campaign.audience.models.values import Consent
 from services.campaign.audience.store import contacts
-from services.campaign.messages.models.values import Reply, Settlement
+from services.campaign.messages.models.values import CounterChange, Reply, Settlement
 from services.campaign.messages.rules.replies import read_reply
-from services.campaign.messages.store import deliveries, replies
+from services.campaign.messages.store import deliveries, replies, results
 from shared.clock import new_id, now
 from shared.database.db import Connection, Pool
 from shared.errors import NotFound, Rejected
@@ -41,10 +41,13 @@ async def take_reply(conn: Connection, keys: Keys, cafe_id: UUID, sender: str, t
         number = phone_hash(keys, cafe_id, canonical(sender))
     except InvalidPhone:
         return
-    guest = await deliveries.mark_replied(conn, cafe_id, number) or await contacts.find_by_phone(conn, cafe_id, number)
+    answered, moment = await deliveries.mark_replied(conn, cafe_id, number), now()
+    if answered is not None and answered["is_first"]:
+        await results.count(conn, [CounterChange(cafe_id, answered["campaign_id"], replied=1)], moment)
+    guest = answered["customer_id"] if answered else await contacts.find_by_phone(conn, cafe_id, number)
     if guest is None:
         return
-    moment, meaning = now(), read_reply(text)
+    meaning = read_reply(text)
     if meaning in ("stop", "rejoin"):
         await _keep(conn, cafe_id, guest, granted=meaning == "rejoin", at=moment)
     elif meaning == "unclear":

@@ -96,6 +96,7 @@ async def _count(conn: Connection, steps: Sequence[tuple[Handed, Settled]], mome
                 failed=effects.failed,
                 cost=effects.cost,
                 reserved=effects.reserved,
+                returned=int(effects.delivered and handed.is_returned),
                 ended=ends_of(handed, settled),
             )
         )

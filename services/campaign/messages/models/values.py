@@ -88,6 +88,8 @@ class Pending:
     cancelled_for: str | None = None
     # It is in no table yet: its run has only just become due.
     is_new: bool = False
+    # Its campaign rests until somebody lets it go on.
+    is_paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,8 @@ class Handed:
     is_opened: bool = False
     reason: str | None = None
     is_test: bool = False
+    # The guest was in the cafe within a week of it.
+    is_returned: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,14 +278,14 @@ class Ready:
     provider_id: UUID
 
 
-End = tuple[Literal["skipped", "failed"], str]
+End = tuple[Literal["skipped", "failed", "undelivered"], str]
 Ends = Mapping[End, int]
 
 
 @dataclass(frozen=True)
 class CounterChange:
     """What a batch adds to a campaign's counters and costs (Rial): `recipients` are messages that came to be, `ended`
-    those that will not be sent, by reason."""
+    those that will not be sent or did not arrive, by reason, `returned` delivered ones whose guest came back."""
 
     cafe_id: UUID
     campaign_id: UUID
@@ -292,6 +296,8 @@ class CounterChange:
     cost: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
     recipients: int = 0
+    replied: int = 0
+    returned: int = 0
     ended: Ends = field(default_factory=dict)
 
 
@@ -305,6 +311,16 @@ class Opening:
     at: datetime
     times: int = 0
     answers: int = 0
+
+
+@dataclass(frozen=True)
+class ComingBack:
+    """A visit of a guest, or one that never was."""
+
+    cafe_id: UUID
+    customer_id: UUID
+    visit_id: UUID
+    at: datetime
 
 
 Settlement = Literal["stop", "nothing"]

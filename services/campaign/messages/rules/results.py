@@ -18,19 +18,30 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "frequency_cap": ("The guest has had enough messages that day.", "مهمان آن روز به اندازهٔ کافی پیام گرفته بود."),
     "left_segment": ("The guest is no longer in the segment.", "مهمان دیگر در بخش نیست."),
     "line": ("The guest had our line blocked.", "مهمان خط ما را بسته است."),
+    "paused": ("The campaign rested until it was too late.", "کمپین تا گذشتن زمان پیام متوقف بود."),
     "outcome_unknown": ("Whether it was sent is not known.", "معلوم نیست که فرستاده شده باشد."),
     "provider": ("No account could send it in time.", "هیچ حسابی به‌موقع نتوانست آن را بفرستد."),
     "quiet_hours": ("Quiet hours lasted longer than anybody wants it.", "ساعت سکوت بیش از عمر پیام بود."),
     "status": ("The guest is inactive or blocked.", "مهمان غیرفعال یا مسدود است."),
     "text": ("The text is empty, too long, or has double braces left.", "متن خالی، بلند یا دارای آکولاد است."),
     "visit_voided": ("The visit was voided.", "بازدید باطل شد."),
+    "blocked_by_guest": ("The guest had our line blocked when it came.", "مهمان خط ما را بسته بود."),
+    "unknown": ("Nobody said why.", "دلیلی گفته نشد."),
 }
 _OTHER: Final = ("The provider refused it with code {}.", "ارائه‌دهنده آن را با کد {} نپذیرفت.")
 
 
 @dataclass(frozen=True)
+class Sentences:
+    """One sentence in both languages."""
+
+    en: str
+    fa: str
+
+
+@dataclass(frozen=True)
 class Ended:
-    """Messages that were not sent, for one reason."""
+    """Messages that were not sent, or not delivered, for one reason."""
 
     outcome: str
     reason: str
@@ -63,13 +74,18 @@ def results_of(campaign: Mapping[str, Any], ended: Sequence[Mapping[str, Any]]) 
         failed=sums["failed"],
         skipped=sums["skipped"],
         waiting=recipients - sent - sums["failed"] - sums["skipped"],
-        reasons=[_explained(**each) for each in ended],
+        reasons=[_ended(**each) for each in ended],
     )
 
 
 _OUTCOMES: Final = ("failed", "skipped")
 
 
-def _explained(outcome: str, reason: str, messages: int) -> Ended:
-    en, fa = REASONS.get(reason) or (words.format(reason) for words in _OTHER)
-    return Ended(outcome, reason, messages, en, fa)
+def explained(reason: str) -> Sentences:
+    """What a reason is called: a check's, or a provider's code."""
+    return Sentences(*(REASONS.get(reason) or (words.format(reason) for words in _OTHER)))
+
+
+def _ended(outcome: str, reason: str, messages: int) -> Ended:
+    words = explained(reason)
+    return Ended(outcome, reason, messages, words.en, words.fa)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from services.campaign.channels.models.values import DeliveryReceipt, Progress, SendResult
-from services.campaign.messages.models.values import Effects, Handed, Settled
+from services.campaign.messages.models.values import Effects, End, Handed, Settled
 from services.campaign.messages.rules import pace
 
 UNKNOWN: Final = "outcome_unknown"
@@ -100,13 +100,16 @@ def known_by_its_opening(handed: Handed, settled: Settled) -> Settled:
     return replace(settled, status="delivered", check_at=None)
 
 
-def ends_of(handed: Handed, settled: Settled) -> dict[tuple[Literal["skipped", "failed"], str], int]:
-    """What the step changes in how messages end that are not sent; one that was given up may be sent after all."""
-    if settled.accepted:
-        return {("skipped", handed.reason or "unknown"): -1} if handed.status == "skipped" else {}
-    if settled.status == "failed" and handed.status != "sent":
-        return {("failed", settled.error_code or "unknown"): 1}
-    return {}
+def ends_of(handed: Handed, settled: Settled) -> dict[End, int]:
+    """What the step changes in how messages end that are not sent, or did not arrive; one that was given up may be sent
+    after all."""
+    ends: dict[End, int] = {}
+    if settled.accepted and handed.status == "skipped":
+        ends["skipped", handed.reason or "unknown"] = -1
+    if settled.status in ("failed", "bounced"):
+        is_sent = settled.accepted or handed.status == "sent"
+        ends["undelivered" if is_sent else "failed", settled.error_code or "unknown"] = 1
+    return ends
 
 
 def effects_of(handed: Handed, settled: Settled) -> Effects:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from services.campaign.messages.models.values import Decision, Handed, NewDelivery, Pending, Place, Ready, Settled, Turn
@@ -84,7 +85,7 @@ SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.provider_id, d.provider_
        d.provider_message_id, d.delivery_status::text AS status, d.parts, d.message_cost AS cost,
        (d.sending_at AT TIME ZONE c.time_zone)::date AS day, d.sending_at, d.sent_at, d.correlation_id, d.causation_id,
        d.opened_at IS NOT NULL AS is_opened, d.error_code AS reason,
-       d.is_test
+       d.is_test, d.returned_by <> '{}' AS is_returned
 FROM campaign_deliveries d
 JOIN cafes c ON c.cafe_id = d.cafe_id
 JOIN unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, id) ON t.cafe_id = d.cafe_id AND t.id = d.id
@@ -138,12 +139,14 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::numeric[], $6::t
 WHERE d.cafe_id = t.cafe_id AND d.id = t.id
 """
 REPLIED = """
-UPDATE campaign_deliveries SET reply_received = true
-WHERE (cafe_id, id) = (
-    SELECT cafe_id, id FROM campaign_deliveries
+UPDATE campaign_deliveries d SET reply_received = true
+FROM (
+    SELECT cafe_id, id, reply_received FROM campaign_deliveries
     WHERE cafe_id = $1 AND recipient_phone_hash = $2 AND sent_at IS NOT NULL ORDER BY sent_at DESC LIMIT 1
-)
-RETURNING customer_id
+    FOR UPDATE
+) AS old
+WHERE d.cafe_id = old.cafe_id AND d.id = old.id
+RETURNING d.customer_id, d.campaign_id, NOT old.reply_received AND NOT d.is_test AS is_first
 """
 OF_GUEST = """
 SELECT d.id, d.campaign_id, c.name AS campaign, c.purpose::text AS purpose, d.trigger_id, d.visit_id,
@@ -326,10 +329,10 @@ async def settle(conn: Connection, settled: Sequence[Settled], at: datetime) -> 
     )
 
 
-async def mark_replied(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> UUID | None:
-    """Notes an answer by SMS on the newest message to that number; returns whom it went to."""
-    guest: UUID | None = await conn.fetchval(REPLIED, cafe_id, phone_hash)
-    return guest
+async def mark_replied(conn: Connection, cafe_id: UUID, phone_hash: bytes) -> asyncpg.Record | None:
+    """Notes an answer by SMS on the newest message to that number; returns whom it went to, for which campaign, and
+    whether it is the first answer that counts there."""
+    return await conn.fetchrow(REPLIED, cafe_id, phone_hash)
 
 
 async def of_guest(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[dict[str, Any]]:

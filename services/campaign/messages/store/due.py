@@ -104,7 +104,7 @@ SELECT d.id, d.cafe_id, d.campaign_id, d.customer_id, d.trigger_id, d.visit_id, 
             WHEN c.target_segment ? 'segments'
             THEN ARRAY(SELECT jsonb_array_elements_text(c.target_segment -> 'segments')) END AS segments,
        coalesce(j.reentry = 'every_stay', false) AS of_this_stay,
-       CASE WHEN r.state = 'cancelled' THEN r.reason END AS cancelled_for,
+       CASE WHEN r.state = 'cancelled' THEN r.reason END AS cancelled_for, c.paused_at IS NOT NULL AS is_paused,
        CASE WHEN d.is_test THEN d.recipient_phone_sealed END AS test_phone_sealed
 FROM unnest($2::uuid[], $3::int[]) AS turn (cafe_id, share)
 CROSS JOIN LATERAL (

@@ -20,7 +20,8 @@ SET delivery_status = CASE WHEN old.is_settled THEN 'opened' ELSE d.delivery_sta
 FROM (
     SELECT o.cafe_id, o.id, t.at, t.times, t.answers, o.opened_at IS NULL AS first_opened,
            o.delivery_status <> 'sending' AS is_settled,
-           o.delivery_status <> 'sending' AND o.delivered_at IS NULL AS arrived
+           o.delivery_status <> 'sending' AND o.delivered_at IS NULL AS arrived,
+           o.returned_by <> '{}' AS is_returned
     FROM (
         SELECT cafe_id, customer_id, visit_id, min(at) AS at, max(times) AS times, sum(answers)::int AS answers
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::int[], $6::int[])
@@ -34,7 +35,8 @@ FROM (
     FOR UPDATE OF o
 ) AS old
 WHERE d.cafe_id = old.cafe_id AND d.id = old.id
-RETURNING d.cafe_id, d.id, d.campaign_id, d.customer_id, d.correlation_id, old.at, old.first_opened, old.arrived
+RETURNING d.cafe_id, d.id, d.campaign_id, d.customer_id, d.correlation_id, old.at, old.first_opened, old.arrived,
+          old.is_returned
 """
 
 

@@ -16,12 +16,13 @@ UPDATE campaigns c
 SET messages_sent = c.messages_sent + t.sent, messages_delivered = c.messages_delivered + t.delivered,
     messages_failed = c.messages_failed + t.failed, messages_opened = c.messages_opened + t.opened,
     recipients = c.recipients + CASE WHEN c.recount_at IS NULL THEN t.recipients ELSE 0 END,
+    messages_replied = c.messages_replied + t.replied, guests_returned = greatest(0, c.guests_returned + t.returned),
     actual_cost = greatest(0, c.actual_cost + t.cost), reserved_cost = greatest(0, c.reserved_cost + t.reserved),
     sent_date = CASE WHEN t.sent > 0 THEN $9 ELSE c.sent_date END, updated_at = $9
 FROM (
     SELECT given.* FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::int[], $7::numeric[],
-                               $8::numeric[], $10::int[])
-        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved, recipients)
+                               $8::numeric[], $10::int[], $11::int[], $12::int[])
+        AS given (cafe_id, id, sent, delivered, failed, opened, cost, reserved, recipients, replied, returned)
     JOIN campaigns l USING (cafe_id, id) ORDER BY cafe_id, id FOR NO KEY UPDATE OF l
 ) AS t
 WHERE c.cafe_id = t.cafe_id AND c.id = t.id
@@ -47,16 +48,21 @@ FOR NO KEY UPDATE SKIP LOCKED
 FORGET = "DELETE FROM campaign_results WHERE cafe_id = $1 AND campaign_id = $2"
 RECOUNT = """
 INSERT INTO campaign_results (cafe_id, campaign_id, outcome, reason, messages)
-SELECT cafe_id, campaign_id, delivery_status::text, coalesce(error_code, 'unknown'), count(*)
+SELECT cafe_id, campaign_id, CASE WHEN sent_at IS NULL THEN delivery_status::text ELSE 'undelivered' END,
+       coalesce(error_code, 'unknown'), count(*)
 FROM campaign_deliveries
-WHERE cafe_id = $1 AND campaign_id = $2 AND delivery_status IN ('skipped', 'failed') AND sent_at IS NULL
-  AND NOT is_test
+WHERE cafe_id = $1 AND campaign_id = $2 AND NOT is_test
+  AND (delivery_status = 'failed' OR delivery_status = 'bounced' OR (delivery_status = 'skipped' AND sent_at IS NULL))
 GROUP BY 1, 2, 3, 4
 """
 RECOUNTED = """
-UPDATE campaigns c SET recount_at = NULL, recipients = (
-    SELECT count(*) FROM campaign_deliveries d WHERE d.cafe_id = c.cafe_id AND d.campaign_id = c.id AND NOT d.is_test
-)
+UPDATE campaigns c
+SET recount_at = NULL, recipients = d.recipients, messages_replied = d.replied, guests_returned = d.returned
+FROM (
+    SELECT count(*) AS recipients, count(*) FILTER (WHERE reply_received) AS replied,
+           count(*) FILTER (WHERE delivered_at IS NOT NULL AND returned_by <> '{}') AS returned
+    FROM campaign_deliveries WHERE cafe_id = $1 AND campaign_id = $2 AND NOT is_test
+) AS d
 WHERE c.cafe_id = $1 AND c.id = $2
 """
 
@@ -99,13 +105,15 @@ async def count(conn: Connection, changes: Sequence[CounterChange], at: datetime
     """Adds to the counters of campaigns, one statement for any number."""
     totals: dict[tuple[UUID, UUID], list[Any]] = {}
     for c in changes:
-        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0), 0])
-        for i, amount in enumerate((c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved, c.recipients)):
+        total = totals.setdefault((c.cafe_id, c.campaign_id), [0, 0, 0, 0, Decimal(0), Decimal(0), 0, 0, 0])
+        amounts = (c.sent, c.delivered, c.failed, c.opened, c.cost, c.reserved, c.recipients, c.replied, c.returned)
+        for i, amount in enumerate(amounts):
             total[i] += amount
     if totals:
         keys = sorted(totals)
         await conn.execute(
             COUNT, *columns(keys, 0, 1),
-            *([totals[key][i] for key in keys] for i in range(6)), at, [totals[key][6] for key in keys],
+            *([totals[key][i] for key in keys] for i in range(6)), at,
+            *([totals[key][i] for key in keys] for i in range(6, 9)),
         )  # fmt: skip
         await count_ends(conn, [(c.cafe_id, c.campaign_id, c.ended) for c in changes if c.ended])

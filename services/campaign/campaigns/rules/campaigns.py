@@ -1,6 +1,7 @@
 """Whom a campaign may be for: segments that its cafe has."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.campaign.audience.models.values import KnownSegments
@@ -10,6 +11,11 @@ from shared.errors import Problem, Rejected
 # Every cafe has these from its first moment, before anybody is told of them; they can be switched off, and not deleted.
 OF_EVERY_CAFE: Final = frozenset({"new_customers", "regular_customers", "vip_customers"})
 GONE: Final = "segment_gone"
+# After its date; nobody wants it later.
+CAMPAIGN_LIVES: Final = timedelta(days=2)
+# An approval that comes later than this finds the occasion gone, or, without a date, nobody who remembers.
+OVERDUE: Final = timedelta(minutes=15)
+FORGOTTEN: Final = timedelta(days=7)
 FAILURES: Final[Mapping[str, Remark]] = {
     GONE: Remark(
         code=GONE,
@@ -23,6 +29,18 @@ def segments_of(target: Mapping[str, Any]) -> list[str] | None:
     """The keys of a stored target; None is everybody."""
     keys: list[str] | None = target.get("segments")
     return keys
+
+
+def is_overdue(campaign: Mapping[str, Any], moment: datetime) -> bool:
+    """Whether the date of a scheduled campaign is so long past that the occasion is gone."""
+    patience = FORGOTTEN if campaign["at_once"] else OVERDUE
+    return bool(campaign["scheduled_date"] < moment - patience)
+
+
+def lapses_at(campaign: Mapping[str, Any]) -> datetime | None:
+    """Until when its messages may leave; None before it has a date, and for those of journeys."""
+    date: datetime | None = campaign["scheduled_date"]
+    return None if date is None or campaign["journey_id"] is not None else date + CAMPAIGN_LIVES
 
 
 def missing_segments(wanted: Sequence[str], known: KnownSegments) -> list[str]:
