@@ -5,7 +5,7 @@ not happen is a step too, with the conditions that did not hold. No step has a n
 in it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
@@ -28,12 +28,35 @@ What = Literal[
 Outcome = Literal[
     "recorded", "voided", "corrected", "known", "nobody", "gap", "whole",
     "earned", "nothing", "differs", "agrees", "not_heard", "kept", "up", "down",
-    "asked", "completed", "refused", "reversed", "given", "taken", "lapsed",
+    "completed", "refused", "reversed", "given", "taken", "lapsed",
     "inside", "outside", "entered", "left",
     "enrolled", "not_enrolled", "send", "hold", "skip",
     "queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped",
     "open", "used", "expired", "closed", "not_opened", "answered", "not_answered", "responded", "not_responded",
 ]  # fmt: skip
+# What each kind of step may end as.
+OUTCOMES: Final[Mapping[What, tuple[Outcome, ...]]] = {
+    "bill": ("recorded", "voided"),
+    "guest": ("known", "nobody"),
+    "correction": ("corrected",),
+    "void": ("voided",),
+    "sequence": ("whole", "gap"),
+    "points": ("earned", "nothing", "voided", "differs", "not_heard"),
+    "tier": ("kept", "up", "down"),
+    "redemption": ("completed", "refused", "reversed"),
+    "by_hand": ("given", "taken", "lapsed"),
+    "balance": ("agrees", "differs"),
+    "segment": ("inside", "outside"),
+    "stay": ("entered", "left"),
+    "journey": ("enrolled", "not_enrolled"),
+    "message": ("queued", "sending", "sent", "delivered", "failed", "bounced", "opened", "skipped"),
+    "decision": ("send", "hold", "skip"),
+    "link": ("open", "used", "expired", "closed"),
+    "opening": ("opened", "not_opened"),
+    "answer": ("answered", "not_answered"),
+    "case": ("open", "closed"),
+    "response": ("responded", "not_responded"),
+}
 ToldValue = bool | int | str | None
 ToldValues = dict[str, ToldValue]
 Amounts = dict[str, Money]
@@ -86,9 +109,14 @@ class Explanation(BaseModel):
 
     @classmethod
     def of(cls, steps: Iterable[ExplainedStep], unit: Unit, next_before: datetime | None = None) -> Self:
-        """The steps in their order; their amounts are in `unit`."""
+        """The steps in their order; their amounts are in `unit`.
+
+        Raises ValueError for an outcome that such a step can't have.
+        """
         ordered = sorted(steps, key=lambda step: (step.at, str(step.id), step.what), reverse=True)
         for step in ordered:
+            if step.outcome not in OUTCOMES[step.what]:
+                raise ValueError(f"{step.what} can't be {step.outcome}")
             step.currency_unit = unit
             for condition in step.conditions:
                 condition.currency_unit = unit

@@ -6,17 +6,28 @@ from typing import get_args
 import pytest
 
 from services.campaign.journeys.handlers.defaults import DEFAULTS
-from services.campaign.messages.decide import CHECKS
+from services.campaign.journeys.rules import explaining as journeys
+from services.campaign.journeys.rules.beginnings import OF_RUNS
+from services.campaign.messages.decide import BROKEN, CHECKS
 from services.console.api.rendering import FOLDER, catalogue
+from services.console.rules import why
 from services.console.rules.commands import COMMANDS
 from services.console.rules.menu import MENU
 from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
+from services.customer.rules import explaining as customer
+from services.customer.rules.attributes import ATTRIBUTES
 from services.customer.rules.causes import REASONS, VISIT
+from services.feedback.handlers import explaining as feedback
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
+from services.loyalty.rules import explaining as loyalty
+from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
+from services.visit.rules import explaining as visit
+from shared.consent import Purpose
 from shared.events.base import Tier
 from shared.events.identity import ApprovalWhen, Role
 from shared.events.loyalty import LedgerType
+from shared.inputs.explaining import OUTCOMES, ExplainingService, Outcome, What
 from shared.security.approval import ApprovalKind
 
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
@@ -48,6 +59,24 @@ FAMILIES = {
     "language": LANGUAGES,
     "menu": tuple(each.key for each in MENU),
 }
+# What an explanation names as its rule, and what it shows of its values.
+RULES = {
+    *visit.RULES, *loyalty.RULES, INSUFFICIENT, TAKEN, *customer.RULES, *ATTRIBUTES, *journeys.RULES, *OF_RUNS, BROKEN,
+    "left_segment", "all_checks_passed", *feedback.RULES,
+}  # fmt: skip
+SEEN = """
+had threshold period_points most least value days one_of wanted minutes reason starts_on reentry last_at state
+tier_before status cancelled_for known mobile erased recorded cases asked inside characters braces today cap ignored
+from accounts unavailable bill total discount earn_per cost campaign month
+"""
+FACTS = {*(name for names in why.SAID.values() for name in names), *SEEN.split()}
+FAMILIES |= {
+    "told": tuple(f"{what}_{outcome}" for what, outcomes in OUTCOMES.items() for outcome in outcomes),
+    "rule": tuple(RULES),
+    "fact": tuple(FACTS),
+    "service": get_args(ExplainingService),
+    "purpose": get_args(Purpose),
+}
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.
 OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for family in EXPLAINED)}
 
@@ -66,6 +95,15 @@ def families() -> set[str]:
     """The words before the dot of keys that templates put together."""
     text = " ".join(path.read_text() for path in TEMPLATES)
     return {key.rstrip(".") for key, joined in SAID.findall(text) if joined or key.endswith(".")}
+
+
+def test_families_of_explanations_have_no_word_for_nothing() -> None:
+    for family in ("told", "rule", "fact", "service", "purpose"):
+        known = {key.partition(".")[2] for key in catalogue().texts if key.startswith(f"{family}.")}
+        assert known == set(FAMILIES[family]), family
+    assert set(why.SAID) == set(OUTCOMES) == set(get_args(What))
+    assert {each for outcomes in OUTCOMES.values() for each in outcomes} == set(get_args(Outcome))
+    assert set(why.PICTURES) == set(get_args(ExplainingService))
 
 
 def test_every_text_is_there_in_both_languages() -> None:

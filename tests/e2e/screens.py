@@ -21,6 +21,8 @@ SCREENS: Final = (
     "{home}/visits",
     "{home}/visits/new",
     "{home}/visits/{visit}",
+    "{home}/visits/{visit}/why",
+    "{home}/guests/{guest}/why",
     "{home}/feedback",
     "{home}/feedback/cases",
     "{home}/feedback/{rating}",

@@ -28,6 +28,7 @@ from services.console.api import (
     today,
     visits,
     wall,
+    why,
 )
 from services.console.api.rendering import FOLDER, go, is_fragment, look_of, page, static_version
 from services.console.handlers.panels import panel, there
@@ -42,7 +43,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe, live)
+ROOMS = (entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe, live)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.console.models import guests
 from services.console.models.session import Access
+from services.console.models.why import Explained
 from services.console.store.upstream import Upstream
 
 SERVICE = "customer"
@@ -82,3 +83,17 @@ async def birthdays(up: Upstream, access: Access, cafe_id: UUID, day: date) -> t
     """Whose birthday that day is."""
     path = f"/cafes/{cafe_id}/customers/birthdays"
     return await up.get(access, SERVICE, path, tuple[guests.GuestCard, ...], {"on": day})
+
+
+async def explain_visit(
+    up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID, guest_id: UUID | None
+) -> Explained:
+    """Why what this service did about a visit is as it is."""
+    path = f"/cafes/{cafe_id}/explain/visits/{visit_id}"
+    return await up.get(access, SERVICE, path, Explained, {"customer_id": guest_id})
+
+
+async def explain_guest(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, before: str | None) -> Explained:
+    """Why what this service knows of a guest is as it is: what is older than `before`, a moment, the newest first."""
+    path = f"/cafes/{cafe_id}/explain/guests/{guest_id}"
+    return await up.get(access, SERVICE, path, Explained, {"before": before})

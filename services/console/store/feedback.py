@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.console.models import work
 from services.console.models.session import Access
+from services.console.models.why import Explained
 from services.console.store.upstream import Upstream
 
 SERVICE = "feedback"
@@ -44,3 +45,15 @@ async def close_case(up: Upstream, access: Access, cafe_id: UUID, case_id: UUID,
     await up.send(
         access, SERVICE, "POST", f"/cafes/{cafe_id}/cases/{case_id}/close", type(None), {"resolution": resolution}
     )
+
+
+async def explain_visit(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID) -> Explained:
+    """Why what this service did about a visit is as it is."""
+    path = f"/cafes/{cafe_id}/explain/visits/{visit_id}"
+    return await up.get(access, SERVICE, path, Explained)
+
+
+async def explain_guest(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, before: str | None) -> Explained:
+    """Why what this service knows of a guest is as it is: what is older than `before`, a moment, the newest first."""
+    path = f"/cafes/{cafe_id}/explain/guests/{guest_id}"
+    return await up.get(access, SERVICE, path, Explained, {"before": before})

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from services.console.models import guests
 from services.console.models.session import Access
+from services.console.models.why import Explained
 from services.console.store.upstream import Upstream
 
 SERVICE = "loyalty"
@@ -43,3 +44,17 @@ async def adjust(
     body = {"adjustment_id": adjustment_id, "type": kind, "points": points, "reason": reason}
     path = f"/cafes/{cafe_id}/customers/{guest_id}/adjustments"
     return await up.send(access, SERVICE, "POST", path, guests.Adjusted, body)
+
+
+async def explain_visit(
+    up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID, guest_id: UUID | None
+) -> Explained:
+    """Why what this service did about a visit is as it is."""
+    path = f"/cafes/{cafe_id}/explain/visits/{visit_id}"
+    return await up.get(access, SERVICE, path, Explained, {"customer_id": guest_id})
+
+
+async def explain_guest(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, before: str | None) -> Explained:
+    """Why what this service knows of a guest is as it is: what is older than `before`, a moment, the newest first."""
+    path = f"/cafes/{cafe_id}/explain/guests/{guest_id}"
+    return await up.get(access, SERVICE, path, Explained, {"before": before})

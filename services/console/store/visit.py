@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.console.models import work
 from services.console.models.session import Access
+from services.console.models.why import Explained
 from services.console.store.upstream import Upstream
 
 SERVICE = "visit"
@@ -46,3 +47,15 @@ async def days(up: Upstream, access: Access, cafe_id: UUID, first: date, last: d
 async def devices(up: Upstream, access: Access, cafe_id: UUID) -> tuple[work.SeenTill, ...]:
     """The devices that sent bills."""
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/devices", tuple[work.SeenTill, ...])
+
+
+async def explain_visit(up: Upstream, access: Access, cafe_id: UUID, visit_id: UUID) -> Explained:
+    """Why what this service did about a visit is as it is."""
+    path = f"/cafes/{cafe_id}/explain/visits/{visit_id}"
+    return await up.get(access, SERVICE, path, Explained)
+
+
+async def explain_guest(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, before: str | None) -> Explained:
+    """Why what this service knows of a guest is as it is: what is older than `before`, a moment, the newest first."""
+    path = f"/cafes/{cafe_id}/explain/guests/{guest_id}"
+    return await up.get(access, SERVICE, path, Explained, {"before": before})

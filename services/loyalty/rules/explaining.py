@@ -228,7 +228,7 @@ def _tier(visit: Visit, traced: Traced) -> ExplainedStep:
         if _UP[step.tier] > _UP[before.tier]
     ]  # fmt: skip
     return ExplainedStep(
-        id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="tier", outcome=outcome, rule="tier_step",
+        id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="tier", outcome=outcome,
         values=facts(
             tier_before=before.tier, tier=after.tier, until=after.until, period_points=period, to_next=after.to_next,
             next_at=after.next_at,
