@@ -10,7 +10,7 @@ import pytest
 from services.console.api.rendering import catalogue
 from services.console.models.why import Explained, ToldCondition, ToldStep
 from services.console.rules.speech import Speech
-from services.console.rules.why import Wording
+from services.console.rules.why import TellWhy
 from tests.console.house import CAFE, console
 
 NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
@@ -40,7 +40,7 @@ KNOWN = step("visit", "guest", "known", rule="number", because=(VISIT, GUEST))
 
 
 def test_step_is_a_sentence_with_what_it_saw_and_its_conditions() -> None:
-    said = Wording(catalogue(), Speech("en")).step(POINTS)
+    said = TellWhy(catalogue(), Speech("en")).step(POINTS)
     assert (said.title, said.by, said.is_bad) == ("Points were earned", "by the rules of that day", False)
     assert said.facts == (
         "points 12 · rules version 2 · tier Silver · times 1.2 · amount 10,000 Toman · per point 1,000 Toman"
@@ -51,7 +51,7 @@ def test_step_is_a_sentence_with_what_it_saw_and_its_conditions() -> None:
 
 
 def test_persian_has_its_own_digits_and_the_copy_has_every_line() -> None:
-    wording = Wording(catalogue(), Speech("fa"))
+    wording = TellWhy(catalogue(), Speech("fa"))
     text = wording.text([wording.step(BILL), wording.step(POINTS)])
     assert text.splitlines()[0] == "۸ آذر ۱۴۰۵، ۱۲:۰۰: صورت‌حساب ثبت شد — از صندوق — صندوق till-1"
     assert text.splitlines()[2].startswith("  ✗ به امتیاز این سطح رسیده است (سطح")
@@ -59,7 +59,7 @@ def test_persian_has_its_own_digits_and_the_copy_has_every_line() -> None:
 
 
 def test_code_that_nobody_knows_is_shown_as_it_is() -> None:
-    said = Wording(catalogue(), Speech("en")).step(
+    said = TellWhy(catalogue(), Speech("en")).step(
         step("campaign", "message", "failed", rule="provider_411", values={"campaign": "خوشامد"})
     )
     assert said.by == "provider_411"
@@ -68,7 +68,7 @@ def test_code_that_nobody_knows_is_shown_as_it_is() -> None:
 
 def test_a_moment_is_a_moment_of_the_cafe() -> None:
     told = step("customer", "segment", "inside", as_of="now", values={"changes_at": NOON.isoformat(), "name": "VIP"})
-    assert "8 Azar 1405, 12:00" in Wording(catalogue(), Speech("en")).step(told).facts
+    assert "8 Azar 1405, 12:00" in TellWhy(catalogue(), Speech("en")).step(told).facts
 
 
 @pytest.mark.parametrize("language", ["fa", "en"])

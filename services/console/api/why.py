@@ -11,16 +11,16 @@ from services.console.api.rendering import catalogue, is_fragment, look_of, page
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import why
 from services.console.handlers.why import WhyPage
-from services.console.rules.why import Wording
+from services.console.rules.why import TellWhy
 from shared.inputs.fields import Moment
 
 router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
-Part = Literal["visit", "loyalty", "customer", "campaign", "feedback"]
+WhyPart = Literal["visit", "loyalty", "customer", "campaign", "feedback"]
 
 
 @router.get("/visits/{visit_id}/why")
 async def show_visit(
-    request: Request, here: Here, visit_id: UUID, part: Part | None = None, guest: UUID | None = None
+    request: Request, here: Here, visit_id: UUID, part: WhyPart | None = None, guest: UUID | None = None
 ) -> Response:
     """Why everything about a bill is as it is, or only what one service did."""
     told = await why.of_visit(upstream(request), here, visit_id, part, guest)
@@ -37,7 +37,7 @@ async def show_guest(
 
 
 def _shown(request: Request, here: Here, told: WhyPage, back: str) -> Response:
-    wording = Wording(catalogue(), speech_of(look_of(request), here))
+    wording = TellWhy(catalogue(), speech_of(look_of(request), here))
     said = [wording.step(each) for each in told.steps]
     more: datetime | None = told.before
     template = "why_part.html" if is_fragment(request) else "why.html"

@@ -1,6 +1,6 @@
 """An explanation in words: a sentence for each step, what it saw, and the conditions that held or did not."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -54,8 +54,6 @@ _LISTS: Final = ("one_of", "starts_on", "asked", "inside")
 _OF_DISCOUNTS: Final = ("discount", "total")
 _MOST_LATE: Final = 5
 
-Say = Callable[..., str]
-
 
 @dataclass(frozen=True)
 class SaidCondition:
@@ -82,7 +80,7 @@ class SaidStep:
 
 
 @dataclass(frozen=True)
-class Wording:
+class TellWhy:
     """The words and numbers of one reader."""
 
     catalogue: Catalogue
