@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
-from fastapi.params import Query
+from fastapi.params import Cookie, Header, Path
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -180,7 +180,10 @@ def _known_query(request: Request) -> frozenset[str]:
     route = request.scope["route"]
     if route.endpoint not in known:
         declared = get_flat_params(route.dependant)
-        known[route.endpoint] = frozenset(field.alias for field in declared if isinstance(field.field_info, Query))
+        # The fields of a model that holds a route's parameters are none of these kinds.
+        known[route.endpoint] = frozenset(
+            field.alias for field in declared if not isinstance(field.field_info, Path | Header | Cookie)
+        )
     return known[route.endpoint]
 
 

@@ -28,7 +28,10 @@ HANDED = {
     "search": {"last_four": "1234", "limit": 5},
     "register": {"phone": "0912", "name": "n", "birthday": None, "marketing_consent": True},
     "change": {"version": 1, "name": None, "birthday": None, "notes": None},
-    "list_visits": {"customer_id": ID, "limit": 1, "with_voided": True, "before": "b", "before_id": ID},
+    "list_visits": {
+        "customer_id": ID, "limit": 1, "with_voided": True, "before": "b", "before_id": ID, "since": "s",
+        "receipt_number": "r", "unknown_guest": True, "branch_id": ID,
+    },
     "enter": dict.fromkeys(("receipt_number", "occurred_at", "total", "currency_unit", "phone", "notes", "items")),
     "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},

@@ -1,12 +1,16 @@
 """Days as people type and choose them: any digits, either calendar, a month of the cafe's own."""
 
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import parse_qs
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.console.api.forms import typed_day, typed_moment
+from services.console.models import work
+from services.console.models.http import VisitFilter
 from services.console.rules.month import month_grid
 from services.console.rules.speech import Speech
 from services.console.store.upstream import RefusedCall
@@ -76,3 +80,20 @@ async def test_the_month_is_a_part_that_fills_the_field_it_was_opened_for() -> N
         assert [each[2] for each in told.asked] == ["/me"]
         answer = await client.get(f"/c/{CAFE}/month", params={"field": "f'x"})
         assert answer.status_code == 422
+
+
+async def test_visits_are_narrowed_by_days_that_people_type_and_every_page_keeps_it() -> None:
+    rows = work.VisitRows((), (datetime(2026, 11, 28, tzinfo=UTC).isoformat(), UUID(int=7)))
+    async with console() as (client, told, _):
+        told.answers[f"/cafes/{CAFE}/visits"] = rows
+        asked = {"since": "1405/9/8", "until": "۱۴۰۵/۹/۸", "receipt": "42", "nameless": "true", "branch": ""}
+        answer = await client.get(f"/c/{CAFE}/visits", params=asked)
+        assert answer.status_code == 200
+        [sent] = [each[3]["params"] for each in told.asked if each[2].endswith("/visits")]
+        assert (sent["since"], sent["before"]) == ("2026-11-29T00:00:00+03:30", "2026-11-30T00:00:00+03:30")
+        assert (sent["receipt_number"], sent["unknown_guest"], "branch_id" in sent) == ("42", "true", False)
+        refused = await client.get(f"/c/{CAFE}/visits", params={"since": "yesterday"})
+        assert refused.status_code == 422
+        assert "۱۴۰۵" in refused.text
+        kept = VisitFilter(receipt="a&b", since="1405/9/8").address(voided=True)
+        assert parse_qs(kept) == {"receipt": ["a&b"], "since": ["1405/9/8"], "voided": ["true"]}

@@ -123,15 +123,18 @@ async def test_points_that_need_a_second_person_wait_until_one_agrees(
 ) -> None:
     async with pages.visiting(browser, scene.base) as first, pages.visiting(browser, scene.base) as second:
         await pages.sign_in(first, *scene.people["manager"])
-        await first.go(f"{scene.home}/guests/{scene.guest_id}/points")
+        await first.go(f"{scene.home}/guests/{scene.guest_id}")
+        await first.click("a[href$='/points']")
         await first.page.fill("#f-points", "۵۰۰۰")
         await first.page.fill("#f-reason", "پوزش برای قهوهٔ سرد")
         await first.click("form[action$='/points'] button.primary")
         await first.page.wait_for_url(re.compile("done=asked"))
+        assert first.clicks <= 3
         await pages.sign_in(second, *scene.people["owner"])
-        await second.go(f"{scene.home}/approvals")
+        await second.click(f".side a[href='{scene.home}/approvals']")
         mine = second.page.locator(".matter", has_text="۵٬۰۰۰")
-        await mine.locator("button[value=approve]").click()
+        await second.click(".matter:has-text('۵٬۰۰۰') button[value=approve]")
+        assert second.clicks == 2
         await expect(mine).to_have_count(0)
     points = "SELECT current_points FROM customer_loyalty WHERE cafe_id = $1 AND customer_id = $2::uuid"
     assert await houses["loyalty"].fetchval(points, scene.cafe.cafe_id, scene.guest_id) == 5120

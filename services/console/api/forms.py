@@ -2,15 +2,17 @@
 
 import re
 from datetime import date, datetime, time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Form
 from pydantic import TypeAdapter, ValidationError
 
+from services.console.models.http import VisitFilter
 from services.console.store.upstream import RefusedCall, RefusedField
 from shared.inputs.fields import Day
+from shared.persian.calendar import day_bounds
 from shared.persian.text import latin_digits
 
 Typed = Annotated[str, Form(max_length=300)]
@@ -19,6 +21,25 @@ FormId = Annotated[UUID, Form()]
 
 _DAYS: Final = TypeAdapter(Day)
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-3])[:٫.]?([0-5]\d)?")
+
+
+def visits_wanted(asked: VisitFilter, zone: str) -> dict[str, Any]:
+    """What the visit service is asked for.
+
+    Raises:
+        RefusedCall: status 422 for what is no day and no branch.
+    """
+    wanted: dict[str, Any] = {"customer_id": asked.guest, "with_voided": asked.voided or None}
+    wanted |= {"receipt_number": asked.receipt.strip() or None, "unknown_guest": asked.nameless or None}
+    if asked.since:
+        wanted["since"] = day_bounds(typed_day("since", asked.since), zone)[0].isoformat()
+    if asked.until:
+        wanted["before"] = day_bounds(typed_day("until", asked.until), zone)[1].isoformat()
+    if asked.before:
+        wanted |= {"before": asked.before, "before_id": asked.before_id}
+    if asked.branch:
+        wanted["branch_id"] = asked.branch
+    return wanted
 
 
 def typed_day(field: str, typed: str) -> date:

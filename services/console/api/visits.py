@@ -1,16 +1,19 @@
 """Visits: the list, one bill, taking it back, and a bill by hand."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.console.api.forms import Prose, Typed, typed_moment
+from services.console.api.forms import Prose, Typed, typed_moment, visits_wanted
 from services.console.api.rendering import go, is_fragment, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
-from services.console.store import visit
+from services.console.handlers.panels import panel
+from services.console.models import work
+from services.console.models.http import VisitFilter
+from services.console.store import identity, visit
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
 
@@ -20,20 +23,22 @@ PAGE = 30
 
 
 @router.get("")
-async def show_list(
-    request: Request,
-    here: Here,
-    before: str = "",
-    before_id: UUID | None = None,
-    voided: bool = False,
-    guest: UUID | None = None,
-) -> Response:
-    """Visits, the newest first."""
-    wanted = {"limit": PAGE, "before": before or None, "before_id": before_id, "with_voided": voided or None}
-    wanted["customer_id"] = guest
-    found = await visit.list_visits(upstream(request), here.access, here.cafe.cafe_id, wanted)
-    template = "visits_rows.html" if is_fragment(request) else "visits.html"
-    return page(request, template, here, nav="visits", found=found, voided=voided, guest=guest)
+async def show_list(request: Request, here: Here, asked: Annotated[VisitFilter, Query()]) -> Response:
+    """Visits, the newest first; what is asked for stands in the address, so that it can be kept and sent."""
+    up, cafe_id = upstream(request), here.cafe.cafe_id
+    data: dict[str, Any] = {"asked": asked, "kept": asked.address(), "values": asked.typed()}
+    try:
+        wanted = visits_wanted(asked, here.cafe.time_zone) | {"limit": PAGE}
+        found = await visit.list_visits(up, here.access, cafe_id, wanted)
+    except RefusedCall as error:
+        if is_fragment(request) or error.status != 422:
+            raise
+        found, data = work.VisitRows((), None), data | refused(error, look_of(request).language)
+    if is_fragment(request):
+        return page(request, "visits_rows.html", here, found=found, **data)
+    branches = await panel(identity.list_branches(up, here.access, cafe_id))
+    status = 422 if data.get("error") else 200
+    return page(request, "visits.html", here, status=status, nav="visits", found=found, branches=branches, **data)
 
 
 @router.get("/new")
