@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.crm import processes
-from deploy.demo import board, books, crew, dataset, guests, menu, till
+from deploy.demo import board, books, club, crew, dataset, guests, menu, till
 from deploy.demo.shell import crm
 from shared.database import db
 from shared.persian.phone import canonical
@@ -242,8 +242,11 @@ async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> No
     urls = {service: api_url(config, service) for service in WITH_DATABASE}
     async with signed_in(config, replace(cafe, owner=manager.login, password=manager.password)) as client:
         await crew.work(client, urls, cafe.cafe_id)
+        async with signed_in(config, cafe) as owner:
+            await club.price_points(owner, client, urls, cafe.cafe_id)
     async with opened(config) as pools:
         await crew.let_a_case_wait(pools["feedback"], cafe.cafe_id)
+        await club.let_points_lapse(pools["loyalty"], cafe.cafe_id)
 
 
 def _stay(

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from services.console.models.session import Access
-from services.console.store import campaign, customer, feedback, identity, loyalty, reports, visit, waiting
+from services.console.store import campaign, club, customer, feedback, identity, loyalty, reports, visit, waiting
 from services.console.store.upstream import Upstream
 
 ID = UUID("00000000-0000-4000-8000-000000000001")
@@ -20,7 +20,7 @@ GIVEN: dict[str, Any] = {
     "device_token": None, "role": "staff", "key_id": "k1", "wanted": {}, "changed": {}, "written": {}, "granted": True,
     "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
     "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
-    "version": None, "before": ID, "ids": [ID],
+    "version": None, "before": ID, "ids": [ID], "state": "pending",
 }  # fmt: skip
 # What a handler hands over whole, by the function that passes it on.
 HANDED = {
@@ -34,9 +34,10 @@ HANDED = {
     },
     "enter": dict.fromkeys(("receipt_number", "occurred_at", "total", "currency_unit", "phone", "notes", "items")),
     "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
+    "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
-STORES = (identity, customer, visit, loyalty, campaign, feedback, waiting, reports)
+STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports)
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
 

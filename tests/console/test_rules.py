@@ -21,6 +21,7 @@ DOORS = {
     "invite": ("identity", "GET /cafes/{cafe_id}/invitations"),
     "make_keys": ("identity", "POST /cafes/{cafe_id}/api-keys"),
     "end_keys": ("identity", "DELETE /cafes/{cafe_id}/api-keys/{key_id}"),
+    "write_rules": ("loyalty", "POST /cafes/{cafe_id}/programs"),
     "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
     "see_looks": ("customer", "GET /cafes/{cafe_id}/guest-views"),
 }

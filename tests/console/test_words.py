@@ -11,6 +11,7 @@ from services.campaign.journeys.rules.beginnings import OF_RUNS
 from services.campaign.messages.decide import BROKEN, CHECKS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.rules import why
+from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
 from services.console.rules.menu import MENU
 from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
@@ -20,6 +21,7 @@ from services.customer.rules.causes import REASONS, VISIT
 from services.feedback.handlers import explaining as feedback
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
+from services.loyalty.models.accounts import AdjustmentState
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
@@ -42,6 +44,9 @@ WRITTEN = re.compile(
 )
 # Keys that are put together in a template: what stands after the dot comes from there.
 FAMILIES = {
+    "club_rule": SENTENCES,
+    "by_hand": get_args(AdjustmentState),
+    "refusal": (INSUFFICIENT, TAKEN),
     "ledger": get_args(LedgerType),
     "tier": get_args(Tier),
     "role": get_args(Role),
@@ -117,12 +122,16 @@ def test_every_key_that_is_said_is_there_and_none_beside_them() -> None:
     keys = set(catalogue().texts)
     assert said() <= keys
     made = {key for key in keys if key.partition(".")[0] in {*FAMILIES, *OPEN_FAMILIES}}
-    whole = {key for key in keys - made if not key.startswith(("segment.", "me.theme_", "guest.done_", "help.of_"))}
+    whole = {
+        key
+        for key in keys - made
+        if not key.startswith(("segment.", "me.theme_", "guest.done_", "club.done_", "help.of_"))
+    }
     assert whole <= said()
 
 
 def test_every_value_of_the_services_has_a_word() -> None:
-    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "me.theme_", "help.of_", "help_"}
+    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "club.done_", "me.theme_", "help.of_", "help_"}
     today = {
         "cause": (*REASONS.values(), VISIT, "profile", "definition", "time"),
         "journey": tuple(each.key for each in DEFAULTS),

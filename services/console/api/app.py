@@ -16,6 +16,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 from services.console.api import (
     approvals,
     cafe,
+    club,
     desk,
     entry,
     feedback,
@@ -43,7 +44,7 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, cafe, live)
+ROOMS = (entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, club, cafe, live)
 OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
 
 

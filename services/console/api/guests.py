@@ -11,7 +11,7 @@ from services.console.api.rendering import go, is_fragment, look_of, page, refus
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
 from services.console.handlers.panels import found
-from services.console.store import customer, loyalty
+from services.console.store import club, customer, loyalty
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
 from shared.persian.text import latin_digits
@@ -61,6 +61,16 @@ async def reveal(request: Request, here: Here, guest_id: UUID) -> Response:
 async def ask_to_redeem(request: Request, here: Here, guest_id: UUID) -> Response:
     """How much to spend. The form has the redemption's id, so that a second tap is the same redemption."""
     return await _redeem_form(request, here, guest_id, {"redemption_id": str(new_id())})
+
+
+@router.post("/{guest_id}/quote")
+async def quote(request: Request, here: Here, guest_id: UUID, points: Typed = "") -> Response:
+    """What spending so many points would take off the bill, while the number is typed."""
+    number = _whole(points)
+    shown = (
+        await found(club.quote(upstream(request), here.access, here.cafe.cafe_id, guest_id, number)) if number else None
+    )
+    return page(request, "redeem_quote.html", here, nav="guests", shown=shown)
 
 
 @router.post("/{guest_id}/redeem")
@@ -191,10 +201,10 @@ async def _redeem_form(
     error: RefusedCall | None = None,
     missing: str | None = None,
 ) -> Response:
-    balance = await found(loyalty.balance(upstream(request), here.access, here.cafe.cafe_id, guest_id))
+    quote = await found(club.quote(upstream(request), here.access, here.cafe.cafe_id, guest_id, None))
     told = refused(error, look_of(request).language) if error else {}
     status = error.status if error else 422 if missing else 200
-    data: dict[str, Any] = {"guest_id": guest_id, "balance": balance, "values": values, "missing": missing}
+    data: dict[str, Any] = {"guest_id": guest_id, "quote": quote, "values": values, "missing": missing}
     return page(request, "redeem.html", here, status=status, nav="guests", **data, **told)
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from services.console.handlers.panels import found, panel, there
 from services.console.models import guests, work
+from services.console.models.club import ExpiryDay
 from services.console.models.session import Insider
 from services.console.rules.timeline import Chain, chains, since_oldest_visit
-from services.console.store import campaign, customer, loyalty, visit
+from services.console.store import campaign, club, customer, loyalty, visit
 from services.console.store.upstream import Away, Upstream
 from shared.persian.text import latin_digits
 
@@ -25,6 +26,7 @@ class GuestPage:
     balance: guests.Balance | Away | None
     consents: guests.ConsentsGiven | Away
     stays: tuple[guests.SegmentStay, ...] | Away
+    expiry: tuple[ExpiryDay, ...] | Away | None
     timeline: tuple[Chain, ...]
     is_whole: bool
 
@@ -58,10 +60,10 @@ async def search(up: Upstream, here: Insider, typed: str) -> tuple[guests.GuestC
 
 
 async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
-    """The page of a guest, in seven calls beside each other. Raises `RefusedCall` 404 for a guest of nobody here."""
+    """The page of a guest, in eight calls beside each other. Raises `RefusedCall` 404 for a guest of nobody here."""
     access, cafe_id = here.access, here.cafe.cafe_id
     visits_wanted = {"customer_id": guest_id, "limit": VISITS, "with_voided": True}
-    (file, balance, consents, stays), (visits, ledger, messages) = await asyncio.gather(
+    (file, balance, consents, stays), (visits, ledger, messages, expiry) = await asyncio.gather(
         asyncio.gather(
             customer.find(up, access, cafe_id, guest_id),
             panel(found(loyalty.balance(up, access, cafe_id, guest_id))),
@@ -72,6 +74,7 @@ async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
             panel(visit.list_visits(up, access, cafe_id, visits_wanted)),
             panel(found(loyalty.ledger(up, access, cafe_id, guest_id, LINES))),
             panel(campaign.messages(up, access, cafe_id, guest_id, MESSAGES)),
+            panel(found(club.expiry(up, access, cafe_id, guest_id))),
         ),
     )
     whole_story = chains(
@@ -82,4 +85,4 @@ async def show(up: Upstream, here: Insider, guest_id: UUID) -> GuestPage:
     )
     timeline = since_oldest_visit(whole_story) if there(visits, work.VisitRows((), None)).next else whole_story
     is_whole = not any(isinstance(each, Away) for each in (visits, ledger, stays, messages))
-    return GuestPage(file, balance, consents, stays, timeline, is_whole)
+    return GuestPage(file, balance, consents, stays, expiry, timeline, is_whole)

@@ -27,6 +27,7 @@ MENU: Final = (
     MenuEntry("guests", "guests", "users", on_phones=True),
     MenuEntry("visits", "visits", "receipt"),
     MenuEntry("feedback", "feedback", "message-square-heart", on_phones=True),
+    MenuEntry("club", "club", "award"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

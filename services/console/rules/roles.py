@@ -20,6 +20,7 @@ ALLOWED: Final[Mapping[str, Role]] = {
     "end_keys": "manager",
     "see_looks": "owner",
     "change_cafe": "manager",
+    "write_rules": "manager",
 }
 
 

@@ -1,0 +1,147 @@
+"""A cafe's club: its rules, its figures, and points that came, went or lapse."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from shared.events.base import Tier
+
+
+class TierOfRules(msgspec.Struct, frozen=True):
+    """A tier: from how many points of a period on, and what it multiplies points by."""
+
+    tier: Tier
+    threshold: int
+    multiplier: Decimal
+
+
+class RulesOfClub(msgspec.Struct, frozen=True):
+    """What the rules say beside their amounts."""
+
+    tiers: tuple[TierOfRules, ...]
+    tier_period: str
+    points_expire_days: int | None
+    negative_balance: str
+    approval_above: int
+
+
+class RulesVersion(msgspec.Struct, frozen=True):
+    """A version of the rules; its amounts in `currency_unit`."""
+
+    version: int
+    earn_per: Decimal
+    point_worth: Decimal | None
+    currency_unit: str
+    valid_from: datetime
+    created_at: datetime
+    rules: RulesOfClub
+
+
+class RulesAnswer(msgspec.Struct, frozen=True):
+    """What became of new rules: a version, or a proposal that waits for a second person."""
+
+    proposal_id: UUID | None = None
+    version: int | None = None
+
+
+class ClubTier(msgspec.Struct, frozen=True):
+    """Who stands in a tier, and how many rose or fell into it."""
+
+    tier: Tier
+    guests: int
+    up: int
+    down: int
+
+
+class LapsingFigures(msgspec.Struct, frozen=True):
+    """Points that lapse within 30 days."""
+
+    points: int
+    guests: int
+    worth: Decimal | None
+
+
+class ClubFigures(msgspec.Struct, frozen=True):
+    """The club as it stands, and what came and went over some days."""
+
+    since: date
+    until: date
+    members: int
+    joined: int
+    outstanding: int
+    worth: Decimal | None
+    owed: int
+    point_worth: Decimal | None
+    currency_unit: str
+    earned: int
+    redeemed: int
+    lapsed: int
+    given: int
+    taken: int
+    lapsing: LapsingFigures
+    tiers: tuple[ClubTier, ...]
+
+
+class LapsingOfGuest(msgspec.Struct, frozen=True):
+    """A guest whose points lapse soon."""
+
+    customer_id: UUID
+    points: int
+    lapses_at: datetime
+
+
+class ExpiryDay(msgspec.Struct, frozen=True):
+    """Points of a guest that lapse on a day."""
+
+    day: date
+    points: int
+    worth: Decimal | None
+    currency_unit: str
+
+
+class RefusedSpending(msgspec.Struct, frozen=True):
+    """What a bill wanted to spend and the balance did not cover."""
+
+    redemption_id: UUID
+    customer_id: UUID
+    points: int
+    refusal: str | None
+    visit_id: UUID | None
+    created_at: datetime
+
+
+class ByHand(msgspec.Struct, frozen=True):
+    """Points given or taken by hand, with who asked and who decided."""
+
+    adjustment_id: UUID
+    customer_id: UUID
+    type: str
+    points: int
+    reason: str | None
+    state: str
+    created_by: UUID
+    created_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+    redemption_id: UUID | None
+
+
+class ByHandPage(msgspec.Struct, frozen=True):
+    """A page of what was given and taken; `next_before` asks for the following."""
+
+    adjustments: tuple[ByHand, ...]
+    next_before: UUID | None
+
+
+class SpendingQuote(msgspec.Struct, frozen=True):
+    """What spending points would mean now."""
+
+    points: int | None
+    discount: Decimal | None
+    point_worth: Decimal | None
+    most_points: int
+    most_discount: Decimal | None
+    balance_after: int | None
+    currency_unit: str

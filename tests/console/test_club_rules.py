@@ -1,0 +1,91 @@
+"""A club's rules in sentences, and what another version would change."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from services.console.api.rendering import catalogue
+from services.console.models.club import RulesOfClub, RulesVersion, TierOfRules
+from services.console.rules import club_rules
+from services.console.rules.speech import Speech
+
+NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
+PERSIAN, ENGLISH = Speech(), Speech("en")
+
+
+def version(**changes: object) -> RulesVersion:
+    rules = {
+        "tiers": (TierOfRules("bronze", 0, Decimal(1)), TierOfRules("silver", 500, Decimal("1.2"))),
+        "tier_period": "jalali_year", "points_expire_days": None, "negative_balance": "allow_after_refund",
+        "approval_above": 1000,
+    } | {name: value for name, value in changes.items() if name in RulesOfClub.__struct_fields__}  # fmt: skip
+    outer = {name: value for name, value in changes.items() if name not in rules}
+    fields = {
+        "version": 1, "earn_per": Decimal(10_000), "point_worth": None, "currency_unit": "IRT", "valid_from": NOON,
+        "created_at": NOON, "rules": RulesOfClub(**rules),
+    } | outer  # fmt: skip
+    return RulesVersion(**fields)
+
+
+def spoken(sentence: club_rules.Sentence, s: Speech) -> str:
+    tier = {"tier": catalogue().say(s.language, f"tier.{sentence.tier}")} if sentence.tier else {}
+    said = catalogue().say(s.language, f"club_rule.{sentence.key}", **sentence.values, **tier)
+    return said.replace("\u2068", "").replace("\u2069", "")
+
+
+def test_every_rule_is_a_sentence() -> None:
+    assert [spoken(each, PERSIAN) for each in club_rules.sentences(version(point_worth=Decimal(100)), PERSIAN)][:4] == [
+        "به ازای هر ۱۰٬۰۰۰ تومان خرید، ۱ امتیاز.",
+        "هر امتیاز هنگام خرج ۱۰۰ تومان می‌ارزد.",
+        "همه از برنزی آغاز می‌کنند، با ضریب ۱.",
+        "با ۵۰۰ امتیاز در دوره: نقره‌ای، با ضریب ۱٫۲.",
+    ]
+    assert [spoken(each, ENGLISH) for each in club_rules.sentences(version(points_expire_days=90), ENGLISH)][-3:] == [
+        "Points lapse 90 days after the bill.",
+        "If a bill is taken back after its points are spent, the guest owes them.",
+        "One person gives or takes up to 1,000 points a day alone; more needs a second person.",
+    ]
+
+
+def test_changes_are_what_differs_and_a_tier_that_goes() -> None:
+    assert club_rules.changes(version(), version(version=2), PERSIAN) == ()
+    then = version(points_expire_days=90, tiers=(TierOfRules("bronze", 0, Decimal(1)),))
+    made = club_rules.changes(version(), then, PERSIAN)
+    assert [(each.after.key, each.before.key if each.before else None) for each in made] == [
+        ("expire", "never"),
+        ("no_step", "step"),
+    ]
+
+
+@pytest.mark.parametrize("s", [PERSIAN, ENGLISH])
+def test_form_is_the_version_again(s: Speech) -> None:
+    now = version(point_worth=Decimal(100), points_expire_days=365)
+    wanted, missing = club_rules.written_version(club_rules.as_form(now, s), now)
+    assert missing is None
+    assert wanted is not None
+    assert club_rules.changes(now, wanted, s) == ()
+    body = club_rules.as_body(wanted, now)
+    assert (body["earn_per"], body["point_worth"], body["currency_unit"]) == ("10000", "100", "IRT")
+    assert "approval_above" not in body["rules"]
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "missing"),
+    [
+        ("earn_per", "", "earn_per"),
+        ("earn_per", "هزار", "earn_per"),
+        ("silver_multiplier", "", "silver_multiplier"),
+        ("points_expire_days", "-3", "points_expire_days"),
+        ("point_worth", "NaN", "point_worth"),
+    ],
+)
+def test_what_is_no_number_is_named(field: str, typed: str, missing: str) -> None:
+    form = club_rules.as_form(version(), PERSIAN) | {field: typed}
+    assert club_rules.written_version(form, version()) == (None, missing)
+
+
+def test_empty_threshold_leaves_the_tier_out() -> None:
+    wanted, _ = club_rules.written_version(club_rules.as_form(version(), PERSIAN) | {"silver_threshold": ""}, version())
+    assert wanted is not None
+    assert [each.tier for each in wanted.rules.tiers] == ["bronze"]

@@ -1,0 +1,123 @@
+"""The club in a browser: figures are those of the books, new rules need another person, and staff see no money."""
+
+from uuid import UUID
+
+import httpx2
+from playwright.async_api import Browser, expect
+
+from deploy.demo import club as demo_club
+from shared.database.db import Pool
+from shared.persian.text import latin_digits
+from tests.e2e import pages
+from tests.e2e.conftest import System, eventually
+from tests.e2e.screens import Scene
+
+pytestmark = pages.in_a_browser
+OUTSTANDING = "SELECT sum(greatest(current_points, 0))::bigint FROM customer_loyalty WHERE cafe_id = $1"
+COUNTED = """
+SELECT amount = (SELECT sum(greatest(current_points, 0)) FROM customer_loyalty WHERE cafe_id = $1)
+FROM club_figures WHERE cafe_id = $1 AND what = 'outstanding'
+"""
+EARNED = """
+SELECT sum(points_change)::bigint FROM loyalty_transactions
+WHERE cafe_id = $1 AND visit_id IS NOT NULL AND redemption_id IS NULL
+"""
+
+
+def number_in(text: str) -> int:
+    return int("".join(letter for letter in latin_digits(text) if letter.isdigit()))
+
+
+async def test_figures_are_those_of_the_books(scene: Scene, browser: Browser, houses: dict[str, Pool]) -> None:
+    loyalty, cafe_id = houses["loyalty"], scene.cafe.cafe_id
+    await eventually(loyalty, COUNTED, cafe_id, wanted=True, within=60)
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["manager"])
+        await visit.go(f"{scene.home}/club")
+        shown = [number_in(await each.inner_text()) for each in await visit.page.locator(".stats.six b").all()]
+        assert shown[0] == await loyalty.fetchval(OUTSTANDING, cafe_id)
+        assert shown[1] == await loyalty.fetchval("SELECT count(*) FROM customer_loyalty WHERE cafe_id = $1", cafe_id)
+        assert shown[2] == await loyalty.fetchval(EARNED, cafe_id)
+        assert visit.complaints == []
+
+
+async def test_new_rules_show_what_they_change_and_are_approved_by_another(
+    scene: Scene, browser: Browser, houses: dict[str, Pool]
+) -> None:
+    last = "SELECT max(version) FROM programs WHERE cafe_id = $1"
+    before = await houses["loyalty"].fetchval(last, scene.cafe.cafe_id)
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["manager"])
+        await visit.go(f"{scene.home}/club/rules")
+        await visit.page.fill("#f-points_expire_days", "۴۰۰")
+        await visit.click("button[name=step][value=look]")
+        await expect(visit.page.locator(".sheet-part")).to_contain_text("۴۰۰ روز")
+        assert await houses["loyalty"].fetchval(last, scene.cafe.cafe_id) == before
+        await visit.click("button[name=step][value=send]")
+        await expect(visit.page.locator(".note")).to_contain_text("در انتظار تأیید")
+    async with pages.visiting(browser, scene.base, width=390) as visit:
+        await pages.sign_in(visit, *scene.people["owner"])
+        await visit.go(f"{scene.home}/approvals")
+        await visit.page.locator(".matter", has_text="قاعده‌های باشگاه").locator("button[value=approve]").click()
+        await visit.page.wait_for_load_state()
+        await visit.go(f"{scene.home}/club")
+        await expect(visit.page.locator("main")).to_contain_text("۴۰۰ روز پس از خرید می‌سوزد")
+    assert await houses["loyalty"].fetchval(last, scene.cafe.cafe_id) == before + 1
+
+
+async def test_wrong_rules_are_not_sent_and_say_where(scene: Scene, browser: Browser) -> None:
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["manager"])
+        await visit.go(f"{scene.home}/club/rules")
+        await visit.page.fill("#f-earn_per", "هزار")
+        await visit.click("button[name=step][value=look]")
+        await expect(visit.page.locator("#f-earn_per")).to_have_attribute("aria-invalid", "true")
+        assert await visit.page.input_value("#f-earn_per") == "هزار"
+
+
+async def test_who_spends_points_sees_what_they_are_worth(
+    system: System, scene: Scene, browser: Browser, houses: dict[str, Pool]
+) -> None:
+    urls = {"loyalty": system.api("loyalty")}
+    async with httpx2.AsyncClient(timeout=30) as owner, httpx2.AsyncClient(timeout=30) as manager:
+        for client, role in ((owner, "owner"), (manager, "manager")):
+            login, password = scene.people[role]
+            body = {"login": login, "password": password}
+            answer = (await client.post(f"{system.api('identity')}/sessions", json=body)).raise_for_status()
+            client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        await demo_club.price_points(owner, manager, urls, scene.cafe.cafe_id)
+    async with pages.visiting(browser, scene.base, width=390) as visit:
+        await pages.sign_in(visit, *scene.people["staff"])
+        await visit.go(f"{scene.home}/guests/{scene.guest_id}/redeem")
+        await expect(visit.page.locator("main")).to_contain_text("۱۲٬۰۰۰ تومان")
+        await visit.page.fill("#f-points", "۵۰")
+        await expect(visit.page.locator("#quote")).to_contain_text("۵٬۰۰۰ تومان")
+        await expect(visit.page.locator("#quote")).to_contain_text("۷۰")
+        await visit.page.fill("#f-points", "500")
+        await expect(visit.page.locator("#quote")).to_contain_text("۱۲۰")
+        assert visit.complaints == []
+
+
+async def test_what_lapses_is_told_to_the_club_and_beside_its_guest(
+    scene: Scene, browser: Browser, houses: dict[str, Pool]
+) -> None:
+    await houses["loyalty"].execute(
+        "UPDATE point_lots SET expires_at = now() + interval '5 days' WHERE customer_id = $1", UUID(scene.guest_id)
+    )
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["manager"])
+        await visit.go(f"{scene.home}/club/lapsing")
+        await expect(visit.page.locator(f"main a[href$='{scene.guest_id}']")).to_be_visible()
+        await visit.go(f"{scene.home}/guests/{scene.guest_id}")
+        await expect(visit.page.locator("#ex")).to_be_visible()
+
+
+async def test_staff_read_the_rules_and_no_money_of_the_cafe(scene: Scene, browser: Browser) -> None:
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["staff"])
+        assert await visit.go(f"{scene.home}/club") == 200
+        await expect(visit.page.locator("main")).to_contain_text("به ازای هر")
+        assert await visit.page.locator(".stats").count() == 0
+        assert await visit.go(f"{scene.home}/club/given") == 403
+        assert await visit.go(f"{scene.home}/club/rules") == 200
+        assert await visit.page.locator("form[action$='/club/rules']").count() == 0
