@@ -68,35 +68,127 @@ WHERE ($1::uuid IS NULL OR g.cafe_id = $1)
   AND (g.missing_to >= coalesce(d.highest_sequence, 0) OR g.missing_from <= d.lowest_sequence
        OR g.before >= g.missing_from - 1)
 """
-# Days that have ended and that nobody has noted since. `place`: the branch, or the cafe itself for the whole of it.
-DAYS = f"""
-WITH zones AS (
-    SELECT v.cafe_id, coalesce(c.time_zone, 'Asia/Tehran') AS zone
-    FROM (SELECT cafe_id FROM customer_visits UNION SELECT cafe_id FROM daily_stats) v LEFT JOIN cafes c USING (cafe_id)
+_ZONES = f"""
+zones AS (
+    SELECT v.cafe_id, coalesce(c.time_zone, 'Asia/Tehran') AS zone, coalesce(c.calendar, 'jalali') AS calendar
+    FROM (
+        SELECT cafe_id FROM customer_visits UNION SELECT cafe_id FROM daily_stats UNION SELECT cafe_id FROM guest_days
+    ) v
+    LEFT JOIN cafes c USING (cafe_id)
     WHERE {OF_CAFE}
-), counted AS (
+)
+"""  # noqa: S608
+# Days that have ended, that nobody has noted since, and whose visits are all still there.
+_SETTLED = f"""
+stat_date < (now() AT TIME ZONE z.zone)::date AND stat_date > ({ARCHIVED_BEFORE})
+AND (cafe_id, stat_date) NOT IN (SELECT q.cafe_id, q.stat_date FROM days_to_count q WHERE q.stat_date IS NOT NULL)
+AND cafe_id NOT IN (SELECT q.cafe_id FROM days_to_count q WHERE q.stat_date IS NULL)
+"""  # noqa: S608
+_LOCAL_TOMAN = "CASE v.currency_unit WHEN 'IRT' THEN v.final_amount ELSE v.final_amount / 10 END"
+# `place`: the branch, or the cafe itself for the whole of it.
+DAYS = f"""
+WITH {_ZONES}, counted AS (
     SELECT v.cafe_id, (v.visit_date AT TIME ZONE z.zone)::date AS stat_date, coalesce(v.branch_id, v.cafe_id) AS place,
-           count(DISTINCT v.customer_id) AS guests, count(*) AS visits,
-           round(sum(CASE v.currency_unit WHEN 'IRT' THEN v.final_amount ELSE v.final_amount / 10 END), 2) AS toman,
-           round(avg(v.feedback_rating), 2) AS rating
+           count(DISTINCT v.customer_id) AS guests, count(*) AS visits, round(sum({_LOCAL_TOMAN}), 2) AS toman,
+           round(avg(v.feedback_rating), 2) AS rating, count(v.customer_id) AS known,
+           round(coalesce(sum({_LOCAL_TOMAN}) FILTER (WHERE v.customer_id IS NOT NULL), 0), 2) AS known_toman,
+           count(v.feedback_rating) AS ratings, coalesce(sum(v.feedback_rating), 0) AS stars,
+           sum(extract(hour FROM v.visit_date AT TIME ZONE z.zone)) AS hours
     FROM customer_visits v JOIN zones z USING (cafe_id)
-    WHERE v.voided_at IS NULL AND v.visit_date > now() - interval '90 days'
+    WHERE v.voided_at IS NULL
     GROUP BY GROUPING SETS ((1, 2), (1, 2, v.branch_id))
     HAVING grouping(v.branch_id) = 1 OR v.branch_id IS NOT NULL
 ), shown AS (
     SELECT cafe_id, stat_date, coalesce(branch_id, cafe_id) AS place, unique_customers AS guests,
-           total_visits AS visits, total_revenue AS toman, avg_rating AS rating
+           total_visits AS visits, total_revenue AS toman, avg_rating AS rating, known_visits AS known,
+           known_revenue AS known_toman, rating_count AS ratings, rating_sum AS stars,
+           (SELECT sum(h.visits * (h.place - 1)) FROM unnest(hour_visits) WITH ORDINALITY AS h (visits, place)) AS hours
     FROM daily_stats
 )
 SELECT cafe_id, stat_date || ' ' || place AS id,
-       concat_ws(' ', 'visits, guests, Toman, rating are', s.visits, s.guests, s.toman, s.rating, 'and must be',
-                 v.visits, v.guests, v.toman, v.rating) AS found
+       concat_ws(' ', 'visits, guests, Toman, rating, known are', s.visits, s.guests, s.toman, s.rating, s.known,
+                 'and must be', v.visits, v.guests, v.toman, v.rating, v.known) AS found
 FROM shown s FULL JOIN counted v USING (cafe_id, stat_date, place) JOIN zones z USING (cafe_id)
-WHERE (s.guests, s.visits, s.toman, s.rating) IS DISTINCT FROM (v.guests, v.visits, v.toman, v.rating)
-  AND stat_date BETWEEN (now() AT TIME ZONE z.zone)::date - 88 AND (now() AT TIME ZONE z.zone)::date - 1
-  AND stat_date >= ({ARCHIVED_BEFORE})
-  AND (cafe_id, stat_date) NOT IN (SELECT q.cafe_id, q.stat_date FROM days_to_count q WHERE q.stat_date IS NOT NULL)
+WHERE (s.guests, s.visits, s.toman, s.rating, s.known, s.known_toman, s.ratings, s.stars, s.hours)
+      IS DISTINCT FROM
+      (v.guests, v.visits, v.toman, v.rating, v.known, v.known_toman, v.ratings, v.stars, v.hours)
+  AND {_SETTLED}
+"""  # noqa: S608
+GUEST_DAYS = f"""
+WITH {_ZONES}, came AS (
+    SELECT DISTINCT v.cafe_id, v.customer_id, (v.visit_date AT TIME ZONE z.zone)::date AS stat_date, true AS is_there
+    FROM customer_visits v JOIN zones z USING (cafe_id) WHERE v.voided_at IS NULL AND v.customer_id IS NOT NULL
+), kept AS (SELECT cafe_id, customer_id, stat_date, true AS is_kept FROM guest_days)
+SELECT cafe_id, stat_date || ' ' || customer_id AS id,
+       CASE WHEN is_kept THEN 'counted, and has no bill' ELSE 'has a bill, and is not counted' END AS found
+FROM came FULL JOIN kept USING (cafe_id, customer_id, stat_date) JOIN zones z USING (cafe_id)
+WHERE (is_there AND is_kept) IS NOT TRUE AND {_SETTLED}
+"""  # noqa: S608
+# Months follow from the days that are kept, whatever became of the visits.
+GUEST_MONTHS = f"""
+WITH {_ZONES}, days AS (
+    SELECT g.cafe_id, g.customer_id, g.stat_date, lower(calendar_month(g.stat_date, z.calendar)) AS month
+    FROM guest_days g JOIN zones z USING (cafe_id)
+), firsts AS (
+    SELECT cafe_id, customer_id, month, min(stat_date) AS first_day FROM days GROUP BY 1, 2, 3
+), counted AS (
+    SELECT f.cafe_id, (SELECT min(o.month) FROM firsts o WHERE o.cafe_id = f.cafe_id AND o.customer_id = f.customer_id)
+               AS first_month,
+           f.month, count(*)::int AS guests, count(*) FILTER (WHERE d.gap <= 30)::int AS again_30,
+           count(*) FILTER (WHERE d.gap <= 60)::int AS again_60, count(*) FILTER (WHERE d.gap <= 90)::int AS again_90
+    FROM firsts f CROSS JOIN LATERAL (
+        SELECT min(g.stat_date) - f.first_day AS gap FROM guest_days g
+        WHERE g.cafe_id = f.cafe_id AND g.customer_id = f.customer_id AND g.stat_date > f.first_day
+    ) d
+    GROUP BY 1, 2, 3
+), kept AS (SELECT * FROM guest_months WHERE {OF_CAFE})
+SELECT cafe_id, first_month || ' ' || month AS id,
+       concat_ws(' ', 'guests, again in 30, 60, 90 are', k.guests, k.again_30, k.again_60, k.again_90, 'and must be',
+                 c.guests, c.again_30, c.again_60, c.again_90) AS found
+FROM kept k FULL JOIN counted c USING (cafe_id, first_month, month)
+WHERE (k.guests, k.again_30, k.again_60, k.again_90) IS DISTINCT FROM (c.guests, c.again_30, c.again_60, c.again_90)
   AND cafe_id NOT IN (SELECT q.cafe_id FROM days_to_count q WHERE q.stat_date IS NULL)
+"""  # noqa: S608
+# Which name a line counts under may change by an erasure; what all lines of a month come to may not.
+COUNTED_MONTHS = f"""
+WITH {_ZONES}, spans AS (
+    SELECT m.cafe_id, m.month, m.month::timestamp AT TIME ZONE z.zone AS begins,
+           least(
+               upper(calendar_month(m.month, z.calendar))::timestamp,
+               date_trunc('day', m.counted_at AT TIME ZONE z.zone)
+           ) AT TIME ZONE z.zone AS ends
+    FROM counted_months m JOIN zones z USING (cafe_id)
+    WHERE m.due_at IS NULL AND m.month > ({ARCHIVED_BEFORE})
+      AND cafe_id NOT IN (SELECT q.cafe_id FROM days_to_count q WHERE q.stat_date IS NULL)
+      AND NOT EXISTS (
+          SELECT FROM days_to_count q
+          WHERE q.cafe_id = m.cafe_id AND q.stat_date <@ calendar_month(m.month, z.calendar)
+            AND q.stat_date < (now() AT TIME ZONE z.zone)::date
+      )
+), visits AS (
+    SELECT s.cafe_id, s.month, v.branch_id, v.customer_id, v.items_ordered, v.currency_unit
+    FROM spans s JOIN customer_visits v ON v.cafe_id = s.cafe_id AND v.visit_date >= s.begins AND v.visit_date < s.ends
+    WHERE v.voided_at IS NULL
+), there AS (
+    SELECT cafe_id, month, NULL::uuid AS branch_id, sum(coalesce((l.line ->> 'quantity')::numeric, 1)) AS pieces,
+           round(sum(coalesce((l.line ->> 'amount')::numeric, 0) / CASE currency_unit WHEN 'IRT' THEN 1 ELSE 10 END), 2)
+               AS toman
+    FROM visits CROSS JOIN LATERAL jsonb_array_elements(items_ordered) AS l (line) GROUP BY 1, 2
+    UNION ALL
+    SELECT cafe_id, month, branch_id, count(DISTINCT customer_id), 0 FROM visits
+    WHERE branch_id IS NOT NULL AND customer_id IS NOT NULL GROUP BY 1, 2, 3
+), kept AS (
+    SELECT s.cafe_id, s.month, NULL::uuid AS branch_id, sum(d.quantity) AS pieces, sum(d.revenue) AS toman
+    FROM spans s JOIN dish_months d USING (cafe_id, month) WHERE d.branch_id IS NULL GROUP BY 1, 2
+    UNION ALL
+    SELECT s.cafe_id, s.month, b.branch_id, b.guests, 0 FROM spans s JOIN branch_months b USING (cafe_id, month)
+)
+SELECT coalesce(k.cafe_id, t.cafe_id) AS cafe_id,
+       concat_ws(' ', coalesce(k.month, t.month), coalesce(k.branch_id, t.branch_id)) AS id,
+       concat_ws(' ', 'pieces or guests, Toman are', k.pieces, k.toman, 'and must be', t.pieces, t.toman) AS found
+FROM kept k FULL JOIN there t ON t.cafe_id = k.cafe_id AND t.month = k.month
+    AND coalesce(t.branch_id, t.cafe_id) = coalesce(k.branch_id, k.cafe_id)
+WHERE k.pieces IS DISTINCT FROM t.pieces OR abs(k.toman - t.toman) > 1
 """  # noqa: S608
 EARNED_TWICE = f"""
 SELECT cafe_id, visit_id::text AS id, count(*) || ' entries of a purchase' AS found
@@ -290,6 +382,9 @@ WHERE {OF_CAFE} AND h.opened_at > coalesce(h.closed_at, '-infinity') ORDER BY ca
 RULES = (
     Rule("each_receipt_is_one_visit", "visit", RECEIPTS),
     Rule("days_are_counted", "visit", DAYS),
+    Rule("guests_are_counted_on_their_days", "visit", GUEST_DAYS),
+    Rule("months_are_what_guests_did", "visit", GUEST_MONTHS),
+    Rule("months_are_counted", "visit", COUNTED_MONTHS),
     Rule("numbers_are_missing_between_others", "visit", GAPS),
     Rule("each_visit_earns_once", "loyalty", EARNED_TWICE),
     Rule("nothing_is_overspent", "loyalty", OVERSPENT),

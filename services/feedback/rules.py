@@ -6,12 +6,22 @@ drink for a cold dish; the stars remain the measure, and the score only sorts co
 """
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
 
-from services.feedback.models.values import FeedbackSource, FeedbackTopic, Language, Link, LinkState, PointKind
+from services.feedback.models.values import (
+    FeedbackSource,
+    FeedbackTopic,
+    Language,
+    Link,
+    LinkState,
+    PointKind,
+    RatedDay,
+    SeriesStep,
+)
+from shared.persian.calendar import Calendar, month_of
 from shared.persian.text import search_key
 
 LINK_LIVES: Final = timedelta(days=14)
@@ -249,3 +259,30 @@ def device_of(user_agent: str, accept_language: str) -> dict[str, Any] | None:
     system = next((name for mark, name in (*systems, ("Linux", "linux")) if mark in user_agent), "other")
     language = re.match(r"[A-Za-z]{2,3}", accept_language)
     return {"system": system, "mobile": "Mobi" in user_agent, "language": language[0].lower() if language else None}
+
+
+def by_steps(days: Iterable[RatedDay], first: date, last: date, step: SeriesStep, calendar: Calendar) -> list[RatedDay]:
+    """The ratings of [first, last] by steps, oldest first; a step without any is there too. Each begins with its own
+    first day, or with `first`."""
+    passed = (first + timedelta(days=past) for past in range((last - first).days + 1))
+    starts = {day: max(first, _step_of(day, step, calendar)) for day in passed}
+    found = {begins: RatedDay(begins, 0, 0, 0) for begins in starts.values()}
+    for each in days:
+        begins = starts[each.day]
+        so_far = found[begins]
+        found[begins] = RatedDay(
+            begins, so_far.responses + each.responses, so_far.stars + each.stars, so_far.low + each.low
+        )
+    return list(found.values())
+
+
+def _step_of(day: date, step: SeriesStep, calendar: Calendar) -> date:
+    """The first day of the step in which a day lies; a week begins on Saturday."""
+    if step == "month":
+        return month_of(day, calendar)[0]
+    return day - timedelta(days=(day.weekday() + 2) % 7) if step == "week" else day
+
+
+def average_stars(rated: RatedDay) -> Decimal | None:
+    """The average with two decimals; None of nothing."""
+    return round(Decimal(rated.stars) / rated.responses, 2) if rated.responses else None

@@ -75,6 +75,26 @@ DAMAGES = [
         """INSERT INTO daily_stats
            SELECT cafe_id, CURRENT_DATE - 50, NULL, 1, 1, 7, 7, NULL, now() FROM cafes""",
     ),
+    ("days_are_counted", "visit", "UPDATE daily_stats SET known_visits = known_visits + 1"),
+    ("days_are_counted", "visit", "UPDATE daily_stats SET hour_visits[1] = hour_visits[1] + 1, hour_visits[24] = 1"),
+    ("guests_are_counted_on_their_days", "visit", "DELETE FROM guest_days"),
+    (
+        "guests_are_counted_on_their_days", "visit",
+        "INSERT INTO guest_days SELECT cafe_id, gen_random_uuid(), CURRENT_DATE - 50 FROM cafes",
+    ),
+    ("months_are_what_guests_did", "visit", "UPDATE guest_months SET guests = guests + 1"),
+    ("months_are_what_guests_did", "visit", "UPDATE guest_months SET again_30 = again_30 + 1"),
+    ("months_are_what_guests_did", "visit", "DELETE FROM guest_months"),
+    (
+        "months_are_counted", "visit",
+        """UPDATE counted_months SET due_at = NULL;
+           INSERT INTO dish_months SELECT cafe_id, month, NULL, 'tea', 1, 1, 1, 1, 0 FROM counted_months""",
+    ),
+    (
+        "months_are_counted", "visit",
+        """UPDATE counted_months SET due_at = NULL;
+           INSERT INTO branch_months SELECT cafe_id, month, gen_random_uuid(), 3, 1 FROM counted_months""",
+    ),
     ("visits_earn_what_they_show", "visit", "UPDATE customer_visits SET points_earned = points_earned + 1"),
     ("visits_earn_what_they_show", "visit", "UPDATE customer_visits SET total_amount = total_amount + 1"),
     ("visits_earn_what_they_show", "visit", "DELETE FROM visit_receipts"),

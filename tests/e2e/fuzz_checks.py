@@ -8,6 +8,7 @@ BEYOND = {
     # Several fields, or words, looked at together.
     *("amount_without_unit", "tiers_not_ascending", "target", "discount_above_total", "points_without_guest"),
     *("items_shape", "asked_without_answer", "ends_before_it_begins", "rules.tiers:too_short", "invalid_template"),
+    *("too_long",),
     *("invalid_criteria", "of_the_installation", "cost_per_sms:missing", "cost_per_sms:less_than_equal"),
     *("whole_toman", "earn_per_twice", "not_of_this_journey", "twice", "table_without_number"),
     *("no_bookmark", "reason_without_status"),

@@ -66,7 +66,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         OURS: "hand_entries.kind hand_entries.state"
         " customer_visits.currency_unit customer_visits.feedback_categories customer_visits.redemption_refusal"
         " visit_receipts.fingerprint visit_receipts.corrected_fingerprint visit_receipts.dated_ahead",
-        CAFE: "branches.code branches.name",
+        # A name that stands on the bills of several guests, and so is the cafe's own.
+        CAFE: "branches.code branches.name dish_months.name",
     },
     "loyalty": {
         EMPTIED: "loyalty_transactions.order_reference redemptions.order_reference adjustments.order_reference"

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.visit.api.app import make_app
-from services.visit.handlers import statistics
+from services.visit.handlers import statistics, upkeep
 from services.visit.handlers.reactions import on_branch_changed
 from services.visit.store import statistics as store
 from services.visit.store import visits
@@ -129,6 +129,7 @@ async def test_hours_of_weeks_begin_on_saturday_and_end_yesterday(pool: Pool) ->
         record(receipt_number="friday", occurred_at=at(4, 0), total="300"),
         record(receipt_number="too long ago", occurred_at=at(15, 10)),
     )
+    await upkeep.count_days(pool)
     async with transaction(pool) as conn:
         shown = await statistics.hours(conn, CAFE, None, 2, MOMENT, "IRT")
     found = {

@@ -207,23 +207,31 @@ async def test_change_of_the_time_zone_counts_all_days_anew(pool: Pool) -> None:
     assert list(await figures(pool)) == [local_date(evening, "Europe/London")]
 
 
-async def test_visits_from_before_are_found_for_a_whole_cafe_and_the_oldest_are_left_out(pool: Pool) -> None:
-    long_ago = TODAY - timedelta(days=100)
+async def test_visits_from_before_are_found_for_a_whole_cafe(pool: Pool) -> None:
+    long_ago = TODAY - timedelta(days=800)
     await take(pool, on(DAY, "1"), on(TODAY - timedelta(days=90), "2"), on(long_ago, "3"))
     await pool.execute("DELETE FROM days_to_count")
     await pool.execute("INSERT INTO days_to_count (cafe_id, due_at) VALUES ($1, now())", CAFE)
     await count(pool)
-    assert list(await figures(pool)) == [TODAY - timedelta(days=90), DAY]
+    assert list(await figures(pool)) == [long_ago, TODAY - timedelta(days=90), DAY]
     await take(pool, on(long_ago, "4"))
-    assert await pool.fetchval("SELECT count(*) FROM days_to_count WHERE stat_date = $1", long_ago) == 0
-
-
-async def test_days_that_nobody_may_ask_for_any_more_are_forgotten(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    await take(pool, on(DAY, "1"))
     await count(pool)
-    await take(pool, on(TODAY, "2", hour=0))
-    await count(pool, now() + timedelta(days=95), monkeypatch)
-    assert list(await figures(pool)) == [TODAY]
+    assert (await figures(pool))[long_ago][1] == 2
+
+
+async def test_figures_stay_when_the_visits_of_their_month_are_taken_out(pool: Pool) -> None:
+    long_ago = date(2024, 5, 10)
+    await take(pool, on(long_ago, "1"), on(long_ago + timedelta(days=1), "2"), on(DAY, "3"))
+    await count(pool)
+    before = await figures(pool), await pool.fetch("SELECT * FROM guest_months ORDER BY first_month, month")
+    async with db.transaction(pool) as conn:
+        await conn.fetchval("SELECT make_visit_partition('2024-05-01')")
+        assert await upkeep.detach_old_visits(conn, date(2024, 6, 1)) == ["customer_visits_y2024m05"]
+    await pool.execute("INSERT INTO days_to_count (cafe_id, due_at) VALUES ($1, now())", CAFE)
+    await pool.execute("INSERT INTO days_to_count (cafe_id, stat_date, due_at) VALUES ($1, $2, now())", CAFE, long_ago)
+    await count(pool)
+    assert await pool.fetchval("SELECT count(*) FROM customer_visits") == 1
+    assert (await figures(pool), await pool.fetch("SELECT * FROM guest_months ORDER BY first_month, month")) == before
 
 
 async def test_branches_have_figures_of_their_own(pool: Pool) -> None:

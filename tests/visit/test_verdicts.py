@@ -339,9 +339,13 @@ EARLIEST = TODAY - 90 * DAY
         (None, None, (EARLIEST, TODAY + DAY)),
         (EARLIEST, TODAY, (EARLIEST, TODAY)),
         (TODAY, TODAY, (TODAY, TODAY)),
-        (EARLIEST - DAY, None, "too_early"),
+        (EARLIEST - DAY, None, (EARLIEST - DAY, TODAY + DAY)),
+        (TODAY - 800 * DAY, TODAY, (TODAY - 800 * DAY, TODAY)),
+        (TODAY - 801 * DAY, TODAY, "too_long"),
+        (TODAY - 800 * DAY, None, "too_long"),
         (TODAY, TODAY - DAY, "ends_before_it_begins"),
-        (None, EARLIEST - DAY, "ends_before_it_begins"),
+        (None, EARLIEST - DAY, (EARLIEST - 91 * DAY, EARLIEST - DAY)),
+        (TODAY + 9 * DAY, None, (TODAY + 9 * DAY, TODAY + 9 * DAY)),
     ],
 )
 def test_days_to_show(first: date | None, last: date | None, shown: Any) -> None:

@@ -7,25 +7,26 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from services.feedback.handlers import answers, cases, submissions
+from services.feedback.handlers import answers, cases, series, submissions
 from services.feedback.models.http import (
     CaseView,
     FeedbackPage,
     FeedbackView,
+    RatedStep,
     Received,
     Resolution,
     ResponseText,
     StaffEntry,
     Summary,
 )
-from services.feedback.models.values import FeedbackSource, FeedbackTopic, Filter
+from services.feedback.models.values import FeedbackSource, FeedbackTopic, Filter, SeriesStep
 from services.feedback.store import cases as case_store
 from services.feedback.store import feedback as feedback_store
 from shared.clock import now
 from shared.database import db
 from shared.errors import NotFound
 from shared.events.identity import Role
-from shared.inputs.fields import Count, Moment, Offset, PageSize, Words
+from shared.inputs.fields import Count, Day, Moment, Offset, PageSize, Words
 from shared.persian.money import Unit
 from shared.security.access import sees_amounts, unit_of
 from shared.web.acting import acting, acting_in_role
@@ -77,6 +78,21 @@ async def summary(
     until = until or now()
     async with acting(request, caller, cafe_id) as conn:
         return Summary(**await feedback_store.summarize(conn, cafe_id, since or until - timedelta(days=30), until))
+
+
+@router.get("/feedback/series")
+async def series_of_ratings(
+    request: Request,
+    caller: StaffCaller,
+    cafe_id: UUID,
+    since: Day | None = None,
+    until: Day | None = None,
+    step: SeriesStep = "day",
+) -> list[RatedStep]:
+    """Ratings by the day on which they came, from `since` to `until`, both inclusive, the last 90 days unless given;
+    oldest first, days without any too. The first and the last week or month may be a part of it."""
+    async with acting(request, caller, cafe_id) as conn:
+        return await series.by_steps(conn, cafe_id, since, until, step, now())
 
 
 @router.post("/feedback", status_code=201)

@@ -177,6 +177,16 @@ class Summary(BaseModel):
     of_voided_visits: int
 
 
+class RatedStep(BaseModel):
+    """Ratings of a day, of a week from Saturday on, or of a month of the cafe's calendar; `date` is its first day.
+    `low` are those of one or two stars. What was said of visits that were voided since does not count."""
+
+    date: date
+    responses: int
+    average: Decimal | None
+    low: int
+
+
 class PointView(BaseModel):
     """A place where guests are asked, and the address behind its code."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from shared.events.base import CurrencyUnit
@@ -11,6 +11,7 @@ from shared.events.base import CurrencyUnit
 FeedbackSource = Literal["qr_code", "staff_tablet", "sms_link", "website", "phone_call", "manual"]
 FeedbackTopic = Literal["service", "quality", "ambiance", "price", "cleanliness", "waiting"]
 Language = Literal["fa", "en"]
+SeriesStep = Literal["day", "week", "month"]
 PointKind = Literal["table", "branch", "website"]
 LinkState = Literal["open", "used", "expired", "closed", "unknown"]
 
@@ -124,3 +125,12 @@ class Filter:
     until: datetime | None = None
     before: UUID | None = None
     limit: int = 50
+
+
+class RatedDay(NamedTuple):
+    """The ratings of one day, or of the days of a step from that one on: how many, their sum, and how many were low."""
+
+    day: date
+    responses: int
+    stars: int
+    low: int

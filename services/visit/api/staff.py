@@ -207,12 +207,12 @@ async def daily_statistics(
     last: Annotated[Day | None, Query(alias="to")] = None,
 ) -> list[DayView]:
     """The local days with visits, oldest first, of the whole cafe or of one branch (managers): the last 90 and today,
-    or those `from` and `to` which are asked for. Today is counted as it is asked; a day that has ended a moment after
+    or those from `from` to `to`, at most 800. Today is counted as it is asked; a day that has ended a moment after
     its end, and again when one of its visits changes (`refreshed_at`)."""
     moment = clock.now()
     async with acting(request, caller, cafe_id, "manager") as conn:
         days = figures.days_to_show(first, last, moment.date())
-        await _require_branch(conn, cafe_id, branch_id)
+        await require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
         return [DayView.of(row, unit) for row in await statistics.daily(conn, cafe_id, branch_id, days, moment)]
 
@@ -224,7 +224,7 @@ async def monthly_statistics(
     """The month of that (Gregorian) day in the cafe's own calendar, up to this moment (managers). With `branch_id`
     everything is counted over the visits of that branch alone: new is who never came there before."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await _require_branch(conn, cafe_id, branch_id)
+        await require_branch(conn, cafe_id, branch_id)
         row, unit = await statistics.monthly(conn, cafe_id, branch_id, day), await unit_of(conn, cafe_id)
     if row is None:
         raise NotFound("cafe", "این کافه")
@@ -238,7 +238,7 @@ async def todays_statistics(
     """The day so far against the same part of the same weekday a week ago, counted as it is asked, of the whole cafe or
     of one branch; for managers with revenue."""
     async with acting_in_role(request, caller, cafe_id) as (conn, role):
-        await _require_branch(conn, cafe_id, branch_id)
+        await require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
         return await figures_so_far.today(conn, cafe_id, branch_id, clock.now(), unit, with_amounts=sees_amounts(role))
 
@@ -248,12 +248,12 @@ async def hourly_statistics(
     request: Request,
     caller: StaffCaller,
     cafe_id: UUID,
-    weeks: Annotated[int, Count(1, 12)] = 8,
+    weeks: Annotated[int, Count(1, 104)] = 8,
     branch_id: UUID | None = None,
 ) -> HoursView:
     """So many weeks until yesterday, by weekday and hour of the local day (managers)."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        await _require_branch(conn, cafe_id, branch_id)
+        await require_branch(conn, cafe_id, branch_id)
         unit = await unit_of(conn, cafe_id)
         return await figures_so_far.hours(conn, cafe_id, branch_id, weeks, clock.now(), unit)
 
@@ -277,7 +277,8 @@ def _answered(
     )
 
 
-async def _require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:
+async def require_branch(conn: db.Connection, cafe_id: UUID, branch_id: UUID | None) -> None:
+    """Raises NotFound for a branch that is none of the cafe's. None is the whole cafe."""
     if branch_id and branch_id not in {found for _, found, _ in await devices.branches(conn, {cafe_id})}:
         raise NotFound("branch", "این شعبه")
 

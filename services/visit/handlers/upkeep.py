@@ -13,10 +13,12 @@ MONTHS_AHEAD = 3
 # Below this a month that ended long ago is not worth a table.
 CROWDED = 10_000
 # Each a transaction that lasts a second or two where cafes have thousands of visits a day.
-DAYS_AT_ONCE = 200
+DAYS_AT_ONCE = 50
 CAFES_AT_ONCE = 10
+MONTHS_AT_ONCE = 10
 COUNTING = ByCafe("visit", "visit.count_days")
 FINDING = ByCafe("visit", "visit.find_days")
+SUMMING = ByCafe("visit", "visit.count_months")
 
 
 async def make_partitions(pool: Pool) -> int:
@@ -41,10 +43,12 @@ def _month_after(day: date, months: int) -> date:
 async def count_days(pool: Pool) -> int:
     """Counts days that have ended, or whose visits have changed since they were counted; returns 0 when none is due.
 
-    Cafes all of whose days are to be counted have their turn when few single days are left.
+    Cafes all of whose days are to be counted have their turn when few single days are left, and months after them.
     """
     done = await COUNTING.run(pool, _due_days, _count)
-    return done if done >= DAYS_AT_ONCE else done + await FINDING.run(pool, _due_cafes, _find, cafe_of=_itself)
+    if done < DAYS_AT_ONCE:
+        done += await FINDING.run(pool, _due_cafes, _find, cafe_of=_itself)
+    return done if done >= DAYS_AT_ONCE else done + await SUMMING.run(pool, _due_months, _sum_up)
 
 
 async def _due_days(conn: Connection, but_for: Sequence[UUID]) -> list[statistics.CafeDay]:
@@ -67,6 +71,17 @@ async def _find(conn: Connection, cafes: Sequence[UUID]) -> int:
     await plan_by_key(conn)
     await statistics.find_days(conn, cafes, now())
     return len(cafes)
+
+
+async def _due_months(conn: Connection, but_for: Sequence[UUID]) -> list[statistics.CafeDay]:
+    await plan_by_key(conn)
+    return await statistics.due_months(conn, now(), MONTHS_AT_ONCE, but_for)
+
+
+async def _sum_up(conn: Connection, months: Sequence[statistics.CafeDay]) -> int:
+    await plan_by_key(conn)
+    await statistics.count_months(conn, months, now())
+    return len(months)
 
 
 def _itself(cafe_id: UUID) -> UUID:

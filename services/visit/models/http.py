@@ -259,6 +259,134 @@ class HoursView(Priced):
     weekdays: list[list[HourView]]
 
 
+class MonthSums(Priced):
+    """One month of the cafe's calendar, the running one until now. `guests` are known ones, each counted once;
+    `returning_guests` had come before the month."""
+
+    month_starts: date
+    month_ends: date
+    is_running: bool
+    visits: int
+    revenue: Money
+    avg_order: Money | None
+    avg_rating: Decimal | None
+    guests: int
+    new_guests: int
+    returning_guests: int
+    known_visits: int
+    known_revenue: Money
+
+
+class AgainShares(BaseModel):
+    """How many of a month's guests came again on a later day, within so many days of their first day in it: of all, of
+    the new ones, of those who had come before. Null while these days have not passed for all of them, and of nobody."""
+
+    days: int
+    guests: int | None
+    share: Decimal | None
+    share_of_new: Decimal | None
+    share_of_returning: Decimal | None
+
+
+class ReturnMonth(BaseModel):
+    """Guests of one month, until yesterday, and how many came again."""
+
+    month_starts: date
+    month_ends: date
+    guests: int
+    new_guests: int
+    returning_guests: int
+    again: list[AgainShares]
+
+
+class CohortMonth(BaseModel):
+    """How many of a cohort came in that month."""
+
+    month_starts: date
+    guests: int
+    share: Decimal
+
+
+class Cohort(BaseModel):
+    """Guests who came for the first time in one month, and who of them came in each month from then on, until
+    yesterday. Months without any of them are there too."""
+
+    first_month_starts: date
+    guests: int
+    months: list[CohortMonth]
+
+
+class PlaceSums(Priced):
+    """What one branch took in; null are the bills of no branch. `share` is its part of the revenue."""
+
+    branch_id: UUID | None
+    name: str | None
+    visits: int
+    revenue: Money
+    avg_order: Money | None
+    avg_rating: Decimal | None
+    known_visits: int
+    share: Decimal | None
+
+
+class Branches(BaseModel):
+    """Branches side by side from `first` to `last`: together they are the whole cafe."""
+
+    first: date
+    last: date
+    branches: list[PlaceSums]
+
+
+class ClubPart(Priced):
+    """Bills with a guest, or without. `share` is of all revenue. Shares are in percent."""
+
+    visits: int
+    revenue: Money
+    avg_order: Money | None
+    share_of_visits: Decimal | None
+    share: Decimal | None
+
+
+class Club(BaseModel):
+    """Known guests beside bills of nobody, from `first` to `last`."""
+
+    first: date
+    last: date
+    known: ClubPart
+    unknown: ClubPart
+
+
+class Dish(Priced):
+    """One dish. `guests` are those of each month, added up over the months; `repeat_share` is how many of them had it
+    on two days of a month or more. `revenue` is before discounts of the whole bill."""
+
+    name: str
+    quantity: Decimal
+    revenue: Money
+    share: Decimal | None
+    bills: int
+    guests: int
+    repeat_share: Decimal | None
+
+
+class OtherLines(Priced):
+    """Lines whose name stands on one guest's bills only, or is no more."""
+
+    quantity: Decimal
+    revenue: Money
+
+
+class Dishes(BaseModel):
+    """Dishes of the whole months from `first` to `last`, until yesterday, the dearest first. `counted_at`: as of when
+    the newest of these months was counted."""
+
+    first: date
+    last: date
+    counted_at: datetime | None
+    items: list[Dish]
+    others: OtherLines
+
+
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
     """The frame of `POST /visits/batch`; each bill is read on its own."""
 

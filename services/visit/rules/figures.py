@@ -5,24 +5,30 @@ from datetime import date, timedelta
 from shared.errors import Problem, Rejected
 from shared.persian.text import persian_digits
 
-# Figures are kept for one day more on either side (sql/visit/0103), for other time zones.
+# Without a first day; and the longest that can be asked for at once.
 DAYS_SHOWN = 90
+MOST_DAYS = 800
 
 
 def days_to_show(first: date | None, last: date | None, today: date) -> tuple[date, date]:
-    """First and last day of the figures that are asked for: all that are kept, unless somebody names one.
+    """First and last day of the figures that are asked for: the last 90, unless somebody names one.
 
     `today` is the day in UTC. Elsewhere it may be a day sooner or later; there are figures for that day too.
 
-    Raises `Rejected` for a day before the kept ones, or a last day before the first.
+    Raises `Rejected` for a last day before the first, or more days than are shown at once.
     """
-    earliest = today - timedelta(days=DAYS_SHOWN)
-    if first and first < earliest:
-        en = f"There are daily figures of the last {DAYS_SHOWN} days; ask for days since {earliest}."
-        fa = f"آمار روزانه برای {persian_digits(str(DAYS_SHOWN))} روز گذشته موجود است؛ از {earliest} به بعد را بخواهید."
-        raise Rejected("too_early", en, fa, problems=[Problem("from", "too_early", en, fa)])
-    if last and last < (first or earliest):
-        en = f"The last day must not lie before the first, {first or earliest}."
-        fa = f"روز پایان نباید پیش از روز آغاز، {first or earliest}، باشد."
+    tomorrow = today + timedelta(days=1)
+    end = last or max(first or tomorrow, tomorrow)
+    begin = first or min(end, today) - timedelta(days=DAYS_SHOWN)
+    if end < begin:
+        en = f"The last day must not lie before the first, {begin}."
+        fa = f"روز پایان نباید پیش از روز آغاز، {begin}، باشد."
         raise Rejected("ends_before_it_begins", en, fa, problems=[Problem("to", "ends_before_it_begins", en, fa)])
-    return first or earliest, last or today + timedelta(days=1)
+    if (end - begin).days > MOST_DAYS:
+        en = f"At most {MOST_DAYS} days are shown at once; ask for days since {end - timedelta(days=MOST_DAYS)}."
+        fa = (
+            f"هر بار حداکثر {persian_digits(str(MOST_DAYS))} روز نشان داده می‌شود؛ "
+            f"از {end - timedelta(days=MOST_DAYS)} به بعد را بخواهید."
+        )
+        raise Rejected("too_long", en, fa, problems=[Problem("from", "too_long", en, fa)])
+    return begin, end

@@ -23,7 +23,6 @@ FROM (
         SELECT DISTINCT t.cafe_id, z.time_zone, (t.visit_date AT TIME ZONE z.time_zone)::date AS stat_date
         FROM {visits} LEFT JOIN cafes c ON c.cafe_id = t.cafe_id
         CROSS JOIN LATERAL (SELECT coalesce(c.time_zone, 'Asia/Tehran') AS time_zone) z
-        WHERE t.visit_date > now() - interval '94 days'
     ) d
 ) n
 WHERE n.ends <= now() OR NOT EXISTS (
@@ -36,6 +35,8 @@ DUE_DAYS = "SELECT cafe_id, stat_date FROM due_days($1, $2, $3)"
 DUE_CAFES = "SELECT cafe_id FROM due_cafes($1, $2, $3)"
 COUNT_DAYS = "SELECT count_days($1, $2, $3)"
 FIND_DAYS = "SELECT find_days($1, $2)"
+DUE_MONTHS = "SELECT cafe_id, month FROM due_months($1, $2, $3)"
+COUNT_MONTHS = "SELECT count_months($1, $2, $3)"
 DAYS = """
 SELECT s.stat_date, s.unique_customers, s.total_visits, s.total_revenue, s.avg_order_value, s.avg_rating,
        'IRT' AS currency_unit, s.counted_at AS refreshed_at
@@ -46,7 +47,7 @@ UNION ALL
 SELECT z.today, v.unique_customers, v.total_visits, v.total_revenue, v.avg_order_value, v.avg_rating, 'IRT', $5
 FROM cafes c
 CROSS JOIN LATERAL (SELECT ($5::timestamptz AT TIME ZONE c.time_zone)::date AS today) z
-CROSS JOIN LATERAL count_visits_of(c.cafe_id, z.today, c.time_zone) v
+CROSS JOIN LATERAL count_day(c.cafe_id, z.today, c.time_zone) v
 WHERE c.cafe_id = $1 AND (v.branch_id = $2 OR ($2::uuid IS NULL AND v.branch_id IS NULL))
   AND z.today BETWEEN $3 AND $4
 ORDER BY stat_date
@@ -76,14 +77,10 @@ SELECT d.is_today, count(DISTINCT v.customer_id) AS guests,
 """
 # From Saturday on, as the week does.
 HOURS = """
-SELECT (extract(dow FROM z.local)::int + 1) % 7 AS weekday, extract(hour FROM z.local)::int AS hour,
-       count(*) AS visits, sum(in_toman(v.final_amount, v.currency_unit)) AS revenue
-FROM cafes c
-JOIN customer_visits v ON v.cafe_id = c.cafe_id
-    AND v.visit_date >= $3::date::timestamp AT TIME ZONE c.time_zone
-    AND v.visit_date < ($4::date + 1)::timestamp AT TIME ZONE c.time_zone
-CROSS JOIN LATERAL (SELECT v.visit_date AT TIME ZONE c.time_zone AS local) z
-WHERE c.cafe_id = $1 AND v.voided_at IS NULL AND ($2::uuid IS NULL OR v.branch_id = $2)
+SELECT (extract(dow FROM s.stat_date)::int + 1) % 7 AS weekday, (h.place - 1)::int AS hour,
+       sum(h.visits) AS visits, sum(h.revenue) AS revenue
+FROM daily_stats s CROSS JOIN unnest(s.hour_visits, s.hour_revenue) WITH ORDINALITY AS h (visits, revenue, place)
+WHERE s.cafe_id = $1 AND s.branch_id IS NOT DISTINCT FROM $2::uuid AND s.stat_date BETWEEN $3 AND $4
 GROUP BY 1, 2
 """
 LOCAL_DATE = "SELECT ($2::timestamptz AT TIME ZONE time_zone)::date FROM cafes WHERE cafe_id = $1"
@@ -148,6 +145,16 @@ async def due_cafes(conn: Connection, moment: datetime, limit: int, but_for: Seq
 async def find_days(conn: Connection, cafes: Sequence[UUID], moment: datetime) -> None:
     """Notes each day of these cafes that has visits or figures."""
     await conn.execute(FIND_DAYS, cafes, moment)
+
+
+async def due_months(conn: Connection, moment: datetime, limit: int, but_for: Sequence[UUID]) -> list[CafeDay]:
+    """Months of which something has changed, by their first days, but for these cafes'."""
+    return [tuple(row) for row in await conn.fetch(DUE_MONTHS, moment, limit, but_for)]
+
+
+async def count_months(conn: Connection, months: Sequence[CafeDay], moment: datetime) -> None:
+    """Counts what the visits of these months say together: guests of branches, and dishes."""
+    await conn.execute(COUNT_MONTHS, *columns(months, 0, 1), moment)
 
 
 async def daily(
