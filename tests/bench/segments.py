@@ -74,7 +74,7 @@ async def measure(bench: Bench) -> list[Figure]:
 
 async def evaluate(bench: Bench, config: Settings, guests: int) -> list[Figure]:
     """All figures, of that many guests."""
-    async with _guests(config, guests, bench) as evaluated:
+    async with many_guests(config, guests, bench) as evaluated:
         await bench.use_log_files_again()
         figures = await _definition_changes(evaluated, guests, bench)
         figures += await _guests_change(evaluated, guests)
@@ -83,7 +83,8 @@ async def evaluate(bench: Bench, config: Settings, guests: int) -> list[Figure]:
 
 
 @contextlib.asynccontextmanager
-async def _guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[Evaluated]:
+async def many_guests(config: Settings, count: int, bench: Bench) -> AsyncIterator[Evaluated]:
+    """A customer database with that many guests of one cafe, gone afterwards."""
     started, moment, cafe_id = time.perf_counter(), now(), new_id()
     pool = None
     try:
