@@ -12,7 +12,19 @@ import msgspec
 import pytest
 
 from services.console.models.session import Access
-from services.console.store import campaign, club, customer, feedback, identity, loyalty, reports, visit, waiting
+from services.console.store import (
+    campaign,
+    chain,
+    club,
+    customer,
+    feedback,
+    identity,
+    loyalty,
+    reports,
+    segments,
+    visit,
+    waiting,
+)
 from services.console.store.upstream import Upstream
 
 ID = UUID("00000000-0000-4000-8000-000000000001")
@@ -33,11 +45,16 @@ HANDED = {
         "receipt_number": "r", "unknown_guest": True, "branch_id": ID,
     },
     "enter": dict.fromkeys(("receipt_number", "occurred_at", "total", "currency_unit", "phone", "notes", "items")),
+    "publish": {"rules": {"tier_period": "jalali_year"}},
+    "add_text": dict.fromkeys(("name", "template_type", "content", "variables", "category")),
+    "preview": {"criteria": {}, "segment_id": ID},
+    "make": {"name": "n", "description": None, "color_hex": "#000000", "criteria": {}, "segment_key": "k"},
+    "alter": {"name": "n", "description": None, "color_hex": "#000000", "criteria": {}},
     "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
-STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports)
+STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports, segments, chain)
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
 
@@ -50,7 +67,9 @@ class Recorder(Upstream):
     async def get(self, _: Access, service: str, path: str, kind: Any, query: Any = None) -> Any:
         self.call = (service, "get", path, kind, {"query": query or {}})
 
-    async def send(self, _: Access, service: str, method: str, path: str, kind: Any, body: Any = None) -> Any:
+    async def send(
+        self, _: Access, service: str, method: str, path: str, kind: Any, body: Any = None, **_more: Any
+    ) -> Any:
         self.call = (service, method.lower(), path, kind, {"body": body})
 
 

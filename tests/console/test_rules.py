@@ -23,6 +23,7 @@ DOORS = {
     "end_keys": ("identity", "DELETE /cafes/{cafe_id}/api-keys/{key_id}"),
     "write_rules": ("loyalty", "POST /cafes/{cafe_id}/programs"),
     "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
+    "edit_segments": ("customer", "POST /cafes/{cafe_id}/segments"),
     "see_looks": ("customer", "GET /cafes/{cafe_id}/guest-views"),
 }
 NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)

@@ -20,7 +20,7 @@ ELSEWHERE = [
     {"sec-fetch-site": ""},
 ]
 # What is asked in a body, as no number stands in an address.
-QUESTIONS = ("/customers/search", "/customers/list", "/customers/cards", "/redemptions/quote")
+QUESTIONS = ("/customers/search", "/customers/list", "/customers/cards", "/redemptions/quote", "/segments/preview")
 CSRF = "a-token-of-this-session"
 
 

@@ -9,10 +9,13 @@ from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.journeys.rules import explaining as journeys
 from services.campaign.journeys.rules.beginnings import OF_RUNS
 from services.campaign.messages.decide import BROKEN, CHECKS
+from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
+from services.console.models.chain import CopyEnding, CopyVerdict
 from services.console.rules import why
 from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
+from services.console.rules.copying import RULES
 from services.console.rules.menu import MENU
 from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
 from services.customer.rules import explaining as customer
@@ -21,7 +24,8 @@ from services.customer.rules.causes import REASONS, VISIT
 from services.feedback.handlers import explaining as feedback
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
-from services.loyalty.models.accounts import AdjustmentState
+from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
+from services.loyalty.models.programs import TierPeriod
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
@@ -60,6 +64,16 @@ FAMILIES = {
     "sort": ("last_visit", "points", "visits", "created"),
     "looks": ("opened", "revealed"),
     "status": ("active", "inactive", "blocked"),
+    "attribute": tuple(ATTRIBUTES),
+    "chain_sort": SORTS,
+    "rule_name": RULES,
+    "rule_says": ("earn_per_toman", "toman_per_point", "points_expire_days"),
+    "rule_value": (*get_args(TierPeriod), *get_args(DebtPolicy)),
+    "copy_step": (*get_args(CopyVerdict), *get_args(CopyEnding)),
+    "operator": ("at_least", "at_most", "between", "within", "one_of", "yes", "no"),
+    "row_fault": ("number", "order", "choice", "attribute", "operator", "empty"),
+    "group_how": ("all", "any", "none"),
+    "sentence": ("join_all", "join_any", "together", "none_of", "says_one_of", "says_yes", "says_no", "says_within"),
     "calendar": ("jalali", "gregorian"),
     "language": LANGUAGES,
     "menu": tuple(each.key for each in MENU),
@@ -89,11 +103,11 @@ OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for fam
 def said() -> set[str]:
     """The keys that templates and code name whole."""
     texts = [path.read_text() for path in TEMPLATES]
-    paths = [*(FOLDER / "api").glob("*.py"), FOLDER / "rules" / "report_tables.py"]
+    paths = [*(FOLDER / "api").glob("*.py"), FOLDER / "rules" / "rule_facts.py", FOLDER / "rules" / "report_tables.py"]
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
     named |= {each.key for each in COMMANDS}
-    return named | set(re.findall(r'["\']((?:trouble|redeem|reports)\.(?!html)[a-z_]+)["\']', code))
+    return named | set(re.findall(r'["\']((?:trouble|redeem|reports|chain)\.(?!html)[a-z_]+)["\']', code))
 
 
 def families() -> set[str]:

@@ -9,6 +9,8 @@ from deploy.demo import run as demo
 SCREENS: Final = (
     "/me",
     "/cafes",
+    "/chain",
+    "/chain/copy",
     "{home}/today",
     "{home}/desk",
     "{home}/desk/new",
@@ -31,6 +33,8 @@ SCREENS: Final = (
     "{home}/club/given",
     "{home}/club/lapsing",
     "{home}/club/refused",
+    "{home}/segments",
+    "{home}/segments/new",
     "{home}/approvals",
     "{home}/start",
     "{home}/help",

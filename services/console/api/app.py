@@ -16,6 +16,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 from services.console.api import (
     approvals,
     cafe,
+    chain,
     club,
     desk,
     entry,
@@ -25,6 +26,7 @@ from services.console.api import (
     month,
     palette,
     reports,
+    segments,
     start,
     today,
     visits,
@@ -44,8 +46,13 @@ from shared.process.discreet import bare
 from shared.settings import Settings
 from shared.web.http import make_api
 
-ROOMS = (entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, club, cafe, live)
-OUTSIDE = ("/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz")
+ROOMS = (
+    entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, club, cafe,
+    segments, chain, live,
+)  # fmt: skip
+OUTSIDE = (
+    "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz", "/chain",
+)  # fmt: skip
 
 
 def make_app(config: Settings | None = None) -> FastAPI:

@@ -25,6 +25,7 @@ COMMANDS: Final = (
     *(MenuCommand(f"menu.{each.key}", each.path, each.icon, each.action) for each in menu.MENU),
     MenuCommand("register.title", "desk/new", "user-plus"),
     MenuCommand("enter.title", "visits/new", "receipt"),
+    MenuCommand("segments.new", "segments/new", "shapes", "edit_segments"),
     MenuCommand("cases.title", "feedback/cases", "clock"),
     MenuCommand("settings.people", "settings/people", "users", "see_people"),
     MenuCommand("people.invite", "settings/people", "mail", "invite"),

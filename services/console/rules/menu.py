@@ -28,6 +28,7 @@ MENU: Final = (
     MenuEntry("visits", "visits", "receipt"),
     MenuEntry("feedback", "feedback", "message-square-heart", on_phones=True),
     MenuEntry("club", "club", "award"),
+    MenuEntry("segments", "segments", "shapes"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

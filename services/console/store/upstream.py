@@ -84,10 +84,20 @@ class Upstream:
         given = {name: _written(value) for name, value in (query or {}).items() if value is not None}
         return await self._call(access, service, "GET", path, kind, params=given)
 
-    async def send(self, access: Access, service: str, method: str, path: str, kind: type[T], body: Any = None) -> T:
-        """The answer to a command. `kind` None when there is none."""
+    async def send(
+        self,
+        access: Access,
+        service: str,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: Any = None,
+        *,
+        seconds: float = CALL_SECONDS,
+    ) -> T:
+        """The answer to a command, which may take so many seconds. `kind` None when there is none."""
         content = b"" if body is None else msgspec.json.encode(body)
-        return await self._call(access, service, method, path, kind, content=content)
+        return await self._call(access, service, method, path, kind, content=content, timeout=seconds)
 
     async def follow(self, access: Access, service: str, address: str, place: str | None) -> "Followed":
         """The stream at `address`, from `place` on. Raises as a call does; the caller closes it."""

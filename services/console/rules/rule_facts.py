@@ -1,0 +1,24 @@
+"""One rule for points, as it stands in a version, in words."""
+
+from decimal import Decimal
+from typing import Any
+
+from services.console.rules.segment_words import SayRule
+from services.console.rules.speech import Speech
+
+
+def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
+    """What a rule says, as `every 1,000 Toman one point`."""
+    if name == "tiers":
+        return say("chain.comma").join(_tier(each, say, speech) for each in value or ())
+    if value is None:
+        return say("chain.rule_never") if name == "points_expire_days" else say("chain.rule_none")
+    if name in ("tier_period", "negative_balance"):
+        return say(f"rule_value.{value}")
+    return say(f"rule_says.{name}", n=speech.number(Decimal(str(value))))
+
+
+def _tier(step: dict[str, Any], say: SayRule, speech: Speech) -> str:
+    values = (speech.number(Decimal(str(step[name]))) for name in ("threshold", "multiplier"))
+    points, times = values
+    return say("chain.rule_tier", tier=say(f"tier.{step['tier']}"), n=points, times=times)
