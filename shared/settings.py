@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     identity_url: str = Field("http://127.0.0.1:8101", description="issuer of staff tokens")
     console_port: int | None = Field(None, description="of the console: its pages and no more")
     console_url: str | None = Field(None, description="where people open invitations; without it only codes are shown")
+    guest_url: str | None = Field(
+        None, description="where guests reach their own page, which the console serves; its own address when left out"
+    )
     till_url: str = Field("http://127.0.0.1:8103", description="where tills reach the visit API, for people to read")
     console_insecure: bool = Field(
         False, description="the console without TLS, for a network at home: its cookies may be read on the way"
@@ -108,6 +111,11 @@ class Settings(BaseSettings):
     def api_url(self, service: str) -> str:
         """Where another process reaches the API of `service`."""
         return self.api_urls.get(service, f"http://127.0.0.1:{service_of(service).port}").rstrip("/")
+
+    @property
+    def guest_page_url(self) -> str:
+        """Where guests reach their own page."""
+        return self.guest_url or self.console_url or "http://127.0.0.1:8100"
 
     def worker_port(self, service: str) -> int:
         """Where a worker shows its health and metrics."""

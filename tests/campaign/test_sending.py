@@ -9,10 +9,12 @@ from services.campaign.audience.handlers import guests
 from services.campaign.journeys.handlers import enrolling
 from services.campaign.messages.handlers import recipients
 from services.campaign.messages.store import deliveries
+from services.campaign.texts.rules.parts import count_parts
 from shared.clock import new_id, now
 from shared.events.campaign import MessageSkipped
 from shared.events.customer import CustomerErased, CustomerStatusChanged
 from shared.security.crypto import unseal
+from shared.security.guest_links import read_guest_token
 from shared.security.ids import customer_id, feedback_token
 from tests.campaign.conftest import PHONE, Simulator, World, add_provider
 
@@ -382,3 +384,16 @@ async def test_late_profile_does_not_bring_an_erased_guest_back(world: World) ->
     await world.pool.execute("UPDATE contacts SET erased_at = now() - interval '1 hour'")
     await world.add_guest(version=1, marketing=None)
     assert await world.pool.fetchval("SELECT phone_sealed FROM contacts") is not None
+
+
+async def test_text_may_lead_to_the_guests_own_page(world: World, simulator: Simulator) -> None:
+    guest = await world.add_guest()
+    await world.pool.execute("UPDATE campaigns SET template_content = 'امتیاز شما: {{page}}'")
+    await world.record_visit(guest, minutes_ago=60)
+    await world.run_jobs()
+    [text] = simulator.texts
+    address = text.split()[-1]
+    assert address.startswith(f"{world.config.guest_page_url}/g/")
+    link = read_guest_token(world.config.keys, address.rpartition("/")[2])
+    assert (link.cafe_id, link.customer_id) == (world.cafe_id, guest)
+    assert (await world.delivery())["parts"] == count_parts(text)

@@ -20,6 +20,7 @@ from services.console.store import (
     feedback,
     identity,
     loyalty,
+    own,
     reports,
     segments,
     visit,
@@ -30,6 +31,7 @@ from services.console.store.upstream import Upstream
 ID = UUID("00000000-0000-4000-8000-000000000001")
 GIVEN: dict[str, Any] = {
     "device_token": None, "role": "staff", "key_id": "k1", "wanted": {}, "changed": {}, "written": {}, "granted": True,
+    "channel": "sms", "purpose": "service",
     "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
     "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
     "version": None, "before": ID, "ids": [ID], "state": "pending",
@@ -54,7 +56,7 @@ HANDED = {
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
-STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports, segments, chain)
+STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports, segments, chain, own)
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
 

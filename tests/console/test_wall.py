@@ -32,7 +32,9 @@ def filled(path: str) -> str:
 
 async def test_no_other_page_can_make_the_browser_change_anything() -> None:
     async with console() as (client, told, app):
-        changing = [(method, each.path) for each in routes(app) for method in each.methods - {"GET", "HEAD"}]
+        # Behind a guest's own link nobody is signed in: who knows the address needs no other page.
+        own = [each for each in routes(app) if not each.path.startswith("/g/")]
+        changing = [(method, each.path) for each in own for method in each.methods - {"GET", "HEAD"}]
         assert len(changing) > 25
         for method, path in changing:
             for headers in ELSEWHERE:

@@ -9,6 +9,7 @@ from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.journeys.rules import explaining as journeys
 from services.campaign.journeys.rules.beginnings import OF_RUNS
 from services.campaign.messages.decide import BROKEN, CHECKS
+from services.console.api import own
 from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.models.chain import CopyEnding, CopyVerdict
@@ -29,7 +30,7 @@ from services.loyalty.models.programs import TierPeriod
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
-from shared.consent import Purpose
+from shared.consent import Channel, Purpose
 from shared.events.base import Tier
 from shared.events.identity import ApprovalWhen, Role
 from shared.events.loyalty import LedgerType
@@ -95,6 +96,10 @@ FAMILIES |= {
     "fact": tuple(FACTS),
     "service": get_args(ExplainingService),
     "purpose": get_args(Purpose),
+    "own_purpose": get_args(Purpose),
+    "own_channel": get_args(Channel),
+    "own_state": own.STATES,
+    "own_state_means": own.STATES,
 }
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.
 OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for family in EXPLAINED)}

@@ -1,7 +1,8 @@
 """One table of who may call what and sees which amounts, held against the documents and the running APIs.
 
 `roles.toml` gives each route the least role: `staff`, `manager` or `owner` of the cafe; `person` is anybody signed in,
-`till` a till, `anybody` whoever knows the token or code. A route that is not in the table is red, and so is one that
+`till` a till, `guest` whoever holds a guest's own link, `anybody` whoever knows the token or code. A route that is
+not in the table is red, and so is one that
 lets a lesser role in or keeps a greater one out.
 """
 
@@ -42,7 +43,7 @@ FIELDS: Final[dict[str, Any]] = {
     "scopes": ["ingest"], "segment_key": "k", "sender_line": "10004346", "target": {"everyone": True},
     "template": "سلام", "template_content": "سلام", "time_zone": "Asia/Tehran", "total": "1000",
 }  # fmt: skip
-SCHEMES: Final = {"anybody": [], "person": ["HTTPBearer"], "till": ["APIKeyHeader"]}
+SCHEMES: Final = {"anybody": [], "person": ["HTTPBearer"], "till": ["APIKeyHeader"], "guest": ["GuestLinkHeader"]}
 FORMATS: Final = {"date": "2026-03-21", "date-time": "2026-03-21T12:00:00Z"}
 
 

@@ -84,6 +84,7 @@ async def test_till_records_a_visit_once_and_gets_the_same_answer(till: httpx2.A
     link = f"/f/{ids.feedback_token(KEYS, CAFE, row['id'])}?s=q"
     answer = first.json()
     assert answer.pop("feedback_link").endswith(link)
+    assert "/g/" in answer.pop("guest_link")
     assert answer == {"visit_id": str(row["id"]), "customer_id": str(row["customer_id"]), "visit_number": 1}
     shown = await till.get("/visits/till-1/14050101-1")
     batch = await till.post("/visits/batch", json={"visits": [bill(), bill(total="-1")]})

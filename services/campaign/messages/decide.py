@@ -109,6 +109,7 @@ def write_text(known: MessageFacts) -> str:
         "name": template.presentable(known.contact.name if known.contact else None),
         "cafe": known.cafe.name if known.cafe else None,
         "link": known.link,
+        "page": known.page,
         **(notice_values(known.notice) if known.notice else {}),
     }
     return template.with_stop_line(template.render(pending.template, values, pending.fallbacks), pending.purpose)

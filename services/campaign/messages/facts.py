@@ -33,6 +33,7 @@ from shared.database.db import Connection
 from shared.persian.calendar import day_bounds, local_date, month_of
 from shared.process import telemetry
 from shared.security.crypto import CannotUnseal, Keys, unseal
+from shared.security.guest_links import guest_page_address
 from shared.security.ids import feedback_address
 from shared.settings import Settings
 
@@ -64,12 +65,12 @@ async def look_up(
             accounts=accounts.get(pending.cafe_id, ()),
             notice=notices.get((pending.cafe_id, pending.trigger_id)),
         )
-        facts.append(_reached(known, config))
+        facts.append(_reached(known, config, moment))
     return facts, sent
 
 
-def _reached(known: MessageFacts, config: Settings) -> MessageFacts:
-    """The same with where the message goes, and the link it may hold; what can't be opened harms no other message."""
+def _reached(known: MessageFacts, config: Settings, moment: datetime) -> MessageFacts:
+    """The same with where the message goes, and the links it may hold; what can't be opened harms no other message."""
     pending = known.pending
     try:
         if pending.test_phone_sealed is not None:
@@ -77,7 +78,8 @@ def _reached(known: MessageFacts, config: Settings) -> MessageFacts:
             awake = replace(pending, segments=None, ignores_quiet_hours=True, is_paused=False)
             known = replace(known, pending=awake, contact=_tester(pending, config.keys))
         address = registry.address_of(pending.channel, known.contact) if known.contact else None
-        return replace(known, address=address, link=_link(pending, config))
+        page = guest_page_address(config.keys, config.guest_page_url, pending.cafe_id, pending.customer_id, moment)
+        return replace(known, address=address, link=_link(pending, config), page=page)
     except Exception as error:
         return replace(known, fault=error)
 

@@ -24,6 +24,7 @@ from services.console.api import (
     guests,
     live,
     month,
+    own,
     palette,
     reports,
     segments,
@@ -51,7 +52,7 @@ ROOMS = (
     segments, chain, live,
 )  # fmt: skip
 OUTSIDE = (
-    "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/healthz", "/chain",
+    "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz", "/chain",
 )  # fmt: skip
 
 
@@ -60,7 +61,9 @@ def make_app(config: Settings | None = None) -> FastAPI:
     pages = APIRouter(dependencies=[Depends(wall.guarded)])
     for room in ROOMS:
         pages.include_router(room.router)
-    app = make_api("console", pages, config=config, max_body=64 * 1024, for_outside=OUTSIDE)
+    app = make_api(
+        "console", pages, own.router, config=config, max_body=64 * 1024, for_outside=OUTSIDE, any_query=own.ADDRESSES
+    )
     inner = app.router.lifespan_context
 
     @contextlib.asynccontextmanager

@@ -135,6 +135,12 @@ def page(
     return HTMLResponse(_templates().get_template(template).render(every | data), status)
 
 
+def filled(template: str, words: Catalogue, speech: Speech, status: int = 200, **data: Any) -> HTMLResponse:
+    """A page for somebody who is no visitor: only words, numbers and what it is given."""
+    every: dict[str, Any] = {"t": partial(words.say, speech.language), "s": speech, "language": speech.language}
+    return HTMLResponse(_templates().get_template(template).render(every | data), status)
+
+
 def refused(error: RefusedCall, language: SpokenLanguage) -> dict[str, Any]:
     """What a form shows of an API's no: the reason, and what to mend in which field."""
     own = {each.field.rpartition(".")[2]: each.fa if language == "fa" else each.en for each in error.faults}

@@ -1,7 +1,7 @@
 """Who is signed in, as the browser's cookie keeps it: sealed, so that neither the browser nor anybody on the way reads
 or changes it. The console itself keeps nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -22,12 +22,14 @@ class SealedSession(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class Access:
-    """With what a call is made: the person's token, the address they are at, and what links the calls of one page."""
+    """With what a call is made: the person's token, or a guest's own link, the address they are at, and what links the
+    calls of one page."""
 
     token: str | None
     address: str
     correlation_id: UUID
     device: str = ""
+    guest_link: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import msgspec
 from services.console.models.session import Access
 from shared.process import telemetry
 from shared.security.addresses import VOUCHED, vouched
+from shared.security.guest_links import GUEST_LINK_HEADER
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -132,6 +133,8 @@ class Upstream:
         headers = {"X-Correlation-Id": str(access.correlation_id), "Content-Type": "application/json"}
         if access.token is not None:
             headers["Authorization"] = f"Bearer {access.token}"
+        if access.guest_link:
+            headers[GUEST_LINK_HEADER] = access.guest_link
         if access.address:
             headers[VOUCHED] = vouched(self._config.keys, access.address)
         if access.device:

@@ -13,6 +13,7 @@ from shared.consent import Channel, Purpose
 from shared.events.base import CurrencyUnit, Segment, Tier
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.fields import Birth, Command, Email, Free, Matching, Opaque, Phone, Text, Version, Whole
+from shared.persian.calendar import Calendar
 
 Name = Annotated[str, Text(100, line=True)]
 Word = Annotated[str, Text(50, line=True)]
@@ -396,3 +397,28 @@ class AttributeView(BaseModel):
     description: str
     description_fa: str
     choices: list[str]
+
+
+class OwnConsent(BaseModel):
+    """Whether messages of that purpose come by that channel, as the guest said or as it is until they say."""
+
+    channel: Channel
+    purpose: Purpose
+    granted: bool
+
+
+class OwnCard(BaseModel):
+    """What a guest's own page says of their cafe and of what they allow."""
+
+    cafe_name: str
+    time_zone: str
+    calendar: Calendar
+    consents: list[OwnConsent]
+
+
+class OwnAnswer(Command):
+    """The guest's own yes or no."""
+
+    channel: Channel
+    purpose: Purpose
+    granted: StrictBool

@@ -14,9 +14,11 @@ from services.loyalty.models.http import (
     ShownRedemption,
     TillAccount,
 )
+from shared import clock
 from shared.database import db
 from shared.security import ids
 from shared.security.auth import Till, require_scope
+from shared.security.guest_links import guest_page_address
 from shared.settings import Settings
 from shared.web.acting import acting_as_till
 from shared.web.dependencies import TillCaller
@@ -30,8 +32,12 @@ router = APIRouter(tags=["till"])
 async def look_up(request: Request, caller: TillCaller, body: LookUp) -> TillAccount:
     """What the guest with that number has; nothing personal comes back (scope `loyalty_lookup`)."""
     require_scope(caller, LOOKUP_SCOPE)
+    config: Settings = request.app.state.settings
+    guest = _customer_id(request, caller, body.phone)
     async with db.till_transaction(request.app.state.pool, caller.cafe_id) as conn:
-        return await accounts.look_up(conn, caller.cafe_id, _customer_id(request, caller, body.phone))
+        found = await accounts.look_up(conn, caller.cafe_id, guest)
+    link = guest_page_address(config.keys, config.guest_page_url, caller.cafe_id, guest, clock.now())
+    return found.model_copy(update={"guest_link": link})
 
 
 @router.post("/redemptions", status_code=201)

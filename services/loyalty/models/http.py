@@ -140,12 +140,14 @@ class LookUp(Command):
 
 
 class TillAccount(BaseModel):
-    """What a till may show: no personal data. Zero points in bronze when the number is not known."""
+    """What a till may show: no personal data. Zero points in bronze when the number is not known. `guest_link`
+    is for the receipt: the guest's own page, which opens for whoever is a guest here."""
 
     current_points: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
+    guest_link: str | None = None
 
 
 class Redeem(Command):
@@ -309,3 +311,20 @@ class AdjustmentPage(BaseModel):
 
     adjustments: list[ShownAdjustment]
     next_before: UUID | None
+
+
+class LapsingPoints(BaseModel):
+    """How many points lapse at the end of that day."""
+
+    day: date
+    points: int
+
+
+class OwnPoints(BaseModel):
+    """What a guest's own page says of their points. `lapsing`: the next days on which some lapse."""
+
+    current_points: int
+    tier: Tier
+    next_tier: Tier | None
+    points_to_next_tier: int
+    lapsing: list[LapsingPoints]

@@ -4,7 +4,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.visit.api import explaining, reports, staff, till
+from services.visit.api import explaining, own_page, reports, staff, till
 from shared.web.coalescing import Gathering
 from shared.web.http import make_api
 
@@ -16,6 +16,6 @@ PACE_SECONDS = 0.02
 
 def make_app() -> FastAPI:
     """Tills' and staff's routes."""
-    app = make_api("visit", till.router, staff.router, explaining.router, reports.router, max_body=LARGEST_BATCH)
+    app = make_api("visit", till.router, staff.router, explaining.router, own_page.router, reports.router, max_body=LARGEST_BATCH)
     app.state.bills = Gathering(partial(till.write, app.state), pace_seconds=PACE_SECONDS)
     return app

@@ -21,6 +21,7 @@ from shared.events import pos
 from shared.inputs.fields import Identifier, Opaque
 from shared.security import ids
 from shared.security.auth import Till, require_scope
+from shared.security.guest_links import guest_page_address
 from shared.web.acting import acting_as_till
 from shared.web.coalescing import Gathering
 from shared.web.dependencies import TillCaller
@@ -53,6 +54,7 @@ async def record(
         "customer_id": outcome.customer_id,
         "visit_number": outcome.visit_number,
         "feedback_link": feedback_link(request, caller.cafe_id, outcome.visit_id),
+        "guest_link": _guest_link(request, caller.cafe_id, outcome.customer_id, body),
     }
     is_asking = isinstance(body, pos.PosVisit) and body.points_to_redeem > 0
     return Asked(**about, redemption="asked") if is_asking else Taken(**about)
@@ -152,6 +154,16 @@ def feedback_link(request: Request, cafe_id: UUID, visit_id: UUID) -> str:
     """Where the guest of that visit may say how it was, marked as found on a receipt."""
     config = request.app.state.settings
     return f"{ids.feedback_address(config.keys, config.public_url, cafe_id, visit_id)}?s=q"
+
+
+def _guest_link(
+    request: Request, cafe_id: UUID, customer_id: UUID | None, body: pos.PosVisit | pos.PosVoid
+) -> str | None:
+    """The guest's own page, by a link that is as old as the bill: a repeat gets the same."""
+    if customer_id is None or not isinstance(body, pos.PosVisit):
+        return None
+    config = request.app.state.settings
+    return guest_page_address(config.keys, config.guest_page_url, cafe_id, customer_id, body.occurred_at)
 
 
 def _result(request: Request, caller: Till, index: int, outcome: BillOutcome) -> dict[str, object]:

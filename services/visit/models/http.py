@@ -28,12 +28,14 @@ class ClaimBody(Command):
 
 class Taken(BaseModel):
     """The visit of a bill: the same answer however often it is sent. Without a guest it has no number. `feedback_link`
-    is for the receipt, as text or as a QR code: whoever opens it may say once how this visit was."""
+    is for the receipt, as text or as a QR code: whoever opens it may say once how this visit was. So is `guest_link`,
+    the guest's own page with points and consents; a bill of nobody has none."""
 
     visit_id: UUID
     customer_id: UUID | None
     visit_number: int | None
     feedback_link: str
+    guest_link: str | None = None
 
 
 class Asked(Taken):
@@ -385,6 +387,22 @@ class Dishes(BaseModel):
     counted_at: datetime | None
     items: list[Dish]
     others: OtherLines
+
+
+class OwnVisit(BaseModel):
+    """One visit as its guest sees it."""
+
+    at: datetime
+    branch: str | None
+    points: int
+
+
+class OwnVisits(BaseModel):
+    """The newest first."""
+
+    visits: list[OwnVisit]
+
+
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):

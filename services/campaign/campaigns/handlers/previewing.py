@@ -29,6 +29,7 @@ from shared.database.db import Connection
 from shared.persian.calendar import local_date, month_of
 from shared.persian.phone import last_four
 from shared.security.crypto import CannotUnseal, unseal
+from shared.security.guest_links import guest_page_address
 from shared.settings import Settings
 
 SAMPLES: Final = 5
@@ -117,7 +118,9 @@ async def preview_written(
     judged = await previewing.count(conn, cafe_id, segments, purpose, channel) if counts else {}
     reached = judged.pop("send", 0)
     cafe = (await cafes_store.cafe_rules(conn, [cafe_id])).get(cafe_id)
-    values = {"cafe": cafe.name if cafe else None}
+    # Whoever previews a text gets no guest's own page, but a link as long, which leads nowhere.
+    page = guest_page_address(config.keys, config.guest_page_url, cafe_id, cafe_id, now())
+    values = {"cafe": cafe.name if cafe else None, "page": page}
     found = await previewing.sample(conn, cafe_id, segments, purpose, channel, MEASURED)
     samples = [each for row in found if (each := _sample(row, campaign, values, config)) is not None]
     # Where nobody would be sent it, what it would say to a guest without a name.

@@ -12,6 +12,7 @@ from services.campaign.texts.rules import template
 from services.campaign.texts.rules.wording import check_text, warnings_of
 from shared.clock import now
 from shared.database.db import Connection
+from shared.security.guest_links import guest_page_address
 from shared.security.ids import feedback_address
 from shared.settings import Settings
 
@@ -27,17 +28,23 @@ async def wording(conn: Connection, config: Settings, cafe_id: UUID, asked: AskW
     allowed = template.VARIABLES[asked.trigger] if asked.trigger else template.EVERY_VARIABLE
     checked = check_text(asked.content, asked.variables, allowed, ("content", "variables"))
     rules = (await cafes.cafe_rules(conn, [cafe_id])).get(cafe_id)
-    # A link as long as a guest's own.
+    # Links as long as a guest's own.
     link = feedback_address(config.keys, config.public_url, cafe_id, cafe_id)
-    values = {**_SOMEBODY, "cafe": rules.name if rules else None, "link": link}
+    page = guest_page_address(config.keys, config.guest_page_url, cafe_id, cafe_id, now())
+    values = {**_SOMEBODY, "cafe": rules.name if rules else None, "link": link, "page": page}
     text = template.with_stop_line(template.render(checked.content, values, checked.fallbacks), asked.purpose)
     account = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
     rendered = render("sms", text, account)
     return {
-        "text": text.replace(link, f"{link.rpartition('/')[0]}/…"),
+        "text": text.replace(link, _cut(link)).replace(page, _cut(page)),
         "characters": len(text),
         "parts": rendered.parts,
         "cost": rendered.cost,
         "currency_unit": "IRR",
         "warnings": warnings_of(checked.content, checked.fallbacks, allowed),
     }
+
+
+def _cut(link: str) -> str:
+    """Nobody should try it: it leads nowhere."""
+    return f"{link.rpartition('/')[0]}/…"

@@ -103,8 +103,9 @@ class MessageFacts:
     address: str | None = field(default=None, repr=False)
     stays: Mapping[str, UUID] = field(default_factory=dict)
     accounts: Sequence[Provider] = ()
-    # The feedback link stands nowhere else in clear.
+    # The feedback link, and that to the guest's own page, stand nowhere else in clear.
     link: str | None = field(default=None, repr=False)
+    page: str | None = field(default=None, repr=False)
     notice: Notice | None = None
     fault: Exception | None = None
 

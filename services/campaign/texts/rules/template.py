@@ -16,11 +16,11 @@ from shared.persian.text import normalize
 STOP_LINE: Final = "لغو۱۱"
 # What a text may ask for, by the trigger it is sent on; None is a one-off campaign.
 VARIABLES: Final[Mapping[Trigger | None, frozenset[str]]] = {
-    "visit.recorded": frozenset({"name", "cafe", "link"}),
-    "segment.entered": frozenset({"name", "cafe"}),
+    "visit.recorded": frozenset({"name", "cafe", "link", "page"}),
+    "segment.entered": frozenset({"name", "cafe", "page"}),
     "case.opened": frozenset({"cafe", "rating", "table"}),
-    "feedback.responded": frozenset({"name", "cafe", "link"}),
-    None: frozenset({"name", "cafe"}),
+    "feedback.responded": frozenset({"name", "cafe", "link", "page"}),
+    None: frozenset({"name", "cafe", "page"}),
 }
 EVERY_VARIABLE: Final = frozenset().union(*VARIABLES.values())
 # Guests known by their phone alone have no name, and not every guest sat at a table with a number.

@@ -24,7 +24,7 @@ _LEFT: Final = re.compile(r"\{\{([^{}\r\n]*)\}{0,2}|\{?([^{}\r\n]*)\}\}")
 # Variables as other systems write them: {x}, ${x}, $x, %x%, [x], <x>.
 _FOREIGN: Final = re.compile(
     r"\$?\{[^{}\r\n]{1,40}\}|\$[^\W\d]\w*|[%\u066a][^\W\d][\w ]{0,30}[%\u066a]"
-    r"|[\[<](?i:name|cafe|link|first_?name|customer|guest|نام|اسم|کافه|لینک|پیوند)[\]>]"
+    r"|[\[<](?i:name|cafe|link|page|first_?name|customer|guest|نام|اسم|کافه|لینک|پیوند)[\]>]"
 )
 _LONG_NUMBER: Final = re.compile(r"\d{5,}")
 
