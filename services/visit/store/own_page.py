@@ -12,7 +12,7 @@ SELECT EXISTS (SELECT FROM erased_guests WHERE cafe_id = $1 AND customer_id = $2
 LAST = """
 SELECT v.visit_date AS at, b.name AS branch, v.points_earned AS points
 FROM customer_visits v LEFT JOIN branches b ON b.cafe_id = v.cafe_id AND b.branch_id = v.branch_id
-WHERE v.cafe_id = $1 AND v.customer_id = $2 AND v.voided_at IS NULL
+WHERE v.cafe_id = $1 AND v.customer_id = $2 AND v.voided_at IS NULL AND v.forgotten_at IS NULL
 ORDER BY v.visit_date DESC, v.id LIMIT $3
 """
 
