@@ -80,7 +80,7 @@ FAMILIES = {
     "menu": tuple(each.key for each in MENU),
 }
 # What an explanation names as its rule, and what it shows of its values.
-RULES = {
+RULES_TOLD = {
     *visit.RULES, *loyalty.RULES, INSUFFICIENT, TAKEN, *customer.RULES, *ATTRIBUTES, *journeys.RULES, *OF_RUNS, BROKEN,
     "left_segment", "all_checks_passed", *feedback.RULES,
 }  # fmt: skip
@@ -92,7 +92,7 @@ from accounts unavailable bill total discount earn_per cost campaign month
 FACTS = {*(name for names in why.SAID.values() for name in names), *SEEN.split()}
 FAMILIES |= {
     "told": tuple(f"{what}_{outcome}" for what, outcomes in OUTCOMES.items() for outcome in outcomes),
-    "rule": tuple(RULES),
+    "rule": tuple(RULES_TOLD),
     "fact": tuple(FACTS),
     "service": get_args(ExplainingService),
     "purpose": get_args(Purpose),

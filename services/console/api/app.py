@@ -52,7 +52,8 @@ ROOMS = (
     segments, chain, live,
 )  # fmt: skip
 OUTSIDE = (
-    "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz", "/chain",
+    "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",
+    "/chain",
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ PACE_SECONDS = 0.02
 
 def make_app() -> FastAPI:
     """Tills' and staff's routes."""
-    app = make_api("visit", till.router, staff.router, explaining.router, own_page.router, reports.router, max_body=LARGEST_BATCH)
+    app = make_api(
+        "visit", till.router, staff.router, explaining.router, own_page.router, reports.router, max_body=LARGEST_BATCH
+    )
     app.state.bills = Gathering(partial(till.write, app.state), pace_seconds=PACE_SECONDS)
     return app

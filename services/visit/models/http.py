@@ -403,8 +403,6 @@ class OwnVisits(BaseModel):
     visits: list[OwnVisit]
 
 
-
-
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
     """The frame of `POST /visits/batch`; each bill is read on its own."""
 
