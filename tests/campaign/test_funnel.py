@@ -192,6 +192,7 @@ async def test_preview_of_a_draft_adds_up_and_keeps_nothing(
     assert (len(shown["samples"]), shown["parts"]) == (5, 2)
     assert Decimal(shown["cost"]) == 6 * Decimal(shown["cost_of_one"])
     assert (shown["is_affordable"], shown["is_within_month"], shown["month_left"]) == (True, False, "5000.00")
+    assert shown["asks_another"] is True
     quick = (await client.post(f"{base}/campaigns/preview", json=body | {"counts": False})).json()
     assert (quick["guests"], quick["cost_of_one"], quick["samples"]) == (0, shown["cost_of_one"], shown["samples"])
     assert await world.pool.fetchval("SELECT count(*) FROM campaigns") == before

@@ -14,6 +14,7 @@ import pytest
 from services.console.models.session import Access
 from services.console.store import (
     campaign,
+    campaigns,
     chain,
     club,
     customer,
@@ -34,10 +35,17 @@ GIVEN: dict[str, Any] = {
     "channel": "sms", "purpose": "service",
     "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
     "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
-    "version": None, "before": ID, "ids": [ID], "state": "pending",
+    "version": None, "before": ID, "ids": [ID], "state": "pending", "drafted": {},
 }  # fmt: skip
 # What a handler hands over whole, by the function that passes it on.
 HANDED = {
+    "write": {"name": "n", "purpose": "marketing", "target": {"everyone": True}},
+    "rewrite": dict.fromkeys(
+        ("name", "description", "purpose", "ignores_quiet_hours", "target", "template", "fallbacks", "budget")
+    )
+    | dict.fromkeys(("currency_unit", "wanted_date", "version")),
+    "preview_draft": dict.fromkeys(("purpose", "target", "template", "fallbacks", "budget", "currency_unit", "counts")),
+    "deliveries": dict.fromkeys(("status", "reason", "after", "limit")),
     "list_guests": dict.fromkeys(("limit", "sort", "after", "tier", "reachable", "not_seen_for_days")),
     "search": {"last_four": "1234", "limit": 5},
     "register": {"phone": "0912", "name": "n", "birthday": None, "marketing_consent": True},
@@ -56,7 +64,10 @@ HANDED = {
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
-STORES = (identity, customer, visit, loyalty, club, campaign, feedback, waiting, reports, segments, chain, own)
+STORES = (
+    *(identity, customer, visit, loyalty, club, campaign, campaigns, feedback, waiting, reports),
+    *(segments, chain, own),
+)
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
 

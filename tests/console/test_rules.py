@@ -24,6 +24,7 @@ DOORS = {
     "write_rules": ("loyalty", "POST /cafes/{cafe_id}/programs"),
     "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
     "edit_segments": ("customer", "POST /cafes/{cafe_id}/segments"),
+    "send_campaigns": ("campaign", "POST /cafes/{cafe_id}/campaigns"),
     "see_looks": ("customer", "GET /cafes/{cafe_id}/guest-views"),
 }
 NOON = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)

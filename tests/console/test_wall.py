@@ -20,7 +20,10 @@ ELSEWHERE = [
     {"sec-fetch-site": ""},
 ]
 # What is asked in a body, as no number stands in an address.
-QUESTIONS = ("/customers/search", "/customers/list", "/customers/cards", "/redemptions/quote", "/segments/preview")
+QUESTIONS = (
+    *("/customers/search", "/customers/list", "/customers/cards", "/redemptions/quote"),
+    *("/segments/preview", "/campaigns/preview"),
+)
 CSRF = "a-token-of-this-session"
 
 

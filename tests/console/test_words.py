@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from services.campaign.campaigns.models.values import DeliveryState, Step
 from services.campaign.journeys.handlers.defaults import DEFAULTS
 from services.campaign.journeys.rules import explaining as journeys
 from services.campaign.journeys.rules.beginnings import OF_RUNS
@@ -13,7 +14,7 @@ from services.console.api import own
 from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.models.chain import CopyEnding, CopyVerdict
-from services.console.rules import why
+from services.console.rules import campaigns, why
 from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
 from services.console.rules.copying import RULES
@@ -77,6 +78,14 @@ FAMILIES = {
     "sentence": ("join_all", "join_any", "together", "none_of", "says_one_of", "says_yes", "says_no", "says_within"),
     "calendar": ("jalali", "gregorian"),
     "language": LANGUAGES,
+    "campaign_state": get_args(campaigns.CampaignState),
+    "campaign_step": campaigns.STEPS,
+    "campaign_act": ("pause", "resume", "cancel"),
+    "campaign_did": get_args(Step),
+    "campaign_purpose": get_args(Purpose),
+    "funnel": ("recipients", "allowed", "sent", "delivered", "returned"),
+    "loss": ("barred", "dropped", "failed", "waiting", "undelivered", "on_the_way"),
+    "guest_list": get_args(DeliveryState),
     "menu": tuple(each.key for each in MENU),
 }
 # What an explanation names as its rule, and what it shows of its values.
@@ -108,11 +117,15 @@ OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for fam
 def said() -> set[str]:
     """The keys that templates and code name whole."""
     texts = [path.read_text() for path in TEMPLATES]
-    paths = [*(FOLDER / "api").glob("*.py"), FOLDER / "rules" / "rule_facts.py", FOLDER / "rules" / "report_tables.py"]
+    paths = [
+        *(FOLDER / "api").glob("*.py"),
+        FOLDER / "rules" / "rule_facts.py",
+        *(FOLDER / "rules").glob("*_tables.py"),
+    ]
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
     named |= {each.key for each in COMMANDS}
-    return named | set(re.findall(r'["\']((?:trouble|redeem|reports|chain)\.(?!html)[a-z_]+)["\']', code))
+    return named | set(re.findall(r'["\']((?:trouble|redeem|reports|chain|campaigns)\.(?!html)[a-z_]+)["\']', code))
 
 
 def families() -> set[str]:

@@ -181,10 +181,14 @@ async def scene(
         token = (await client.post(f"{system.api('identity')}/sessions", json=body)).json()["access_token"]
         said = {"source": "staff_tablet", "visit_id": visit_id, "overall_rating": 1, "comment": "قهوه سرد بود"}
         ratings = f"{system.api('feedback')}/cafes/{cafe.cafe_id}/feedback"
-        rated = await client.post(ratings, json=said, headers={"Authorization": f"Bearer {token}"})
+        client.headers["Authorization"] = f"Bearer {token}"
+        rated = await client.post(ratings, json=said)
+        draft = {"name": "یلدا", "target": {"everyone": True}, "template": "{{name|دوست}} عزیز، یلدا مبارک"}
+        drafted = await client.post(f"{system.api('campaign')}/cafes/{cafe.cafe_id}/campaigns", json=draft)
     base = f"http://127.0.0.1:{system.config.outside_port('console')}"
     rating_id = rated.raise_for_status().json()["feedback_id"]
-    return Scene(base, cafe, people, number, str(guest_id), visit_id, rating_id)
+    campaign_id = drafted.raise_for_status().json()["id"]
+    return Scene(base, cafe, people, number, str(guest_id), visit_id, rating_id, campaign_id)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Final
 
 from deploy.demo import run as demo
 
-# `home`: the cafe. `guest`, `visit` and `rating`: those of the scene.
+# `home`: the cafe. `guest`, `visit`, `rating` and `campaign`: those of the scene.
 SCREENS: Final = (
     "/me",
     "/cafes",
@@ -35,6 +35,13 @@ SCREENS: Final = (
     "{home}/club/refused",
     "{home}/segments",
     "{home}/segments/new",
+    "{home}/campaigns",
+    "{home}/campaigns/new",
+    "{home}/campaigns/{campaign}",
+    "{home}/campaigns/{campaign}/recipients",
+    "{home}/campaigns/{campaign}/text",
+    "{home}/campaigns/{campaign}/time",
+    "{home}/campaigns/{campaign}/review",
     "{home}/approvals",
     "{home}/start",
     "{home}/help",
@@ -56,6 +63,7 @@ class Scene:
     guest_id: str
     visit_id: str
     rating_id: str
+    campaign_id: str
 
     @property
     def home(self) -> str:
@@ -65,4 +73,5 @@ class Scene:
     def screens(self) -> tuple[str, ...]:
         """The address of every screen."""
         known = {"home": self.home, "guest": self.guest_id, "visit": self.visit_id, "rating": self.rating_id}
+        known["campaign"] = self.campaign_id
         return tuple(each.format(**known) for each in SCREENS)

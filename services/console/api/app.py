@@ -16,9 +16,11 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 from services.console.api import (
     approvals,
     cafe,
+    campaigns,
     chain,
     club,
     desk,
+    drafts,
     entry,
     feedback,
     guests,
@@ -48,8 +50,8 @@ from shared.settings import Settings
 from shared.web.http import make_api
 
 ROOMS = (
-    entry, desk, why, guests, today, visits, feedback, approvals, reports, month, palette, start, club, cafe,
-    segments, chain, live,
+    entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
+    club, cafe, segments, chain, live,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

@@ -29,6 +29,7 @@ MENU: Final = (
     MenuEntry("feedback", "feedback", "message-square-heart", on_phones=True),
     MenuEntry("club", "club", "award"),
     MenuEntry("segments", "segments", "shapes"),
+    MenuEntry("campaigns", "campaigns", "send", "send_campaigns"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

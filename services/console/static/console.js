@@ -99,6 +99,16 @@ addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// A variable goes to where one was writing.
+document.addEventListener("click", (event) => {
+  const insert = event.target.closest("[data-insert]");
+  if (!insert) return;
+  const field = find(insert.dataset.insert);
+  field.setRangeText(insert.dataset.value, field.selectionStart, field.selectionEnd, "end");
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 // The code of an invitation comes behind the #, which no server sees.
 for (const field of document.querySelectorAll("[data-from-fragment]")) {
   if (location.hash.length > 1) { field.value = decodeURIComponent(location.hash.slice(1)); history.replaceState(null, "", location.pathname); }

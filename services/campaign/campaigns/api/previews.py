@@ -35,7 +35,7 @@ async def preview_draft(request: Request, caller: StaffCaller, cafe_id: UUID, bo
     async with acting(request, caller, cafe_id, "manager") as conn:
         if body.counts:
             await ask_alone(conn, cafe_id)
-        found = await previewing.preview_draft(conn, request.app.state.settings, cafe_id, body)
+        found = await previewing.preview_draft(conn, request.app.state.settings, cafe_id, body, caller.user_id)
     return PreviewView.model_validate(found)
 
 
@@ -45,5 +45,5 @@ async def preview(request: Request, caller: StaffCaller, cafe_id: UUID, campaign
     cafe. For managers."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         await ask_alone(conn, cafe_id)
-        found = await previewing.preview(conn, request.app.state.settings, cafe_id, campaign_id)
+        found = await previewing.preview(conn, request.app.state.settings, cafe_id, campaign_id, caller.user_id)
     return PreviewView.model_validate(found)

@@ -28,6 +28,7 @@ from shared.clock import now
 from shared.database.db import Connection
 from shared.persian.calendar import local_date, month_of
 from shared.persian.phone import last_four
+from shared.security import access
 from shared.security.crypto import CannotUnseal, unseal
 from shared.security.guest_links import guest_page_address
 from shared.settings import Settings
@@ -81,18 +82,22 @@ class Preview:
     is_affordable: bool
     month_left: Decimal | None
     is_within_month: bool
+    asks_another: bool
     currency_unit: Literal["IRR"] = "IRR"
 
 
-async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id: UUID) -> Preview:
-    """What a campaign would do if it began now.
+async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id: UUID, caller: UUID) -> Preview:
+    """What a campaign would do if it began now, let go by `caller`.
 
     Raises `NotFound`, and `Rejected` (409) for the standing campaign of a journey.
     """
-    return await preview_written(conn, config, cafe_id, await campaigns.show_one_off(conn, cafe_id, campaign_id))
+    campaign = await campaigns.show_one_off(conn, cafe_id, campaign_id)
+    return await preview_written(conn, config, cafe_id, campaign, [campaign["created_by"], caller])
 
 
-async def preview_draft(conn: Connection, config: Settings, cafe_id: UUID, body: DraftCampaign) -> Preview:
+async def preview_draft(
+    conn: Connection, config: Settings, cafe_id: UUID, body: DraftCampaign, caller: UUID
+) -> Preview:
     """What a campaign that nobody has saved yet would do.
 
     Raises `Rejected` for a channel, segment or text that could not be saved either.
@@ -106,13 +111,19 @@ async def preview_draft(conn: Connection, config: Settings, cafe_id: UUID, body:
         "template_variables": text.fallbacks,
         "budget": body.budget,
     }
-    return await preview_written(conn, config, cafe_id, written, counts=body.counts)
+    return await preview_written(conn, config, cafe_id, written, [caller], counts=body.counts)
 
 
 async def preview_written(
-    conn: Connection, config: Settings, cafe_id: UUID, campaign: Mapping[str, Any], *, counts: bool = True
+    conn: Connection,
+    config: Settings,
+    cafe_id: UUID,
+    campaign: Mapping[str, Any],
+    authors: Sequence[UUID],
+    *,
+    counts: bool = True,
 ) -> Preview:
-    """What a campaign that says so would do; without `counts` nobody is counted as reached or not."""
+    """What a campaign of these authors that says so would do; without `counts` nobody is counted as reached or not."""
     segments = segments_of(campaign["target_segment"])
     purpose, channel = campaign["purpose"], campaign["campaign_type"]
     judged = await previewing.count(conn, cafe_id, segments, purpose, channel) if counts else {}
@@ -128,7 +139,7 @@ async def preview_written(
     account: Provider | None = account_to_send_by(await channels_store.of_cafe(conn, cafe_id), config, now())
     dearest = max((render(channel, text, account) for text in texts), key=attrgetter("parts"))
     budget: Decimal | None = campaign["budget"]
-    month_left = await _month_left(conn, cafe)
+    month_left, oversight = await _month_left(conn, cafe), await access.oversight(conn, cafe_id)
     return Preview(
         guests=reached + sum(judged.values()),
         reached=reached,
@@ -141,6 +152,7 @@ async def preview_written(
         is_affordable=budget is None or reached * dearest.cost <= budget,
         month_left=month_left,
         is_within_month=month_left is None or reached * dearest.cost <= month_left,
+        asks_another=not oversight.judge(authors, campaigns.size_of(budget, oversight)).passes,
     )
 
 

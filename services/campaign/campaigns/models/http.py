@@ -211,8 +211,8 @@ class PartsView(BaseModel):
 class PreviewView(Priced):
     """What would be sent now, to how many, and what it would cost at most, by the longest text of those looked at:
     `parts_of_samples` says how many of them get how many parts. `guests` are `reached` and `not_reached` together.
-    `month_left` is what the cafe's own budget of the month leaves, null without one. Hours, caps and accounts are asked
-    about when it is sent."""
+    `month_left` is what the cafe's own budget of the month leaves, null without one. `asks_another`: once it is
+    scheduled, a second person must approve it. Hours, caps and accounts are asked about when it is sent."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -227,6 +227,7 @@ class PreviewView(Priced):
     is_affordable: bool
     month_left: Money | None
     is_within_month: bool
+    asks_another: bool
 
 
 class LostView(BaseModel):
