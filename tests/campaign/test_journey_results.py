@@ -114,8 +114,8 @@ async def test_text_that_is_being_written_shows_its_parts_and_its_cost(
     assert advert["text"].endswith("لغو۱۱")
     assert advert["parts"] == 2
     assert float(advert["cost"]) == 2 * float(one["cost"])
-    linked = (await client.post(url, json=short | {"content": "نظر: {{link}}"})).json()
-    assert linked["text"].endswith("/…")
+    linked = (await client.post(url, json=short | {"content": "نظر: {{link}} {{page}}"})).json()
+    assert linked["text"].count("/…") == 2
     wrong = await client.post(url, json=short | {"content": "{{rating}} ستاره"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "content")
     assert await world.pool.fetchval("SELECT count(*) FROM campaign_deliveries") == 0

@@ -21,6 +21,7 @@ from services.console.store import (
     feedback,
     identity,
     loyalty,
+    messages,
     own,
     reports,
     segments,
@@ -31,6 +32,8 @@ from services.console.store.upstream import Upstream
 
 ID = UUID("00000000-0000-4000-8000-000000000001")
 GIVEN: dict[str, Any] = {
+    "changes": {}, "text": {}, "template": {}, "messaging": {}, "on_duty": {}, "account": {}, "settled_as": "stop",
+    "month": date(2026, 1, 1),
     "device_token": None, "role": "staff", "key_id": "k1", "wanted": {}, "changed": {}, "written": {}, "granted": True,
     "channel": "sms", "purpose": "service",
     "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
@@ -61,11 +64,25 @@ HANDED = {
     "make": {"name": "n", "description": None, "color_hex": "#000000", "criteria": {}, "segment_key": "k"},
     "alter": {"name": "n", "description": None, "color_hex": "#000000", "criteria": {}},
     "list_ratings": {"limit": 1, "before": "b", "rating_to": 3},
+    "change_journey": {
+        "is_active": True, "delay_minutes": 5, "template": "سلام", "budget": None, "currency_unit": "IRT",
+        "ignores_quiet_hours": True,
+    },
+    "preview_text": {"content": "سلام", "trigger": "visit.recorded", "purpose": "service"},
+    "add_template": dict.fromkeys(("name", "content", "category")),
+    "replace_template": dict.fromkeys(("name", "content", "category")),
+    "set_rules": dict.fromkeys(("guest_daily_cap", "monthly_budget", "currency_unit")),
+    "set_duty": dict.fromkeys(("people", "most_a_day")),
+    "add_account": dict.fromkeys((
+        "provider_name", "api_key", "sender_line", "cost_per_sms", "currency_unit", "is_active", "priority_order",
+        "daily_limit", "monthly_limit",
+    )),
+    "replace_account": dict.fromkeys(("provider_name", "api_endpoint", "is_active", "priority_order")),
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
 STORES = (
-    *(identity, customer, visit, loyalty, club, campaign, campaigns, feedback, waiting, reports),
+    *(identity, customer, visit, loyalty, club, campaign, campaigns, messages, feedback, waiting, reports),
     *(segments, chain, own),
 )
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]

@@ -21,6 +21,9 @@ DOORS = {
     "invite": ("identity", "GET /cafes/{cafe_id}/invitations"),
     "make_keys": ("identity", "POST /cafes/{cafe_id}/api-keys"),
     "end_keys": ("identity", "DELETE /cafes/{cafe_id}/api-keys/{key_id}"),
+    "see_messages": ("campaign", "GET /cafes/{cafe_id}/journeys"),
+    "set_messaging": ("campaign", "PUT /cafes/{cafe_id}/messaging"),
+    "see_accounts": ("campaign", "GET /cafes/{cafe_id}/providers"),
     "write_rules": ("loyalty", "POST /cafes/{cafe_id}/programs"),
     "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
     "edit_segments": ("customer", "POST /cafes/{cafe_id}/segments"),
@@ -146,7 +149,12 @@ def test_doors_of_the_console_are_those_of_the_apis() -> None:
 def test_who_may_what() -> None:
     assert not any(roles.may("staff", action) for action in roles.ALLOWED)
     assert all(roles.may("owner", action) for action in roles.ALLOWED)
-    assert [action for action in roles.ALLOWED if not roles.may("manager", action)] == ["make_keys", "see_looks"]
+    assert [action for action in roles.ALLOWED if not roles.may("manager", action)] == [
+        "make_keys",
+        "see_looks",
+        "set_messaging",
+        "see_accounts",
+    ]
     assert [roles.below(role) for role in ("staff", "manager", "owner")] == [
         (),
         ("staff",),

@@ -22,7 +22,7 @@ ELSEWHERE = [
 # What is asked in a body, as no number stands in an address.
 QUESTIONS = (
     *("/customers/search", "/customers/list", "/customers/cards", "/redemptions/quote"),
-    *("/segments/preview", "/campaigns/preview"),
+    *("/segments/preview", "/campaigns/preview", "/texts/preview"),
 )
 CSRF = "a-token-of-this-session"
 

@@ -7,9 +7,12 @@ import pytest
 
 from services.campaign.campaigns.models.values import DeliveryState, Step
 from services.campaign.journeys.handlers.defaults import DEFAULTS
+from services.campaign.journeys.models.values import TextState
 from services.campaign.journeys.rules import explaining as journeys
 from services.campaign.journeys.rules.beginnings import OF_RUNS
 from services.campaign.messages.decide import BROKEN, CHECKS
+from services.campaign.texts.models.values import Trigger
+from services.campaign.texts.rules.template import EVERY_VARIABLE
 from services.console.api import own
 from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
@@ -51,6 +54,11 @@ WRITTEN = re.compile(
 # Keys that are put together in a template: what stands after the dot comes from there.
 FAMILIES = {
     "club_rule": SENTENCES,
+    "segment": tuple(each.segment_key for each in DEFAULTS if each.segment_key),
+    "occasion": tuple(each.replace(".", "_") for each in get_args(Trigger)),
+    "to_whom": tuple(each.replace(".", "_") for each in get_args(Trigger)),
+    "wording": get_args(TextState),
+    "variable": tuple(EVERY_VARIABLE),
     "by_hand": get_args(AdjustmentState),
     "refusal": (INSUFFICIENT, TAKEN),
     "ledger": get_args(LedgerType),
@@ -110,6 +118,8 @@ FAMILIES |= {
     "own_state": own.STATES,
     "own_state_means": own.STATES,
 }
+# Beginnings of keys that templates end.
+MADE = ("me.theme_", "guest.done_", "club.done_", "messages.done_", "help.of_")
 # What services put into free fields: what they do today has a word, and anything else is shown as it is.
 OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for family in EXPLAINED)}
 
@@ -157,13 +167,22 @@ def test_every_key_that_is_said_is_there_and_none_beside_them() -> None:
     whole = {
         key
         for key in keys - made
-        if not key.startswith(("segment.", "me.theme_", "guest.done_", "club.done_", "help.of_"))
+        if not key.startswith(("segment.", "me.theme_", "guest.done_", "club.done_", "messages.done_", "help.of_"))
     }
     assert whole <= said()
 
 
 def test_every_value_of_the_services_has_a_word() -> None:
-    assert families() <= {*FAMILIES, *OPEN_FAMILIES, "guest.done_", "club.done_", "me.theme_", "help.of_", "help_"}
+    assert families() <= {
+        *FAMILIES,
+        *OPEN_FAMILIES,
+        "guest.done_",
+        "club.done_",
+        "messages.done_",
+        "me.theme_",
+        "help.of_",
+        "help_",
+    }
     today = {
         "cause": (*REASONS.values(), VISIT, "profile", "definition", "time"),
         "journey": tuple(each.key for each in DEFAULTS),

@@ -25,11 +25,13 @@ from services.console.api import (
     feedback,
     guests,
     live,
+    messages,
     month,
     own,
     palette,
     reports,
     segments,
+    sms,
     start,
     today,
     visits,
@@ -51,7 +53,7 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
-    club, cafe, segments, chain, live,
+    club, messages, sms, cafe, segments, chain, live,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

@@ -50,7 +50,7 @@ async def show(up: Upstream, here: Insider) -> ClubPage:
     pending = waiting if isinstance(waiting, Away) else waiting.adjustments if waiting else ()
     parts: tuple[Sequence[OfGuest] | Away, ...] = (few, lapsing, pending)
     guests = [each.customer_id for part in parts for each in there(part, ())]
-    return ClubPage(figures, versions, few, lapsing, pending, await _cards(up, here, guests), names)
+    return ClubPage(figures, versions, few, lapsing, pending, await cards_of(up, here, guests), names)
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,19 @@ async def list_by_hand(up: Upstream, here: Insider, state: str | None, before: U
     page, names = await asyncio.gather(
         club.by_hand(up, here.access, here.cafe.cafe_id, PAGE, state, before), _names(up, here)
     )
-    return ByHandList(page, await _cards(up, here, (each.customer_id for each in page.adjustments)), names)
+    return ByHandList(page, await cards_of(up, here, (each.customer_id for each in page.adjustments)), names)
 
 
 async def list_lapsing(up: Upstream, here: Insider) -> tuple[tuple[models.LapsingOfGuest, ...], Cards]:
     """The guests whose points lapse soonest."""
     found = await club.lapsing(up, here.access, here.cafe.cafe_id, PAGE)
-    return found, await _cards(up, here, (each.customer_id for each in found))
+    return found, await cards_of(up, here, (each.customer_id for each in found))
 
 
 async def list_refused(up: Upstream, here: Insider) -> tuple[tuple[models.RefusedSpending, ...], Cards]:
     """What bills wanted to spend and could not."""
     found = await club.refused(up, here.access, here.cafe.cafe_id)
-    return found, await _cards(up, here, (each.customer_id for each in found))
+    return found, await cards_of(up, here, (each.customer_id for each in found))
 
 
 def in_force(versions: Iterable[models.RulesVersion], moment: datetime) -> models.RulesVersion:
@@ -89,7 +89,8 @@ def in_force(versions: Iterable[models.RulesVersion], moment: datetime) -> model
     return begun[-1] if begun else known[0]
 
 
-async def _cards(up: Upstream, here: Insider, ids: Iterable[UUID]) -> Cards:
+async def cards_of(up: Upstream, here: Insider, ids: Iterable[UUID]) -> Cards:
+    """The guests of these ids, as far as they are known."""
     wanted = list(dict.fromkeys(ids))[:200]
     if not wanted:
         return {}

@@ -30,6 +30,7 @@ MENU: Final = (
     MenuEntry("club", "club", "award"),
     MenuEntry("segments", "segments", "shapes"),
     MenuEntry("campaigns", "campaigns", "send", "send_campaigns"),
+    MenuEntry("messages", "messages", "mail", "see_messages"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

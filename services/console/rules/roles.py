@@ -23,6 +23,9 @@ ALLOWED: Final[Mapping[str, Role]] = {
     "write_rules": "manager",
     "edit_segments": "manager",
     "send_campaigns": "manager",
+    "see_messages": "manager",
+    "set_messaging": "owner",
+    "see_accounts": "owner",
 }
 
 
