@@ -59,6 +59,7 @@ RULES = {
         "DELETE /cafes/{cafe_id}/customers/{customer_id}": STOPS,
         "PUT /cafes/{cafe_id}/customers/{customer_id}/status": NONE,
         "PUT /cafes/{cafe_id}/customers/{customer_id}/consents": "the guest's word, under the name of who wrote it",
+        "PUT /guest/consents": "the guest's own word, by the link to the guest's own page",
         "POST /cafes/{cafe_id}/segments": WAITS,
         "POST /cafes/{cafe_id}/segments/preview": NONE,
         "PATCH /cafes/{cafe_id}/segments/{segment_id}": WAITS,
