@@ -118,6 +118,13 @@ def resolved(doc: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def element(doc: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a list holds, also a list of lists; anything else is itself."""
+    while schema.get("type") == "array":
+        schema = resolved(doc, schema["items"])
+    return schema
+
+
 def disbelieved(doc: dict[str, Any], schema: dict[str, Any], kind: Any, at: str = "") -> list[str]:
     """The fields that the document does not have, or that may be null there and not here, down to the last."""
     while get_origin(kind) in (tuple, Union, UnionType):
@@ -125,7 +132,7 @@ def disbelieved(doc: dict[str, Any], schema: dict[str, Any], kind: Any, at: str 
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return []
     shapes = [resolved(doc, each) for each in resolved(doc, schema).get("anyOf", [schema])]
-    shapes = [resolved(doc, each["items"]) if each.get("type") == "array" else each for each in shapes]
+    shapes = [element(doc, each) for each in shapes]
     needed = {field.name for field in msgspec.structs.fields(kind) if field.required}
     fields = next((each["properties"] for each in shapes if needed <= set(each.get("properties", ()))), None)
     if fields is None:

@@ -49,6 +49,18 @@ def test_number(value, fa: str, en: str) -> None:
     assert (PERSIAN.number(value), ENGLISH.number(value)) == (fa, en)
 
 
+@pytest.mark.parametrize(
+    ("value", "fa", "en"), [("13.24", "۱۳٫۲", "13.2"), ("14.00", "۱۴", "14"), ("1234.55", "۱٬۲۳۴٫۶", "1,234.6")]
+)
+def test_tenths(value: str, fa: str, en: str) -> None:
+    assert (PERSIAN.tenths(Decimal(value)), ENGLISH.tenths(Decimal(value))) == (fa, en)
+
+
+def test_months_and_weekdays_by_their_number_have_names() -> None:
+    assert (PERSIAN.month(date(2026, 11, 29)), ENGLISH.month(date(2026, 11, 29), year=False)) == ("آذر ۱۴۰۵", "Azar")
+    assert [ENGLISH.weekday_from_saturday(each) for each in (0, 1, 6)] == ["Saturday", "Sunday", "Friday"]
+
+
 def test_signs_stand_before_the_number() -> None:
     assert (PERSIAN.signed(12), PERSIAN.signed(-12), ENGLISH.signed(0)) == ("+۱۲", "−۱۲", "0")
 

@@ -22,6 +22,7 @@ from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
 from services.console.rules.copying import RULES
 from services.console.rules.menu import MENU
+from services.console.rules.report_range import SECTIONS
 from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
 from services.customer.rules import explaining as customer
 from services.customer.rules.attributes import ATTRIBUTES
@@ -94,6 +95,8 @@ FAMILIES = {
     "funnel": ("recipients", "allowed", "sent", "delivered", "returned"),
     "loss": ("barred", "dropped", "failed", "waiting", "undelivered", "on_the_way"),
     "guest_list": get_args(DeliveryState),
+    "report_title": tuple(each.key for each in SECTIONS),
+    "report_help": tuple(each.key for each in SECTIONS),
     "menu": tuple(each.key for each in MENU),
 }
 # What an explanation names as its rule, and what it shows of its values.
@@ -127,10 +130,12 @@ OPEN_FAMILIES = {"cause", "journey", "what", "value", *(f"help_{family}" for fam
 def said() -> set[str]:
     """The keys that templates and code name whole."""
     texts = [path.read_text() for path in TEMPLATES]
+    rules = FOLDER / "rules"
     paths = [
         *(FOLDER / "api").glob("*.py"),
-        FOLDER / "rules" / "rule_facts.py",
-        *(FOLDER / "rules").glob("*_tables.py"),
+        rules / "rule_facts.py",
+        *rules.glob("*_tables.py"),
+        rules / "report_views.py",
     ]
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}

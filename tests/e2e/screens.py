@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.demo import run as demo
+from services.console.rules.report_range import SECTIONS
 
 # `home`: the cafe. `guest`, `visit`, `rating` and `campaign`: those of the scene.
 SCREENS: Final = (
@@ -49,6 +50,8 @@ SCREENS: Final = (
     "{home}/campaigns/{campaign}/text",
     "{home}/campaigns/{campaign}/time",
     "{home}/campaigns/{campaign}/review",
+    "{home}/reports",
+    *(f"{{home}}/reports/{each.key}" for each in SECTIONS[1:]),
     "{home}/approvals",
     "{home}/start",
     "{home}/help",

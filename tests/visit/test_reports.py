@@ -7,13 +7,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.visit.handlers import erasure, reactions, reports, upkeep
 from services.visit.handlers.reports import WantedFigures
 from services.visit.models.values import BillCommand
+from services.visit.store import reports as store
+from services.visit.store import statistics
 from shared.clock import new_id, now
-from shared.database.db import Pool, staff_transaction, transaction
+from shared.database.db import Pool, keyed_transaction, staff_transaction, transaction
 from shared.events.identity import CafeChanged
 from shared.security.access import on_cafe_changed
 from tests.support import Databases
@@ -35,6 +38,10 @@ from tests.visit.given import (
 )  # fmt: skip
 
 GUESTS = [f"0912000{n:04}" for n in range(8)]
+READ = """
+SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables
+WHERE relname LIKE 'customer_visits%'
+"""
 DISHES = ("قهوه ترک", "کیک", "چای", "لاته")
 
 
@@ -292,3 +299,25 @@ async def test_months_wait_before_they_are_counted_again(pool: Pool, monkeypatch
     while await upkeep.count_days(pool):
         pass
     assert await bills() == 2
+
+
+async def test_running_month_and_its_days_are_found_by_their_time(pool: Pool, database: Databases) -> None:
+    await pool.execute(
+        "INSERT INTO customer_visits (id, cafe_id, customer_id, visit_date, device_id, receipt_number, total_amount,"
+        " currency_unit) SELECT gen_random_uuid(), $1, gen_random_uuid(), $2::timestamptz - n * interval '1 hour',"
+        " 'raw', n::text, 1, 'IRT' FROM generate_series(0, 9999) AS n",
+        CAFE, NOW,
+    )  # fmt: skip
+    owner = await asyncpg.connect(await database.owner_dsn("visit"))
+    await owner.execute("ANALYZE")
+    await owner.close()
+    async with staff_transaction(pool, STAFF) as conn:
+        plan = [row[0] for row in await conn.fetch(f"EXPLAIN {store.COMERS_TODAY}", CAFE, NOW, TODAY, None)]
+        assert not [line for line in plan if "Seq Scan on customer_visits_default" in line]
+    async with keyed_transaction(pool) as conn:
+        days = [TODAY - timedelta(days=back) for back in range(1, 4)]
+        await statistics.count_days(conn, [(CAFE, day) for day in days], NOW)
+        before = await conn.fetchval(READ)
+        await statistics.count_days(conn, [(CAFE, day) for day in days], NOW)
+        # Three days of 24 bills, read for their figures and for their guests.
+        assert await conn.fetchval(READ) - before <= 600

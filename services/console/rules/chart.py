@@ -18,20 +18,21 @@ class Bar:
     middle: float
 
 
-def bars(values: Sequence[Decimal | int], *, rightwards: bool) -> tuple[Bar, ...]:
+def bars(values: Sequence[Decimal | int], *, rightwards: bool, top: Decimal | int | None = None) -> tuple[Bar, ...]:
     """One bar a value over the whole width, the largest as high as the drawing; nothing is two units high.
 
-    `rightwards`: whether the first value stands at the left, as a page that is read from the left wants it.
+    `rightwards`: whether the first value stands at the left, as a page that is read from the left wants it. `top`:
+    what is as high as the drawing, where that is none of these values.
     """
     if not values:
         return ()
-    top = max(*values, 1)
+    highest = max(*values, top or 1)
     room = WIDTH / len(values)
     width = round(room * 0.64, 1)
     made = []
     for index, value in enumerate(values):
         place = index if rightwards else len(values) - 1 - index
-        height = max(2.0, round(float(Decimal(value) / Decimal(top)) * HEIGHT, 1))
+        height = max(2.0, round(float(Decimal(value) / Decimal(highest)) * HEIGHT, 1))
         left = round(place * room + (room - width) / 2, 1)
         made.append(Bar(left, round(HEIGHT - height, 1), width, height, round(left + width / 2, 1)))
     return tuple(made)

@@ -31,6 +31,7 @@ MENU: Final = (
     MenuEntry("segments", "segments", "shapes"),
     MenuEntry("campaigns", "campaigns", "send", "send_campaigns"),
     MenuEntry("messages", "messages", "mail", "see_messages"),
+    MenuEntry("reports", "reports", "chart-column", "see_money"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

@@ -56,6 +56,11 @@ class Speech:
             written = written.replace(",", "٬").replace(".", "٫")
         return self.digits(written)
 
+    def tenths(self, value: Decimal) -> str:
+        """A number with at most one decimal, as of a percentage."""
+        written = f"{value.quantize(Decimal('0.1'), ROUND_HALF_EVEN):,}".removesuffix(".0")
+        return self.digits(written.replace(",", "٬").replace(".", "٫") if self.language == "fa" else written)
+
     def signed(self, value: int) -> str:
         """A difference, with its sign."""
         return ("+" if value > 0 else "−" if value < 0 else "") + self.number(abs(value))
@@ -94,6 +99,16 @@ class Speech:
         """The name of the day of the week."""
         day = self._local(when).date() if isinstance(when, datetime) else when
         return _WEEKDAYS[self.language].split()[day.weekday()]
+
+    def weekday_from_saturday(self, number: int) -> str:
+        """The name of a day of the week, by its number from Saturday (0) to Friday (6)."""
+        return _WEEKDAYS[self.language].split()[(number + 5) % 7]
+
+    def month(self, when: date, *, year: bool = True) -> str:
+        """The name of a day's month, as `Azar 1405`."""
+        number_of_year, month, _ = self._parts(when)
+        name = _MONTHS[self.language, self.calendar].split()[month - 1]
+        return self.digits(f"{name} {number_of_year}" if year else name)
 
     def moment(self, when: datetime) -> str:
         """Day and time."""

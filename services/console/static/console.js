@@ -34,6 +34,7 @@ find("find")?.form.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
   const fill = event.target.closest("[data-fill]");
   if (fill) {
     const field = find(fill.dataset.fill);
@@ -125,6 +126,9 @@ for (const button of document.querySelectorAll("[data-wait]")) {
   };
   tick();
 }
+
+// Of tabs that are wider than a phone the chosen one is in sight.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 const net = find("net");
 if (net) {

@@ -15,7 +15,7 @@ CROWDED = 10_000
 # Each a transaction that lasts a second or two where cafes have thousands of visits a day.
 DAYS_AT_ONCE = 50
 CAFES_AT_ONCE = 10
-MONTHS_AT_ONCE = 10
+MONTHS_AT_ONCE = 4
 COUNTING = ByCafe("visit", "visit.count_days")
 FINDING = ByCafe("visit", "visit.find_days")
 SUMMING = ByCafe("visit", "visit.count_months")
