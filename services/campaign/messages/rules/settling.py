@@ -18,6 +18,7 @@ _ENDS: Final[Mapping[Progress, Literal["delivered", "failed", "bounced"]]] = {
     "undelivered": "bounced",
     "blocked": "bounced",
 }
+_LOST: Final = frozenset({"failed", "bounced"})
 _NOTHING: Final = Decimal(0)
 
 
@@ -106,7 +107,7 @@ def ends_of(handed: Handed, settled: Settled) -> dict[End, int]:
     ends: dict[End, int] = {}
     if settled.accepted and handed.status == "skipped":
         ends["skipped", handed.reason or "unknown"] = -1
-    if settled.status in ("failed", "bounced"):
+    if settled.status in _LOST:
         is_sent = settled.accepted or handed.status == "sent"
         ends["undelivered" if is_sent else "failed", settled.error_code or "unknown"] = 1
     return ends
