@@ -1,6 +1,7 @@
 """The first hour: from the sign-in to the first visit, step by step."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,13 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from services.console.api.forms import FormId, Typed
-from services.console.api.rendering import go, look_of, page, refused
+from services.console.api.rendering import go, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
-from services.console.handlers import start
+from services.console.handlers import club, start
 from services.console.handlers.panels import panel
+from services.console.rules.club_rules import Sentence, sentences
 from services.console.store import identity, visit
-from services.console.store.upstream import RefusedCall
+from services.console.store.upstream import Away, RefusedCall
 from shared.clock import new_id
 
 router = APIRouter(prefix="/c/{cafe_id}/start", include_in_schema=False)
@@ -80,8 +82,17 @@ async def _steps(request: Request, here: Here, error: RefusedCall | None = None,
     shown = await start.show(upstream(request), here)
     told = refused(error, look_of(request).language) if error else {}
     every: dict[str, Any] = {"shown": shown, "newest": shown.newest, "key": None, "qr": None, "receipt": new_id()}
-    every |= {"call": _call(request, here), "values": {}}
+    every |= {"call": _call(request, here), "values": {}, "said": _rules_said(request, here, shown)}
     return page(request, "start.html", here, status=error.status if error else 200, nav="start", **every | data, **told)
+
+
+def _rules_said(request: Request, here: Here, shown: start.StartPage) -> Sequence[Sentence]:
+    """What earns points and what they are worth, by the rules in force: a new cafe has some from the beginning."""
+    if isinstance(shown.rules, Away):
+        return ()
+    now = club.in_force(shown.rules, datetime.now(UTC))
+    said = sentences(now, speech_of(look_of(request), here))
+    return [each for each in said if each.about in ("earn", "worth", "expiry")]
 
 
 def _call(request: Request, here: Here) -> tuple[str, str]:

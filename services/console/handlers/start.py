@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from services.console.handlers.panels import panel
 from services.console.models import people, work
+from services.console.models.club import RulesVersion
+from services.console.models.messages import SmsAccount
 from services.console.models.session import Insider
-from services.console.store import identity, visit
+from services.console.rules import roles
+from services.console.store import club, identity, messages, visit
 from services.console.store.upstream import Away, Upstream
 
 
@@ -16,15 +19,23 @@ class StartPage:
 
     branches: tuple[people.BranchOfCafe, ...] | Away
     keys: tuple[people.KeyOfTill, ...] | Away
+    rules: tuple[RulesVersion, ...] | Away
+    accounts: tuple[SmsAccount, ...] | Away
     newest: work.VisitRows | Away
 
 
 async def show(up: Upstream, here: Insider) -> StartPage:
-    """The page, in three calls beside each other."""
+    """The page, in five calls beside each other. Accounts are for owners."""
     access, cafe_id = here.access, here.cafe.cafe_id
-    branches, keys, newest = await asyncio.gather(
+    branches, keys, rules, accounts, newest = await asyncio.gather(
         panel(identity.list_branches(up, access, cafe_id)),
         panel(identity.list_keys(up, access, cafe_id)),
+        panel(club.versions(up, access, cafe_id)),
+        panel(messages.accounts(up, access, cafe_id)) if roles.may(here.cafe.role, "see_accounts") else _none(),
         panel(visit.list_visits(up, access, cafe_id, {"limit": 1})),
     )
-    return StartPage(branches, keys, newest)
+    return StartPage(branches, keys, rules, accounts, newest)
+
+
+async def _none() -> tuple[SmsAccount, ...]:
+    return ()
