@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import axe_playwright_python
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 WIDTHS = (390, 1440)
@@ -57,6 +57,11 @@ class Visit:
         self.clicks += 1
         await self.page.click(selector)
         await self.page.wait_for_load_state()
+
+    async def settled(self) -> None:
+        """Waits until no part of the page is on its way. Its live stream lasts."""
+        await self.page.wait_for_load_state()
+        await expect(self.page.locator(".htmx-request")).to_have_count(0, timeout=30_000)
 
     async def unfit(self) -> list[str]:
         """What axe calls serious or critical on the page."""

@@ -46,7 +46,7 @@ async def _take(config: Settings, cafe: demo.DemoCafe) -> None:
             async with pages.visiting(browser, base, width=width, theme=theme, language=language) as visit:
                 await pages.sign_in(visit, cafe.owner, cafe.password)
                 await _open(visit, f"/c/{cafe.cafe_id}", wanted)
-                await visit.page.wait_for_load_state("networkidle")
+                await visit.settled()
                 path = ROOT / "docs" / "pictures" / f"{name}.png"
                 path.parent.mkdir(exist_ok=True)
                 await visit.page.screenshot(path=path)

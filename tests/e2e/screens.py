@@ -13,6 +13,7 @@ SCREENS: Final = (
     "/chain",
     "/chain/copy",
     "{home}/today",
+    "{home}/board",
     "{home}/desk",
     "{home}/desk/new",
     "{home}/guests",

@@ -32,7 +32,7 @@ async def test_every_screen_is_fit_for_everybody(
         await pages.sign_in(visit, *scene.people["owner"])
         for path in scene.screens:
             assert await visit.go(path) == 200, path
-            await visit.page.wait_for_load_state("networkidle")
+            await visit.settled()
             assert await visit.unfit() == [], path
             assert await visit.overflow() == 0, path
             if PICTURES:

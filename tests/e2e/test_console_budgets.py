@@ -27,7 +27,10 @@ def test_scripts_and_styles_are_small() -> None:
     own, others = sorted(STATIC.glob("*.js")), sorted((STATIC / "vendor").glob("*.js"))
     assert packed(own) <= 8 * KB
     assert packed(own + others) <= 26 * KB
-    assert packed(sorted(STATIC.glob("*.css"))) <= 8 * KB
+    assert packed([STATIC / "console.css"]) <= 8 * KB
+    # Only the board on the wall loads it.
+    assert packed([STATIC / "board.css"]) <= KB
+    assert {path.name for path in STATIC.glob("*.css")} == {"console.css", "board.css"}
 
 
 @pages.in_a_browser

@@ -15,6 +15,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from services.console.api import (
     approvals,
+    board,
     cafe,
     campaigns,
     chain,
@@ -27,6 +28,7 @@ from services.console.api import (
     live,
     messages,
     month,
+    offline,
     own,
     palette,
     reports,
@@ -53,11 +55,11 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
-    club, messages, sms, cafe, segments, chain, live,
+    club, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",
-    "/chain",
+    "/chain", "/sw.js", "/offline",
 )  # fmt: skip
 
 

@@ -77,7 +77,10 @@ async def sign_out(request: Request) -> Response:
         # It has ended already, or identity can't hear of it now: from this device it is gone in any case.
         pass
     wall.keep(request, None)
-    return go(request, "/in")
+    answer = go(request, "/in")
+    # What the browser keeps for when there is no line goes too, and the service worker with it.
+    answer.headers["clear-site-data"] = '"storage"'
+    return answer
 
 
 @router.get("/cafes")

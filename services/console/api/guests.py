@@ -10,7 +10,7 @@ from services.console.api.forms import FormId, Prose, Typed
 from services.console.api.rendering import go, is_fragment, look_of, page, refused
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import guests
-from services.console.handlers.panels import found
+from services.console.handlers.panels import found, panel
 from services.console.store import club, customer, loyalty
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id
@@ -46,7 +46,15 @@ async def show_list(
 async def show(request: Request, here: Here, guest_id: UUID, done: str = "") -> Response:
     """A guest: what they have, what happened, and why."""
     shown = await guests.show(upstream(request), here, guest_id)
-    return page(request, "guest.html", here, nav="guests", guest=shown, done=done)
+    data: dict[str, Any] = {"guest": shown, "guest_id": guest_id, "balance": shown.balance, "done": done}
+    return page(request, "guest.html", here, nav="guests", **data)
+
+
+@router.get("/{guest_id}/balance")
+async def show_balance(request: Request, here: Here, guest_id: UUID) -> Response:
+    """What the guest has: a part of their page, which asks for it when it changes."""
+    balance = await panel(found(loyalty.balance(upstream(request), here.access, here.cafe.cafe_id, guest_id)))
+    return page(request, "guest_balance.html", here, guest_id=guest_id, balance=balance)
 
 
 @router.post("/{guest_id}/number")

@@ -35,9 +35,15 @@ async def show(request: Request, here: Here) -> Response:
     return page(request, "today.html", here, nav="today", **data)
 
 
+@router.get("/today/numbers")
+async def show_numbers(request: Request, here: Here) -> Response:
+    """The figures of today: a part of its page, which asks for it each minute."""
+    return page(request, "today_numbers.html", here, shown=await today.numbers(upstream(request), here))
+
+
 @router.get("/newest")
 async def show_newest(request: Request, here: Here) -> Response:
-    """The newest visits: a part of the page of today, which asks for it every few seconds."""
+    """The newest visits: a part of the page of today, which asks for it when something happens."""
     return page(request, "newest_part.html", here, visits=await today.newest(upstream(request), here))
 
 

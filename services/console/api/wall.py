@@ -23,7 +23,8 @@ COOKIE_BYTES = 3800
 _PLACE = {"table": "console", "column": "session", "row": "cookie"}
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'; "
+    "worker-src 'self'"
 )
 HEADERS = {
     "content-security-policy": CSP,

@@ -52,6 +52,21 @@ def days_until(day: date) -> tuple[date, ...]:
     return tuple(day - timedelta(days=DAYS - 1 - index) for index in range(DAYS))
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """The figures of today alone."""
+
+    today: work.TodayFigures | Away
+    figures: work.RatingFigures | Away
+
+
+async def numbers(up: Upstream, here: Insider) -> Numbers:
+    """The figures of today, in two calls beside each other."""
+    cafe_id = here.cafe.cafe_id
+    asked = panel(visit.today(up, here.access, cafe_id)), panel(feedback.figures(up, here.access, cafe_id))
+    return Numbers(*await asyncio.gather(*asked))
+
+
 async def newest(up: Upstream, here: Insider) -> work.VisitRows | Away:
     """The newest visits."""
     return await panel(visit.list_visits(up, here.access, here.cafe.cafe_id, {"limit": FEED}))

@@ -32,6 +32,7 @@ MENU: Final = (
     MenuEntry("campaigns", "campaigns", "send", "send_campaigns"),
     MenuEntry("messages", "messages", "mail", "see_messages"),
     MenuEntry("reports", "reports", "chart-column", "see_money"),
+    MenuEntry("board", "board", "monitor", "see_money"),
     MenuEntry("approvals", "approvals", "check-check", "approve"),
     MenuEntry("settings", "settings", "settings"),
 )

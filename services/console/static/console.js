@@ -130,14 +130,39 @@ for (const button of document.querySelectorAll("[data-wait]")) {
 // Of tabs that are wider than a phone the chosen one is in sight.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-const net = find("net");
+// Without a line the page says of when it is, and what would be lost can't be sent.
+const net = find("net"), banner = find("banner");
 if (net) {
+  let loaded = new Date();
+  document.addEventListener("htmx:after:swap", () => { loaded = new Date(); });
+  const clock = () => loaded.toLocaleTimeString(document.documentElement.lang, {
+    hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: banner.dataset.zone,
+  });
   const show = () => {
-    net.classList.toggle("off", !navigator.onLine);
-    document.body.classList.toggle("offline", !navigator.onLine);
-    net.querySelector("span").textContent = navigator.onLine ? net.dataset.online : net.dataset.offline;
+    const off = !navigator.onLine;
+    net.classList.toggle("off", off);
+    net.querySelector("span").textContent = off ? net.dataset.offline : net.dataset.online;
+    banner.hidden = !off;
+    if (off) banner.textContent = banner.dataset.said.replace("{time}", clock());
+    for (const button of document.querySelectorAll("form[method=post] button, form[method=post] input[type=submit]")) {
+      if (off && !button.disabled) button.dataset.held = "";
+      if (!off && !("held" in button.dataset)) continue;
+      button.disabled = off;
+      if (!off) delete button.dataset.held;
+    }
   };
+  document.addEventListener("submit", (event) => {
+    if (!navigator.onLine && event.target.method === "post") event.preventDefault();
+  }, true);
   addEventListener("online", show);
   addEventListener("offline", show);
   show();
+  // After the page is there: its files are kept for when there is no line.
+  addEventListener("load", () => setTimeout(() => navigator.serviceWorker?.register("/sw.js").catch(() => {}), 2000));
+}
+// The page in place of others asks by itself whether there is a line: a browser does not always say so.
+if (document.querySelector("[data-back-online]")) {
+  const look = () => fetch("/healthz", { cache: "no-store" }).then((answer) => answer.ok && location.reload(), () => {});
+  addEventListener("online", look);
+  setInterval(look, 3000);
 }
