@@ -142,8 +142,8 @@ if (net) {
     const off = !navigator.onLine;
     net.classList.toggle("off", off);
     net.querySelector("span").textContent = off ? net.dataset.offline : net.dataset.online;
-    banner.hidden = !off;
-    if (off) banner.textContent = banner.dataset.said.replace("{time}", clock());
+    if (banner) banner.hidden = !off;
+    if (off && banner) banner.textContent = banner.dataset.said.replace("{time}", clock());
     for (const button of document.querySelectorAll("form[method=post] button, form[method=post] input[type=submit]")) {
       if (off && !button.disabled) button.dataset.held = "";
       if (!off && !("held" in button.dataset)) continue;
