@@ -14,6 +14,7 @@ from rich.table import Table
 from deploy.crm import (
     archive_commands,
     audit_commands,
+    backfill_commands,
     contract,
     engines,
     explain_commands,
@@ -41,6 +42,7 @@ app.add_typer(parked_commands.app, name="parked")
 app.command("audit")(audit_commands.audit_books)
 app.command("explain")(explain_commands.explain)
 app.command("archive")(archive_commands.archive_visits)
+app.command("backfill")(backfill_commands.backfill_service)
 app.command("rebuild")(rebuild_commands.rebuild_service)
 app.command()(contract.contract)
 app.command("recover")(recover_commands.recover_service)

@@ -23,8 +23,11 @@ from shared.events.registry import decode
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 from shared.messaging.consumer import in_order
 from shared.security import access
+from shared.security.crypto import Keys
+from tests.support import SECRET
 
 START = datetime(2026, 5, 10, 8, 30, tzinfo=UTC)
+KEYS = Keys.from_secret(SECRET)
 HANDLERS: dict[type[Event], Callable[[db.Connection, Any], Awaitable[None]]] = {
     VisitRecorded: on_visit_recorded,
     VisitCorrected: on_visit_corrected,
@@ -105,7 +108,8 @@ class Desk:
     async def publish(self, cafe_id: UUID, author: UUID, rules: ProgramRules, valid_from: datetime | None) -> None:
         """A new version of the cafe's rules."""
         async with db.staff_transaction(self.pool, author) as conn:
-            await publish_program(conn, cafe_id, author, PublishProgram(rules=rules, valid_from=valid_from))
+            wanted = PublishProgram(rules=rules, valid_from=valid_from)
+            await publish_program(conn, cafe_id, author, wanted, KEYS)
 
     async def run_job(self, name: str) -> None:
         """A job until it has nothing to do; guests of earlier lives may be among those it finds."""

@@ -18,11 +18,16 @@ from services.loyalty.models.programs import ProgramRules
 from shared.clock import new_id
 from shared.database import db
 from shared.errors import Rejected
+from shared.events.base import Item
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
-from tests.chaos.desk import START, Desk
+from shared.security.ids import menu_code
+from tests.chaos.desk import KEYS, START, Desk
 from tests.chaos.model import Bill, Model, Redeemed, Rules, Tiers
+from tests.loyalty.schemes import BRANCH, MENU, OTHER_BRANCH
 
 TEHRAN = ZoneInfo("Asia/Tehran")
+# What the codes on bills stand for.
+WORDS: dict[tuple[UUID, str | None], str] = {}
 EVER = datetime(1970, 1, 1, tzinfo=START.tzinfo)
 STEEP: Tiers = (("bronze", 0, Fraction(1)), ("gold", 900, Fraction(5, 2)))
 PROGRAMS: tuple[dict[str, Any], ...] = (
@@ -32,6 +37,25 @@ PROGRAMS: tuple[dict[str, Any], ...] = (
     {"lapse_days": 365, "earn_per_toman": 500, "approval_above": 100},
     {"forgives": True, "tiers": STEEP},
 )
+# Every kind of rule and cap, small enough that lives meet their limits.
+EARNING: dict[str, Any] = {
+    "base": {"minimum_toman": 1_000, "exclude": {"categories": ["دخانیات"]}},
+    "earn": [
+        {"key": "extra", "kind": "amount", "toman_per_point": 9000, "by_tier": True},
+        {"key": "visit", "kind": "visit", "points": 7, "minimum_toman": 30_000, "per_day": 1},
+        {"key": "beans", "kind": "item", "points": 11, "match": {"categories": ["دانه قهوه"]}},
+        {"key": "cakes", "kind": "item", "toman_per_point": 900, "match": {"names": ["کیک"]}},
+        {"key": "first", "kind": "nth_visit", "n": [1, 3], "points": 50},
+        {"key": "second", "kind": "every_nth_visit", "n": 2, "points": 15},
+    ],
+    "multiply": [
+        {"key": "mornings", "factor": "1.5", "on": ["base"], "from_time": "06:00", "until_time": "14:00"},
+        {"key": "weekend", "factor": "0.5", "weekdays": ["thu", "fri"]},
+        {"key": "garden", "factor": "3", "on": ["beans", "visit"], "branches": [str(BRANCH)]},
+    ],
+    "caps": {"visit": 700, "day": 900, "month": 1500},
+}
+PROGRAMS += ({"earning": EARNING}, {"earning": EARNING | {"stacking": "product", "caps": {}}, "lapse_days": 30})
 PICK = st.integers(0, 99)
 MONEY = st.integers(0, 1_500_000)
 DAYS_AGO = st.one_of(st.just(0), st.integers(0, 40), st.integers(0, 500))
@@ -296,6 +320,7 @@ class Life(RuleBasedStateMachine):
             receipt_number=f"{self.numbers:05}", final_amount=Decimal(money), total_amount=Decimal(money),
             discount_amount=Decimal(0), currency_unit="IRR" if in_rial else "IRT", points_to_redeem=redeem,
             redemption_id=named,
+            **on_the_bill(self.cafe_id, visit_id, money),
         )  # fmt: skip
 
     def corrected(
@@ -306,6 +331,7 @@ class Life(RuleBasedStateMachine):
             currency_unit="IRT", previous_final_amount=old.final_amount, previous_currency_unit=old.currency_unit,
             previous_occurred_at=old.occurred_at, first_visit_at=at, last_visit_at=at, corrected_at=corrected_at,
             points_to_redeem=redeem, redemption_id=self.model.bills[old.visit_id].names if redeem else None,
+            **on_the_bill(self.cafe_id, old.visit_id, int(money)),
         )  # fmt: skip
 
     def take_bills(self, fresh: list[Any], batch: list[Any]) -> None:
@@ -366,7 +392,28 @@ def bill_of(event: VisitEvent) -> Bill:
     """A visit for the model."""
     toman = Fraction(event.final_amount) / (1 if event.currency_unit == "IRT" else 10)
     asks, names = getattr(event, "points_to_redeem", None) or 0, getattr(event, "redemption_id", None)
-    return Bill(event.occurred_at, (event.device_id, event.receipt_number), toman, asks=asks, names=names)
+    lines = []
+    for item in getattr(event, "items", []):
+        words = [WORDS.get((event.cafe_id, code)) for code in (item.category_code, item.sku_code, item.name_code)]
+        amount = None if item.amount is None else Fraction(item.amount) / (1 if event.currency_unit == "IRT" else 10)
+        lines.append((words[0], words[1], words[2], Fraction(item.quantity), amount))
+    return Bill(
+        event.occurred_at, (event.device_id, event.receipt_number), toman, asks=asks, names=names,
+        branch=event.branch_id, lines=lines,
+    )  # fmt: skip
+
+
+def on_the_bill(cafe_id: UUID, visit_id: UUID, money: int) -> dict[str, Any]:
+    """Lines and a branch that follow from the bill itself, so that a life that fails shrinks as before."""
+    chosen = MENU[(money + visit_id.int) % len(MENU)]
+    codes = [word and menu_code(KEYS, cafe_id, word) for word in chosen]
+    WORDS.update({(cafe_id, code): word for code, word in zip(codes, chosen, strict=True) if code})
+    lines = [
+        Item(name="", quantity=Decimal(quantity), amount=amount, category_code=codes[0], sku_code=codes[1],
+             name_code=codes[2])
+        for quantity, amount in ((1, Decimal(money // 3)), ("0.5", None))[: money % 3]
+    ]  # fmt: skip
+    return {"items": lines, "branch_id": (None, BRANCH, OTHER_BRANCH)[money % 7 % 3]}
 
 
 def cents(toman: Fraction) -> Decimal:
@@ -386,5 +433,6 @@ def published(rules: Rules) -> ProgramRules:
             "points_expire_days": rules.lapse_days,
             "negative_balance": "forgive_after_refund" if rules.forgives else "allow_after_refund",
             "approval_above": rules.approval_above,
+            **rules.earning,
         }
     )

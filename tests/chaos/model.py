@@ -11,13 +11,15 @@ or lapsed since stays covered. A bill that was voided only afterwards had its po
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from math import floor
+from typing import Any
+from uuid import UUID
 
 from deploy.demo.books import jalali_year
+from tests.loyalty.schemes import NaiveCounts, PlainBill, naive_bill
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 Tiers = tuple[tuple[str, int, Fraction], ...]
@@ -39,6 +41,8 @@ class Rules:
     lapse_days: int | None = None
     forgives: bool = False
     approval_above: int = 1000
+    # How bills earn beyond their amount, as one writes it.
+    earning: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Bill:
     asks: int = 0
     names: Hashable = None
     voided_at: datetime | None = None
+    branch: UUID | None = None
+    lines: Sequence[tuple[str | None, str | None, str | None, Fraction, Fraction | None]] = ()
 
 
 @dataclass
@@ -221,17 +227,11 @@ class Model:
 
     def _lost(self) -> dict[Hashable, int]:
         lost: dict[Hashable, int] = {}
-        by_year: dict[int, int] = defaultdict(int)
-        factor = None
-        for name, bill in self._ordered():
-            rules, year = self.in_force(bill.at), jalali_year(bill.at)
-            if bill.is_void:
-                by = rules.tiers[0][2] if factor is None else factor
-                if bill.voided_at:
-                    lost[name] = floor(bill.toman * by / rules.earn_per_toman)
-                continue
-            factor = self._held(rules, by_year, year)[2]
-            by_year[year] += floor(bill.toman * factor / rules.earn_per_toman)
+        for name, bill, factor, number, counts in self._walked():
+            rules = self.in_force(bill.at)
+            by = rules.tiers[0][2] if factor is None else factor
+            if bill.is_void and bill.voided_at:
+                lost[name] = sum(_earned(rules, name, bill, by, number, counts)[0].values())
         return lost
 
     def _ordered(self) -> list[tuple[Hashable, Bill]]:
@@ -302,16 +302,32 @@ class Model:
                 lot.left, lot.room = 0, lot.room + lot.left
 
     def _count(self) -> tuple[dict[Hashable, int], dict[int, int]]:
-        points: dict[Hashable, int] = {}
         by_year: dict[int, int] = defaultdict(int)
-        for name, bill in sorted(self.bills.items(), key=lambda each: (each[1].at, each[1].order)):
-            if bill.is_void:
-                continue
-            rules, year = self.in_force(bill.at), jalali_year(bill.at)
-            factor = self._held(rules, by_year, year)[2]
-            points[name] = floor(bill.toman * factor / rules.earn_per_toman)
-            by_year[year] += points[name]
+        points: dict[Hashable, int] = {}
+        for name, bill, factor, number, counts in self._walked(by_year):
+            if factor is not None and not bill.is_void:
+                points[name] = sum(_earned(self.in_force(bill.at), name, bill, factor, number, counts)[0].values())
         return points, by_year
+
+    def _walked(
+        self, by_year: dict[int, int] | None = None
+    ) -> Iterator[tuple[Hashable, Bill, Fraction | None, int, NaiveCounts]]:
+        """The bills in their order, each as the guest stands just before it: the factor of its tier (of the bill before
+        for a void one), its number, what caps count."""
+        sums = defaultdict(int) if by_year is None else by_year
+        factor, number, counts = None, 1, NaiveCounts()
+        for name, bill in self._ordered():
+            rules, year = self.in_force(bill.at), jalali_year(bill.at)
+            if bill.is_void:
+                yield name, bill, factor, number, counts
+                continue
+            factor = self._held(rules, sums, year)[2]
+            yield name, bill, factor, number, counts
+            parts, matched = _earned(rules, name, bill, factor, number, counts)
+            sums[year] += sum(parts.values())
+            number += 1
+            if rules.earning:
+                counts.count(_plain(name, bill), parts, matched)
 
     def _held(self, rules: Rules, by_year: dict[int, int], year: int) -> tuple[str, int, Fraction]:
         best = max(by_year.get(year, 0), by_year.get(year - 1, 0))
@@ -354,3 +370,14 @@ class Model:
                 points -= taken
                 drawn.append((name, taken))
         return drawn
+
+
+def _earned(
+    rules: Rules, name: Hashable, bill: Bill, factor: Fraction, number: int, counts: NaiveCounts
+) -> tuple[dict[str, int], list[str]]:
+    written = {"earn_per_toman": rules.earn_per_toman, **rules.earning}
+    return naive_bill(written, _plain(name, bill), number, factor, counts)
+
+
+def _plain(name: Hashable, bill: Bill) -> PlainBill:
+    return PlainBill(name, bill.at, bill.toman, bill.branch, bill.lines)

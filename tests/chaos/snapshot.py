@@ -49,7 +49,7 @@ STATEMENTS = (
                lifetime_spent, current_year_spent, current_month_spent, total_visits, visits_this_month,
                last_visit_date, first_visit_date, points_to_next_tier, next_tier_points, year_ends_on, month_ends_on,
                tier_period_ends_on, tier_period_points, previous_period_points, counted_tier_since, last_visit_at,
-               program_version
+               program_version, counts::text
         FROM customer_loyalty WHERE cafe_id = $1
         """,
     ),
@@ -66,7 +66,7 @@ STATEMENTS = (
     ),
     (
         "loyalty", "earnings", """
-        SELECT visit_id, customer_id, points, multiplier, program_version, state = 'voided' AS void,
+        SELECT visit_id, customer_id, points, multiplier, program_version, parts::text, state = 'voided' AS void,
                CASE WHEN state <> 'voided' THEN final_amount END AS amount,
                CASE WHEN state <> 'voided' THEN currency_unit END AS unit,
                CASE WHEN state <> 'voided' THEN occurred_at END AS at

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from services.console.api.rendering import catalogue
 from services.console.models.club import RulesOfClub, RulesVersion, TierOfRules
@@ -46,6 +48,55 @@ def test_every_rule_is_a_sentence() -> None:
         "If a bill is taken back after its points are spent, the guest owes them.",
         "One person gives or takes up to 1,000 points a day alone; more needs a second person.",
     ]
+
+
+OWN = msgspec.json.decode(
+    """{"tiers": [], "tier_period": "jalali_year", "points_expire_days": null, "negative_balance": "allow_after_refund",
+    "approval_above": 1000, "base": {"minimum_toman": 50000, "exclude": {"categories": ["دخانیات"]}},
+    "earn": [{"key": "visit", "kind": "visit", "points": 5, "per_day": 1, "by_tier": true},
+        {"key": "beans", "kind": "item", "points": 20, "match": {"categories": ["دانه قهوه"], "names": ["لاته"]}},
+        {"key": "cakes", "kind": "item", "toman_per_point": 900, "match": {"skus": ["CAKE-1"]}},
+        {"key": "first", "kind": "nth_visit", "n": [1, 4], "points": 50},
+        {"key": "tenth", "kind": "every_nth_visit", "n": 10, "points": 100},
+        {"key": "more", "kind": "amount", "toman_per_point": 7000}],
+    "multiply": [{"key": "quiet", "factor": "1.5", "on": ["base"], "weekdays": ["tue"], "from_time": "15:00"},
+        {"key": "spring", "factor": "2", "dates": [{"first": "2026-03-21", "last": "2026-03-24"}],
+            "branches": ["00000000-0000-0000-0000-000000000001"]}],
+    "stacking": "product", "caps": {"visit": 900, "day": null, "month": 4000}}""",
+    type=RulesOfClub,
+)
+
+
+def test_earning_rules_are_said_with_what_limits_them() -> None:
+    said = [
+        (spoken(each, PERSIAN), [spoken(one, PERSIAN) for one in each.also])
+        for each in club_rules.sentences(replace(version(), rules=OWN), PERSIAN)
+        if each.about.partition(".")[0] in ("own", "cap")
+    ]
+    assert said == [
+        ("این امتیاز برای همهٔ خریدها نیست؛", ["بی‌حساب «دخانیات»", "از خرید ۵۰٬۰۰۰ تومان به بالا"]),
+        ("هر خرید ۵ امتیاز دارد.", ["حداکثر ۱ بار در روز", "با ضریب سطح مهمان"]),
+        ("هر عدد از «دانه قهوه»، «لاته»، ۲۰ امتیاز دارد.", []),
+        ("به ازای هر ۹۰۰ تومان خرید از «CAKE-1»، ۱ امتیاز.", []),
+        ("بازدید شمارهٔ ۱، ۴ مهمان، ۵۰ امتیاز دارد.", []),
+        ("هر ۱۰ بازدید یک بار، ۱۰۰ امتیاز.", []),
+        ("به ازای هر ۷٬۰۰۰ تومان خرید، ۱ امتیاز دیگر.", []),
+        ("امتیازها ۱٫۵ برابر می‌شود.", ["برای قاعده‌های base", "روزهای سه‌شنبه", "ساعت ۱۵:۰۰ تا ۲۴:۰۰"]),
+        ("امتیازها ۲ برابر می‌شود.", ["از ۱ فروردین ۱۴۰۵ تا ۴ فروردین ۱۴۰۵", "در ۱ شعبهٔ انتخاب‌شده"]),
+        ("ضریب‌هایی که هم‌زمان برقرارند در هم ضرب می‌شوند.", []),
+        ("هر خرید حداکثر ۹۰۰ امتیاز دارد.", []),
+        ("مهمان در یک ماه حداکثر ۴٬۰۰۰ امتیاز می‌گیرد.", []),
+    ]
+
+
+def test_form_keeps_the_earning_rules_that_it_does_not_show() -> None:
+    now = replace(version(), rules=replace(OWN, tiers=version().rules.tiers))
+    then, missing = club_rules.written_version(club_rules.as_form(now, PERSIAN), now)
+    assert missing is None
+    assert then is not None
+    assert (then.rules.earn, then.rules.multiply, then.rules.caps) == (OWN.earn, OWN.multiply, OWN.caps)
+    assert club_rules.changes(now, then, PERSIAN) == ()
+    assert not {"base", "earn", "multiply", "stacking", "caps"} & set(club_rules.as_body(then, now)["rules"])
 
 
 def test_changes_are_what_differs_and_a_tier_that_goes() -> None:

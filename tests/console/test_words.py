@@ -33,6 +33,7 @@ from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.programs import TierPeriod
 from services.loyalty.rules import explaining as loyalty
+from services.loyalty.rules.earning import WEEKDAYS
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
 from shared.consent import Channel, Purpose
@@ -108,6 +109,7 @@ SEEN = """
 had threshold period_points most least value days one_of wanted minutes reason starts_on reentry last_at state
 tier_before status cancelled_for known mobile erased recorded cases asked inside characters braces today cap ignored
 from accounts unavailable bill total discount earn_per cost campaign month
+key before_caps by room lines quantity every weekday hour to day minimum
 """
 FACTS = {*(name for names in why.SAID.values() for name in names), *SEEN.split()}
 FAMILIES |= {
@@ -120,6 +122,7 @@ FAMILIES |= {
     "own_channel": get_args(Channel),
     "own_state": own.STATES,
     "own_state_means": own.STATES,
+    "weekday": WEEKDAYS,
 }
 # Beginnings of keys that templates end.
 MADE = ("me.theme_", "guest.done_", "club.done_", "messages.done_", "help.of_")

@@ -17,7 +17,7 @@ from shared.errors import Rejected
 from shared.events.identity import AccessGranted
 from shared.events.visit import VisitEvent
 from shared.security import access
-from tests.loyalty import books
+from tests.loyalty import books, schemes
 from tests.loyalty.conftest import Clock
 from tests.loyalty.examples import CAFE, NOON, corrected, guest_number, recorded, voided
 
@@ -26,15 +26,17 @@ BATCH = 40
 
 
 async def publish_versions(pool: db.Pool) -> None:
-    """Three versions: the default, one that earns twice as much, one whose points lapse."""
+    """Four versions: the default, one that earns twice as much, one whose points lapse, one with every kind of rule."""
     versions = (
         ProgramRules(earn_per_toman=500, tier_period="jalali_year"),
         ProgramRules(earn_per_toman=750, tier_period="gregorian_year", points_expire_days=60),
+        schemes.rules_of(tier_period="gregorian_year", points_expire_days=90),
     )
     async with db.transaction(pool) as conn:
         for number, rules in enumerate(versions, 2):
-            since = NOON + (number - 1) * 60 * DAY
-            await programs.publish(conn, CAFE, number, since, rules.model_dump(mode="json"), uuid4())
+            since = NOON + (number - 1) * 40 * DAY
+            codes = schemes.codes_of(rules)
+            await programs.publish(conn, CAFE, number, since, rules.model_dump(mode="json"), uuid4(), codes)
 
 
 def guests_of(visits: int) -> list[UUID]:
@@ -51,7 +53,7 @@ async def live(pool: db.Pool, clock: Clock, seed: int, visits: int) -> None:
         at = NOON + random.randrange(180 * 24) * timedelta(hours=1)
         guest, toman = random.choice(guests), random.choice((0, 300, 45_000, 180_000, 900_000))
         asked = random.choice((0, 0, 0, 50, 400))
-        waiting.append(recorded(number, toman, at, guest=guest, points_to_redeem=asked))
+        waiting.append(recorded(number, toman, at, guest=guest, points_to_redeem=asked, **schemes.facts_of(random)))
         waiting += _later(random, number, at, guest)
     random.shuffle(waiting)
     for start in range(0, len(waiting), BATCH):
@@ -74,7 +76,15 @@ def _later(random: Random, number: int, at: datetime, guest: UUID) -> list[Visit
         fixed_at = at + timedelta(days=10, minutes=number)
         toman = random.choice((0, 60_000, 700_000))
         found.append(
-            corrected(number, toman, moved, guest=guest, corrected_at=fixed_at, points_to_redeem=random.choice((0, 80)))
+            corrected(
+                number,
+                toman,
+                moved,
+                guest=guest,
+                corrected_at=fixed_at,
+                points_to_redeem=random.choice((0, 80)),
+                **schemes.facts_of(random),
+            )
         )
     if random.random() < 0.1:
         found.append(voided(number, at=at, guest=guest))

@@ -1,6 +1,7 @@
 """What people and tills may ask loyalty over HTTP, inside the walls of their own cafe."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.loyalty.api.app import make_app
+from services.loyalty.models.programs import EARNING
 from shared.database.db import Pool, transaction
 from shared.events.identity import AccessGranted
 from shared.security import access, ids
@@ -16,6 +18,7 @@ from shared.security.auth import Staff, Till
 from shared.settings import Settings
 from shared.web.dependencies import current_staff, current_till
 from tests.loyalty import books
+from tests.loyalty.conftest import Clock
 from tests.loyalty.examples import CAFE, NOON, OTHER_CAFE, recorded
 
 MANAGER, OTHER_MANAGER, HELPER = uuid4(), uuid4(), uuid4()
@@ -166,3 +169,97 @@ async def test_two_managers_publish_new_rules_from_now_on(app: FastAPI) -> None:
     assert (proposed.status_code, made.json()["version"]) == (202, 2)
     assert past.status_code == 409
     assert [program["version"] for program in versions] == [1, 2]
+
+
+MINUTE = timedelta(minutes=1)
+EARNS = {
+    "earn": [{"key": "visit", "kind": "visit", "points": 5}],
+    "multiply": [{"key": "tuesday", "factor": "1.5", "on": ["visit"], "weekdays": ["tue"]}],
+    "caps": {"day": 300},
+}
+
+
+async def published(app: FastAPI, rules: dict[str, Any]) -> dict[str, Any]:
+    async with acting(app, MANAGER) as client:
+        proposed = await client.post(f"/cafes/{CAFE}/programs", json={"rules": {"tier_period": "jalali_year"} | rules})
+        assert proposed.status_code == 202, proposed.text
+    async with acting(app, OTHER_MANAGER) as client:
+        url = f"/cafes/{CAFE}/programs/proposals/{proposed.json()['proposal_id']}/decision"
+        made = await client.post(url, json={"approve": True})
+    assert made.status_code == 200, made.text
+    rules_now: dict[str, Any] = made.json()["rules"]
+    return rules_now
+
+
+async def test_earning_rules_stay_when_a_version_does_not_speak_of_them(app: FastAPI, clock: Clock) -> None:
+    clock.moment += MINUTE
+    first = await published(app, EARNS)
+    assert (first["earn"][0]["key"], first["multiply"][0]["factor"], first["caps"]["day"]) == ("visit", "1.5", 300)
+    clock.moment += MINUTE
+    second = await published(app, {"earn_per_toman": 5000})
+    assert {name: second[name] for name in EARNING} == {name: first[name] for name in EARNING}
+    async with acting(app, MANAGER) as client:
+        *_, newest = (await client.get(f"/cafes/{CAFE}/programs")).json()
+    assert newest["rules"] == second
+    clock.moment += MINUTE
+    third = await published(app, {"earn": []})
+    assert (third["earn"], third["multiply"], third["caps"]["day"]) == ([], [], None)
+
+
+VISIT = {"key": "visit", "kind": "visit", "points": 5}
+TIMES = {"key": "times", "factor": "2"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "code"),
+    [
+        ({"earn": [{"key": "a", "kind": "moon", "points": 1}]}, "rules.earn.0.kind", "union_tag_invalid"),
+        ({"earn": [{"key": "a", "points": 1}]}, "rules.earn.0.kind", "union_tag_not_found"),
+        ({"earn": [VISIT | {"points": 0}]}, "rules.earn.0.points", "greater_than_equal"),
+        ({"earn": [VISIT | {"n": 3}]}, "rules.earn.0.n", "extra_forbidden"),
+        ({"earn": [VISIT, VISIT]}, "rules.earn.1.key", "key_twice"),
+        ({"earn": [VISIT | {"key": "base"}]}, "rules.earn.0.key", "key_twice"),
+        ({"earn": [VISIT], "multiply": [TIMES | {"key": "visit"}]}, "rules.multiply.0.key", "key_twice"),
+        ({"multiply": [TIMES | {"factor": "0.09"}]}, "rules.multiply.0.factor", "greater_than_equal"),
+        ({"multiply": [TIMES | {"factor": "10.01"}]}, "rules.multiply.0.factor", "less_than_equal"),
+        ({"multiply": [TIMES | {"on": ["nobody"]}]}, "rules.multiply.0.on", "never_matches"),
+        ({"multiply": [TIMES | {"from_time": "10:00", "until_time": "10:00"}]}, "rules.multiply.0", "never_matches"),
+        ({"multiply": [TIMES | {"until_time": "00:00"}]}, "rules.multiply.0", "never_matches"),
+        ({"multiply": [TIMES | {"from_time": "25:00"}]}, "rules.multiply.0.from_time", "string_pattern_mismatch"),
+        (
+            {"multiply": [TIMES | {"dates": [{"first": "2040-02-02", "last": "2040-02-01"}]}]},
+            "rules.multiply.0.dates.0", "never_matches",
+        ),
+        (
+            {"multiply": [TIMES | {"dates": [{"first": "2020-02-02", "last": "2020-02-03"}]}]},
+            "rules.multiply.0.dates", "never_matches",
+        ),
+        (
+            {"multiply": [TIMES | {"weekdays": ["sat"], "dates": [{"first": "2040-02-05", "last": "2040-02-10"}]}]},
+            "rules.multiply.0", "never_matches",
+        ),
+        ({"earn": [{"key": "a", "kind": "item", "points": 1, "match": {}}]}, "rules.earn.0.match", "never_matches"),
+        (
+            {"earn": [{"key": "a", "kind": "item", "points": 1, "match": {"skus": ["x"]}, "exclude": {"skus": ["x"]}}]},
+            "rules.earn.0", "never_matches",
+        ),
+        ({"earn": [{"key": "a", "kind": "item", "match": {"skus": ["x"]}}]}, "rules.earn.0", "points_or_toman"),
+        ({"earn": [VISIT | {"key": f"v{n}"} for n in range(51)]}, "rules.earn", "too_long"),
+        (
+            {"earn": [VISIT | {"key": f"v{n}"} for n in range(30)],
+             "multiply": [TIMES | {"key": f"t{n}"} for n in range(21)]},
+            "rules.earn", "too_many_rules",
+        ),
+        ({"caps": {"day": 0}}, "rules.caps.day", "greater_than_equal"),
+    ],
+)  # fmt: skip
+async def test_rules_that_make_no_sense_are_refused_by_path(
+    app: FastAPI, rules: dict[str, Any], path: str, code: str
+) -> None:
+    async with acting(app, MANAGER) as client:
+        answer = await client.post(f"/cafes/{CAFE}/programs", json={"rules": {"tier_period": "jalali_year"} | rules})
+    assert answer.status_code == 422, answer.text
+    (problem,) = answer.json()["errors"]
+    assert (problem["field"], problem["code"]) == (path, code)
+    assert problem["en"]
+    assert any("\u0600" < letter < "\u06ff" for letter in problem["fa"])

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from services.loyalty.models.accounts import Counted, Earning, Fact, Lot, Redemption, Standing, TierStep
 from services.loyalty.models.http import ProgramRules
 from services.loyalty.rules import lots, programs, redeeming, tiers
+from services.loyalty.rules.earning import earn
 from shared.errors import Rejected
 from shared.inputs.bounds import MOST_POINTS, MOST_TOMAN
 from tests.loyalty.examples import CAFE, GUEST, NOON, a_visit, plan_of, visit_number
@@ -264,8 +265,13 @@ def test_what_staff_let_a_guest_spend_is_not_there_for_bills() -> None:
 
 def test_points_of_the_largest_bill_have_a_bound() -> None:
     program = programs.program(1, programs.EVER, ProgramRules(earn_per_toman=1, tier_period="jalali_year"))
-    assert tiers.points_for(MOST_TOMAN * 1000, program, TierStep("gold", 0, 150)) == MOST_POINTS
-    assert tiers.points_for(1999, program, TierStep("gold", 0, 100)) == 1
+
+    def points(toman: int | str, multiplier: int) -> int:
+        step = TierStep("gold", 0, multiplier)
+        return earn(plan_of(), program, step, tiers.NOBODY, a_visit(1, NOON, toman))[0].points
+
+    assert points(MOST_TOMAN, 150) == MOST_POINTS
+    assert points("1.99", 100) == 1
 
 
 @pytest.mark.parametrize(("points", "tier"), [(499, "bronze"), (500, "silver"), (1499, "silver"), (1500, "gold")])

@@ -178,7 +178,7 @@ def test_only_a_later_visit_goes_on() -> None:
 def test_rules_survive_storing() -> None:
     rules = programs.default_rules("jalali")
     stored = rules.model_dump(mode="json")
-    assert programs.plan(None, None, [(1, programs.EVER, stored)]) == PLAN
+    assert programs.plan(None, None, [(1, programs.EVER, stored, None)]) == PLAN
     assert programs.plan(None, None, []) == PLAN
 
 

@@ -15,7 +15,8 @@ from services.console.api.rendering import go, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import club, start
 from services.console.handlers.panels import panel
-from services.console.rules.club_rules import Sentence, sentences
+from services.console.rules.club_rules import sentences
+from services.console.rules.club_sentence import Sentence
 from services.console.store import identity, visit
 from services.console.store.upstream import Away, RefusedCall
 from shared.clock import new_id

@@ -17,6 +17,57 @@ class TierOfRules(msgspec.Struct, frozen=True):
     multiplier: Decimal
 
 
+class MenuOfClub(msgspec.Struct, frozen=True):
+    """Words of the menu that a rule names."""
+
+    categories: tuple[str, ...] = ()
+    skus: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class EarnRuleOfClub(msgspec.Struct, frozen=True):
+    """One way in which bills earn; which fields it has follows from its kind."""
+
+    key: str = "base"
+    kind: str = "amount"
+    minimum_toman: int = 0
+    by_tier: bool = False
+    points: int | None = None
+    toman_per_point: int | None = None
+    per_day: int | None = None
+    n: int | tuple[int, ...] | None = None
+    match: MenuOfClub | None = None
+    exclude: MenuOfClub | None = None
+
+
+class DatesOfClub(msgspec.Struct, frozen=True):
+    """Days, both included."""
+
+    first: date
+    last: date
+
+
+class MultiplierOfClub(msgspec.Struct, frozen=True):
+    """When points count more or less."""
+
+    key: str
+    factor: Decimal
+    on: tuple[str, ...] = ()
+    weekdays: tuple[str, ...] = ()
+    from_time: str | None = None
+    until_time: str | None = None
+    dates: tuple[DatesOfClub, ...] = ()
+    branches: tuple[UUID, ...] = ()
+
+
+class CapsOfClub(msgspec.Struct, frozen=True):
+    """The most points of a bill, a day and a month."""
+
+    visit: int | None = None
+    day: int | None = None
+    month: int | None = None
+
+
 class RulesOfClub(msgspec.Struct, frozen=True):
     """What the rules say beside their amounts."""
 
@@ -25,6 +76,11 @@ class RulesOfClub(msgspec.Struct, frozen=True):
     points_expire_days: int | None
     negative_balance: str
     approval_above: int
+    base: EarnRuleOfClub = EarnRuleOfClub()
+    earn: tuple[EarnRuleOfClub, ...] = ()
+    multiply: tuple[MultiplierOfClub, ...] = ()
+    stacking: str = "best"
+    caps: CapsOfClub = CapsOfClub()
 
 
 class RulesVersion(msgspec.Struct, frozen=True):

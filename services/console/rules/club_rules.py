@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from services.console.models.club import RulesOfClub, RulesVersion, TierOfRules
+from msgspec.structs import replace
+
+from services.console.models.club import RulesVersion, TierOfRules
+from services.console.rules.club_earning import EARNING_SENTENCES, sentences_of
+from services.console.rules.club_sentence import Sentence
 from services.console.rules.speech import Speech
 from shared.persian.text import latin_digits
 
@@ -13,18 +17,8 @@ LADDER: Final = ("bronze", "silver", "gold", "platinum")
 # The sentences by the last part of their keys in the catalogue.
 SENTENCES: Final = (
     "earn", "worth", "no_worth", "first", "step", "no_step", "jalali_year", "gregorian_year", "expire", "never",
-    "allow_after_refund", "forgive_after_refund", "approval",
+    "allow_after_refund", "forgive_after_refund", "approval", "no_rule", *EARNING_SENTENCES,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One rule: what it is about, the key of its sentence, and what stands in its places."""
-
-    about: str
-    key: str
-    values: Mapping[str, str]
-    tier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,7 @@ def sentences(version: RulesVersion, s: Speech) -> tuple[Sentence, ...]:
     days = rules.points_expire_days
     return (
         Sentence("earn", "earn", {"amount": s.money(version.earn_per, unit)}),
+        *sentences_of(rules, "IRR" if unit == "IRR" else "IRT", s),
         Sentence("worth", "no_worth", {}) if worth is None else Sentence("worth", "worth", {"n": s.money(worth, unit)}),
         *(_of_tier(each, s) for each in rules.tiers),
         Sentence("period", rules.tier_period, {}),
@@ -55,7 +50,11 @@ def changes(now: RulesVersion, then: RulesVersion, s: Speech) -> tuple[RuleChang
     """What the other version would change, in the order of its rules; a tier that goes says so."""
     before = {each.about: each for each in sentences(now, s)}
     after = {each.about: each for each in sentences(then, s)}
-    gone = {about: Sentence(about, "no_step", {}, each.tier) for about, each in before.items() if about not in after}
+    gone = {
+        about: Sentence(about, "no_step", {}, each.tier) if each.tier else Sentence(about, "no_rule", {})
+        for about, each in before.items()
+        if about not in after
+    }
     return tuple(
         RuleChange(before.get(about), sentence)
         for about, sentence in (after | gone).items()
@@ -107,9 +106,9 @@ def written_version(form: Mapping[str, str], now: RulesVersion) -> tuple[RulesVe
             return None, f"{name}_multiplier"
         tiers.append(TierOfRules(name, int(threshold), multiplier))  # type: ignore[arg-type]
     days, limit = numbers.get("points_expire_days"), numbers.get("approval_above")
-    rules = RulesOfClub(
+    rules = replace(
+        now.rules,
         tiers=tuple(tiers),
-        tier_period=now.rules.tier_period,
         points_expire_days=None if days is None else int(days),
         negative_balance=form.get("negative_balance", now.rules.negative_balance),
         approval_above=now.rules.approval_above if limit is None else int(limit),

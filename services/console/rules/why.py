@@ -46,7 +46,7 @@ BAD: Final = (
 # Values that are codes, and the families of words that name them.
 _CODES: Final[Mapping[str, tuple[str, ...]]] = {
     "tier": ("tier",), "tier_before": ("tier",), "purpose": ("purpose",), "reason": ("cause",), "status": ("status",),
-    "value": ("tier", "status"),
+    "value": ("tier", "status"), "weekday": ("weekday",),
 }  # fmt: skip
 # Where the word for a rule is looked for.
 _FAMILIES: Final = ("rule", "check", "cause", "ledger", "source")

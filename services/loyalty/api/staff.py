@@ -135,7 +135,7 @@ async def publish_program(
     """Publishes new rules, in force from now or later (managers). Visits before then keep the rules of their time.
     202: by the cafe's policy they wait for a second person."""
     async with acting_in_role(request, caller, cafe_id, "manager") as (conn, role):
-        made = await proposals.propose(conn, cafe_id, caller.user_id, role, body)
+        made = await proposals.propose(conn, cafe_id, caller.user_id, role, body, request.app.state.settings.keys)
     return JSONResponse(made.model_dump(mode="json"), 202) if isinstance(made, ShownProposal) else made
 
 
@@ -145,7 +145,9 @@ async def decide_proposal(
 ) -> ShownProposal:
     """Approves or declines rules that wait (managers other than their author)."""
     async with acting(request, caller, cafe_id, "manager") as conn:
-        return await proposals.decide(conn, cafe_id, proposal_id, caller.user_id, approve=body.approve)
+        return await proposals.decide(
+            conn, cafe_id, proposal_id, caller.user_id, request.app.state.settings.keys, approve=body.approve
+        )
 
 
 @router.get("/approvals")

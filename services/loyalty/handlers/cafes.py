@@ -6,11 +6,13 @@ from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Posting, Program
+from services.loyalty.models.earn_rules import words_of
 from services.loyalty.models.http import PublishProgram, ShownProgram
-from services.loyalty.models.programs import apart
+from services.loyalty.models.programs import ProgramRules, apart
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
+from services.loyalty.rules.schemes import check_earning
 from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits
 from shared.clock import now
 from shared.database.db import Connection
@@ -18,7 +20,10 @@ from shared.errors import Rejected
 from shared.events.customer import CustomerErased, CustomerRegistered
 from shared.events.identity import CafeChanged
 from shared.messaging import parked
+from shared.persian.calendar import local_date
 from shared.security import access
+from shared.security.crypto import Keys
+from shared.security.ids import menu_code
 
 # After this long every batch that was counted without the new rules has been committed.
 SETTLED_AFTER = timedelta(minutes=1)
@@ -62,15 +67,18 @@ async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased])
     await parked.forget(conn, [customer_id for _, customer_id in guests])
 
 
-async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram) -> Program:
+async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram, keys: Keys) -> Program:
     """The version that the rules would be, published now.
 
-    Raises Rejected for a moment in the past, before the version before, or a tier period unlike that version's.
+    Raises Rejected for a moment in the past, before the version before, for a tier period unlike that version's, and
+    for earning rules that do not fit together or can never match.
     """
     moment = now()
     valid_from = wanted.valid_from or moment
-    last = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1]
-    new = program_rules.program(last.version + 1, valid_from, wanted.rules)
+    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
+    last = plan.programs[-1]
+    check_earning(wanted.rules, local_date(valid_from, plan.time_zone))
+    new = program_rules.program(last.version + 1, valid_from, wanted.rules, _menu_codes(cafe_id, wanted.rules, keys))
     if valid_from < moment or valid_from <= last.valid_from:
         raise _too_early(max(moment, last.valid_from))
     if new.tier_period != last.tier_period and await visits.has_any(conn, cafe_id):
@@ -83,14 +91,17 @@ async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram)
     return new
 
 
-async def publish_program(conn: Connection, cafe_id: UUID, author: UUID, wanted: PublishProgram) -> ShownProgram:
+async def publish_program(
+    conn: Connection, cafe_id: UUID, author: UUID, wanted: PublishProgram, keys: Keys
+) -> ShownProgram:
     """The cafe's next version of rules. Whether its author may has been decided before (`proposals`).
 
     Raises Rejected as `check_program`.
     """
-    new = await check_program(conn, cafe_id, wanted)
+    new = await check_program(conn, cafe_id, wanted, keys)
     rules = wanted.rules.model_dump(mode="json")
-    created_at = await programs.publish(conn, cafe_id, new.version, new.valid_from, rules, author)
+    codes = _menu_codes(cafe_id, wanted.rules, keys)
+    created_at = await programs.publish(conn, cafe_id, new.version, new.valid_from, rules, author, codes)
     if created_at is None:
         raise program_changed()
     await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
@@ -106,6 +117,11 @@ def program_changed() -> Rejected:
         "در این میان نسخهٔ دیگری منتشر شد؛ آن را ببینید و دوباره تلاش کنید.",
         status=409,
     )
+
+
+def _menu_codes(cafe_id: UUID, rules: ProgramRules, keys: Keys) -> dict[str, str]:
+    """The words that the rules name, as codes: events have no words of the menu."""
+    return {word: menu_code(keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
 
 
 def _too_early(earliest: datetime) -> Rejected:

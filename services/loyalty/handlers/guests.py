@@ -16,7 +16,9 @@ async def plans_of(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, P
     stored = await programs.load_plans(conn, cafe_ids)
     return {
         cafe_id: program_rules.plan(
-            plan.time_zone, plan.calendar, [(each.version, each.valid_from, each.rules) for each in plan.programs]
+            plan.time_zone,
+            plan.calendar,
+            [(each.version, each.valid_from, each.rules, each.menu_codes) for each in plan.programs],
         )
         for cafe_id, plan in stored.items()
     }

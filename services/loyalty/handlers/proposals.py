@@ -9,9 +9,10 @@ from services.loyalty.handlers.cafes import check_program, program_changed, publ
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Proposal
 from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProposal
-from services.loyalty.models.programs import ProgramRules
+from services.loyalty.models.programs import EARNING, ProgramRules
 from services.loyalty.rules.programs import in_toman, priced
-from services.loyalty.store import adjustments, proposals
+from services.loyalty.rules.schemes import earning_as_in
+from services.loyalty.store import adjustments, programs, proposals
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
@@ -19,26 +20,27 @@ from shared.events.identity import Role
 from shared.persian.money import Unit
 from shared.security import access
 from shared.security.approval import Size, Waiting, may_decide, require_pass
+from shared.security.crypto import Keys
 
 
 async def propose(
-    conn: Connection, cafe_id: UUID, author: UUID, role: Role, wanted: PublishProgram
+    conn: Connection, cafe_id: UUID, author: UUID, role: Role, wanted: PublishProgram, keys: Keys
 ) -> ShownProgram | ShownProposal:
-    """The cafe's next rules: published at once, or kept until somebody else has approved them.
+    """The cafe's next rules: published at once, or kept until somebody else has approved them. How bills earn stays as
+    it is when they don't say.
 
     Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman` and `publish_program`.
     """
     last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
-    rules = _with_limit(
-        in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit),
-        last.approval_above,
-        role,
-    )
+    rules = in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit)
+    rules = _with_limit(rules, last.approval_above, role)
+    if not rules.model_fields_set.intersection(EARNING):
+        rules = earning_as_in(await programs.latest_rules(conn, cafe_id), rules)
     wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge([author], Size()).passes:
-        return await publish_program(conn, cafe_id, author, wanted)
-    await check_program(conn, cafe_id, wanted)
+        return await publish_program(conn, cafe_id, author, wanted, keys)
+    await check_program(conn, cafe_id, wanted, keys)
     proposal = Proposal(
         proposal_id=new_id(),
         rules=rules.model_dump(mode="json"),
@@ -51,7 +53,9 @@ async def propose(
     return _shown(proposal, unit)
 
 
-async def decide(conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UUID, *, approve: bool) -> ShownProposal:
+async def decide(
+    conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UUID, keys: Keys, *, approve: bool
+) -> ShownProposal:
     """The second person's answer. Rules without a date come into force with it.
 
     Raises Rejected: 403 to their author, 409 when they were decided before, when other rules were published since, or
@@ -78,7 +82,7 @@ async def decide(conn: Connection, cafe_id: UUID, proposal_id: UUID, decider: UU
         if (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1].version != pending.after_version:
             raise program_changed()
         wanted = PublishProgram(rules=ProgramRules.model_validate(pending.rules), valid_from=pending.valid_from)
-        published = await publish_program(conn, cafe_id, pending.created_by, wanted)
+        published = await publish_program(conn, cafe_id, pending.created_by, wanted, keys)
         decided = replace(decided, version=published.version)
     await proposals.decide(conn, cafe_id, decided)
     return _shown(decided, unit)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.loyalty.models.earning import Counts, Parts, Scheme
 from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
 from shared.events.loyalty import LedgerType
@@ -35,7 +36,7 @@ class TierStep(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """One version of a cafe's rules. `steps` ascend and start at 0 points."""
+    """One version of a cafe's rules. `steps` ascend and start at 0 points; without a `scheme` only amounts earn."""
 
     version: int
     valid_from: datetime
@@ -45,6 +46,7 @@ class Program(msgspec.Struct, frozen=True):
     points_expire_days: int | None
     negative_balance: DebtPolicy
     approval_above: int
+    scheme: Scheme | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -56,7 +58,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """A visit as far as points are concerned. `points_to_redeem` is None where nothing is known of what it asks for."""
+    """A visit as far as points are concerned. `points_to_redeem` is None where nothing is known of what it asks for,
+    and `facts`, which are packed (`bill_facts`), where nothing is known of what else is on the bill."""
 
     visit_id: UUID
     state: VisitState
@@ -69,6 +72,7 @@ class Visit(msgspec.Struct, frozen=True):
     points_to_redeem: int | None = None
     redemption_id: UUID | None = None
     voided_at: datetime | None = None
+    facts: bytes | None = None
 
     @property
     def amount(self) -> int:
@@ -77,16 +81,18 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Earning(msgspec.Struct, frozen=True):
-    """What a visit earned and by which rules."""
+    """What a visit earned and by which rules; `parts` add up to `points`, and are None when only the amount earned."""
 
     points: int
     multiplier: int
     program_version: int
+    parts: Parts | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
     """What a guest's visits add up to, as of the last one. Periods are named by their last day; `tier_since` is when
-    the tier that follows from the points began. The default is a guest who never came."""
+    the tier that follows from the points began. `counts` are those of bills under schemes, None while there is none.
+    The default is a guest who never came."""
 
     tier_since: date | None = None
     period_ends: date | None = None
@@ -103,6 +109,7 @@ class Standing(msgspec.Struct, frozen=True):
     first_day: date | None = None
     last_day: date | None = None
     last_visit_at: datetime | None = None
+    counts: Counts | None = None
 
 
 class Rank(msgspec.Struct, frozen=True):

@@ -8,12 +8,16 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import DebtPolicy
+from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
+from services.loyalty.models.earning import Stacking
 from shared.events.base import Tier
 from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
 from shared.inputs.fields import Command, Whole
 
 TierPeriod = Literal["jalali_year", "gregorian_year"]
 
+# The fields that say how a bill earns.
+EARNING = ("base", "earn", "multiply", "stacking", "caps")
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
 MULTIPLIER = {
@@ -35,7 +39,13 @@ class TierRule(Command):
 
 
 class ProgramRules(Command):
-    """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out."""
+    """The rules of a program. `tiers` go up from bronze at 0 points; some may be left out.
+
+    How a bill earns, in this order: `base` and each rule of `earn` give a part; multipliers multiply the parts they are
+    `on`, by `stacking` the best of those that hold or all of them; the tier's multiplier counts for `base` and what
+    goes `by_tier`; each part is rounded down; `caps` cut what is over, of the bill, then the day, then the month. These
+    five stay as they are when all are left out; when one is sent, each that is not is empty.
+    """
 
     earn_per_toman: Annotated[int, Whole(1, MOST_TOMAN), Field(description="Toman that earn one point")] = 1000
     tiers: Annotated[tuple[TierRule, ...], Field(min_length=1, max_length=4)] = (
@@ -61,6 +71,12 @@ class ProgramRules(Command):
         Field(description="Toman that one point is worth to who spends it; null: points have no price"),
     ] = None
 
+    base: BaseRule = BaseRule()
+    earn: Annotated[tuple[EarnRuleBody, ...], Field(max_length=MOST_RULES)] = ()
+    multiply: Annotated[tuple[MultiplierRule, ...], Field(max_length=MOST_RULES)] = ()
+    stacking: Stacking = "best"
+    caps: CapsRule = CapsRule()
+
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:
         places = [LADDER.index(each.tier) for each in self.tiers]
@@ -75,7 +91,13 @@ class ProgramRules(Command):
         return self
 
 
-def apart(rules: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
-    """Rules as they are written to their column, and the price of a point, which has a column of its own."""
+def apart(rules: Mapping[str, Any]) -> tuple[dict[str, Any], int | None, dict[str, Any] | None]:
+    """Rules as they are written to their column, and what has columns of its own: the price of a point, and how bills
+    earn, None when only the amount counts."""
     kept = dict(rules)
-    return kept, kept.pop("toman_per_point", None)
+    earning = {name: kept.pop(name) for name in EARNING if name in kept}
+    is_plain = all(each == _PLAIN[name] for name, each in earning.items())
+    return kept, kept.pop("toman_per_point", None), None if is_plain else earning
+
+
+_PLAIN = ProgramRules(tier_period="jalali_year").model_dump(mode="json", include=set(EARNING))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Account, Counted, Lot, Plan, Standing, Visit, VisitState
 from services.loyalty.rules import tiers
+from services.loyalty.rules.bill_facts import pack
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 
 News = dict[UUID, tuple[Visit, VisitEvent]]
@@ -96,6 +97,10 @@ def _visit(event: VisitEvent, state: VisitState, earlier: Visit | None) -> Visit
     # Corrections from before there was this field say nothing about points.
     if isinstance(event, VisitRecorded) or (isinstance(event, VisitCorrected) and event.points_to_redeem is not None):
         asked, redemption_id = event.points_to_redeem, event.redemption_id
+    # A void does not say what was on the bill.
+    facts = earlier.facts if earlier else None
+    if isinstance(event, (VisitRecorded, VisitCorrected)):
+        facts = pack(event)
     return Visit(
         visit_id=event.visit_id,
         state=state,
@@ -108,6 +113,7 @@ def _visit(event: VisitEvent, state: VisitState, earlier: Visit | None) -> Visit
         points_to_redeem=asked,
         redemption_id=redemption_id,
         voided_at=event.voided_at if isinstance(event, VisitVoided) else None,
+        facts=facts,
     )
 
 

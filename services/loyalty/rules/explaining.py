@@ -12,13 +12,18 @@ from services.loyalty.models.explaining import HandEntry, Totals
 from services.loyalty.rules import redeeming, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
+from services.loyalty.rules.earning import trace
+from services.loyalty.rules.explaining_earning import EARNING_RULES, conditions_of
 from services.loyalty.rules.redeeming import Weighed
 from shared.inputs.bounds import MOST_POINTS
 from shared.inputs.explaining import Condition, ExplainedStep, Outcome, amounts, facts, failed
 from shared.persian.money import Unit
 
 # What a step or a condition names as its rule, beside the types of the ledger and why a redemption is refused.
-RULES = ("program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough")
+RULES = (
+    "program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough",
+    *EARNING_RULES,
+)  # fmt: skip
 _UP = {"bronze": 0, "silver": 1, "gold": 2, "platinum": 3}
 
 
@@ -183,7 +188,7 @@ def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) 
             tier=traced.rank_before.tier, points_expire_days=program.points_expire_days,
         )  # fmt: skip
         priced = amounts(unit, "IRT", earn_per=program.earn_per_toman, bill=Decimal(visit.amount) / 1000)
-        conditions += _conditions(traced, unit)
+        conditions += _conditions(booked.plan, traced, unit)
     outcome: Outcome = "differs" if not agrees else kind  # type: ignore[assignment]
     missing = failed(conditions) if outcome in ("nothing", "differs") else []
     return ExplainedStep(
@@ -193,7 +198,7 @@ def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) 
     )  # fmt: skip
 
 
-def _conditions(traced: Traced, unit: Unit) -> list[Condition]:
+def _conditions(plan: Plan, traced: Traced, unit: Unit) -> list[Condition]:
     program, visit, earning = traced.program, traced.counted.visit, traced.counted.earning
     assert earning is not None
     counts = max(traced.before.period_points, traced.before.previous_points)
@@ -206,6 +211,9 @@ def _conditions(traced: Traced, unit: Unit) -> list[Condition]:
         )
         for step in program.steps
     ]  # fmt: skip
+    if program.scheme is not None:
+        step = next(each for each in program.steps if each.tier == traced.rank_before.tier)
+        return [*conditions_of(trace(plan, program.scheme, step, traced.before, visit), unit), *steps]
     compared = amounts(unit, "IRT", bill=Decimal(visit.amount) / 1000, earn_per=program.earn_per_toman)
     earns = Condition(rule="amount_earns", held=earning.points > 0, amounts=compared)
     bound = Condition(

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.programs import ProgramRules
+from services.loyalty.rules.schemes import scheme_of
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
 from shared.inputs.bounds import MOST_TOMAN
@@ -23,8 +24,10 @@ def default_rules(calendar: Calendar) -> ProgramRules:
     return ProgramRules(tier_period="jalali_year" if calendar == "jalali" else "gregorian_year")
 
 
-def program(version: int, valid_from: datetime, rules: ProgramRules) -> Program:
-    """One version of the rules, in the integers that counting uses."""
+def program(
+    version: int, valid_from: datetime, rules: ProgramRules, menu_codes: Mapping[str, str] | None = None
+) -> Program:
+    """One version of the rules, in the integers that counting uses. `menu_codes`: those of the words that they name."""
     steps = tuple(TierStep(each.tier, each.threshold, int(each.multiplier * 100)) for each in rules.tiers)
     return Program(
         version=version,
@@ -35,6 +38,7 @@ def program(version: int, valid_from: datetime, rules: ProgramRules) -> Program:
         points_expire_days=rules.points_expire_days,
         negative_balance=rules.negative_balance,
         approval_above=rules.approval_above,
+        scheme=scheme_of(rules, menu_codes or {}),
     )
 
 
@@ -75,14 +79,17 @@ def in_toman(rules: ProgramRules, earn_per: Decimal | None, point_worth: Decimal
 def plan(
     time_zone: str | None,
     calendar: Calendar | None,
-    versions: Iterable[tuple[int, datetime, Mapping[str, Any]]],
+    versions: Iterable[tuple[int, datetime, Mapping[str, Any], Mapping[str, str] | None]],
 ) -> Plan:
-    """The plan of a cafe from its versions (number, valid from, rules as stored), which ascend.
+    """The plan of a cafe from its versions (number, valid from, rules as stored, menu codes), which
+    ascend.
 
     Without any it has the default rules, in force since ever.
     """
     zone, calendar = time_zone or BEFORE_THE_CAFE[0], calendar or BEFORE_THE_CAFE[1]
-    programs = [program(number, since, ProgramRules.model_validate(rules)) for number, since, rules in versions]
+    programs = [
+        program(number, since, ProgramRules.model_validate(rules), codes) for number, since, rules, codes in versions
+    ]
     return Plan(zone, calendar, tuple(programs or [program(1, EVER, default_rules(calendar))]))
 
 

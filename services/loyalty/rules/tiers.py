@@ -1,7 +1,8 @@
 """Points, tiers and counters of a guest, folded from the guest's visits.
 
 The published rule: a visit earns floor(final amount in Toman / earn_per_toman * multiplier), at most `MOST_POINTS`,
-where the multiplier is of the tier just before the visit. That tier is the higher of two: the one reached by the points
+where the multiplier is of the tier just before the visit, and more where the program has rules of its own (`earning`).
+That tier is the higher of two: the one reached by the points
 earned so far in the tier period of the visit, and the one reached by all points earned in the period before it. A tier
 period is a year of the program's calendar in the cafe's time zone. Visits count in the order of (occurred_at,
 device_id, receipt_number), by the program in force at their own moment.
@@ -14,7 +15,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, TierStep, Visit
-from shared.inputs.bounds import MOST_POINTS
+from services.loyalty.rules.earning import earn
 from shared.persian.calendar import local_date, month_of, year_of
 
 NOBODY = Standing()
@@ -36,11 +37,6 @@ def in_force(plan: Plan, moment: datetime) -> Program:
     return plan.programs[0]
 
 
-def points_for(amount: int, program: Program, step: TierStep) -> int:
-    """Points of a visit of `amount` thousandths of a Toman, by a guest who stood on `step`."""
-    return min(MOST_POINTS, amount * step.multiplier // (program.earn_per_toman * 1000 * 100))
-
-
 def step_for(program: Program, points: int) -> TierStep:
     """The highest step reached with `points` in one period."""
     for step in reversed(program.steps):
@@ -58,27 +54,29 @@ def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Stand
         program = in_force(plan, visit.occurred_at)
         is_first = standing.total_visits == 0
         standing = _first_seen(program, day) if is_first else _carried(plan, standing, program, day)
-        step = _step(program, standing)
-        points = points_for(visit.amount, program, step)
-        earnings[visit.visit_id] = Earning(points, step.multiplier, program.version)
-        standing = _counted(plan, standing, program, visit, day, points)
+        earning, counts = earn(plan, program, _step(program, standing), standing, visit)
+        earnings[visit.visit_id] = earning
+        standing = _counted(plan, standing, program, visit, day, earning.points)
+        if counts is not None:
+            standing = replace(standing, counts=counts)
     return standing, earnings
 
 
 def lost(plan: Plan, visits: Iterable[Visit], earnings: Mapping[UUID, Earning]) -> dict[UUID, int]:
-    """What each voided one of `visits` would have earned, at the tier that the guest had for the earning before it.
-    `visits` come in `order_of`."""
+    """What each voided one of `visits` would have earned: at the tier that the guest had for the earning before it, and
+    under a scheme as the guest stood just then. `visits` come in `order_of`."""
     points: dict[UUID, int] = {}
-    multiplier = None
+    multiplier, standing, counted = None, NOBODY, list[Visit]()
     for visit in visits:
         if visit.state != "voided":
             multiplier = earnings[visit.visit_id].multiplier
+            counted.append(visit)
             continue
         program = in_force(plan, visit.occurred_at)
-        step = program.steps[0]
-        points[visit.visit_id] = points_for(
-            visit.amount, program, step if multiplier is None else replace(step, multiplier=multiplier)
-        )
+        step = program.steps[0] if multiplier is None else replace(program.steps[0], multiplier=multiplier)
+        if program.scheme is not None:
+            standing, counted = fold(plan, standing, counted)[0], []
+        points[visit.visit_id] = earn(plan, program, step, standing, visit)[0].points
     return points
 
 

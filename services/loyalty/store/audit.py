@@ -81,6 +81,12 @@ WITH ledger AS (
     FROM point_lots AS l
     JOIN visit_earnings AS e ON e.cafe_id = l.cafe_id AND e.customer_id = l.customer_id AND e.visit_id = l.lot_id
     WHERE e.state <> 'voided' AND l.earned_at <> e.occurred_at
+    UNION ALL
+    SELECT 'parts_are_not_points', cafe_id, customer_id, points,
+           (SELECT coalesce(sum(part.value::bigint), 0) FROM jsonb_each_text(parts) AS part)::bigint
+    FROM visit_earnings
+    WHERE parts IS NOT NULL
+        AND points <> (SELECT coalesce(sum(part.value::bigint), 0) FROM jsonb_each_text(parts) AS part)
 )
 SELECT breach, cafe_id, customer_id, expected, actual FROM found ORDER BY breach, cafe_id, customer_id LIMIT $1
 """
@@ -91,6 +97,6 @@ async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
 
     None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
     before, visits, spending and redemptions are what the rows behind them add up to, each bill that asks for points has
-    an answer for as many, and each visit's lot is of its moment.
+    an answer for as many, each visit's lot is of its moment, and what the rules gave adds up to the visit's points.
     """
     return [dict(row) for row in await conn.fetch(AUDIT, limit)]

@@ -31,15 +31,16 @@ WITH t AS (
     SELECT * FROM unnest(
         $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::bigint[],
         $10::text[], $11::timestamptz[], $12::bigint[], $13::integer[], $14::integer[], $15::timestamptz[],
-        $16::uuid[], $17::bigint[], $18::bigint[]
+        $16::uuid[], $17::bigint[], $18::bigint[], $19::bytea[], $20::jsonb[]
     ) AS t (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, hundredths, currency_unit,
-            corrected_at, points, multiplier, program_version, expires_at, entry_id, account_version, balance_after)
+            corrected_at, points, multiplier, program_version, expires_at, entry_id, account_version, balance_after,
+            facts, parts)
 ), of_visits AS (
     INSERT INTO visit_earnings (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number,
                                 final_amount, currency_unit, corrected_at, points, multiplier, program_version,
-                                points_to_redeem)
+                                points_to_redeem, facts, parts)
     SELECT cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, hundredths * 0.01,
-           currency_unit, corrected_at, points, multiplier * 0.01, program_version, 0
+           currency_unit, corrected_at, points, multiplier * 0.01, program_version, 0, facts, parts
     FROM t
 ), of_lots AS (
     INSERT INTO point_lots (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at)
@@ -173,7 +174,7 @@ def _purchases(outcome: Posting) -> Iterator[tuple[Any, ...]]:
             *outcome.after.guest, visit.visit_id, visit.state, visit.occurred_at, visit.device_id,
             visit.receipt_number, int(visit.final_amount * 100), visit.currency_unit, visit.corrected_at,
             earning.points, earning.multiplier, earning.program_version, lot.expires_at, entry.draft.entry_id,
-            entry.account_version, entry.balance_after,
+            entry.account_version, entry.balance_after, visit.facts, earning.parts,
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from shared.database.db import Connection
 from shared.persian.calendar import Calendar
 
 LOAD = """
-SELECT wanted.cafe_id, c.time_zone, c.calendar, p.version, p.valid_from, p.rules
+SELECT wanted.cafe_id, c.time_zone, c.calendar, p.version, p.valid_from, p.rules, p.earning, p.menu_codes
 FROM unnest($1::uuid[]) AS wanted (cafe_id)
 LEFT JOIN cafes AS c ON c.cafe_id = wanted.cafe_id
 LEFT JOIN programs AS p ON p.cafe_id = wanted.cafe_id
@@ -26,14 +26,19 @@ ON CONFLICT DO NOTHING
 RETURNING cafe_id
 """
 PUBLISH = """
-INSERT INTO programs (cafe_id, version, valid_from, rules, created_by, toman_per_point) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO programs (cafe_id, version, valid_from, rules, created_by, toman_per_point, earning, menu_codes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT DO NOTHING
 RETURNING created_at
 """
 LIST = """
-SELECT version, valid_from, rules || jsonb_build_object('toman_per_point', toman_per_point) AS rules, created_by,
-       created_at
+SELECT version, valid_from,
+       rules || jsonb_build_object('toman_per_point', toman_per_point) || coalesce(earning, '{}') AS rules,
+       created_by, created_at
 FROM programs WHERE cafe_id = $1 ORDER BY version
+"""
+LATEST = """
+SELECT rules || coalesce(earning, '{}') FROM programs WHERE cafe_id = $1 ORDER BY version DESC LIMIT 1
 """
 PRICE = """
 SELECT toman_per_point FROM programs WHERE cafe_id = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1
@@ -56,6 +61,7 @@ class StoredProgram(msgspec.Struct, frozen=True):
     rules: dict[str, Any]
     created_by: UUID | None = None
     created_at: datetime | None = None
+    menu_codes: dict[str, str] | None = None
 
 
 class StoredPlan(msgspec.Struct, frozen=True):
@@ -84,7 +90,8 @@ async def load_plans(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID,
         calendars[cafe_id] = row["time_zone"], row["calendar"]
         found = programs.setdefault(cafe_id, [])
         if row["version"] is not None:
-            found.append(StoredProgram(row["version"], row["valid_from"], row["rules"]))
+            rules = row["rules"] | row["earning"] if row["earning"] else row["rules"]
+            found.append(StoredProgram(row["version"], row["valid_from"], rules, menu_codes=row["menu_codes"]))
     return {cafe_id: StoredPlan(*calendar, programs[cafe_id]) for cafe_id, calendar in calendars.items()}
 
 
@@ -101,11 +108,20 @@ async def found(conn: Connection, rules_by_cafe: dict[UUID, dict[str, Any]]) -> 
 
 
 async def publish(
-    conn: Connection, cafe_id: UUID, version: int, valid_from: datetime, rules: dict[str, Any], author: UUID
+    conn: Connection,
+    cafe_id: UUID,
+    version: int,
+    valid_from: datetime,
+    rules: dict[str, Any],
+    author: UUID,
+    menu_codes: dict[str, str] | None = None,
 ) -> datetime | None:
-    """Adds a version and returns when it was added; None when somebody else has just added that one."""
-    kept, price = apart(rules)
-    added: datetime | None = await conn.fetchval(PUBLISH, cafe_id, version, valid_from, kept, author, price)
+    """Adds a version and returns when it was added; None when somebody else has just added that one. `menu_codes` are
+    those of the words that it names."""
+    kept, price, earning = apart(rules)
+    added: datetime | None = await conn.fetchval(
+        PUBLISH, cafe_id, version, valid_from, kept, author, price, earning, menu_codes or None
+    )
     return added
 
 
@@ -113,6 +129,11 @@ async def price_of_point(conn: Connection, cafe_id: UUID, moment: datetime) -> i
     """What one point is worth by the rules in force at that moment, in Toman; None while it has no price."""
     price: int | None = await conn.fetchval(PRICE, cafe_id, moment)
     return price
+
+
+async def latest_rules(conn: Connection, cafe_id: UUID) -> dict[str, Any]:
+    """The rules of the newest version, in force or not yet; empty while the cafe has none."""
+    return (await conn.fetchval(LATEST, cafe_id)) or {}
 
 
 async def list_programs(conn: Connection, cafe_id: UUID) -> list[StoredProgram]:

@@ -13,7 +13,7 @@ from shared.database.db import Connection
 COLUMNS = """
     e.cafe_id, e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,
     e.currency_unit, e.corrected_at, e.points_to_redeem, e.redemption_id, e.voided_at,
-    e.points, (e.multiplier * 100)::integer AS multiplier, e.program_version
+    e.points, (e.multiplier * 100)::integer AS multiplier, e.program_version, e.facts, e.parts
 """
 FIND = f"""
 SELECT {COLUMNS}
@@ -29,21 +29,23 @@ JOIN visit_earnings AS e ON e.cafe_id = t.cafe_id AND e.customer_id = t.customer
 SAVE = """
 INSERT INTO visit_earnings (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number,
                             final_amount, currency_unit, corrected_at, points, multiplier, program_version,
-                            points_to_redeem, redemption_id, voided_at)
+                            points_to_redeem, redemption_id, voided_at, facts, parts)
 SELECT cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit,
-       corrected_at, points, multiplier * 0.01, program_version, points_to_redeem, redemption_id, voided_at
+       corrected_at, points, multiplier * 0.01, program_version, points_to_redeem, redemption_id, voided_at,
+       facts, parts
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::numeric[],
     $9::text[], $10::timestamptz[], $11::bigint[], $12::integer[], $13::integer[], $14::bigint[], $15::uuid[],
-    $16::timestamptz[]
+    $16::timestamptz[], $17::bytea[], $18::jsonb[]
 ) AS t (cafe_id, customer_id, visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit,
-        corrected_at, points, multiplier, program_version, points_to_redeem, redemption_id, voided_at)
+        corrected_at, points, multiplier, program_version, points_to_redeem, redemption_id, voided_at, facts, parts)
 ON CONFLICT (cafe_id, customer_id, visit_id) DO UPDATE
 SET state = excluded.state, occurred_at = excluded.occurred_at, device_id = excluded.device_id,
     receipt_number = excluded.receipt_number, final_amount = excluded.final_amount,
     currency_unit = excluded.currency_unit, corrected_at = excluded.corrected_at, points = excluded.points,
     multiplier = excluded.multiplier, program_version = excluded.program_version,
-    points_to_redeem = excluded.points_to_redeem, redemption_id = excluded.redemption_id, voided_at = excluded.voided_at
+    points_to_redeem = excluded.points_to_redeem, redemption_id = excluded.redemption_id,
+    voided_at = excluded.voided_at, facts = excluded.facts, parts = excluded.parts
 """
 HAS_ANY = "SELECT EXISTS (SELECT FROM visit_earnings WHERE cafe_id = $1)"
 
@@ -88,10 +90,11 @@ def _counted(row: asyncpg.Record) -> Counted:
     visit = Visit(
         row["visit_id"], row["state"], row["occurred_at"], row["device_id"], row["receipt_number"],
         row["final_amount"], row["currency_unit"], row["corrected_at"], row["points_to_redeem"], row["redemption_id"],
-        row["voided_at"],
+        row["voided_at"], row["facts"],
     )  # fmt: skip
-    voided = row["state"] == "voided"
-    return Counted(visit, None if voided else Earning(row["points"], row["multiplier"], row["program_version"]))
+    if row["state"] == "voided":
+        return Counted(visit, None)
+    return Counted(visit, Earning(row["points"], row["multiplier"], row["program_version"], row["parts"]))
 
 
 def _row(guest: GuestKey, counted: Counted) -> tuple[Any, ...]:
@@ -100,5 +103,5 @@ def _row(guest: GuestKey, counted: Counted) -> tuple[Any, ...]:
         *guest, visit.visit_id, visit.state, visit.occurred_at, visit.device_id, visit.receipt_number,
         visit.final_amount, visit.currency_unit, visit.corrected_at, counted.points,
         earning.multiplier if earning else None, earning.program_version if earning else None,
-        visit.points_to_redeem, visit.redemption_id, visit.voided_at,
+        visit.points_to_redeem, visit.redemption_id, visit.voided_at, visit.facts, earning.parts if earning else None,
     )  # fmt: skip

@@ -1,0 +1,91 @@
+"""How bills earn beyond their amount, in sentences."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from services.console.models.club import EarnRuleOfClub, MenuOfClub, MultiplierOfClub, RulesOfClub
+from services.console.rules.club_sentence import Sentence
+from services.console.rules.speech import Speech
+from shared.persian.money import Unit, in_unit
+
+# The sentences by the last part of their keys in the catalogue: rules, then what limits them.
+EARNING_SENTENCES: Final = (
+    "base_limits", "own_amount", "own_visit", "own_items", "own_items_amount", "own_nth_visit", "own_every_nth_visit",
+    "own_times", "stacking_best", "stacking_product", "cap_visit", "cap_day", "cap_month",
+    "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_on", "when_days", "when_hours", "when_dates",
+    "when_branches",
+)  # fmt: skip
+_WEEK: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
+_AND: Final = {"fa": "، ", "en": ", "}
+
+
+def sentences_of(rules: RulesOfClub, unit: Unit, s: Speech) -> Iterator[Sentence]:
+    """The rules in the order in which they are evaluated."""
+    base = tuple(_limits(rules.base, unit, s))
+    if base:
+        yield Sentence("own.base", "base_limits", {}, also=base)
+    for rule in rules.earn:
+        yield _of_rule(rule, unit, s)
+    for each in rules.multiply:
+        factor = f"{each.factor.normalize():f}"
+        times = {"times": s.digits(factor.replace(".", "٫") if s.language == "fa" else factor)}
+        yield Sentence(f"own.{each.key}", "own_times", times, also=tuple(_when(each, s)))
+    if len(rules.multiply) > 1:
+        yield Sentence("own.stacking", f"stacking_{rules.stacking}", {})
+    for name, points in (("visit", rules.caps.visit), ("day", rules.caps.day), ("month", rules.caps.month)):
+        if points is not None:
+            yield Sentence(f"cap.{name}", f"cap_{name}", {"points": s.number(points)})
+
+
+def _of_rule(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Sentence:
+    points = {"points": s.number(rule.points or 0)}
+    amount = {"amount": _money(rule.toman_per_point or 0, unit, s)}
+    numbers = rule.n if isinstance(rule.n, tuple) else (rule.n or 0,)
+    key, values = f"own_{rule.kind}", points
+    match rule.kind:
+        case "amount":
+            values = amount
+        case "item" if rule.points is None:
+            key, values = "own_items_amount", amount | {"items": _menu(rule.match, s)}
+        case "item":
+            key, values = "own_items", points | {"items": _menu(rule.match, s)}
+        case "nth_visit" | "every_nth_visit":
+            values = points | {"n": _AND[s.language].join(s.number(each) for each in numbers)}
+    return Sentence(f"own.{rule.key}", key, values, also=tuple(_limits(rule, unit, s)))
+
+
+def _limits(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Iterator[Sentence]:
+    if rule.exclude is not None:
+        yield Sentence("", "when_without", {"items": _menu(rule.exclude, s)})
+    if rule.minimum_toman:
+        yield Sentence("", "when_minimum", {"amount": _money(rule.minimum_toman, unit, s)})
+    if rule.per_day is not None:
+        yield Sentence("", "when_per_day", {"n": s.number(rule.per_day)})
+    if rule.by_tier:
+        yield Sentence("", "when_by_tier", {})
+
+
+def _when(each: MultiplierOfClub, s: Speech) -> Iterator[Sentence]:
+    if each.on:
+        yield Sentence("", "when_on", {"rules": _AND[s.language].join(each.on)})
+    if each.weekdays:
+        days = (s.weekday_from_saturday(_WEEK.index(day)) for day in each.weekdays)
+        yield Sentence("", "when_days", {"days": _AND[s.language].join(days)})
+    if each.from_time or each.until_time:
+        since, until = each.from_time or "00:00", each.until_time or "24:00"
+        yield Sentence("", "when_hours", {"since": s.digits(since), "until": s.digits(until)})
+    for span in each.dates:
+        yield Sentence("", "when_dates", {"first": s.day(span.first), "last": s.day(span.last)})
+    if each.branches:
+        yield Sentence("", "when_branches", {"n": s.number(len(each.branches))})
+
+
+def _menu(menu: MenuOfClub | None, s: Speech) -> str:
+    if menu is None:
+        return ""
+    return _AND[s.language].join(f"«{word}»" for word in (*menu.categories, *menu.names, *menu.skus))
+
+
+def _money(toman: int, unit: Unit, s: Speech) -> str:
+    return s.money(in_unit(Decimal(toman), "IRT", unit), unit)

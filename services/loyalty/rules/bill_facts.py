@@ -1,0 +1,41 @@
+"""What rules read of a bill, packed into a few bytes to be kept with what it earned, and unpacked."""
+
+from functools import lru_cache
+
+import msgspec
+
+from services.loyalty.models.earning import BillFacts, BillLine
+from shared.events.visit import VisitCorrected, VisitRecorded
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(BillFacts).decode
+# Thousandths of a Toman in one of the unit.
+_THOUSANDTHS = {"IRT": 1000, "IRR": 100}
+
+
+def pack(bill: VisitRecorded | VisitCorrected) -> bytes:
+    """The facts of a bill as they are kept. One that says nothing packs too: nothing said is a fact as well."""
+    times = _THOUSANDTHS[bill.currency_unit]
+    lines = [
+        BillLine(
+            number_of(item.category_code) if item.category_code else None,
+            number_of(item.sku_code) if item.sku_code else None,
+            number_of(item.name_code) if item.name_code else None,
+            int(item.quantity * 1000),
+            None if item.amount is None else int(item.amount * times),
+        )
+        for item in bill.items
+    ]
+    return _encode((bill.branch_id.bytes if bill.branch_id else None, bill.payment_method, lines))
+
+
+def unpack(packed: bytes | None) -> BillFacts:
+    """The facts again; none of a bill of which nothing was kept."""
+    return BillFacts() if packed is None else _decode(packed)
+
+
+# A menu has few words, and they come with every bill.
+@lru_cache(maxsize=16_384)
+def number_of(code: str) -> int:
+    """The number behind a menu code."""
+    return int(code, 16)

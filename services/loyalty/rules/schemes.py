@@ -1,0 +1,112 @@
+"""From the earning rules as an owner wrote them to the scheme by which bills are weighed."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final, assert_never
+
+from services.loyalty.models.earn_rules import (
+    AmountRule,
+    BaseRule,
+    CapsRule,
+    EarnRuleBody,
+    EveryNthVisitRule,
+    ItemRule,
+    MenuMatch,
+    MultiplierRule,
+    NthVisitRule,
+    VisitRule,
+    misfits,
+)
+from services.loyalty.models.earning import BASE, Caps, EarnRule, Menu, Multiplier, Scheme
+from services.loyalty.models.programs import EARNING, ProgramRules
+from services.loyalty.rules.bill_facts import number_of
+from services.loyalty.rules.earning import WEEKDAYS
+from shared.errors import Rejected
+
+_THOUSANDTHS: Final = 1000
+Codes = Mapping[str, str]
+
+
+def scheme_of(rules: ProgramRules, codes: Codes) -> Scheme | None:
+    """What the rules say beyond points for the amount; None when that is all. `codes` by the words that they name."""
+    if rules.base == BaseRule() and not rules.earn and not rules.multiply and rules.caps == CapsRule():
+        return None
+    base = EarnRule(
+        key=BASE,
+        kind="amount",
+        per=rules.earn_per_toman * _THOUSANDTHS,
+        exclude=_menu(rules.base.exclude, codes),
+        minimum=rules.base.minimum_toman * _THOUSANDTHS,
+        by_tier=True,
+    )
+    return Scheme(
+        rules=(base, *(_rule(each, codes) for each in rules.earn)),
+        multipliers=tuple(_multiplier(each) for each in rules.multiply),
+        stacking=rules.stacking,
+        caps=Caps(rules.caps.visit, rules.caps.day, rules.caps.month),
+    )
+
+
+def earning_as_in(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
+    """The rules, with the earning of the version before."""
+    before = {name: latest[name] for name in EARNING if name in latest}
+    return ProgramRules.model_validate(rules.model_dump(exclude=set(EARNING)) | before)
+
+
+def check_earning(rules: ProgramRules, day: date) -> None:
+    """Raises Rejected, with the path of each fault, when the rules don't fit together or one can never match from the
+    `day` on."""
+    if problems := misfits(rules.earn, rules.multiply, day):
+        raise Rejected("invalid_input", problems[0].en, problems[0].fa, problems=problems)
+
+
+def _rule(body: EarnRuleBody, codes: Codes) -> EarnRule:
+    common: dict[str, Any] = {
+        "key": body.key,
+        "minimum": body.minimum_toman * _THOUSANDTHS,
+        "by_tier": body.by_tier,
+    }
+    match body:
+        case AmountRule():
+            per = body.toman_per_point * _THOUSANDTHS
+            return EarnRule(**common, kind="amount", per=per, exclude=_menu(body.exclude, codes))
+        case VisitRule():
+            return EarnRule(**common, kind="visit", points=body.points, per_day=body.per_day)
+        case ItemRule():
+            common |= {"match": _menu(body.match, codes), "exclude": _menu(body.exclude, codes)}
+            if body.points is not None:
+                return EarnRule(**common, kind="item_quantity", points=body.points)
+            assert body.toman_per_point is not None
+            return EarnRule(**common, kind="item_amount", per=body.toman_per_point * _THOUSANDTHS)
+        case NthVisitRule():
+            return EarnRule(**common, kind="nth_visit", points=body.points, numbers=body.n)
+        case EveryNthVisitRule():
+            return EarnRule(**common, kind="every_nth_visit", points=body.points, numbers=(body.n,))
+        case _:
+            assert_never(body)
+
+
+def _multiplier(body: MultiplierRule) -> Multiplier:
+    return Multiplier(
+        key=body.key,
+        factor=int(body.factor * 100),
+        on=frozenset(body.on),
+        weekdays=frozenset(WEEKDAYS.index(each) for each in body.weekdays),
+        since=_minute(body.from_time) if body.from_time else 0,
+        until=_minute(body.until_time) if body.until_time else 24 * 60,
+        dates=tuple((each.first, each.last) for each in body.dates),
+        branches=frozenset(body.branches),
+    )
+
+
+def _menu(menu: MenuMatch | None, codes: Codes) -> Menu | None:
+    if menu is None:
+        return None
+    numbers = (
+        frozenset(number_of(codes[word]) for word in words) for words in (menu.categories, menu.skus, menu.names)
+    )
+    return Menu(*numbers)
+
+
+def _minute(clock: str) -> int:
+    return int(clock[:2]) * 60 + int(clock[3:])
