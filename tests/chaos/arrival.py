@@ -9,6 +9,9 @@ from uuid import UUID, uuid5
 
 from services.loyalty.handlers.adjustments import adjust, decide
 from services.loyalty.models.accounts import Adjustment
+from services.loyalty.models.earn_rules import words_of
+from services.loyalty.models.programs import ProgramRules
+from services.loyalty.store import programs
 from shared.clock import new_id, now
 from shared.database import db
 from shared.events.identity import AccessGranted
@@ -16,6 +19,7 @@ from shared.security import access, ids
 from tests.chaos.databases import databases_on
 from tests.chaos.history import GIFT, GUESTS, SPENDER, TWIN, Sent, an_order, history, phone
 from tests.chaos.house import House, open_house
+from tests.chaos.lives import EARNING
 from tests.chaos.scenario import Scenario, World, assert_sound
 from tests.chaos.snapshot import Snapshot, assert_nothing_parked, assert_same_bills, snapshot
 
@@ -26,6 +30,8 @@ AT_ONCE, QUICK_AT_ONCE = 25, 5
 LARGEST_BATCH = 150
 PHONES = {guest: phone(guest) for guest in range(GUESTS)}
 MOST_LINES = 40
+# What all bills of the history have on them.
+TURKISH = {"key": "turkish", "kind": "item", "points": 3, "match": {"names": ["قهوه ترک"]}}
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,22 @@ async def plain_order(house: House, sent: Sequence[Sent]) -> Snapshot:
     return found
 
 
+async def earn_by_rules(house: House, cafe_id: UUID) -> None:
+    """Rules of every kind for the younger half of the history."""
+    rules = ProgramRules.model_validate(
+        {"tier_period": "jalali_year"} | EARNING | {"earn": [*EARNING["earn"], TURKISH]}
+    )
+    codes = {word: ids.menu_code(house.config.keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
+    since = (now() - timedelta(days=200)).replace(hour=12, minute=0, second=0, microsecond=0)
+    async with db.transaction(house.pools["loyalty"]) as conn:
+        assert await programs.publish(conn, cafe_id, 2, since, rules.model_dump(mode="json"), new_id(), codes)
+
+
 async def open_cafe(house: House, order: Sequence[Sent]) -> Cafe:
-    """A cafe whose spender has registered and has been given points."""
+    """A cafe with every kind of earning rule, whose spender has registered and has been given points."""
     cafe_id, api_key = await house.make_cafe()
+    await house.settle()
+    await earn_by_rules(house, cafe_id)
     spender = ids.customer_id(house.config.keys, cafe_id, PHONES[SPENDER])
     body = {
         "device_id": "till-0",

@@ -263,3 +263,13 @@ async def test_rules_that_make_no_sense_are_refused_by_path(
     assert (problem["field"], problem["code"]) == (path, code)
     assert problem["en"]
     assert any("\u0600" < letter < "\u06ff" for letter in problem["fa"])
+
+
+async def test_till_quotes_a_bill_of_a_guest_by_number(app: FastAPI) -> None:
+    bill = {"phone": PHONE, "final_amount": "450000", "currency_unit": "IRT", "items": [{"name": "لاته", "amount": 1}]}
+    async with acting(app, HELPER) as client:
+        told = (await client.post("/loyalty/quotes", json=bill)).json()
+        wrong = await client.post("/loyalty/quotes", json=bill | {"final_amount": "-1"})
+    assert (told["points"], told["current_points"], told["tier_after"]) == (450, 100, "silver")
+    assert (told["next_tier"], told["currency_unit"], told["points_worth"]) == ("gold", "IRT", None)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "final_amount")

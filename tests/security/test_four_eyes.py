@@ -87,6 +87,7 @@ RULES = {
         "POST /redemptions": SPENDS,
         "POST /redemptions/{redemption_id}/cancel": RESERVED,
         "POST /loyalty/lookup": NONE,
+        "POST /loyalty/quotes": NONE,
     },
     "campaign": {
         "PATCH /cafes/{cafe_id}/journeys/{journey_id}": SECOND,

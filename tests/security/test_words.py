@@ -72,11 +72,12 @@ OF_SERVICE: dict[str, dict[str, str]] = {
     "loyalty": {
         EMPTIED: "loyalty_transactions.order_reference redemptions.order_reference adjustments.order_reference"
         " adjustments.reason",
-        MACHINE: "visit_earnings.device_id visit_earnings.receipt_number redemptions.till_key_id",
+        MACHINE: "visit_earnings.device_id visit_earnings.receipt_number visit_earnings.facts redemptions.till_key_id",
         OURS: "program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
-        " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal",
-        CAFE: "programs.rules program_proposals.rules",
+        " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
+        " visit_earnings.parts customer_loyalty.counts",
+        CAFE: "programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning",
     },
     "campaign": {
         STAFF: "duty_people.phone_sealed duty_people.phone_hash duty_people.label",

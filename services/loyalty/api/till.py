@@ -7,8 +7,10 @@ from fastapi import APIRouter, Request
 from msgspec.structs import replace
 
 from services.loyalty.api.shown import redemption_of, shown
-from services.loyalty.handlers import accounts, redemptions
+from services.loyalty.handlers import accounts, quotes, redemptions
 from services.loyalty.models.http import (
+    AskEarning,
+    EarningQuote,
     LookUp,
     RedeemAtTill,
     ShownRedemption,
@@ -38,6 +40,17 @@ async def look_up(request: Request, caller: TillCaller, body: LookUp) -> TillAcc
         found = await accounts.look_up(conn, caller.cafe_id, guest)
     link = guest_page_address(config.keys, config.guest_page_url, caller.cafe_id, guest, clock.now())
     return found.model_copy(update={"guest_link": link})
+
+
+@router.post("/loyalty/quotes")
+async def quote(request: Request, caller: TillCaller, body: AskEarning) -> EarningQuote:
+    """What a bill would earn if it came now, and how little more lifts the guest to the next tier (scope
+    `loyalty_lookup`). It keeps nothing; the bill itself earns the same unless another comes between."""
+    require_scope(caller, LOOKUP_SCOPE)
+    keys = request.app.state.settings.keys
+    guest = None if body.phone is None else _customer_id(request, caller, body.phone)
+    async with db.till_transaction(request.app.state.pool, caller.cafe_id) as conn:
+        return await quotes.quote(conn, caller.cafe_id, guest, body, keys)
 
 
 @router.post("/redemptions", status_code=201)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.loyalty.models.accounts import (
     AdjustmentState,
@@ -16,6 +16,7 @@ from services.loyalty.models.accounts import (
 from services.loyalty.models.programs import ProgramRules
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
+from shared.events.pos import MOST_ITEMS, PosItem
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.bounds import Points, Rial
 from shared.inputs.fields import Command, Moment, Phone, Text, Whole
@@ -137,6 +138,33 @@ class LookUp(Command):
     """A guest's phone number in any spelling."""
 
     phone: Phone
+
+
+class AskEarning(Command):
+    """A bill as it would be sent now, with the same lines. Without a phone it is of somebody who never came."""
+
+    phone: Phone | None = None
+    final_amount: Rial
+    currency_unit: CurrencyUnit
+    items: Annotated[list[PosItem], Field(max_length=MOST_ITEMS)] = []
+    branch_id: UUID | None = None
+
+
+class EarningQuote(Priced):
+    """What a bill would earn now, and the guest after it. `parts` by rule, `base` for the amount; `more_for_next_tier`:
+    so much more on this very bill and the guest is in `next_tier`, null when no bill does it. `points_worth`: what the
+    guest's points are worth now, null while points have no price. Amounts in `currency_unit`, the cafe's."""
+
+    points: int
+    parts: dict[str, int]
+    multiplier: Decimal
+    tier: Tier
+    tier_after: Tier
+    next_tier: Tier | None
+    points_to_next_tier: int
+    more_for_next_tier: Money | None
+    current_points: int
+    points_worth: Money | None
 
 
 class TillAccount(BaseModel):

@@ -1,10 +1,13 @@
 """What rules read of a bill, packed into a few bytes to be kept with what it earned, and unpacked."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from uuid import UUID
 
 import msgspec
 
 from services.loyalty.models.earning import BillFacts, BillLine
+from shared.events.base import CurrencyUnit, Item
 from shared.events.visit import VisitCorrected, VisitRecorded
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -15,7 +18,12 @@ _THOUSANDTHS = {"IRT": 1000, "IRR": 100}
 
 def pack(bill: VisitRecorded | VisitCorrected) -> bytes:
     """The facts of a bill as they are kept. One that says nothing packs too: nothing said is a fact as well."""
-    times = _THOUSANDTHS[bill.currency_unit]
+    return pack_lines(bill.items, bill.currency_unit, bill.branch_id, bill.payment_method)
+
+
+def pack_lines(items: Sequence[Item], unit: CurrencyUnit, branch_id: UUID | None, payment: str | None) -> bytes:
+    """The same of a bill that is no event."""
+    times = _THOUSANDTHS[unit]
     lines = [
         BillLine(
             number_of(item.category_code) if item.category_code else None,
@@ -24,9 +32,9 @@ def pack(bill: VisitRecorded | VisitCorrected) -> bytes:
             int(item.quantity * 1000),
             None if item.amount is None else int(item.amount * times),
         )
-        for item in bill.items
+        for item in items
     ]
-    return _encode((bill.branch_id.bytes if bill.branch_id else None, bill.payment_method, lines))
+    return _encode((branch_id.bytes if branch_id else None, payment, lines))
 
 
 def unpack(packed: bytes | None) -> BillFacts:

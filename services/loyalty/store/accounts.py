@@ -28,6 +28,7 @@ JOIN customer_loyalty AS a ON a.cafe_id = wanted.cafe_id AND a.customer_id = wan
 ORDER BY a.cafe_id, a.customer_id
 FOR UPDATE OF a
 """  # noqa: S608
+READ = f"SELECT {ACCOUNT_COLUMNS} FROM customer_loyalty AS a WHERE a.cafe_id = $1 AND a.customer_id = $2"  # noqa: S608
 # One row of what is written about an account; `tier_since` is None for a guest who never came.
 NEW_STATE = """
     unnest(
@@ -93,6 +94,12 @@ NEXT_OF_CAFE = """
 SELECT cafe_id, customer_id FROM customer_loyalty
 WHERE cafe_id = $1 AND ($2::uuid IS NULL OR customer_id > $2) ORDER BY customer_id LIMIT $3
 """
+
+
+async def read(conn: Connection, cafe_id: UUID, customer_id: UUID) -> Account | None:
+    """The account as it is, locked for nobody."""
+    row = await conn.fetchrow(READ, cafe_id, customer_id)
+    return _account(row) if row else None
 
 
 async def lock(conn: Connection, guests: Sequence[GuestKey]) -> dict[GuestKey, Account]:

@@ -1,0 +1,90 @@
+"""What a bill would earn if it came now."""
+
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID
+
+from services.loyalty.handlers.guests import plans_of
+from services.loyalty.models.accounts import Plan, Standing, Visit
+from services.loyalty.models.http import AskEarning, EarningQuote
+from services.loyalty.rules import quoting, tiers
+from services.loyalty.rules.announcing import multiplier
+from services.loyalty.rules.bill_facts import pack_lines
+from services.loyalty.rules.club import worth
+from services.loyalty.store import accounts, programs, visits
+from shared.clock import new_id, now
+from shared.database.db import Connection
+from shared.events.base import Item
+from shared.events.pos import PosItem
+from shared.inputs.amounts import INSIDE
+from shared.security.access import unit_of
+from shared.security.crypto import Keys
+from shared.security.ids import menu_code
+
+
+async def quote(
+    conn: Connection, cafe_id: UUID, customer_id: UUID | None, asked: AskEarning, keys: Keys
+) -> EarningQuote:
+    """What the bill would earn the guest, and how far the next tier is. It keeps nothing. An unknown guest looks like
+    one who never came."""
+    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
+    account = None if customer_id is None else await accounts.read(conn, cafe_id, customer_id)
+    visit = _visit(asked, partial(menu_code, keys, cafe_id))
+    standing = tiers.NOBODY
+    if account is not None:
+        standing = account.standing
+        if not tiers.goes_on(standing, visit):
+            standing = await _earlier(conn, plan, account.guest, visit)
+    found, price, balance = (
+        quoting.quote(plan, standing, visit),
+        await programs.price_of_point(conn, cafe_id, visit.occurred_at),
+        account.balance if account else 0,
+    )
+    ladder = [step.tier for step in tiers.in_force(plan, visit.occurred_at).steps]
+    row = {
+        "points": found.earning.points,
+        "parts": found.earning.parts if found.earning.parts is not None else {"base": found.earning.points},
+        "multiplier": multiplier(found.earning.multiplier),
+        "tier": found.before.tier,
+        "tier_after": found.after.tier,
+        "next_tier": next(iter(ladder[ladder.index(found.after.tier) + 1 :]), None),
+        "points_to_next_tier": found.after.to_next,
+        "more_for_next_tier": found.more,
+        "current_points": balance,
+        "points_worth": worth(max(0, balance), price),
+        "currency_unit": INSIDE,
+    }
+    return EarningQuote.of(row, await unit_of(conn, cafe_id))
+
+
+async def _earlier(conn: Connection, plan: Plan, guest: tuple[UUID, UUID], visit: Visit) -> Standing:
+    """A till whose clock is ahead has sent bills of later: they don't count yet."""
+    history = (await visits.load_histories(conn, [guest]))[guest]
+    before = [each.visit for each in history.values() if each.visit.state != "voided"]
+    before = sorted((each for each in before if each.occurred_at <= visit.occurred_at), key=tiers.order_of)
+    return tiers.fold(plan, tiers.NOBODY, before)[0]
+
+
+def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:
+    lines = [_line(each, code) for each in asked.items]
+    return Visit(
+        visit_id=new_id(),
+        state="recorded",
+        occurred_at=now(),
+        device_id="",
+        receipt_number="",
+        final_amount=asked.final_amount,
+        currency_unit=asked.currency_unit,
+        facts=pack_lines(lines, asked.currency_unit, asked.branch_id, None),
+    )
+
+
+def _line(line: PosItem, code: Callable[[str], str]) -> Item:
+    return Item(
+        name="",
+        quantity=line.quantity,
+        amount=line.amount,
+        name_code=code(line.name),
+        sku_code=code(line.sku) if line.sku else None,
+        category_code=code(line.category) if line.category else None,
+    )
