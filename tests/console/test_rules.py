@@ -62,7 +62,7 @@ def test_months_and_weekdays_by_their_number_have_names() -> None:
 
 
 def test_signs_stand_before_the_number() -> None:
-    assert (PERSIAN.signed(12), PERSIAN.signed(-12), ENGLISH.signed(0)) == ("+۱۲", "−۱۲", "0")
+    assert (PERSIAN.signed(12), PERSIAN.signed(-12), ENGLISH.signed(0)) == ("\u200e+۱۲", "\u200e−۱۲", "0")
 
 
 def test_money_names_its_unit() -> None:

@@ -26,6 +26,7 @@ _AGO = {
     "fa": ("همین حالا", "{} دقیقه پیش", "{} ساعت پیش", "{} روز پیش"),
     "en": ("just now", "{} min ago", "{} h ago", "{} d ago"),
 }
+_LEFT_TO_RIGHT = "\u200e"
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -62,8 +63,9 @@ class Speech:
         return self.digits(written.replace(",", "٬").replace(".", "٫") if self.language == "fa" else written)
 
     def signed(self, value: int) -> str:
-        """A difference, with its sign."""
-        return ("+" if value > 0 else "−" if value < 0 else "") + self.number(abs(value))
+        """A difference, with its sign before it also where one reads from the right (Unicode's U+200E)."""
+        sign = "+" if value > 0 else "−" if value < 0 else ""
+        return f"{_LEFT_TO_RIGHT if self.language == 'fa' and sign else ''}{sign}{self.number(abs(value))}"
 
     def unit_name(self, unit: str | None = None) -> str:
         """The name of a unit of money; without one, the cafe's."""
