@@ -6,13 +6,41 @@ import httpx2
 from playwright.async_api import Browser, expect
 
 from deploy.demo import club as demo_club
-from shared.database.db import Pool
+from services.loyalty.models.earn_rules import words_of
+from services.loyalty.models.programs import ProgramRules
+from services.loyalty.store import programs
+from shared.clock import new_id, now
+from shared.database.db import Pool, transaction
 from shared.persian.text import latin_digits
+from shared.security.crypto import Keys
+from shared.security.ids import menu_code
 from tests.e2e import pages
 from tests.e2e.conftest import System, eventually
 from tests.e2e.screens import Scene
+from tests.support import SECRET
 
 pytestmark = pages.in_a_browser
+KEYS = Keys.from_secret(SECRET)
+OWN = {
+    "tier_period": "jalali_year",
+    "base": {"minimum_toman": 50_000, "exclude": {"categories": ["دخانیات"]}},
+    "earn": [
+        {"key": "visit", "kind": "visit", "points": 5, "per_day": 1, "by_tier": True},
+        {"key": "beans", "kind": "item", "points": 20, "match": {"categories": ["دانه قهوه"]}},
+        {"key": "tenth", "kind": "every_nth_visit", "n": 10, "points": 100},
+    ],
+    "multiply": [
+        {
+            "key": "quiet",
+            "factor": "2",
+            "on": ["base"],
+            "weekdays": ["tue"],
+            "from_time": "15:00",
+            "until_time": "18:00",
+        }
+    ],
+    "caps": {"day": 3000},
+}
 OUTSTANDING = "SELECT sum(greatest(current_points, 0))::bigint FROM customer_loyalty WHERE cafe_id = $1"
 COUNTED = """
 SELECT amount = (SELECT sum(greatest(current_points, 0)) FROM customer_loyalty WHERE cafe_id = $1)
@@ -121,3 +149,40 @@ async def test_staff_read_the_rules_and_no_money_of_the_cafe(scene: Scene, brows
         assert await visit.go(f"{scene.home}/club/given") == 403
         assert await visit.go(f"{scene.home}/club/rules") == 200
         assert await visit.page.locator("form[action$='/club/rules']").count() == 0
+
+
+async def test_earning_rules_are_said_and_a_form_that_does_not_show_them_keeps_them(
+    scene: Scene, browser: Browser, houses: dict[str, Pool]
+) -> None:
+    loyalty, cafe_id = houses["loyalty"], scene.cafe.cafe_id
+    last = "SELECT max(version) FROM programs WHERE cafe_id = $1"
+    earning = "SELECT earning FROM programs WHERE cafe_id = $1 ORDER BY version DESC LIMIT 1"
+    rules = ProgramRules.model_validate(OWN)
+    async with transaction(loyalty) as conn:
+        number = await conn.fetchval(last, cafe_id) + 1
+        dumped = rules.model_dump(mode="json")
+        codes = {word: menu_code(KEYS, cafe_id, word) for word in words_of(rules.base, rules.earn)}
+        assert await programs.publish(conn, cafe_id, number, now(), dumped, new_id(), codes)
+    written = await loyalty.fetchval(earning, cafe_id)
+    async with pages.visiting(browser, scene.base) as visit:
+        await pages.sign_in(visit, *scene.people["manager"])
+        await visit.go(f"{scene.home}/club/rules")
+        said = visit.page.locator("details.version[open]")
+        await expect(said).to_contain_text("هر خرید ۵ امتیاز دارد.")
+        await expect(said).to_contain_text("سه‌شنبه")
+        await expect(said).to_contain_text("مهمان در یک روز حداکثر ۳٬۰۰۰ امتیاز می‌گیرد.")
+        await visit.page.fill("#f-points_expire_days", "۳۰۰")
+        await visit.click("button[name=step][value=look]")
+        await expect(visit.page.locator(".sheet-part li")).to_have_count(1)
+        await visit.click("button[name=step][value=send]")
+        await expect(visit.page.locator(".note")).to_contain_text("در انتظار تأیید")
+    async with pages.visiting(browser, scene.base, width=390) as visit:
+        await pages.sign_in(visit, *scene.people["owner"])
+        await visit.go(f"{scene.home}/approvals")
+        await expect(visit.page.locator(".matter", has_text="قاعده‌های باشگاه")).to_contain_text(
+            "هر خرید ۵ امتیاز دارد."
+        )
+        await visit.page.locator(".matter", has_text="قاعده‌های باشگاه").locator("button[value=approve]").click()
+        await visit.page.wait_for_load_state()
+    assert await loyalty.fetchval(last, cafe_id) == number + 1
+    assert await loyalty.fetchval(earning, cafe_id) == written

@@ -13,8 +13,8 @@ from shared.persian.money import Unit, in_unit
 EARNING_SENTENCES: Final = (
     "base_limits", "own_amount", "own_visit", "own_items", "own_items_amount", "own_nth_visit", "own_every_nth_visit",
     "own_times", "stacking_best", "stacking_product", "cap_visit", "cap_day", "cap_month",
-    "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_on", "when_days", "when_hours", "when_dates",
-    "when_branches",
+    "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_on", "when_on_base", "when_days",
+    "when_hours", "when_dates", "when_branches",
 )  # fmt: skip
 _WEEK: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
 _AND: Final = {"fa": "، ", "en": ", "}
@@ -67,7 +67,9 @@ def _limits(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Iterator[Sentence]:
 
 
 def _when(each: MultiplierOfClub, s: Speech) -> Iterator[Sentence]:
-    if each.on:
+    if each.on == ("base",):
+        yield Sentence("", "when_on_base", {})
+    elif each.on:
         yield Sentence("", "when_on", {"rules": _AND[s.language].join(each.on)})
     if each.weekdays:
         days = (s.weekday_from_saturday(_WEEK.index(day)) for day in each.weekdays)

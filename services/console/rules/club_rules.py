@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from services.console.models.club import RulesVersion, TierOfRules
@@ -29,6 +31,14 @@ class RuleChange:
     after: Sentence
 
 
+@dataclass(frozen=True)
+class RulesThatWait:
+    """Rules that wait, and when they begin: None when that is with the approval."""
+
+    begins: datetime | None
+    said: tuple[Sentence, ...]
+
+
 def sentences(version: RulesVersion, s: Speech) -> tuple[Sentence, ...]:
     """The rules, one sentence each, in the order in which one asks for them."""
     rules, unit = version.rules, version.currency_unit
@@ -44,6 +54,13 @@ def sentences(version: RulesVersion, s: Speech) -> tuple[Sentence, ...]:
         Sentence("debt", rules.negative_balance, {}),
         Sentence("approval", "approval", {"points": s.number(rules.approval_above)}),
     )
+
+
+def rules_that_wait(what: Mapping[str, Any], at: datetime, s: Speech) -> RulesThatWait:
+    """Rules that wait for a second person, from what the approval says of them; `at` is when they were asked for."""
+    begins = msgspec.convert(what.get("valid_from"), datetime | None)
+    version = msgspec.convert({**what, "valid_from": at, "created_at": at, "version": 0}, RulesVersion, strict=False)
+    return RulesThatWait(begins, sentences(version, s))
 
 
 def changes(now: RulesVersion, then: RulesVersion, s: Speech) -> tuple[RuleChange, ...]:
