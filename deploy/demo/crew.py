@@ -44,9 +44,9 @@ class CrewMember:
     password: str
 
 
-def hire(cafe_id: UUID, role: str) -> CrewMember:
+def hire(cafe_id: UUID, role: str, login: str | None = None) -> CrewMember:
     """A person with that role, made as an operator makes them."""
-    login, password = f"{role}-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
+    login, password = login or f"{role}-{cafe_id.hex[-8:]}@example.com", secrets.token_urlsafe(12)
     words = ("user", "add", login, NAMES[role], "--cafe", str(cafe_id), "--role", role, "--password-stdin")
     crm(*words, typed=password)
     return CrewMember(role, login, password)

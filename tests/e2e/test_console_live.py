@@ -1,18 +1,22 @@
 """The console while things happen: feeds follow, those of other cafes don't, and who lost the right sees it no more."""
 
 import asyncio
+import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
 
 import httpx2
 from playwright.async_api import Browser, expect
 
 from deploy import pids
 from deploy.crm import engines, processes
+from deploy.demo import crew
 from deploy.demo import run as demo
 from deploy.engines.engine import free_port
 from shared.database.db import Pool
@@ -136,6 +140,27 @@ async def test_who_loses_the_role_loses_the_page_at_once(
             (await client.put(role, json={"role": "manager"})).raise_for_status()
 
 
+async def test_whose_access_is_revoked_sees_nothing_more_of_the_cafe(
+    system: System, scene: Scene, houses: dict[str, Pool], browser: Browser
+) -> None:
+    with mock.patch.dict(os.environ, system.environment):
+        gone = await asyncio.to_thread(crew.hire, scene.cafe.cafe_id, "manager", f"gone-{time.time_ns()}@example.com")
+    scene.people["gone"] = (gone.login, gone.password)
+    async with httpx2.AsyncClient(timeout=30) as client, at(browser, scene, "today", "gone") as visit:
+        await visit.page.wait_for_selector(LIVE)
+        sessions = f"{system.api('identity')}/sessions"
+        mine = (await client.post(sessions, json={"login": gone.login, "password": gone.password})).json()
+        owner = {"login": scene.cafe.owner, "password": scene.cafe.password}
+        token = (await client.post(sessions, json=owner)).json()["access_token"]
+        member = f"{system.api('identity')}/cafes/{scene.cafe.cafe_id}/members/{mine['user_id']}"
+        async with visit.page.expect_navigation():
+            (await client.delete(member, headers={"Authorization": f"Bearer {token}"})).raise_for_status()
+        await expect(visit.page.locator(".stats")).to_have_count(0)
+        # Nothing of the cafe is there, or they stand at the door.
+        assert await visit.go(f"{scene.home}/today") == 404 or "/in" in visit.page.url
+        await expect(visit.page.locator(".stats")).to_have_count(0)
+
+
 async def test_who_is_signed_out_elsewhere_stands_at_the_door(scene: Scene, browser: Browser) -> None:
     async with at(browser, scene, "today", "staff") as visit:
         cookies = await visit.page.context.cookies()
@@ -213,3 +238,51 @@ async def test_service_that_goes_away_while_a_page_is_open_is_missed_in_its_part
         await expect(visit.page.locator(".alive")).to_have_text("زنده", timeout=60_000)
         late = await post(system, scene.cafe, f"back-{time.time_ns()}")
         await visit.page.wait_for_selector(f"#v-{late}", state="attached")
+
+
+@asynccontextmanager
+async def passing(to: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """The address of a line to the service at `to`, and what cuts it."""
+    target, opened = urlsplit(to), list[asyncio.StreamWriter]()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while part := await reader.read(65536):
+            writer.write(part)
+            await writer.drain()
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection(target.hostname, target.port)
+        opened.append(writer)
+        await asyncio.gather(carry(reader, ours), carry(theirs, writer), return_exceptions=True)
+
+    def cut() -> None:
+        server.close()
+        for each in opened:
+            each.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1")
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", cut
+    finally:
+        cut()
+
+
+async def test_page_is_shown_without_the_part_of_a_service_that_went_away(
+    system: System, scene: Scene, browser: Browser, tmp_path: Path
+) -> None:
+    async with passing(system.api("visit")) as (line, cut):
+        urls = ",".join(f"{name}={url}" for name, url in {**system.config.api_urls, "visit": line}.items())
+        async with (
+            own_console(system, tmp_path / "console", CRM_API_URLS=urls) as (base, _),
+            pages.visiting(browser, base) as visit,
+        ):
+            await pages.sign_in(visit, *scene.people["owner"])
+            assert await visit.go(f"{scene.home}/guests/{scene.guest_id}") == 200
+            cut()
+            assert await visit.go(f"{scene.home}/today") == 200
+            await expect(visit.page.locator("main")).to_contain_text("این بخش اکنون پاسخ نمی‌دهد")
+            await expect(visit.page.locator("main")).to_contain_text("مهمان ناراضی")
+            assert await visit.unfit() == []
+            assert await visit.go(f"{scene.home}/visits") == 503
+            await expect(visit.page.locator("main")).to_contain_text("دوباره")
