@@ -36,7 +36,7 @@ COMMON = {
 }
 OF_SERVICE: dict[str, dict[str, str]] = {
     "identity": {
-        CAFE: "branches.code branches.name policy_steps.before policy_steps.after",
+        CAFE: "cafes.language branches.code branches.name policy_steps.before policy_steps.after",
         OURS: "policy_steps.step",
         STAFF: "user_cafe_access.display_name users.password_hash user_logins.login_hash user_logins.kind"
         " invitations.code_hash invitations.login_hash invitations.login_sealed invitations.role"
