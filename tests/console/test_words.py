@@ -31,6 +31,7 @@ from services.feedback.handlers import explaining as feedback
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
+from services.loyalty.models.earning import Stacking
 from services.loyalty.models.programs import TierPeriod
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.earning import WEEKDAYS
@@ -79,8 +80,8 @@ FAMILIES = {
     "attribute": tuple(ATTRIBUTES),
     "chain_sort": SORTS,
     "rule_name": RULES,
-    "rule_says": ("earn_per_toman", "toman_per_point", "points_expire_days"),
-    "rule_value": (*get_args(TierPeriod), *get_args(DebtPolicy)),
+    "rule_says": ("earn_per_toman", "toman_per_point", "points_expire_days", "base", "earn", "multiply", "caps"),
+    "rule_value": (*get_args(TierPeriod), *get_args(DebtPolicy), *get_args(Stacking)),
     "copy_step": (*get_args(CopyVerdict), *get_args(CopyEnding)),
     "operator": ("at_least", "at_most", "between", "within", "one_of", "yes", "no"),
     "row_fault": ("number", "order", "choice", "attribute", "operator", "empty"),

@@ -125,7 +125,7 @@ async def owner(system: System, cafe: demo.DemoCafe) -> AsyncIterator[httpx2.Asy
         yield client
 
 
-async def eventually(pool: db.Pool, sql: str, *arguments: Any, wanted: Any, within: float = 30) -> None:
+async def eventually(pool: db.Pool, sql: str, *arguments: Any, wanted: Any, within: float = 60) -> None:
     """Waits until the query's single value is `wanted`; shows the last value when it does not come."""
     last = None
     try:

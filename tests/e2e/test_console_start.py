@@ -42,7 +42,11 @@ async def accept(visit: pages.Visit, login: str, link: str) -> None:
     await visit.page.fill("#f-password", PASSWORD)
     await visit.page.press("#f-password", "Enter")
     await visit.page.wait_for_url(re.compile("/today"))
-    await visit.page.click("a[href$='/start']")
+    # The services hear of a new cafe within a second or two.
+    async with asyncio.timeout(60):
+        while not await visit.page.locator("main a[href$='/start']").count():
+            await visit.page.reload()
+    await visit.page.click("main a[href$='/start']")
     await visit.page.wait_for_url(re.compile("/start"))
 
 

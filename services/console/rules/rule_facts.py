@@ -13,8 +13,11 @@ def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
         return say("chain.comma").join(_tier(each, say, speech) for each in value or ())
     if value is None:
         return say("chain.rule_never") if name == "points_expire_days" else say("chain.rule_none")
-    if name in ("tier_period", "negative_balance"):
+    if name in ("tier_period", "negative_balance", "stacking"):
         return say(f"rule_value.{value}")
+    if name in ("base", "earn", "multiply", "caps"):
+        held = value if isinstance(value, list) else [each for each in value.values() if each]
+        return say(f"rule_says.{name}", n=speech.number(len(held)))
     return say(f"rule_says.{name}", n=speech.number(Decimal(str(value))))
 
 

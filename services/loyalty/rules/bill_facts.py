@@ -1,5 +1,6 @@
 """What rules read of a bill, packed into a few bytes to be kept with what it earned, and unpacked."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from uuid import UUID
@@ -10,6 +11,7 @@ from services.loyalty.models.earning import BillFacts, BillLine
 from shared.events.base import CurrencyUnit, Item
 from shared.events.visit import VisitCorrected, VisitRecorded
 
+_CODE = re.compile("[0-9a-f]{16}")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(BillFacts).decode
 # Thousandths of a Toman in one of the unit.
@@ -44,6 +46,6 @@ def unpack(packed: bytes | None) -> BillFacts:
 
 # A menu has few words, and they come with every bill.
 @lru_cache(maxsize=16_384)
-def number_of(code: str) -> int:
-    """The number behind a menu code."""
-    return int(code, 16)
+def number_of(code: str) -> int | None:
+    """The number behind a menu code; None for what is no such code and therefore in no rule."""
+    return int(code, 16) if _CODE.fullmatch(code) else None

@@ -103,7 +103,8 @@ def _menu(menu: MenuMatch | None, codes: Codes) -> Menu | None:
     if menu is None:
         return None
     numbers = (
-        frozenset(number_of(codes[word]) for word in words) for words in (menu.categories, menu.skus, menu.names)
+        frozenset(found for word in words if (found := number_of(codes[word])) is not None)
+        for words in (menu.categories, menu.skus, menu.names)
     )
     return Menu(*numbers)
 
