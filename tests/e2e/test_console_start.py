@@ -64,7 +64,7 @@ async def test_an_owner_comes_from_the_invitation_to_the_first_visit_without_a_t
         await expect(visit.page.locator("#once")).to_have_text(re.compile(r"\w{30,}"))
         assert await visit.unfit() == []
         assert await visit.overflow() == 0
-        await visit.page.fill("#f-phone", "۰۹۱۲ ۱۱۱ ۲۲۳۳")
+        await visit.page.fill("#f-phone", f"0919{secrets.randbelow(10**7):07}")
         await visit.page.click("#visit button.primary")
         await expect(visit.page.locator("#visit .note")).to_be_visible()
         await visit.page.click("#visit a[href*='/visits/']")
@@ -82,6 +82,8 @@ async def test_the_call_that_is_shown_is_taken_and_its_visit_appears_by_itself(
         await visit.page.click("#till button.primary")
         called = shlex.split(await visit.page.inner_text("#call"))
         assert called[0] == "curl"
+        # Other tests look at what the phone of the example gets.
+        called[-1] = called[-1].replace("09121112233", f"0919{secrets.randbelow(10**7):07}")
         # The key travels to the visit service within a second or two.
         tried = ("--retry", "30", "--retry-delay", "1", "--retry-all-errors", "--fail", "--silent")
         await asyncio.to_thread(subprocess.run, [*called, *tried], check=True, timeout=60)
