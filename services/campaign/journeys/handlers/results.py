@@ -5,8 +5,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.campaign.journeys.handlers.texts import show_journey
-from services.campaign.journeys.rules.results import JourneyDays, in_words, of_journey
+from services.campaign.journeys.rules.results import JourneyDays, of_journey
 from services.campaign.journeys.store import results
+from services.campaign.messages.rules.results import in_both
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
@@ -38,8 +39,4 @@ async def newest_messages(conn: Connection, cafe_id: UUID, journey_id: UUID, lim
     Raises `NotFound`.
     """
     await show_journey(conn, cafe_id, journey_id)
-    found = []
-    for row in await results.newest(conn, cafe_id, journey_id, limit):
-        en, fa = in_words(row["reason"]) if row["reason"] else (None, None)
-        found.append({**row, "en": en, "fa": fa})
-    return found
+    return [{**row, **in_both(row["reason"])} for row in await results.newest(conn, cafe_id, journey_id, limit)]

@@ -3,23 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
-from services.campaign.messages.rules.results import REASONS
-
-_OTHER: Final = ("The provider refused it with code {}.", "ارائه‌دهنده آن را با کد {} نپذیرفت.")
-
-
-@dataclass(frozen=True)
-class NotSent:
-    """Messages that did not go, for one reason."""
-
-    outcome: str
-    reason: str
-    messages: int
-    en: str
-    fa: str
+from services.campaign.messages.rules.results import Ended, ended_of
 
 
 @dataclass(frozen=True)
@@ -32,18 +18,13 @@ class JourneyDays:
     opened: int
     not_sent: int
     cost: Decimal
-    reasons: Sequence[NotSent]
-
-
-def in_words(reason: str) -> tuple[str, str]:
-    """What a check's name, or a provider's code, is called: English, Persian."""
-    return REASONS.get(reason) or (_OTHER[0].format(reason), _OTHER[1].format(reason))
+    reasons: Sequence[Ended]
 
 
 def of_journey(journey_id: UUID, grown: Mapping[tuple[str, str], Decimal]) -> JourneyDays:
     """The figures, the most frequent reason first. What was taken back since may leave less than nothing of a day."""
     reasons = [
-        NotSent(what, reason, int(amount), *in_words(reason))
+        ended_of(what, reason, int(amount))
         for (what, reason), amount in grown.items()
         if what in ("skipped", "failed") and amount > 0
     ]

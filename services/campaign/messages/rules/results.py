@@ -74,7 +74,7 @@ def results_of(campaign: Mapping[str, Any], ended: Sequence[Mapping[str, Any]]) 
         failed=sums["failed"],
         skipped=sums["skipped"],
         waiting=recipients - sent - sums["failed"] - sums["skipped"],
-        reasons=[_ended(**each) for each in ended],
+        reasons=[ended_of(**each) for each in ended],
     )
 
 
@@ -86,6 +86,13 @@ def explained(reason: str) -> Sentences:
     return Sentences(*(REASONS.get(reason) or (words.format(reason) for words in _OTHER)))
 
 
-def _ended(outcome: str, reason: str, messages: int) -> Ended:
+def in_both(reason: str | None) -> dict[str, str | None]:
+    """The same as fields of a view, empty without a reason."""
+    words = explained(reason) if reason else None
+    return {"en": words.en if words else None, "fa": words.fa if words else None}
+
+
+def ended_of(outcome: str, reason: str, messages: int) -> Ended:
+    """So many messages that ended so, with the reason in words."""
     words = explained(reason)
     return Ended(outcome, reason, messages, words.en, words.fa)
