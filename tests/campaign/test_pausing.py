@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 
 from deploy.crm.invariants import RESULTS
@@ -56,6 +57,25 @@ async def test_nothing_leaves_while_it_rests_and_everything_after(
     assert await world.pool.fetch(RESULTS, world.cafe_id) == []
     steps = [each["what"] for each in (await client.get(f"{own}/trail")).json()]
     assert steps == ["resumed", "tried", "paused", "approved", "scheduled", "written"]
+
+
+async def test_those_that_go_on_take_turns(
+    app: FastAPI, client: httpx2.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await guests(world, 3)
+    both = [await started(app, client, world) for _ in range(2)]
+    await expand(world)
+    for own in both:
+        await client.post(f"{own}/pause")
+    await world.send_due()
+    assert await world.pool.fetchval(HELD) == 6
+    for own in both:
+        await client.post(f"{own}/resume")
+    monkeypatch.setattr(expanding, "BATCH", 1)
+    for _ in both:
+        await expanding.start_campaigns(world.pool)
+    left = "SELECT count(*) FROM campaign_deliveries WHERE error_code = 'paused' GROUP BY campaign_id"
+    assert [row["count"] for row in await world.pool.fetch(left)] == [2, 2]
 
 
 async def test_rest_before_it_begins_keeps_the_approval_and_takes_up_nobody(

@@ -74,9 +74,10 @@ TAKE_TO_WAKE = """
 SELECT cafe_id, id FROM campaigns WHERE wake_at <= $1 AND cafe_id <> ALL($2::uuid[]) ORDER BY wake_at LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED
 """
-# Whoever decides about one of them now has seen that the campaign goes on.
+# Whoever decides about one of them now has seen that the campaign goes on. Without its reason it leaves the index by
+# which the next ones are found.
 WAKE = """
-UPDATE campaign_deliveries d SET due_at = $3
+UPDATE campaign_deliveries d SET due_at = $3, error_code = NULL
 FROM (
     SELECT cafe_id, id FROM campaign_deliveries
     WHERE cafe_id = $1 AND campaign_id = $2 AND delivery_status = 'queued' AND error_code = 'paused' AND due_at > $3
@@ -84,7 +85,7 @@ FROM (
 ) AS own
 WHERE d.cafe_id = own.cafe_id AND d.id = own.id RETURNING d.id
 """
-WOKEN = "UPDATE campaigns SET wake_at = NULL WHERE cafe_id = $1 AND id = $2"
+WOKEN = "UPDATE campaigns SET wake_at = $3 WHERE cafe_id = $1 AND id = $2"
 
 
 async def take_to_wake(conn: Connection, moment: datetime, aside: Sequence[UUID]) -> list[asyncpg.Record]:
@@ -93,10 +94,10 @@ async def take_to_wake(conn: Connection, moment: datetime, aside: Sequence[UUID]
 
 
 async def wake(conn: Connection, cafe_id: UUID, campaign_id: UUID, moment: datetime, limit: int) -> int:
-    """Makes due what was held while it rested, at most `limit`; returns how many. After the last, that is noted."""
+    """Makes due what was held while it rested, at most `limit`; returns how many. What is left waits for the other
+    campaigns' turns."""
     woken = len(await conn.fetch(WAKE, cafe_id, campaign_id, moment, limit))
-    if woken < limit:
-        await conn.execute(WOKEN, cafe_id, campaign_id)
+    await conn.execute(WOKEN, cafe_id, campaign_id, moment if woken == limit else None)
     return woken
 
 
