@@ -71,9 +71,10 @@ async def schedule(
     policy asks for nobody else. `config` (by default this process's) gives the terms of an account without a key of its
     own.
 
-    Raises `NotFound`, and `Rejected` for a date in the past or a campaign that has started.
+    Raises `NotFound`, and `Rejected` for a date in the past, or a campaign that has started or is changed meanwhile.
     """
-    campaign = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled")
+    # All guests are counted before it is locked: who pauses it would wait, and senders for them.
+    campaign = await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", lock=False)
     moment = now()
     given = when or campaign["wanted_date"]
     date = given or moment
@@ -83,6 +84,7 @@ async def schedule(
     target = segments_of(campaign["target_segment"])
     recipients = await campaigns.count_recipients(conn, cafe_id, target, campaign["purpose"], campaign["campaign_type"])
     cost = recipients * await _cost_of_one(conn, cafe_id, campaign, config or settings())
+    _require_version(await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled"), campaign["version"])
     await campaigns.move(conn, cafe_id, campaign_id, ("draft", "scheduled"), "scheduled", moment)
     await campaigns.schedule(conn, cafe_id, campaign_id, by, date, recipients, cost, moment, at_once=given is None)
     scheduled = await _note_change(conn, cafe_id, campaign, "scheduled", by, moment)
@@ -163,12 +165,12 @@ def size_of(budget: Decimal | None, oversight: Oversight) -> Size:
     return Size(toman, limit=oversight.policy.amount, is_message=True)
 
 
-async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
-    """One campaign.
+async def show(conn: Connection, cafe_id: UUID, campaign_id: UUID, *, lock: bool = True) -> dict[str, Any]:
+    """One campaign; locked, so that what is read beside its counters fits them.
 
     Raises `NotFound`.
     """
-    found = await campaigns.get(conn, cafe_id, campaign_id)
+    found = await campaigns.get(conn, cafe_id, campaign_id, lock=lock)
     if found is None:
         raise NotFound("campaign", "این کمپین")
     return found
@@ -182,12 +184,12 @@ async def show_unended(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> di
     return await _in_status(conn, cafe_id, campaign_id, "draft", "scheduled", "sending")
 
 
-async def show_one_off(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any]:
-    """One campaign that is not the standing one of a journey.
+async def show_one_off(conn: Connection, cafe_id: UUID, campaign_id: UUID, *, lock: bool = True) -> dict[str, Any]:
+    """One campaign that is not the standing one of a journey; without `lock` where much is read after it.
 
     Raises `NotFound`, and `Rejected` (409) when it is.
     """
-    found = await show(conn, cafe_id, campaign_id)
+    found = await show(conn, cafe_id, campaign_id, lock=lock)
     if found["journey_id"] is not None:
         en, fa = "This is the standing campaign of a journey.", "این کمپین از آنِ یک مسیر پیام است."
         raise Rejected("of_a_journey", en, fa, status=409)
@@ -204,8 +206,10 @@ def _require_version(campaign: dict[str, Any], seen: int | None) -> None:
         )
 
 
-async def _in_status(conn: Connection, cafe_id: UUID, campaign_id: UUID, *allowed: str) -> dict[str, Any]:
-    found = await show(conn, cafe_id, campaign_id)
+async def _in_status(
+    conn: Connection, cafe_id: UUID, campaign_id: UUID, *allowed: str, lock: bool = True
+) -> dict[str, Any]:
+    found = await show(conn, cafe_id, campaign_id, lock=lock)
     if found["status"] not in allowed or found["journey_id"] is not None:
         raise Rejected(
             "wrong_status",

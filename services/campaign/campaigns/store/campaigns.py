@@ -22,7 +22,8 @@ messages_replied, guests_returned, recipients, recount_at IS NULL AS is_counted,
 FROM campaigns
 """
 LIST = SELECTED + "WHERE cafe_id = $1 ORDER BY created_at DESC, id LIMIT $2"
-GET = SELECTED + "WHERE cafe_id = $1 AND id = $2 FOR NO KEY UPDATE"
+GET = SELECTED + "WHERE cafe_id = $1 AND id = $2"
+LOCK = f"{GET} FOR NO KEY UPDATE"
 INSERT = """
 INSERT INTO campaigns (cafe_id, id, name, description, campaign_type, purpose, ignores_quiet_hours, target_segment,
                        template_content, template_variables, budget, created_at, updated_at, created_by,
@@ -89,9 +90,9 @@ async def list_campaigns(conn: Connection, cafe_id: UUID, limit: int) -> list[di
     return [dict(row) for row in await conn.fetch(LIST, cafe_id, limit)]
 
 
-async def get(conn: Connection, cafe_id: UUID, campaign_id: UUID) -> dict[str, Any] | None:
-    """One campaign, locked."""
-    row = await conn.fetchrow(GET, cafe_id, campaign_id)
+async def get(conn: Connection, cafe_id: UUID, campaign_id: UUID, *, lock: bool = True) -> dict[str, Any] | None:
+    """One campaign. Whoever counts its messages waits for the lock, with the messages of other cafes in hand."""
+    row = await conn.fetchrow(LOCK if lock else GET, cafe_id, campaign_id)
     return dict(row) if row else None
 
 
