@@ -1,5 +1,6 @@
 """What a campaign would do, seen before it does: whom it reaches, what they read, what it costs."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -142,3 +143,14 @@ async def test_message_to_try_is_refused_to_others_too_often_and_for_numbers_tha
     assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 403
     sign_in(app, STRANGER)
     assert (await client.post(f"{own}/test", json={"phone": PHONE})).status_code == 404
+
+
+async def test_preview_and_whoever_counts_its_messages_wait_for_neither(
+    app: FastAPI, client: httpx2.AsyncClient, world: World
+) -> None:
+    own = await written(app, client, world)
+    async with transaction(world.pool) as counting:
+        await counting.execute("SELECT FROM campaigns FOR NO KEY UPDATE")
+        async with asyncio.timeout(10):
+            assert (await client.post(f"{own}/preview")).status_code == 200
+            assert (await client.get(f"{own}/deliveries")).json() == {"deliveries": [], "after": None}

@@ -36,6 +36,8 @@ from shared.settings import Settings
 SAMPLES: Final = 5
 # Names are sealed, so the parts of a text are known only of guests whose names were opened: of so many.
 MEASURED: Final = 200
+# Where nobody is counted, they are looked for among so many of those whom it is for.
+LOOKED_AT: Final = 5000
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ async def preview(conn: Connection, config: Settings, cafe_id: UUID, campaign_id
 
     Raises `NotFound`, and `Rejected` (409) for the standing campaign of a journey.
     """
-    campaign = await campaigns.show_one_off(conn, cafe_id, campaign_id)
-    return await preview_written(conn, config, cafe_id, campaign, [campaign["created_by"], caller])
+    campaign = await campaigns.show_one_off(conn, cafe_id, campaign_id, lock=False)
+    return await _preview(conn, config, cafe_id, campaign, [campaign["created_by"], caller])
 
 
 async def preview_draft(
@@ -111,10 +113,10 @@ async def preview_draft(
         "template_variables": text.fallbacks,
         "budget": body.budget,
     }
-    return await preview_written(conn, config, cafe_id, written, [caller], counts=body.counts)
+    return await _preview(conn, config, cafe_id, written, [caller], counts=body.counts)
 
 
-async def preview_written(
+async def _preview(
     conn: Connection,
     config: Settings,
     cafe_id: UUID,
@@ -132,7 +134,8 @@ async def preview_written(
     # Whoever previews a text gets no guest's own page, but a link as long, which leads nowhere.
     page = guest_page_address(config.keys, config.guest_page_url, cafe_id, cafe_id, now())
     values = {"cafe": cafe.name if cafe else None, "page": page}
-    found = await previewing.sample(conn, cafe_id, segments, purpose, channel, MEASURED)
+    among = None if counts else LOOKED_AT
+    found = await previewing.sample(conn, cafe_id, segments, purpose, channel, MEASURED, among)
     samples = [each for row in found if (each := _sample(row, campaign, values, config)) is not None]
     # Where nobody would be sent it, what it would say to a guest without a name.
     texts = [each.text for each in samples] or [_text(campaign, values)]

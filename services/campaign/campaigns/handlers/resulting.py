@@ -12,7 +12,7 @@ from services.campaign.campaigns.rules import bookmarks
 from services.campaign.campaigns.rules.campaigns import lapses_at
 from services.campaign.campaigns.store import deliveries
 from services.campaign.messages.rules.funnel import Funnel, funnel_of
-from services.campaign.messages.rules.results import explained
+from services.campaign.messages.rules.results import in_both
 from services.campaign.messages.store import results
 from shared.clock import now
 from shared.database.db import Connection
@@ -65,7 +65,7 @@ async def require_deliveries(
 
     Raises `NotFound`, and `Rejected`: 409 for the standing campaign of a journey, 422 for a reason without a state.
     """
-    await campaigns.show_one_off(conn, cafe_id, campaign_id)
+    await campaigns.show_one_off(conn, cafe_id, campaign_id, lock=False)
     if reason is not None and status in (None, "returned", "replied"):
         en, fa = (
             "A reason is asked for together with a status that has reasons.",
@@ -93,5 +93,4 @@ async def list_deliveries(
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     reason = row["reason"] or None
-    words = explained(reason) if reason else None
-    return row | {"reason": reason, "en": words.en if words else None, "fa": words.fa if words else None}
+    return row | {"reason": reason} | in_both(reason)

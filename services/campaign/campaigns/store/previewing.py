@@ -35,7 +35,7 @@ COUNT = f"""
 SELECT outcome, count(*)::int AS guests FROM ({JUDGED}) AS judged GROUP BY outcome ORDER BY guests DESC, outcome
 """  # noqa: S608
 SAMPLE = f"""
-SELECT customer_id, phone_sealed, name_sealed FROM ({JUDGED}) AS judged WHERE outcome = 'send' LIMIT $5
+SELECT customer_id, phone_sealed, name_sealed FROM ({JUDGED} LIMIT $6) AS judged WHERE outcome = 'send' LIMIT $5
 """  # noqa: S608
 
 
@@ -47,7 +47,13 @@ async def count(
 
 
 async def sample(
-    conn: Connection, cafe_id: UUID, segments: Sequence[str] | None, purpose: Purpose, channel: Channel, limit: int
+    conn: Connection,
+    cafe_id: UUID,
+    segments: Sequence[str] | None,
+    purpose: Purpose,
+    channel: Channel,
+    limit: int,
+    among: int | None,
 ) -> list[asyncpg.Record]:
-    """Some of the guests who would be sent it."""
-    return await conn.fetch(SAMPLE, cafe_id, segments, purpose, channel, limit)
+    """Some of the guests who would be sent it, of all or `among` so many."""
+    return await conn.fetch(SAMPLE, cafe_id, segments, purpose, channel, limit, among)
