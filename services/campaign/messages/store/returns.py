@@ -8,16 +8,14 @@ from services.campaign.messages.models.values import ComingBack
 from shared.database.columns import columns
 from shared.database.db import Connection
 
-# A message leaves within two days of being queued. One that is on its way counts from when it was handed over, as its
-# provider's answer may come after the visit.
+# A message counts from when it was handed over, as its provider's answer may come after the visit.
 NEAR = """
 SELECT o.cafe_id, o.id, o.returned_by = '{{}}' AS was_none, t.visit_id
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS t (cafe_id, customer_id, visit_id, at)
 JOIN campaign_deliveries o
     ON o.cafe_id = t.cafe_id AND o.customer_id = t.customer_id
-    AND o.queued_at BETWEEN t.at - interval '9 days' AND t.at
-WHERE o.trigger_id = o.campaign_id AND o.sending_at < t.at AND o.sending_at >= t.at - interval '7 days'
-  AND {condition}
+    AND o.sending_at >= t.at - interval '7 days' AND o.sending_at < t.at
+WHERE o.trigger_id = o.campaign_id AND {condition}
 ORDER BY o.cafe_id, o.id
 FOR UPDATE OF o
 """
