@@ -23,7 +23,7 @@ _KEPT_BACK: Final = ("city",)
 
 @dataclass(frozen=True)
 class AskedNodes:
-    """What is asked of one guest's row: the conditions of all nodes, and the attributes that they look at."""
+    """What is asked of one guest's row: the conditions of all leaves, and the attributes that they look at."""
 
     conditions: Mapping[Node, Evaluation]
     attributes: Sequence[Attribute]
@@ -31,23 +31,35 @@ class AskedNodes:
 
 @dataclass(frozen=True)
 class SeenNodes:
-    """What one guest's row says at a moment: which conditions hold, when time alone changes each, and the values of the
+    """What one guest's row says at a moment: which leaves hold, when time alone changes each, and the values of the
     attributes by their names. A guest who is not `registered` is in no segment."""
 
     moment: datetime
     registered: bool
-    held: Mapping[Node, bool]
-    changes_at: Mapping[Node, datetime | None]
+    leaves: Mapping[Node, bool]
+    changes: Mapping[Node, datetime | None]
     values: Mapping[str, Any]
+
+    def held(self, node: Node) -> bool:
+        """Whether a tree holds."""
+        if isinstance(node, Group):
+            return (all if node.how == "all" else any)(self.held(part) for part in node.parts)
+        return not self.held(node.part) if isinstance(node, Not) else self.leaves[node]
+
+    def changes_at(self, node: Node) -> datetime | None:
+        """When time alone may change whether a tree holds: with the first of its leaves."""
+        moments = [at for leaf, _ in _nodes(node, 0) if (at := self.changes.get(leaf)) is not None]
+        return min(moments, default=None)
 
 
 def ask(segments: Sequence[Defined], first: int) -> AskedNodes:
-    """Every node of the segments' trees as SQL of its own, with parameters from number `first` on."""
+    """Every leaf of the segments' trees as SQL of its own, with parameters from number `first` on. What stands above
+    them follows from them: as SQL it would say each leaf again on every level."""
     conditions: dict[Node, Evaluation] = {}
     names: dict[str, Attribute] = {}
     for segment in segments:
         for node, _ in _nodes(read(segment.criteria), 0):
-            if node not in conditions:
+            if not isinstance(node, Group | Not) and node not in conditions:
                 conditions[node] = compile_condition(node, first)
                 first += len(conditions[node].values)
         names |= {each.name: each for each in attributes_of(read(segment.criteria))}
@@ -68,14 +80,14 @@ def seen(asked: AskedNodes, row: GuestRow, moment: datetime) -> SeenNodes:
 def segment_step(segment: Defined, seen: SeenNodes, unit: Unit, guest_id: UUID) -> ExplainedStep:
     """Whether the guest is in the segment now, and what each condition saw."""
     root = read(segment.criteria)
-    inside = seen.registered and seen.held[root]
+    inside = seen.registered and seen.held(root)
     conditions = [_condition(node, depth, seen, unit) for node, depth in _nodes(root, 0)]
     if not seen.registered:
         conditions.insert(0, Condition(rule="registered", held=False))
     return ExplainedStep(
         id=segment.id, at=seen.moment, service="customer", what="segment", outcome="inside" if inside else "outside",
         rule="criteria", as_of="now",
-        values=facts(segment_key=segment.key, name=segment.name, changes_at=seen.changes_at[root]),
+        values=facts(segment_key=segment.key, name=segment.name, changes_at=seen.changes_at(root)),
         because=[guest_id], conditions=conditions, not_because=[] if inside else _in_the_way(conditions),
     )  # fmt: skip
 
@@ -103,7 +115,7 @@ def _in_the_way(conditions: Sequence[Condition]) -> list[str]:
 
 
 def _condition(node: Node, depth: int, seen: SeenNodes, unit: Unit) -> Condition:
-    held = seen.held[node]
+    held = seen.held(node)
     if isinstance(node, Group):
         return Condition(rule=node.how, held=held, depth=depth)
     if isinstance(node, Not):
