@@ -177,9 +177,20 @@ def test_only_a_later_visit_goes_on() -> None:
 
 def test_rules_survive_storing() -> None:
     rules = programs.default_rules("jalali")
-    stored = rules.model_dump(mode="json")
+    stored = rules.model_dump_json()
     assert programs.plan(None, None, [(1, programs.EVER, stored, None)]) == PLAN
     assert programs.plan(None, None, []) == PLAN
+
+
+def test_version_is_read_once_as_long_as_it_says_the_same() -> None:
+    rules = programs.default_rules("jalali")
+    dearer = rules.model_copy(update={"earn_per_toman": rules.earn_per_toman * 2})
+    first, again, other = (
+        programs.plan(None, None, [(1, programs.EVER, each.model_dump_json(), None)]).programs[0]
+        for each in (rules, rules, dearer)
+    )
+    assert again is first
+    assert other.earn_per_toman == 2 * first.earn_per_toman
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.programs import ProgramRules
@@ -79,18 +82,22 @@ def in_toman(rules: ProgramRules, earn_per: Decimal | None, point_worth: Decimal
 def plan(
     time_zone: str | None,
     calendar: Calendar | None,
-    versions: Iterable[tuple[int, datetime, Mapping[str, Any], Mapping[str, str] | None]],
+    versions: Iterable[tuple[int, datetime, str, str | None]],
 ) -> Plan:
-    """The plan of a cafe from its versions (number, valid from, rules as stored, menu codes), which
-    ascend.
+    """The plan of a cafe from its versions (number, valid from, rules and menu codes as JSON), which ascend.
 
     Without any it has the default rules, in force since ever.
     """
     zone, calendar = time_zone or BEFORE_THE_CAFE[0], calendar or BEFORE_THE_CAFE[1]
-    programs = [
-        program(number, since, ProgramRules.model_validate(rules), codes) for number, since, rules, codes in versions
-    ]
+    programs = [_published(*version) for version in versions]
     return Plan(zone, calendar, tuple(programs or [program(1, EVER, default_rules(calendar))]))
+
+
+# A version never changes and comes with every batch and call; to read fifty rules takes longer than to count a bill.
+@lru_cache(maxsize=512)
+def _published(version: int, valid_from: datetime, rules: str, menu_codes: str | None) -> Program:
+    codes = msgspec.json.decode(menu_codes, type=dict[str, str]) if menu_codes else None
+    return program(version, valid_from, ProgramRules.model_validate(msgspec.json.decode(rules)), codes)
 
 
 def _whole_toman(name: str, amount: Decimal, unit: Unit) -> int:

@@ -12,7 +12,8 @@ from shared.database.db import Connection
 from shared.persian.calendar import Calendar
 
 LOAD = """
-SELECT wanted.cafe_id, c.time_zone, c.calendar, p.version, p.valid_from, p.rules, p.earning, p.menu_codes
+SELECT wanted.cafe_id, c.time_zone, c.calendar, p.version, p.valid_from,
+       (p.rules || coalesce(p.earning, '{}'))::text AS rules, p.menu_codes::text
 FROM unnest($1::uuid[]) AS wanted (cafe_id)
 LEFT JOIN cafes AS c ON c.cafe_id = wanted.cafe_id
 LEFT JOIN programs AS p ON p.cafe_id = wanted.cafe_id
@@ -61,7 +62,15 @@ class StoredProgram(msgspec.Struct, frozen=True):
     rules: dict[str, Any]
     created_by: UUID | None = None
     created_at: datetime | None = None
-    menu_codes: dict[str, str] | None = None
+
+
+class ProgramText(msgspec.Struct, frozen=True):
+    """A version of a cafe's rules in the JSON in which it lies there: who has read it before knows it by that."""
+
+    version: int
+    valid_from: datetime
+    rules: str
+    menu_codes: str | None
 
 
 class StoredPlan(msgspec.Struct, frozen=True):
@@ -69,7 +78,7 @@ class StoredPlan(msgspec.Struct, frozen=True):
 
     time_zone: str | None
     calendar: Calendar | None
-    programs: Sequence[StoredProgram]
+    programs: Sequence[ProgramText]
 
 
 class Recount(msgspec.Struct, frozen=True):
@@ -83,15 +92,14 @@ class Recount(msgspec.Struct, frozen=True):
 async def load_plans(conn: Connection, cafe_ids: Collection[UUID]) -> dict[UUID, StoredPlan]:
     """The calendar and programs by which each cafe's guests are counted. Every cafe that was asked for is in the
     answer."""
-    programs: dict[UUID, list[StoredProgram]] = {}
+    programs: dict[UUID, list[ProgramText]] = {}
     calendars: dict[UUID, tuple[str | None, Calendar | None]] = {}
     for row in await conn.fetch(LOAD, list(cafe_ids)):
         cafe_id = row["cafe_id"]
         calendars[cafe_id] = row["time_zone"], row["calendar"]
         found = programs.setdefault(cafe_id, [])
         if row["version"] is not None:
-            rules = row["rules"] | row["earning"] if row["earning"] else row["rules"]
-            found.append(StoredProgram(row["version"], row["valid_from"], rules, menu_codes=row["menu_codes"]))
+            found.append(ProgramText(row["version"], row["valid_from"], row["rules"], row["menu_codes"]))
     return {cafe_id: StoredPlan(*calendar, programs[cafe_id]) for cafe_id, calendar in calendars.items()}
 
 
