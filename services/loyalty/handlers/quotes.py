@@ -1,5 +1,6 @@
 """What a bill would earn if it came now."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -35,11 +36,9 @@ async def quote(
         standing = account.standing
         if not tiers.goes_on(standing, visit):
             standing = await _earlier(conn, plan, account.guest, visit)
-    found, price, balance = (
-        quoting.quote(plan, standing, visit),
-        await programs.price_of_point(conn, cafe_id, visit.occurred_at),
-        account.balance if account else 0,
-    )
+    # Other calls go on beside it: a bill of hundreds of lines is weighed by dozens of rules some forty times.
+    found = await asyncio.to_thread(quoting.quote, plan, standing, visit)
+    price, balance = await programs.price_of_point(conn, cafe_id, visit.occurred_at), account.balance if account else 0
     ladder = [step.tier for step in tiers.in_force(plan, visit.occurred_at).steps]
     row = {
         "points": found.earning.points,
@@ -62,7 +61,8 @@ async def _earlier(conn: Connection, plan: Plan, guest: tuple[UUID, UUID], visit
     history = (await visits.load_histories(conn, [guest]))[guest]
     before = [each.visit for each in history.values() if each.visit.state != "voided"]
     before = sorted((each for each in before if each.occurred_at <= visit.occurred_at), key=tiers.order_of)
-    return tiers.fold(plan, tiers.NOBODY, before)[0]
+    standing, _ = await asyncio.to_thread(tiers.fold, plan, tiers.NOBODY, before)
+    return standing
 
 
 def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:

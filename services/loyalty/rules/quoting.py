@@ -1,7 +1,5 @@
 """What a bill would earn: the fold itself, on a bill that has not come."""
 
-from decimal import Decimal
-
 import msgspec
 
 from services.loyalty.models.accounts import Earning, Plan, Rank, Standing, Visit
@@ -37,14 +35,13 @@ def _more(plan: Plan, standing: Standing, visit: Visit, reached: Rank) -> int | 
     """A larger bill never leads to fewer points, so the least one that does it is found by halving."""
     if reached.next_at is None:
         return None
-    bill = int(in_unit(visit.final_amount, visit.currency_unit, "IRT"))
+    bill = in_unit(visit.final_amount, visit.currency_unit, "IRT")
 
     def climbs(more: int) -> bool:
-        toman = in_unit(visit.final_amount, visit.currency_unit, "IRT") + Decimal(more)
-        larger = msgspec.structs.replace(visit, final_amount=toman, currency_unit="IRT")
+        larger = msgspec.structs.replace(visit, final_amount=bill + more, currency_unit="IRT")
         return _after(plan, standing, larger)[1].tier != reached.tier
 
-    low, high = 0, max(0, MOST_TOMAN - bill - 1)
+    low, high = 0, max(0, MOST_TOMAN - int(bill) - 1)
     if not climbs(high):
         return None
     while high - low > 1:
