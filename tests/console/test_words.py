@@ -31,10 +31,9 @@ from services.feedback.handlers import explaining as feedback
 from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
-from services.loyalty.models.earning import Stacking
+from services.loyalty.models.earning import WEEK, Stacking
 from services.loyalty.models.programs import TierPeriod
 from services.loyalty.rules import explaining as loyalty
-from services.loyalty.rules.earning import WEEKDAYS
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
 from shared.consent import Channel, Purpose
@@ -123,7 +122,7 @@ FAMILIES |= {
     "own_channel": get_args(Channel),
     "own_state": own.STATES,
     "own_state_means": own.STATES,
-    "weekday": WEEKDAYS,
+    "weekday": WEEK,
 }
 # Beginnings of keys that templates end.
 MADE = ("me.theme_", "guest.done_", "club.done_", "messages.done_", "help.of_")

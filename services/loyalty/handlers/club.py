@@ -125,7 +125,7 @@ async def expiry(conn: Connection, cafe_id: UUID, customer_id: UUID) -> list[Lap
     unit, price = await unit_of(conn, cafe_id), await programs.price_of_point(conn, cafe_id, now())
     return [
         LapsingDay.of({**row, "worth": worth(row["points"], price), "currency_unit": INSIDE}, unit)
-        for row in await club.expiry(conn, cafe_id, customer_id, DAYS_OF_EXPIRY)
+        for row in await club.expiry(conn, cafe_id, customer_id, None, DAYS_OF_EXPIRY)
     ]
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.loyalty.handlers import accounts
 from services.loyalty.models.http import LapsingPoints, OwnPoints
-from services.loyalty.store import own_page as store
+from services.loyalty.store import club
 from shared.clock import now
 from shared.database.db import Connection
 
@@ -16,6 +16,6 @@ MOST_DAYS = 3
 async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> OwnPoints:
     """Points and tier as a till sees them, and the days on which some lapse."""
     account = await accounts.look_up(conn, cafe_id, customer_id)
-    lapsing = await store.lapsing(conn, cafe_id, customer_id, now() + SOON, MOST_DAYS)
-    days = [LapsingPoints(day=day, points=points) for day, points in lapsing]
+    lapsing = await club.expiry(conn, cafe_id, customer_id, now() + SOON, MOST_DAYS)
+    days = [LapsingPoints.model_validate(row) for row in lapsing]
     return OwnPoints(**account.model_dump(exclude={"guest_link"}), lapsing=days)

@@ -18,14 +18,12 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from services.loyalty.models.earning import BASE
+from services.loyalty.models.earning import BASE, WEEK, Weekday
 from shared.errors import Problem
 from shared.inputs.bounds import MOST_POINTS, MOST_TOMAN
 from shared.inputs.fields import Command, Day, Matching, Text, Whole, fault
 
 MOST_RULES: Final = 50
-Weekday = Literal["sat", "sun", "mon", "tue", "wed", "thu", "fri"]
-_WEEK: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 RuleKey = Annotated[str, Matching("[a-z][a-z0-9_]{0,39}", 40, "با حروف کوچک لاتین، مانند quiet_tuesday")]
 MenuWord = Annotated[str, Text(200, line=True)]
@@ -252,7 +250,7 @@ def words_of(base: BaseRule, earn: Iterable[Any]) -> set[str]:
 
 def _has_one_of(span: DateRange, weekdays: Sequence[Weekday]) -> bool:
     days = min((span.last - span.first).days, 6) + 1
-    return any(_WEEK[(span.first + timedelta(days=each)).weekday()] in weekdays for each in range(days))
+    return any(WEEK[(span.first + timedelta(days=each)).weekday()] in weekdays for each in range(days))
 
 
 def _never(en: str, fa: str) -> PydanticCustomError:

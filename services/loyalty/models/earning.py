@@ -6,7 +6,7 @@ behind its code (`shared.security.ids.menu_code`), in the rules as on the bill.
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ import msgspec
 RuleKind = Literal["amount", "visit", "item_quantity", "item_amount", "nth_visit", "every_nth_visit"]
 Stacking = Literal["best", "product"]
 CapOf = Literal["visit", "day", "month"]
+Weekday = Literal["sat", "sun", "mon", "tue", "wed", "thu", "fri"]
+# By the number that a day of it has, Monday's being 0.
+WEEK: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Parts = Mapping[str, int]
 """What each rule gave of a bill's points, by the rule's key; rules that gave nothing are not in it."""
 

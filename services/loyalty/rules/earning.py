@@ -23,6 +23,7 @@ import msgspec
 
 from services.loyalty.models.accounts import Earning, Plan, Program, Standing, TierStep, Visit
 from services.loyalty.models.earning import (
+    WEEK,
     BillFacts,
     BillLine,
     CapMet,
@@ -39,8 +40,6 @@ from services.loyalty.models.earning import (
 from services.loyalty.rules.bill_facts import unpack
 from shared.inputs.bounds import MOST_POINTS
 from shared.persian.calendar import month_of
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class SeenBill(msgspec.Struct, frozen=True):
@@ -181,7 +180,7 @@ def _holds(multiplier: Multiplier, seen: SeenBill) -> Iterator[RuleCheck]:
     """The conditions of a multiplier."""
     if multiplier.weekdays:
         today = seen.at.weekday()
-        yield RuleCheck("on_weekday", today in multiplier.weekdays, {"weekday": WEEKDAYS[today]})
+        yield RuleCheck("on_weekday", today in multiplier.weekdays, {"weekday": WEEK[today]})
     if (multiplier.since, multiplier.until) != (0, 24 * 60):
         minute = seen.at.hour * 60 + seen.at.minute
         values = {"hour": f"{seen.at:%H:%M}", "from": _clock(multiplier.since), "to": _clock(multiplier.until)}

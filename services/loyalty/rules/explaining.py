@@ -9,6 +9,7 @@ import msgspec
 
 from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Program, Rank, Redemption, Standing, Visit
 from services.loyalty.models.explaining import HandEntry, Totals
+from services.loyalty.models.programs import LADDER
 from services.loyalty.rules import redeeming, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
@@ -24,7 +25,6 @@ RULES = (
     "program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough",
     *EARNING_RULES,
 )  # fmt: skip
-_UP = {"bronze": 0, "silver": 1, "gold": 2, "platinum": 3}
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,7 +224,7 @@ def _conditions(plan: Plan, traced: Traced, unit: Unit) -> list[Condition]:
 
 def _tier(visit: Visit, traced: Traced) -> ExplainedStep:
     before, after = traced.rank_before, traced.rank_after
-    climbed = _UP[after.tier] - _UP[before.tier]
+    climbed = LADDER.index(after.tier) - LADDER.index(before.tier)
     outcome: Outcome = "up" if climbed > 0 else "down" if climbed < 0 else "kept"
     period = traced.before.period_points + traced.counted.points
     reach = [
@@ -233,7 +233,7 @@ def _tier(visit: Visit, traced: Traced) -> ExplainedStep:
             values=facts(tier=step.tier, threshold=step.threshold, period_points=period),
         )
         for step in traced.program.steps
-        if _UP[step.tier] > _UP[before.tier]
+        if LADDER.index(step.tier) > LADDER.index(before.tier)
     ]  # fmt: skip
     return ExplainedStep(
         id=visit.visit_id, at=visit.occurred_at, service="loyalty", what="tier", outcome=outcome,

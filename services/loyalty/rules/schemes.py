@@ -17,10 +17,9 @@ from services.loyalty.models.earn_rules import (
     VisitRule,
     misfits,
 )
-from services.loyalty.models.earning import BASE, Caps, EarnRule, Menu, Multiplier, Scheme
+from services.loyalty.models.earning import BASE, WEEK, Caps, EarnRule, Menu, Multiplier, Scheme
 from services.loyalty.models.programs import EARNING, ProgramRules
 from services.loyalty.rules.bill_facts import number_of
-from services.loyalty.rules.earning import WEEKDAYS
 from shared.errors import Rejected
 
 _THOUSANDTHS: Final = 1000
@@ -91,7 +90,7 @@ def _multiplier(body: MultiplierRule) -> Multiplier:
         key=body.key,
         factor=int(body.factor * 100),
         on=frozenset(body.on),
-        weekdays=frozenset(WEEKDAYS.index(each) for each in body.weekdays),
+        weekdays=frozenset(WEEK.index(each) for each in body.weekdays),
         since=_minute(body.from_time) if body.from_time else 0,
         until=_minute(body.until_time) if body.until_time else 24 * 60,
         dates=tuple((each.first, each.last) for each in body.dates),

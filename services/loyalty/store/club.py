@@ -101,7 +101,8 @@ EXPIRY = """
 SELECT (l.expires_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS day, sum(l.remaining)::bigint AS points
 FROM point_lots AS l LEFT JOIN cafes AS c ON c.cafe_id = l.cafe_id
 WHERE l.cafe_id = $1 AND l.customer_id = $2 AND l.remaining > 0 AND l.expires_at IS NOT NULL
-GROUP BY 1 ORDER BY 1 LIMIT $3
+    AND ($3::timestamptz IS NULL OR l.expires_at <= $3)
+GROUP BY 1 ORDER BY 1 LIMIT $4
 """
 # A guest of the list has several lots; more than these are looked at in no case.
 LOTS_LOOKED_AT = 2000
@@ -159,6 +160,8 @@ async def list_lapsing(
     return [dict(row) for row in rows]
 
 
-async def expiry(conn: Connection, cafe_id: UUID, customer_id: UUID, limit: int) -> list[Mapping[str, Any]]:
-    """How many of a guest's points lapse on which day, the soonest first."""
-    return [dict(row) for row in await conn.fetch(EXPIRY, cafe_id, customer_id, limit)]
+async def expiry(
+    conn: Connection, cafe_id: UUID, customer_id: UUID, until: datetime | None, limit: int
+) -> list[Mapping[str, Any]]:
+    """How many of a guest's points lapse on which day, the soonest first; those that lapse later than `until` aside."""
+    return [dict(row) for row in await conn.fetch(EXPIRY, cafe_id, customer_id, until, limit)]
