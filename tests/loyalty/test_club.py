@@ -140,6 +140,18 @@ async def test_what_lapses_soon_is_counted_listed_and_told_to_its_guest(pool: Po
     assert (soon.customer_id, soon.points, day.points, day.worth) == (GUEST, 300, 300, None)
 
 
+async def test_who_is_listed_is_listed_with_all_that_lapses(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await books.take_in(pool, recorded(1, 300_000), recorded(2, 100_000, at=NOON + timedelta(hours=1)))
+    await pool.execute(
+        "UPDATE point_lots SET expires_at = now() + CASE points WHEN 300 THEN interval '5 days'"
+        " ELSE interval '20 days' END"
+    )
+    monkeypatch.setattr(club_store, "LOTS_LOOKED_AT", 1)
+    async with transaction(pool) as conn:
+        (soon,) = await club.lapsing(conn, CAFE, 10)
+    assert (soon.customer_id, soon.points) == (GUEST, 400)
+
+
 async def test_lapsed_points_are_lapsed(pool: Pool) -> None:
     await books.take_in(pool, recorded(1, 300_000))
     await pool.execute("UPDATE point_lots SET expires_at = $1", NOON - timedelta(days=1))

@@ -88,14 +88,22 @@ WHERE cafe_id = $1 AND (day IS NULL OR day BETWEEN $2 AND $3)
 GROUP BY what, tier
 """
 TODAY = "SELECT ($2 AT TIME ZONE time_zone)::date FROM cafes WHERE cafe_id = $1"
-# The lots that lapse first, of as many guests as they have.
+# The guests of the lots that lapse first, with all of theirs that lapse in that time.
 LAPSING = """
-SELECT customer_id, sum(remaining)::bigint AS points, min(expires_at) AS lapses_at
+SELECT s.customer_id, l.points, s.lapses_at
 FROM (
-    SELECT customer_id, remaining, expires_at FROM point_lots
-    WHERE cafe_id = $1 AND remaining > 0 AND expires_at > $2 AND expires_at <= $3 ORDER BY expires_at LIMIT $4
-) AS soonest
-GROUP BY customer_id ORDER BY min(expires_at), customer_id LIMIT $5
+    SELECT customer_id, min(expires_at) AS lapses_at
+    FROM (
+        SELECT customer_id, expires_at FROM point_lots
+        WHERE cafe_id = $1 AND remaining > 0 AND expires_at > $2 AND expires_at <= $3 ORDER BY expires_at LIMIT $4
+    ) AS soonest
+    GROUP BY customer_id ORDER BY min(expires_at), customer_id LIMIT $5
+) AS s
+CROSS JOIN LATERAL (
+    SELECT sum(remaining)::bigint AS points FROM point_lots
+    WHERE cafe_id = $1 AND customer_id = s.customer_id AND remaining > 0 AND expires_at > $2 AND expires_at <= $3
+) AS l
+ORDER BY s.lapses_at, s.customer_id
 """
 EXPIRY = """
 SELECT (l.expires_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS day, sum(l.remaining)::bigint AS points
@@ -104,7 +112,7 @@ WHERE l.cafe_id = $1 AND l.customer_id = $2 AND l.remaining > 0 AND l.expires_at
     AND ($3::timestamptz IS NULL OR l.expires_at <= $3)
 GROUP BY 1 ORDER BY 1 LIMIT $4
 """
-# A guest of the list has several lots; more than these are looked at in no case.
+# A guest of the list has several lots; among no more than these the first guests are looked for.
 LOTS_LOOKED_AT = 2000
 
 
