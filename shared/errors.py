@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+# A code of its own: a caller who knows that the person is of the cafe learns by it that the service has not heard yet.
+CAFE_UNKNOWN: Final = "cafe_unknown"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.database.columns import columns
 from shared.database.db import Connection
-from shared.errors import Rejected
+from shared.errors import CAFE_UNKNOWN, Rejected
 from shared.events.base import Event
 from shared.events.identity import (
     AccessGranted,
@@ -163,7 +163,7 @@ async def require_role(conn: Connection, cafe_id: UUID, user_id: UUID, least: Ro
     row = await conn.fetchrow(FIND_ROLE, cafe_id, user_id)
     role: Role | None = row["role"] if row else None
     if row is None or role is None:
-        raise Rejected("not_found", "There is no such cafe.", "چنین کافه‌ای پیدا نشد.", status=404)
+        raise Rejected(CAFE_UNKNOWN, "There is no such cafe.", "چنین کافه‌ای پیدا نشد.", status=404)
     if not row["session_holds"]:
         raise session_ended()
     if _RANK[role] < _RANK[least]:

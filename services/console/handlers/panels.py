@@ -9,15 +9,11 @@ T = TypeVar("T")
 
 
 async def panel(asked: Awaitable[T]) -> T | Away:
-    """What a panel shows, or that its service is away. So is one that has not heard yet of a cafe that is new."""
+    """What a panel shows, or that its service is away."""
     try:
         return await asked
     except Away as error:
         return error
-    except RefusedCall as error:
-        if error.status == 404:
-            return Away("unaware")
-        raise
 
 
 async def found(asked: Awaitable[T]) -> T | None:

@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 
 from services.console.models.session import Access
+from shared.errors import CAFE_UNKNOWN
 from shared.process import telemetry
 from shared.security.addresses import VOUCHED, vouched
 from shared.security.guest_links import GUEST_LINK_HEADER
@@ -42,7 +43,7 @@ class RefusedCall(Exception):
 
 
 class Away(Exception):
-    """An API does not answer in time, or says that it can't now. `service` is which."""
+    """An API does not answer in time, says that it can't now, or has not heard of the cafe yet. `service` is which."""
 
     def __init__(self, service: str) -> None:
         super().__init__(service)
@@ -172,6 +173,9 @@ def _failure(service: str, answer: httpx2.Response, *, signed_in: bool) -> Excep
         en, fa, code = said["title"], said["title_fa"], said["code"]
     except (ValueError, KeyError, TypeError):
         # Something before the API answered in its stead.
+        return Away(service)
+    if code == CAFE_UNKNOWN:
+        # Identity has let the person in, so the cafe or their access is new there.
         return Away(service)
     wait = answer.headers.get("retry-after", "")
     return RefusedCall(answer.status_code, code, en, fa, faults, int(wait) if wait.isdigit() else 0)
