@@ -16,9 +16,9 @@ from services.console.models.chain import (
     LibraryText,
     MonthFigures,
     ProgramVersion,
-    PublishedRules,
     RuleDifference,
 )
+from services.console.models.club import RulesAnswer
 from services.console.models.people import SignedIn
 from services.console.models.segments import SegmentFile
 from services.console.models.work import EarlierDay, HourFigures, RatingFigures, TodayFigures
@@ -207,7 +207,7 @@ async def test_copying_says_what_would_change_and_then_what_became_of_it() -> No
             if method == "POST":
                 written.append((path, more))
                 if path == f"/cafes/{OTHER}/programs":
-                    return PublishedRules("pending")
+                    return RulesAnswer(proposal_id=UUID(int=9))
                 if path.endswith("/programs"):
                     fault = RefusedField("rules", "an owner must", "تنها مالک می‌تواند")
                     raise RefusedCall(403, "role_too_low", "no", "نه", (fault,), 0)

@@ -58,7 +58,6 @@ HANDED = {
         "receipt_number": "r", "unknown_guest": True, "branch_id": ID,
     },
     "enter": dict.fromkeys(("receipt_number", "occurred_at", "total", "currency_unit", "phone", "notes", "items")),
-    "publish": {"rules": {"tier_period": "jalali_year"}},
     "add_text": dict.fromkeys(("name", "template_type", "content", "variables", "category")),
     "preview": {"criteria": {}, "segment_id": ID},
     "make": {"name": "n", "description": None, "color_hex": "#000000", "criteria": {}, "segment_key": "k"},

@@ -5,14 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from markupsafe import Markup
 
 from services.console.api import wall
 from services.console.api.forms import Typed
-from services.console.api.rendering import go, look_of, page, refused
+from services.console.api.rendering import go, look_of, page, qr_code, refused
 from services.console.api.visiting import AnyVisitor, Here, upstream
 from services.console.handlers import looks
 from services.console.handlers.panels import panel
@@ -118,8 +116,7 @@ async def make_key(request: Request, here: Here, device_name: Typed) -> Response
         made = await identity.create_key(upstream(request), here.access, here.cafe.cafe_id, device_name)
     except RefusedCall as error:
         return await _tills(request, here, error, values={"device_name": device_name})
-    drawn = segno.make(made.api_key or "", error="m").svg_inline(scale=4, border=2, omitsize=True, svgclass="qr")
-    return await _tills(request, here, key=made, qr=Markup(drawn))  # noqa: S704
+    return await _tills(request, here, key=made, qr=qr_code(made.api_key or ""))
 
 
 @router.post(IN_CAFE + "/tills/{key_id}/revoke")

@@ -14,6 +14,7 @@ from services.console.handlers import club
 from services.console.handlers.panels import there
 from services.console.models.club import RulesVersion
 from services.console.rules import club_rules
+from services.console.rules.versions import in_force
 from services.console.store import club as club_store
 from services.console.store.upstream import RefusedCall
 
@@ -27,7 +28,7 @@ async def show(request: Request, here: Here, done: str = "") -> Response:
     """How the club stands and by which rules."""
     shown = await club.show(upstream(request), here)
     known: tuple[RulesVersion, ...] = there(shown.versions, ())
-    now = club.in_force(known, datetime.now(UTC)) if known else None
+    now = in_force(known, datetime.now(UTC))
     said = club_rules.sentences(now, speech_of(look_of(request), here)) if now else ()
     return page(request, "club.html", here, nav="club", shown=shown, now_in_force=now, said=said, done=done)
 
@@ -124,7 +125,8 @@ def _rules(
     told = refused(error, look_of(request).language) if error else {}
     values = form or club_rules.as_form(versions[-1], speech)
     said = {each.version: club_rules.sentences(each, speech) for each in versions}
-    begun = club.in_force(versions, datetime.now(UTC)).version
+    now = in_force(versions, datetime.now(UTC))
+    begun = now.version if now else 0
     kept: dict[str, Any] = {
         "versions": versions[::-1],
         "said": said,

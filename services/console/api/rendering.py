@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+import segno
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -63,6 +64,12 @@ def icon(name: str, size: str = "") -> Markup:
     """A picture beside a word; screen readers pass it over."""
     drawn = _OPENING.sub("", _COMMENT.sub("", (FOLDER / "icons" / f"{name}.svg").read_text()))
     return Markup(f'<svg class="i {size}" viewBox="0 0 24 24" aria-hidden="true">{drawn.strip()}</svg>')  # noqa: S704
+
+
+def qr_code(text: str) -> Markup:
+    """The text as a QR code."""
+    drawn = segno.make(text, error="m").svg_inline(scale=4, border=2, omitsize=True, svgclass="qr")
+    return Markup(drawn)  # noqa: S704
 
 
 @lru_cache(maxsize=1)

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from markupsafe import Markup
 
 from services.console.api.forms import FormId, Typed
-from services.console.api.rendering import go, look_of, page, refused, speech_of
+from services.console.api.rendering import go, look_of, page, qr_code, refused, speech_of
 from services.console.api.visiting import Here, upstream
-from services.console.handlers import club, start
+from services.console.handlers import start
 from services.console.handlers.panels import panel
 from services.console.rules.club_rules import sentences
 from services.console.rules.club_sentence import Sentence
+from services.console.rules.versions import in_force
 from services.console.store import identity, visit
 from services.console.store.upstream import Away, RefusedCall
 from shared.clock import new_id
@@ -50,8 +49,7 @@ async def make_key(request: Request, here: Here, device_name: Typed) -> Response
         made = await identity.create_key(upstream(request), here.access, here.cafe.cafe_id, device_name)
     except RefusedCall as error:
         return await _steps(request, here, error, values={"device_name": device_name})
-    drawn = segno.make(made.api_key or "", error="m").svg_inline(scale=4, border=2, omitsize=True, svgclass="qr")
-    return await _steps(request, here, key=made, qr=Markup(drawn))  # noqa: S704
+    return await _steps(request, here, key=made, qr=qr_code(made.api_key or ""))
 
 
 @router.post("/visit")
@@ -91,7 +89,9 @@ def _rules_said(request: Request, here: Here, shown: start.StartPage) -> Sequenc
     """What earns points and what they are worth, by the rules in force: a new cafe has some from the beginning."""
     if isinstance(shown.rules, Away):
         return ()
-    now = club.in_force(shown.rules, datetime.now(UTC))
+    now = in_force(shown.rules, datetime.now(UTC))
+    if now is None:
+        return ()
     said = sentences(now, speech_of(look_of(request), here))
     return [each for each in said if each.about in ("earn", "worth", "expiry")]
 

@@ -1,18 +1,18 @@
 """Campaigns as people write, send and understand them."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from services.console.handlers.club import Cards, cards_of
 from services.console.handlers.panels import panel, there
 from services.console.models import campaigns as told
 from services.console.models.guests import GuestCard
 from services.console.models.people import Colleague
 from services.console.models.session import Insider
 from services.console.rules import campaigns as rules
-from services.console.store import campaigns, customer, identity
+from services.console.store import campaigns, identity
 from services.console.store.upstream import Away, RefusedCall, Upstream
 
 LISTED: Final = 100
@@ -39,7 +39,7 @@ class DraftPage:
     preview: told.CampaignPreview | Away | None
     refusal: RefusedCall | None = None
     texts: tuple[told.ReadyText, ...] | Away = ()
-    cards: dict[UUID, GuestCard] | None = None
+    cards: Cards | None = None
     approvers: tuple[Colleague, ...] = ()
 
     @property
@@ -56,7 +56,7 @@ class CampaignPage:
     campaign: told.CampaignRow
     results: told.ResultsOfCampaign | Away | None
     rows: told.DeliveryRows | Away
-    cards: dict[UUID, GuestCard]
+    cards: Cards
     trail: tuple[told.TrailStep, ...] | Away
     names: dict[UUID, str]
     segments: tuple[told.TargetSegment, ...] | Away
@@ -109,7 +109,7 @@ async def show_step(up: Upstream, here: Insider, campaign_id: UUID, step: rules.
         panel(identity.list_members(up, access, cafe_id)) if step == "review" else _nothing(none),
     )
     preview, refusal = await _previewed(up, here, rules.draft_of(campaign, counts=True))
-    cards: dict[UUID, GuestCard] = {}
+    cards: Cards = {}
     if step in ("text", "review") and isinstance(preview, told.CampaignPreview):
         cards = await cards_of(up, here, [each.customer_id for each in preview.samples])
     return DraftPage(
@@ -164,7 +164,7 @@ async def show(
 
 async def more_rows(
     up: Upstream, here: Insider, campaign_id: UUID, chosen: str, reason: str, after: str | None
-) -> tuple[told.DeliveryRows, dict[UUID, GuestCard]]:
+) -> tuple[told.DeliveryRows, Cards]:
     """The next page of messages, with the faces: two calls."""
     wanted = _wanted(chosen, reason, after, ROWS)
     rows = await campaigns.deliveries(up, here.access, here.cafe.cafe_id, campaign_id, wanted)
@@ -186,14 +186,6 @@ async def recipients(
         if after is None:
             return made, True
     return made, False
-
-
-async def cards_of(up: Upstream, here: Insider, ids: Sequence[UUID]) -> dict[UUID, GuestCard]:
-    """The faces of these guests in one call, as far as they are known; nobody while the service is away."""
-    wanted = list(dict.fromkeys(ids))
-    nobody: tuple[GuestCard, ...] = ()
-    found = await panel(customer.cards(up, here.access, here.cafe.cafe_id, wanted)) if wanted else nobody
-    return {card.id: card for card in there(found, nobody)}
 
 
 async def _previewed(

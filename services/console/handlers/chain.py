@@ -17,7 +17,7 @@ from services.console.models.segments import SegmentFile
 from services.console.models.session import Insider, Visitor
 from services.console.rules import copying, roles
 from services.console.rules.speech import Speech
-from services.console.store import chain, feedback, segments, visit
+from services.console.store import chain, club, feedback, segments, visit
 from services.console.store.upstream import Away, RefusedCall, Upstream
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ async def _send(up: Upstream, here: Insider, item: CopiedThing) -> bool:
     """Whether it waits for a second person."""
     access, cafe_id = here.access, here.cafe.cafe_id
     if item.kind == "rules":
-        return (await chain.publish(up, access, cafe_id, item.body)).state == "pending"
+        return (await club.propose(up, access, cafe_id, item.body)).proposal_id is not None
     if item.kind == "text":
         await chain.add_text(up, access, cafe_id, item.body)
     else:

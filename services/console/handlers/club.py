@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from services.console.handlers.panels import panel, there
@@ -80,13 +79,6 @@ async def list_refused(up: Upstream, here: Insider) -> tuple[tuple[models.Refuse
     """What bills wanted to spend and could not."""
     found = await club.refused(up, here.access, here.cafe.cafe_id)
     return found, await cards_of(up, here, (each.customer_id for each in found))
-
-
-def in_force(versions: Iterable[models.RulesVersion], moment: datetime) -> models.RulesVersion:
-    """The version by which a bill of that moment earns."""
-    known = sorted(versions, key=lambda each: each.version)
-    begun = [each for each in known if each.valid_from <= moment]
-    return begun[-1] if begun else known[0]
 
 
 async def cards_of(up: Upstream, here: Insider, ids: Iterable[UUID]) -> Cards:

@@ -23,12 +23,6 @@ class ProgramVersion(msgspec.Struct, frozen=True):
     rules: dict[str, Any]
 
 
-class PublishedRules(msgspec.Struct, frozen=True):
-    """The answer to new rules: where they wait for a second person they have a state."""
-
-    state: str | None = None
-
-
 class LibraryText(msgspec.Struct, frozen=True):
     """A text of the library of messages."""
 

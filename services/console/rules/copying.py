@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.console.models.chain import CopiedThing, CopyStep, LibraryText, ProgramVersion, RuleDifference
 from services.console.models.segments import SegmentFile
+from services.console.rules.versions import in_force
 from shared.persian.text import search_key
 
 # Which rules are copied. How much one person may give alone belongs to the people of each cafe.
@@ -24,12 +25,6 @@ def of_program(programs: Sequence[ProgramVersion], now: datetime) -> CopiedThing
         return None
     rules = {name: current.rules[name] for name in RULES if name in current.rules}
     return CopiedThing("rules", "rules", "", {"rules": rules})
-
-
-def in_force(programs: Sequence[ProgramVersion], now: datetime) -> ProgramVersion | None:
-    """The version that counts now."""
-    begun = [each for each in programs if each.valid_from <= now]
-    return max(begun, key=lambda each: (each.valid_from, each.version), default=None)
 
 
 def of_text(text: LibraryText) -> CopiedThing:

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 
 from services.console.models.live import Sign
+from services.console.rules import roles
 from shared.events.identity import Role
 
-RANK: Final[Mapping[Role, int]] = {"staff": 0, "manager": 1, "owner": 2}
 # kind: the least role that may know that it happened
 SHOWN: Final[Mapping[str, Role]] = {
     "visit.recorded": "staff",
@@ -46,7 +46,7 @@ HEARTBEAT: Final = b":\n\n"
 
 def may_know(role: Role, kind: str) -> bool:
     """Whether somebody of that role may be told of an event of that kind."""
-    return kind in SHOWN and RANK[role] >= RANK[SHOWN[kind]]
+    return kind in SHOWN and roles.reaches(role, SHOWN[kind])
 
 
 def written(sign: Sign) -> bytes:

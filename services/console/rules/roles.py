@@ -31,7 +31,12 @@ ALLOWED: Final[Mapping[str, Role]] = {
 
 def may(role: Role, action: str) -> bool:
     """Whether that role is enough. Raises KeyError for an action that the table does not have."""
-    return _RANK[role] >= _RANK[ALLOWED[action]]
+    return reaches(role, ALLOWED[action])
+
+
+def reaches(role: Role, least: Role) -> bool:
+    """Whether that role is `least` or a higher one."""
+    return _RANK[role] >= _RANK[least]
 
 
 def below(role: Role) -> tuple[Role, ...]:

@@ -19,11 +19,6 @@ async def list_programs(up: Upstream, access: Access, cafe_id: UUID) -> tuple[ch
     return await up.get(access, "loyalty", f"/cafes/{cafe_id}/programs", tuple[chain.ProgramVersion, ...])
 
 
-async def publish(up: Upstream, access: Access, cafe_id: UUID, written: dict[str, Any]) -> chain.PublishedRules:
-    """New rules from now on, or once a second person agreed."""
-    return await up.send(access, "loyalty", "POST", f"/cafes/{cafe_id}/programs", chain.PublishedRules, written)
-
-
 async def list_texts(up: Upstream, access: Access, cafe_id: UUID) -> tuple[chain.LibraryText, ...]:
     """The library of texts."""
     return await up.get(access, "campaign", f"/cafes/{cafe_id}/templates", tuple[chain.LibraryText, ...])
