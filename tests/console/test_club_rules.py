@@ -129,6 +129,7 @@ def test_form_is_the_version_again(s: Speech) -> None:
         ("silver_multiplier", "", "silver_multiplier"),
         ("points_expire_days", "-3", "points_expire_days"),
         ("point_worth", "NaN", "point_worth"),
+        ("earn_per", "1e-99999999", "earn_per"),
     ],
 )
 def test_what_is_no_number_is_named(field: str, typed: str, missing: str) -> None:

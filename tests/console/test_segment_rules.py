@@ -104,6 +104,7 @@ def test_a_row_follows_its_attribute() -> None:
         (RuleRow("visit_count", "at_least", ("",)), "row_fault.number"),
         (RuleRow("visit_count", "at_least", ("three",)), "row_fault.number"),
         (RuleRow("visit_count", "at_least", ("1e5",)), "row_fault.number"),
+        (RuleRow("visit_count", "at_least", ("9" * 26,)), "row_fault.number"),
         (RuleRow("visit_count", "between", ("5", "3")), "row_fault.order"),
         (RuleRow("tier_level", "one_of", ()), "row_fault.choice"),
         (RuleRow("tier_level", "one_of", ("diamond",)), "row_fault.choice"),

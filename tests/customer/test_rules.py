@@ -54,6 +54,7 @@ def test_the_three_shapes_of_the_seed_are_understood_as_written(system: Any) -> 
         ({"monthly_visits": {"min": 101}}, {"criteria.monthly_visits.min": "out_of_range"}),
         ({"lifetime_spent": {"min": 0.1}}, {"criteria.lifetime_spent.min": "not_a_number"}),
         ({"lifetime_spent": {"min": "NaN"}}, {"criteria.lifetime_spent.min": "not_a_number"}),
+        ({"avg_rating": {"min": "1e-99999999"}}, {"criteria.avg_rating.min": "not_a_number"}),
         ({"lifetime_spent": {"min": 10**400}}, {"criteria.lifetime_spent.min": "not_a_number"}),
         ({"created_within_days": {"max": 3}}, {"criteria.created_within_days": "not_a_number"}),
         ({"tier_level": ["diamond"]}, {"criteria.tier_level": "unknown_choice"}),

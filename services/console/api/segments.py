@@ -245,7 +245,7 @@ def _moved(tree: RuleGroup, do: str, path: RulePath) -> RuleGroup:
 
 
 def _path(written: str) -> RulePath:
-    return tuple(int(part) for part in written.split(".") if part.isdecimal())[:12]
+    return tuple(int(part) for part in written.split(".") if part.isdecimal() and len(part) < 4)[:12]
 
 
 def _uuid(written: str) -> UUID | None:

@@ -15,6 +15,7 @@ from services.console.rules.club_sentence import Sentence
 from services.console.rules.speech import Speech
 from shared.persian.text import latin_digits
 
+_MOST_PLACES: Final = 9
 LADDER: Final = ("bronze", "silver", "gold", "platinum")
 # The sentences by the last part of their keys in the catalogue.
 SENTENCES: Final = (
@@ -182,4 +183,6 @@ def _number(typed: str) -> Decimal | None:
         found = Decimal(digits)
     except InvalidOperation:
         return None
-    return found if found.is_finite() and 0 <= found < 10**15 else None
+    # By its exponent a short text can be a number of a thousand million digits, once it is written out.
+    places = found.as_tuple().exponent
+    return found if isinstance(places, int) and places >= -_MOST_PLACES and 0 <= found < 10**15 else None

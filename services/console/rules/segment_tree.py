@@ -245,7 +245,9 @@ def _row(name: str, value: Any, kind: str) -> RuleRow:
 
 
 def _written(number: Any) -> str:
-    exact = Decimal(str(number))
+    exact = _decimal(str(number))
+    if exact is None:
+        raise ValueError("not a number that is typed")
     return str(int(exact)) if exact == exact.to_integral_value() else f"{exact:f}"
 
 
@@ -255,12 +257,16 @@ def _plain(value: str) -> int | str:
     return int(number) if number == number.to_integral_value() else value
 
 
+# As many as are told exactly, with two decimals.
+_LONGEST: Final = 25
+
+
 def _decimal(value: str) -> Decimal | None:
     try:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and "e" not in value.lower() and len(value) <= 30 else None
+    return number if number.is_finite() and "e" not in value.lower() and len(value) <= _LONGEST else None
 
 
 def _longer(node: RuleNode, part: RuleNode) -> RuleNode:

@@ -1,9 +1,10 @@
 """A segment's rule as a sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from services.console.models.segments import RuleGroup, RuleNode, RuleRow
+from services.console.rules.segment_tree import is_number
 from services.console.rules.speech import Speech
 
 # The catalogue in one language: a key, and the values in their places.
@@ -56,8 +57,7 @@ def _value(attribute: str, value: str, kind: str, say: SayRule, known: Callable[
     if kind == "choice":
         family = {"tier_level": "tier", "status": "status"}.get(attribute, "")
         return say(f"{family}.{value}") if known(f"{family}.{value}") else value
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
+    if not is_number(value):
         return value or "…"
+    number = Decimal(value)
     return speech.money(number) if kind == "money" else speech.number(number)

@@ -20,6 +20,7 @@ DEEPEST = 10
 MOST_CLAUSES = 200
 MOST_CHOICES = 100
 LONGEST_CHOICE = 100
+_LONGEST_NUMBER = 30
 
 
 @dataclass(frozen=True)
@@ -200,10 +201,13 @@ def _number(attribute: Attribute, value: Any, field: str, faults: _Faults) -> De
         attribute.kind, (int,)
     )
     number = None
-    if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= 30:
+    if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= _LONGEST_NUMBER:
         try:
             number = Decimal(str(value))
         except InvalidOperation:
+            number = None
+        # By its exponent a short text can be a number of a thousand million digits, once it is written out.
+        if number is not None and abs(number.adjusted()) > _LONGEST_NUMBER:
             number = None
     if number is None or not number.is_finite():
         en, fa = ("a whole number", "عدد صحیح") if whole else ("a number, decimals as text", "عدد، اعشاری درون گیومه،")
