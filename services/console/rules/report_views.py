@@ -198,7 +198,7 @@ def of_returns(months: Sequence[ReturnFigures], speech: Speech, say: Say) -> Rep
         [each.share or Decimal(0) for _, each in known],
         [speech.month(each.month_starts) for each, _ in known],
         marks=[speech.month(each.month_starts, year=False) for each, _ in known],
-        shown=[say("reports.percent", n=speech.tenths(each.share or Decimal(0))) for _, each in known],
+        shown=[say("app.percent", n=speech.tenths(each.share or Decimal(0))) for _, each in known],
     )
     return Report(made, said, drawing)
 

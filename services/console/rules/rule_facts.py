@@ -10,7 +10,7 @@ from services.console.rules.speech import Speech
 def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
     """What a rule says, as `every 1,000 Toman one point`."""
     if name == "tiers":
-        return say("chain.comma").join(_tier(each, say, speech) for each in value or ())
+        return say("app.comma").join(_tier(each, say, speech) for each in value or ())
     if value is None:
         return say("chain.rule_never") if name == "points_expire_days" else say("chain.rule_none")
     if name in ("tier_period", "negative_balance", "stacking"):
