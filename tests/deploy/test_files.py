@@ -82,6 +82,11 @@ def test_every_setting_that_compose_gives_is_a_setting() -> None:
     assert {name.removeprefix("CRM_").lower() for name in given} <= set(Settings.model_fields)
 
 
+def test_addresses_that_people_and_tills_are_told_can_be_set_for_every_container() -> None:
+    told = {"CRM_PUBLIC_URL", "CRM_CONSOLE_URL", "CRM_GUEST_URL", "CRM_TILL_URL"}
+    assert all(told <= set(COMPOSE["services"][f"{service}-api"]["environment"]) for service in SERVICES)
+
+
 def test_workers_have_the_share_that_their_niceness_gives_outside_of_containers() -> None:
     for service in WITH_WORKER:
         text = (ROOT / "services" / service / "worker.py").read_text()
