@@ -1,8 +1,6 @@
 """A guest's own page, behind the link of an SMS or a receipt. It belongs to nobody who signs in: it sets no cookie,
 reads none, has no script, and its address is the credential."""
 
-import base64
-import hashlib
 from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -24,6 +22,7 @@ from shared.inputs.fields import Opaque
 from shared.persian.text import SpokenLanguage
 from shared.security.addresses import client_address
 from shared.security.guest_links import GuestLink, WrongGuestLink, read_guest_token
+from shared.web import guest_page
 from shared.web.rate_limits import Tries
 
 router = APIRouter(include_in_schema=False)
@@ -34,11 +33,9 @@ LanguageAsked = Annotated[str, Opaque(10)]
 # In a minute. Only guesses count for an address: a whole cafe may look from one.
 GUESSES_OF_AN_ADDRESS: Final = 20
 USES_OF_A_LINK: Final = 60
-CSS: Final = (FOLDER / "templates" / "own.css").read_text()
-_CSS_HASH: Final = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
+CSS: Final = guest_page.styles(FOLDER / "templates" / "own.css")
 HEADERS: Final = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": guest_page.policy(CSS),
     "Referrer-Policy": "no-referrer",
 }
 # What an API says of a link, and what the guest reads.

@@ -1,7 +1,5 @@
 """The guest's page as HTML: right to left, no script, nothing loaded from anywhere."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 from html import escape
@@ -14,13 +12,12 @@ from services.feedback.models.http import COMMENT_LIMIT
 from services.feedback.models.values import Link
 from shared.persian.calendar import format_date
 from shared.persian.text import persian_digits
+from shared.web import guest_page
 
-CSS = (Path(__file__).parent / "page.css").read_text()
-_CSS_HASH = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
+CSS = guest_page.styles(Path(__file__).parent / "page.css")
 
 HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": guest_page.policy(CSS),
     # The address is the credential: it goes to nobody else and into no cache or index.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
