@@ -243,3 +243,15 @@ async def test_pages_are_in_the_cafes_language_until_a_person_chooses_another() 
         assert 'data-theme="dark"' in page
         client.headers["cookie"] = f"{cookie}; look=fa.dark"
         assert 'lang="fa"' in (await client.get(f"/c/{CAFE}/desk")).text
+
+
+async def test_on_the_host_of_guests_there_is_no_door_for_people() -> None:
+    hosts = {"guest_url": "https://me.example", "console_url": "https://console.example"}
+    async with console(**hosts) as (client, _, _app):
+        for path in ("/in", "/", f"/c/{CAFE}/desk", "/static/none.css"):
+            assert (await client.get(path, headers={"host": "me.example"})).status_code == 404, path
+        assert (await client.get("/in", headers={"host": "console.example"})).status_code == 200
+        own = await client.get("/g/none", headers={"host": "me.example"})
+        assert own.text != "Not found"
+    async with console(guest_url=BASE, console_url=BASE) as (client, _, _app):
+        assert (await client.get("/in")).status_code == 200

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.console.models.session import SealedSession
@@ -36,6 +37,8 @@ HEADERS = {
     "x-robots-tag": "noindex, nofollow",
 }
 STATIC = "/static/"
+# All that there is on a host of guests' own: nobody signs in where their links lead.
+OWN_PAGES = "/g/"
 _SAFE = ("GET", "HEAD")
 
 
@@ -105,10 +108,15 @@ class Headers:
 
     def __init__(self, app: ASGIApp, config: Settings) -> None:
         self.app, self.config = app, config
+        guests, people = (urlsplit(each or "").netloc for each in (config.guest_url, config.console_url))
+        self.guests = guests if guests != people else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if self._is_of_guests(scope) and not scope["path"].startswith(OWN_PAGES):
+            await PlainTextResponse("Not found", 404, HEADERS)(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         state["session_kept"] = ...
@@ -128,6 +136,9 @@ class Headers:
             await send(message)
 
         await self.app(scope, receive, dressed)
+
+    def _is_of_guests(self, scope: Scope) -> bool:
+        return bool(self.guests) and Request(scope).headers.get("host") == self.guests
 
     def _cookie(self, session: SealedSession | None) -> str:
         value = sealed(self.config.keys, session) if session else ""

@@ -33,6 +33,9 @@ async def count(pool: Pool) -> int:
     how much it did."""
     async with transaction(pool) as conn:
         noted = await note(conn, now() - _SETTLED)
+    # Apart, because it reads the lots of all cafes: should it take too long, the ledger is summed all the same.
+    async with transaction(pool) as conn:
+        noted += await note_lapsing(conn, now() - _SETTLED)
     added = await _counting.run(
         pool,
         lambda conn, aside: club.list_changed(conn, aside, CHANGES_AT_ONCE),
@@ -43,15 +46,19 @@ async def count(pool: Pool) -> int:
 
 
 async def note(conn: Connection, moment: datetime) -> int:
-    """Notes what the entries of the ledger before `moment` change, a day's at most, and once an hour which points
-    lapse soon. It writes into the queue alone, where nothing of a cafe's can fail."""
-    since, lapsing_counted_at = await club.progress(conn)
+    """Notes what the entries of the ledger before `moment` change, a day's at most. It writes into the queue alone,
+    where nothing of a cafe's can fail."""
+    since, _ = await club.progress(conn)
     # Asked before the ledger is read: whoever had ended by then is seen by the next statement.
     until = min(await club.oldest_open(conn, moment), since + _WINDOW)
     noted = await club.sum_ledger(conn, since, until) if since < until else 0
-    if lapsing_counted_at + _LAPSING_EVERY <= moment:
-        noted += await club.count_lapsing(conn, moment + SOON, moment)
     return max(noted, int(until == since + _WINDOW))
+
+
+async def note_lapsing(conn: Connection, moment: datetime) -> int:
+    """Once an hour notes which points lapse soon."""
+    _, counted_at = await club.progress(conn)
+    return await club.count_lapsing(conn, moment + SOON, moment) if counted_at + _LAPSING_EVERY <= moment else 0
 
 
 async def overview(conn: Connection, cafe_id: UUID, since: date | None, until: date | None) -> Overview:
