@@ -9,9 +9,9 @@ from services.loyalty.handlers.cafes import check_program, program_changed, publ
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Proposal
 from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProposal
-from services.loyalty.models.programs import EARNING, ProgramRules
+from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules.programs import in_toman, priced
-from services.loyalty.rules.schemes import earning_as_in
+from services.loyalty.rules.schemes import as_before
 from services.loyalty.store import adjustments, programs, proposals
 from shared.clock import new_id, now
 from shared.database.db import Connection
@@ -26,16 +26,15 @@ from shared.security.crypto import Keys
 async def propose(
     conn: Connection, cafe_id: UUID, author: UUID, role: Role, wanted: PublishProgram, keys: Keys
 ) -> ShownProgram | ShownProposal:
-    """The cafe's next rules: published at once, or kept until somebody else has approved them. How bills earn stays as
-    it is when they don't say.
+    """The cafe's next rules: published at once, or kept until somebody else has approved them. What they don't
+    say of earning and terms stays as it is.
 
     Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman` and `publish_program`.
     """
     last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
     rules = in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit)
     rules = _with_limit(rules, last.approval_above, role)
-    if not rules.model_fields_set.intersection(EARNING):
-        rules = earning_as_in(await programs.latest_rules(conn, cafe_id), rules)
+    rules = as_before(await programs.latest_rules(conn, cafe_id), rules)
     wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge([author], Size()).passes:

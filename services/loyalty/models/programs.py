@@ -18,6 +18,8 @@ TierPeriod = Literal["jalali_year", "gregorian_year"]
 
 # The fields that say how a bill earns.
 EARNING = ("base", "earn", "multiply", "stacking", "caps")
+# What a program says beyond them, the amount and the tiers. Each stays as it was when it is left out.
+TERMS: tuple[str, ...] = ()
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
 MULTIPLIER = {
@@ -93,11 +95,11 @@ class ProgramRules(Command):
 
 def apart(rules: Mapping[str, Any]) -> tuple[dict[str, Any], int | None, dict[str, Any] | None]:
     """Rules as they are written to their column, and what has columns of its own: the price of a point, and how bills
-    earn, None when only the amount counts."""
+    earn with the terms, None when only the amount counts and there are none."""
     kept = dict(rules)
-    earning = {name: kept.pop(name) for name in EARNING if name in kept}
+    earning = {name: kept.pop(name) for name in EARNING + TERMS if name in kept}
     is_plain = all(each == _PLAIN[name] for name, each in earning.items())
     return kept, kept.pop("toman_per_point", None), None if is_plain else earning
 
 
-_PLAIN = ProgramRules(tier_period="jalali_year").model_dump(mode="json", include=set(EARNING))
+_PLAIN = ProgramRules(tier_period="jalali_year").model_dump(mode="json", include=set(EARNING + TERMS))

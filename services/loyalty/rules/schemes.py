@@ -18,7 +18,7 @@ from services.loyalty.models.earn_rules import (
     misfits,
 )
 from services.loyalty.models.earning import BASE, WEEK, Caps, EarnRule, Menu, Multiplier, Scheme
-from services.loyalty.models.programs import EARNING, ProgramRules
+from services.loyalty.models.programs import EARNING, TERMS, ProgramRules
 from services.loyalty.rules.bill_facts import number_of
 from shared.errors import Rejected
 
@@ -46,10 +46,12 @@ def scheme_of(rules: ProgramRules, codes: Codes) -> Scheme | None:
     )
 
 
-def earning_as_in(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
-    """The rules, with the earning of the version before."""
-    before = {name: latest[name] for name in EARNING if name in latest}
-    return ProgramRules.model_validate(rules.model_dump(exclude=set(EARNING)) | before)
+def as_before(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
+    """The rules, with what they leave out as in the version before: the earning as a whole, each term by itself."""
+    sent = rules.model_fields_set
+    stays = {name for name in TERMS if name not in sent} | (set() if sent.intersection(EARNING) else set(EARNING))
+    before = {name: latest[name] for name in stays if name in latest}
+    return ProgramRules.model_validate(rules.model_dump(exclude=stays) | before)
 
 
 def check_earning(rules: ProgramRules, day: date) -> None:
