@@ -55,7 +55,7 @@ async def test_another_text_shows_its_parts_and_waits_for_another_person(
         await visit.page.locator("#f-template").press("End")
         await visit.page.keyboard.type(" عزیز، ممنونیم " + "که آمدید " * 8)
         await expect(visit.page.locator("#preview")).to_contain_text("سارا عزیز")
-        await expect(visit.page.locator("#preview")).to_contain_text(f"{persian_digits('2')} بخش")
+        await expect(visit.page.locator("#preview")).to_contain_text(f"{persian_digits('2')} پیامک")
         await visit.page.fill("#f-template", "{{rating}} ستاره")
         await expect(visit.page.locator("#preview")).to_contain_text("rating")
         await visit.page.fill("#f-template", "{{name|مهمان}} عزیز، سپاس از دیدارتان. {{link}}")
