@@ -69,13 +69,15 @@ class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
 
 
 class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):
-    """Points were spent. Said again, with the visit, when a visit names the redemption later."""
+    """Points were spent. Said again, with the visit, when a visit names the redemption later. `reward_id`: for which
+    reward; None for a discount by the price of a point, and in events from before there were rewards."""
 
     type: ClassVar[str] = "redemption.completed"
     redemption_id: UUID
     points: int
     visit_id: UUID | None = None
     visit_at: datetime | None = None
+    reward_id: UUID | None = None
 
 
 class RedemptionReversed(LoyaltyEvent, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ OWNER = "four eyes: owners only, leaves a trace, and what weakens waits for the 
 WAITS = "prepares what another route lets pass"
 TILL = "a till's own: signed with its key, which owners alone make and the list of keys shows"
 SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
+OFFERS = "says what points buy, each version under its author's name; who has it pays with points that a rule gave"
 RESERVED = "releases what is only reserved, and what time releases anyway; a guest gains nothing by it"
 COST = "owners only: what messages cost and how many go out at most"
 GUEST = "the guest's own word"
@@ -86,6 +87,8 @@ RULES = {
         "POST /cafes/{cafe_id}/redemptions/{redemption_id}/cancel": RESERVED,
         "POST /redemptions": SPENDS,
         "POST /redemptions/{redemption_id}/cancel": RESERVED,
+        "POST /cafes/{cafe_id}/rewards": OFFERS,
+        "PATCH /cafes/{cafe_id}/rewards/{reward_id}": OFFERS,
         "POST /loyalty/lookup": NONE,
         "POST /loyalty/quotes": NONE,
     },

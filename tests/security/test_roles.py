@@ -43,6 +43,8 @@ FIELDS: Final[dict[str, Any]] = {
     "scopes": ["ingest"], "segment_key": "k", "sender_line": "10004346", "target": {"everyone": True},
     "template": "سلام", "template_content": "سلام", "time_zone": "Asia/Tehran", "total": "1000",
 }  # fmt: skip
+# By the name of the body.
+ALSO: Final[dict[str, dict[str, Any]]] = {"OfferReward": {"kind": "item"}, "RedeemForCustomer": {"points": 1}}
 SCHEMES: Final = {"anybody": [], "person": ["HTTPBearer"], "till": ["APIKeyHeader"], "guest": ["GuestLinkHeader"]}
 FORMATS: Final = {"date": "2026-03-21", "date-time": "2026-03-21T12:00:00Z"}
 
@@ -179,7 +181,8 @@ def least_of(made: dict[str, Any], schema: dict[str, Any], name: str) -> Any:
     match schema.get("type"):
         case "object":
             needed = schema.get("required", ())
-            return {each: least_of(made, schema["properties"][each], each) for each in needed}
+            least = {each: least_of(made, schema["properties"][each], each) for each in needed}
+            return least | ALSO.get(schema.get("title", ""), {})
         case "array":
             return [least_of(made, schema["items"], name)] * schema.get("minItems", 0)
     return plain(schema)

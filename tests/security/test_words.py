@@ -77,7 +77,8 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
         " visit_earnings.parts customer_loyalty.counts",
-        CAFE: "programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning",
+        CAFE: "rewards.key reward_versions.name reward_versions.conditions"
+        " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning",
     },
     "campaign": {
         STAFF: "duty_people.phone_sealed duty_people.phone_hash duty_people.label",

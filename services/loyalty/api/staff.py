@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.loyalty.api.shown import redemption_of, shown
+from services.loyalty.api.shown import occasion_of, redemption_of, shown
 from services.loyalty.handlers import accounts, adjustments, club, proposals, redemptions
 from services.loyalty.models.accounts import Adjustment, AdjustmentState
 from services.loyalty.models.http import (
@@ -161,10 +161,12 @@ async def list_approvals(request: Request, caller: StaffCaller, cafe_id: UUID) -
 async def redeem_for_customer(
     request: Request, caller: StaffCaller, cafe_id: UUID, body: RedeemForCustomer
 ) -> ShownRedemption:
-    """Spends a guest's points. Send it again whenever in doubt: a repeat has no effect and gets the same answer."""
+    """Spends a guest's points, by themselves or for a reward. Send it again whenever in doubt: a repeat has no effect
+    and gets the same answer."""
     wanted = redemption_of(cafe_id, body.customer_id, body, created_by=caller.user_id)
+    occasion = occasion_of(request.app.state.settings.keys, wanted, body)
     async with acting(request, caller, cafe_id) as conn:
-        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id)
+        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id, occasion)
     return shown(redemption, balance)
 
 

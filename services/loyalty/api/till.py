@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from msgspec.structs import replace
 
-from services.loyalty.api.shown import redemption_of, shown
+from services.loyalty.api.shown import occasion_of, redemption_of, shown
 from services.loyalty.handlers import accounts, quotes, redemptions
 from services.loyalty.models.http import (
     AskEarning,
@@ -55,12 +55,14 @@ async def quote(request: Request, caller: TillCaller, body: AskEarning) -> Earni
 
 @router.post("/redemptions", status_code=201)
 async def redeem_at_till(request: Request, caller: TillCaller, body: RedeemAtTill) -> ShownRedemption:
-    """Reserves a guest's points for a bill (scope `ingest`). Send it again whenever in doubt: once is all it does."""
+    """Reserves a guest's points, or a reward, for a bill (scope `ingest`). Send it again whenever in doubt: once is all
+    it does."""
     require_scope(caller, REDEEM_SCOPE)
     wanted = redemption_of(caller.cafe_id, _customer_id(request, caller, body.phone), body, till_key_id=caller.key_id)
+    occasion = occasion_of(request.app.state.settings.keys, wanted, body)
     wanted = replace(wanted, reserved_until=wanted.created_at + timedelta(minutes=body.reserve_minutes))
     async with acting_as_till(request.app.state, caller.cafe_id) as conn:
-        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id)
+        redemption, balance = await redemptions.redeem(conn, wanted, request.state.correlation_id, occasion)
     return shown(redemption, balance)
 
 

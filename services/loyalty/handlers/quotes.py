@@ -5,19 +5,19 @@ from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
+from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Plan, Standing, Visit
 from services.loyalty.models.http import AskEarning, EarningQuote
+from services.loyalty.models.rewards import Occasion
 from services.loyalty.rules import quoting, tiers
 from services.loyalty.rules.announcing import multiplier
-from services.loyalty.rules.bill_facts import pack_lines
+from services.loyalty.rules.bill_facts import line_of, pack_lines, unpack
 from services.loyalty.rules.club import worth
 from services.loyalty.store import accounts, programs, visits
 from shared.clock import new_id, now
 from shared.database.db import Connection
-from shared.events.base import Item
-from shared.events.pos import PosItem
-from shared.inputs.amounts import INSIDE
+from shared.inputs.amounts import INSIDE, inside
 from shared.security.access import unit_of
 from shared.security.crypto import Keys
 from shared.security.ids import menu_code
@@ -26,8 +26,8 @@ from shared.security.ids import menu_code
 async def quote(
     conn: Connection, cafe_id: UUID, customer_id: UUID | None, asked: AskEarning, keys: Keys
 ) -> EarningQuote:
-    """What the bill would earn the guest, and how far the next tier is. It keeps nothing. An unknown guest looks like
-    one who never came."""
+    """What the bill would earn the guest, how far the next tier is and which rewards are. It keeps nothing. An unknown
+    guest looks like one who never came."""
     plan = (await plans_of(conn, [cafe_id]))[cafe_id]
     account = None if customer_id is None else await accounts.read(conn, cafe_id, customer_id)
     visit = _visit(asked, partial(menu_code, keys, cafe_id))
@@ -40,6 +40,13 @@ async def quote(
     found = await asyncio.to_thread(quoting.quote, plan, standing, visit)
     price, balance = await programs.price_of_point(conn, cafe_id, visit.occurred_at), account.balance if account else 0
     ladder = [step.tier for step in tiers.in_force(plan, visit.occurred_at).steps]
+    occasion = Occasion(
+        at=visit.occurred_at,
+        branch=asked.branch_id,
+        bill=inside(asked.final_amount, asked.currency_unit),
+        lines=unpack(visit.facts).lines,
+    )
+    reached, near = await rewards.within_reach(conn, cafe_id, customer_id, account, occasion, plan)
     row = {
         "points": found.earning.points,
         "parts": found.earning.parts if found.earning.parts is not None else {"base": found.earning.points},
@@ -51,6 +58,8 @@ async def quote(
         "more_for_next_tier": found.more,
         "current_points": balance,
         "points_worth": worth(max(0, balance), price),
+        "rewards": reached,
+        "next_reward": near,
         "currency_unit": INSIDE,
     }
     return EarningQuote.of(row, await unit_of(conn, cafe_id))
@@ -66,7 +75,7 @@ async def _earlier(conn: Connection, plan: Plan, guest: tuple[UUID, UUID], visit
 
 
 def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:
-    lines = [_line(each, code) for each in asked.items]
+    lines = [line_of(each, code) for each in asked.items]
     return Visit(
         visit_id=new_id(),
         state="recorded",
@@ -76,15 +85,4 @@ def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:
         final_amount=asked.final_amount,
         currency_unit=asked.currency_unit,
         facts=pack_lines(lines, asked.currency_unit, asked.branch_id, None),
-    )
-
-
-def _line(line: PosItem, code: Callable[[str], str]) -> Item:
-    return Item(
-        name="",
-        quantity=line.quantity,
-        amount=line.amount,
-        name_code=code(line.name),
-        sku_code=code(line.sku) if line.sku else None,
-        category_code=code(line.category) if line.category else None,
     )

@@ -3,8 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Account, EntryDraft, Posting, Redemption
+from services.loyalty.models.rewards import Occasion
 from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules.lots import Lots
@@ -15,10 +17,14 @@ from shared.errors import NotFound, Problem, Rejected
 from shared.persian.money import format_count
 
 
-async def redeem(conn: Connection, wanted: Redemption, correlation_id: UUID) -> tuple[Redemption, int]:
-    """Spends the points once, however often it is asked for; the redemption and the balance after it.
+async def redeem(
+    conn: Connection, wanted: Redemption, correlation_id: UUID, occasion: Occasion | None = None
+) -> tuple[Redemption, int]:
+    """Spends the points once, however often it is asked for; the redemption and the balance after it. What a reward
+    costs and is comes from the reward, on that `occasion`.
 
-    Raises Rejected with code INSUFFICIENT_POINTS, or when the id belongs to a redemption of something else.
+    Raises Rejected with code INSUFFICIENT_POINTS, when the guest can't have the reward, or when the id belongs to a
+    redemption of something else.
     """
     guest = (wanted.cafe_id, wanted.customer_id)
     account = (await accounts.lock_existing(conn, [guest])).get(guest)
@@ -27,6 +33,9 @@ async def redeem(conn: Connection, wanted: Redemption, correlation_id: UUID) -> 
     balance = account.balance if account else 0
     if known is not None:
         return _same(known, wanted, balance), balance
+    if wanted.reward_id is not None:
+        plan = (await plans_of(conn, [wanted.cafe_id]))[wanted.cafe_id]
+        wanted = await rewards.priced(conn, wanted, account, occasion or Occasion(at=wanted.created_at), plan)
     if account is None or balance < wanted.points:
         raise insufficient(balance)
     held = (await ledger.load_lots(conn, [guest], []))[guest]
@@ -154,8 +163,9 @@ async def _save(
 
 
 def _same(known: Redemption, wanted: Redemption, balance: int) -> Redemption:
-    asked = (wanted.customer_id, wanted.points, wanted.kind)
-    if (known.customer_id, known.points, known.kind) != asked:
+    is_same = (known.customer_id, known.reward_id) == (wanted.customer_id, wanted.reward_id)
+    # What the reward cost when it was asked for first stays.
+    if not is_same or (known.reward_id is None and (known.points, known.kind) != (wanted.points, wanted.kind)):
         raise Rejected(
             "redemption_id_taken",
             "That redemption id belongs to another redemption; make up a new one.",

@@ -187,7 +187,8 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     """Points spent or refused. `drawn` says which lots were drawn on and how far; `undone_by_bill` that its bill asks
-    for it no more, and may again. It ends at `reserved_until` unless a bill names it before."""
+    for it no more, and may again. It ends at `reserved_until` unless a bill names it before. With a `reward_id` the
+    points were spent for that version of the reward."""
 
     redemption_id: UUID
     cafe_id: UUID
@@ -205,6 +206,8 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     reversed_at: datetime | None = None
     undone_by_bill: bool = False
     reserved_until: datetime | None = None
+    reward_id: UUID | None = None
+    reward_version: int | None = None
 
 
 class Fact(msgspec.Struct, frozen=True):

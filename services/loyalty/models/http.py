@@ -2,10 +2,10 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.loyalty.models.accounts import (
     AdjustmentState,
@@ -13,13 +13,14 @@ from services.loyalty.models.accounts import (
     RedemptionKind,
     RedemptionState,
 )
+from services.loyalty.models.http_rewards import BillSoFar, NearReward, OfferedReward
 from services.loyalty.models.programs import ProgramRules
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
 from shared.events.pos import MOST_ITEMS, PosItem
 from shared.inputs.amounts import Money, Priced
 from shared.inputs.bounds import Points, Rial
-from shared.inputs.fields import Command, Moment, Phone, Text, Whole
+from shared.inputs.fields import Command, Moment, Phone, Text, Whole, fault
 
 Reason = Annotated[str, Text(500, least=3)]
 Reference = Annotated[str, Text(100, line=True)]
@@ -153,7 +154,9 @@ class AskEarning(Command):
 class EarningQuote(Priced):
     """What a bill would earn now, and the guest after it. `parts` by rule, `base` for the amount; `more_for_next_tier`:
     so much more on this very bill and the guest is in `next_tier`, null when no bill does it. `points_worth`: what the
-    guest's points are worth now, null while points have no price. Amounts in `currency_unit`, the cafe's."""
+    guest's points are worth now, null while points have no price. `rewards` may be reserved now for this bill, the
+    cheapest first; `next_reward` is the cheapest that only points keep from the guest. Amounts in `currency_unit`, the
+    cafe's."""
 
     points: int
     parts: dict[str, int]
@@ -165,6 +168,8 @@ class EarningQuote(Priced):
     more_for_next_tier: Money | None
     current_points: int
     points_worth: Money | None
+    rewards: list[OfferedReward]
+    next_reward: NearReward | None
 
 
 class TillAccount(BaseModel):
@@ -179,12 +184,27 @@ class TillAccount(BaseModel):
 
 
 class Redeem(Command):
-    """`redemption_id` is made up by the asker: asking again with it changes nothing, and the visit may name it."""
+    """`redemption_id` is made up by the asker: asking again with it changes nothing, and the visit may name it. Either
+    `points`, for what `kind` says, or a `reward_id`: what a reward costs and is, it says itself. A reward may ask for
+    the `branch_id` and the `bill`."""
 
     redemption_id: UUID
-    points: Points
-    kind: RedemptionKind = "discount"
+    points: Points | None = None
+    kind: RedemptionKind | None = None
+    reward_id: UUID | None = None
+    branch_id: UUID | None = None
+    bill: BillSoFar | None = None
     order_reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _points_or_reward(self) -> Self:
+        if (self.points is None) == (self.reward_id is None) or (self.reward_id and self.kind):
+            raise fault(
+                "points_or_reward",
+                "Needs either points (and kind) or a reward_id, which says both itself.",
+                "یا points (و kind) لازم است یا reward_id که خودش هر دو را می‌گوید.",
+            )
+        return self
 
 
 class RedeemForCustomer(Redeem):
@@ -206,6 +226,7 @@ class ShownRedemption(BaseModel):
     long as no bill has named it."""
 
     redemption_id: UUID
+    reward_id: UUID | None
     points: int
     kind: RedemptionKind
     state: RedemptionState

@@ -122,7 +122,9 @@ def redemption_event(
     }
     if redemption.state == "refused":
         return RedemptionRefused(reason=redemption.refusal or "", **fields)
-    return (RedemptionCompleted if redemption.state == "completed" else RedemptionReversed)(**fields)
+    if redemption.state == "completed":
+        return RedemptionCompleted(reward_id=redemption.reward_id, **fields)
+    return RedemptionReversed(**fields)
 
 
 @lru_cache(maxsize=64)

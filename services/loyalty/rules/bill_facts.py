@@ -1,7 +1,7 @@
 """What rules read of a bill, packed into a few bytes to be kept with what it earned, and unpacked."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import msgspec
 
 from services.loyalty.models.earning import BillFacts, BillLine
 from shared.events.base import CurrencyUnit, Item
+from shared.events.pos import PosItem
 from shared.events.visit import VisitCorrected, VisitRecorded
 
 _CODE = re.compile("[0-9a-f]{16}")
@@ -37,6 +38,23 @@ def pack_lines(items: Sequence[Item], unit: CurrencyUnit, branch_id: UUID | None
         for item in items
     ]
     return _encode((branch_id.bytes if branch_id else None, payment, lines))
+
+
+def line_of(line: PosItem, code: Callable[[str], str]) -> Item:
+    """A line as a till sends it, as events have it."""
+    return Item(
+        name="",
+        quantity=line.quantity,
+        amount=line.amount,
+        name_code=code(line.name),
+        sku_code=code(line.sku) if line.sku else None,
+        category_code=code(line.category) if line.category else None,
+    )
+
+
+def lines_of(items: Sequence[PosItem], unit: CurrencyUnit, code: Callable[[str], str]) -> Sequence[BillLine]:
+    """The lines that a till sends, as rules read them."""
+    return unpack(pack_lines([line_of(each, code) for each in items], unit, None, None)).lines
 
 
 def unpack(packed: bytes | None) -> BillFacts:

@@ -60,7 +60,8 @@ def is_late(account: Account, known: Mapping[UUID, Counted], news: News) -> bool
     `known`: those of the visits that we have heard of before.
     """
     return bool(known) or any(
-        visit.points_to_redeem or not tiers.goes_on(account.standing, visit) for visit, _ in news.values()
+        visit.points_to_redeem or visit.redemption_id or not tiers.goes_on(account.standing, visit)
+        for visit, _ in news.values()
     )
 
 

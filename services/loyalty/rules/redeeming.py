@@ -7,7 +7,9 @@ after another one was paid with its points, these stay spent, and the guest owes
 covered is refused.
 
 A redemption over HTTP that a bill names is the bill's: as much of it as the bill asks for, the rest goes back. What the
-bill asks beyond it is a redemption under the visit's own id.
+bill asks beyond it is a redemption under the visit's own id. One for a reward is used whole, whatever the bill asks
+for, because half a coffee is none: naming it is enough. Once it went back, by time or by hand or because its bill asked
+for it no more, its piece is on sale again; a bill that names it then spends the points that it asks for, as a discount.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -94,7 +96,7 @@ def _claims(
             continue
         if visit.points_to_redeem is None:
             wishes += _of_before(visit, by_visit.get(visit.visit_id))
-        elif visit.points_to_redeem:
+        elif visit.points_to_redeem or _names_reward(visit, redemptions, customer_id):
             wishes += _claim(visit, visit.points_to_redeem, redemptions, claimed, customer_id)
     return wishes
 
@@ -121,12 +123,19 @@ def _claim(
         # Given back by hand, a redemption is settled. If it was released before the bill came, the bill asks anew.
         is_settled = is_of_bill(known) or known.visit_id == own_id
         return [] if is_settled and not known.undone_by_bill else _own(visit, points, redemptions)
-    used = min(points, known.points)
+    used = min(points, known.points) if known.reward_id is None else known.points
     rest = _own(visit, points - used, redemptions) if points > used else []
     return [Wish(named, visit, used, is_fact=True), *rest]
 
 
+def _names_reward(visit: Visit, redemptions: Mapping[UUID, Redemption], customer_id: UUID) -> bool:
+    named = redemptions.get(visit.redemption_id) if visit.redemption_id else None
+    return named is not None and named.reward_id is not None and named.customer_id == customer_id
+
+
 def _own(visit: Visit, points: int, redemptions: Mapping[UUID, Redemption], refusal: str | None = None) -> list[Wish]:
+    if not points:
+        return []
     known = redemptions.get(visit.visit_id)
     is_settled = known is not None and known.state == "reversed" and not known.undone_by_bill
     return [] if is_settled else [Wish(visit.visit_id, visit, points, refusal)]

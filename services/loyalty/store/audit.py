@@ -35,7 +35,11 @@ WITH ledger AS (
     SELECT cafe_id, redemption_id, -sum(points_change)::bigint AS points
     FROM loyalty_transactions WHERE redemption_id IS NOT NULL GROUP BY cafe_id, redemption_id
 ), asked AS (
-    SELECT e.cafe_id, e.customer_id, CASE e.state WHEN 'voided' THEN 0 ELSE e.points_to_redeem END AS points,
+    SELECT e.cafe_id, e.customer_id,
+           -- A bill that names a reward has it whole.
+           greatest(CASE e.state WHEN 'voided' THEN 0 ELSE e.points_to_redeem END,
+                    sum(r.points) FILTER (WHERE r.state = 'completed' AND r.reward_id IS NOT NULL
+                                                AND e.state <> 'voided'))::bigint AS points,
            coalesce(sum(r.points) FILTER (WHERE r.state <> 'reversed'), 0)::bigint AS answered
     FROM visit_earnings AS e
     LEFT JOIN redemptions AS r ON r.cafe_id = e.cafe_id AND r.visit_id = e.visit_id
@@ -43,6 +47,9 @@ WITH ledger AS (
     GROUP BY e.cafe_id, e.customer_id, e.visit_id
     -- What was given back by hand stays so, whatever the bill asks for.
     HAVING bool_and(r.state IS DISTINCT FROM 'reversed' OR r.undone_by_bill)
+), given AS (
+    SELECT cafe_id, reward_id, count(*) AS pieces FROM redemptions
+    WHERE reward_id IS NOT NULL AND state = 'completed' GROUP BY cafe_id, reward_id
 ), found AS (
     SELECT 'account_missing' AS breach, cafe_id, customer_id, 0::bigint AS expected, ledger_balance AS actual
     FROM books WHERE current_points IS NULL
@@ -87,16 +94,32 @@ WITH ledger AS (
     FROM visit_earnings
     WHERE parts IS NOT NULL
         AND points <> (SELECT coalesce(sum(part.value::bigint), 0) FROM jsonb_each_text(parts) AS part)
+    UNION ALL
+    SELECT 'taken_is_not_redemptions', cafe_id, reward_id, coalesce(given.pieces, 0), coalesce(r.taken, 0)
+    FROM rewards AS r FULL JOIN given USING (cafe_id, reward_id)
+    WHERE coalesce(given.pieces, 0) <> coalesce(r.taken, 0)
+    UNION ALL
+    SELECT 'reward_is_oversold', cafe_id, reward_id, r.stock, given.pieces
+    FROM rewards AS r JOIN given USING (cafe_id, reward_id)
+    WHERE given.pieces > r.stock
+    UNION ALL
+    SELECT 'redemption_is_not_its_reward', r.cafe_id, r.customer_id, coalesce(v.cost_points, 0), r.points
+    FROM redemptions AS r
+    LEFT JOIN reward_versions AS v
+        ON v.cafe_id = r.cafe_id AND v.reward_id = r.reward_id AND v.version = r.reward_version
+    WHERE r.reward_id IS NOT NULL AND (v.cost_points IS DISTINCT FROM r.points OR v.kind <> r.kind)
 )
 SELECT breach, cafe_id, customer_id, expected, actual FROM found ORDER BY breach, cafe_id, customer_id LIMIT $1
 """
 
 
 async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
-    """At most `limit` breaches, each with `breach` (its name), `cafe_id`, `customer_id`, `expected` and `actual`.
+    """At most `limit` breaches, each with `breach` (its name), `cafe_id`, `customer_id`, `expected` and `actual`. What
+    is about a reward has its id in place of a guest's.
 
     None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
     before, visits, spending and redemptions are what the rows behind them add up to, each bill that asks for points has
-    an answer for as many, each visit's lot is of its moment, and what the rules gave adds up to the visit's points.
+    an answer for as many, each visit's lot is of its moment, what the rules gave adds up to the visit's points, and of
+    each reward so many are taken as redemptions of it stand, no more than there are, each for what that version costs.
     """
     return [dict(row) for row in await conn.fetch(AUDIT, limit)]
