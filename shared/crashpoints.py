@@ -18,6 +18,8 @@ CrashPoint = Literal[
     "messages.before_settling",
     "migration.between_databases",
     "rebuild.before_commit",
+    "rehearsal.before_report",
+    "rehearsal.between_guests",
     "relay.before_publish",
     "relay.before_delete",
     "relay.after_delete",

@@ -23,6 +23,7 @@ from deploy.crm import (
     processes,
     rebuild_commands,
     recover_commands,
+    rehearse_commands,
     views,
 )
 from deploy.crm.migrate import MigrationFailed
@@ -43,6 +44,7 @@ app.command("audit")(audit_commands.audit_books)
 app.command("explain")(explain_commands.explain)
 app.command("archive")(archive_commands.archive_visits)
 app.command("backfill")(backfill_commands.backfill_service)
+app.command("rehearse")(rehearse_commands.rehearse_rules)
 app.command("rebuild")(rebuild_commands.rebuild_service)
 app.command()(contract.contract)
 app.command("recover")(recover_commands.recover_service)

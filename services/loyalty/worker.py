@@ -1,6 +1,6 @@
 """The worker process of loyalty: which event leads to which function, and what happens by the passing of time."""
 
-from services.loyalty.handlers import club, periodic
+from services.loyalty.handlers import club, periodic, rehearsal_runs
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_erased, on_customer_registered
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
 from shared.events.customer import CustomerErased, CustomerRegistered
@@ -32,6 +32,7 @@ JOBS = [
     Job("loyalty.end_tiers", 60.0, periodic.end_tiers),
     Job("loyalty.recount_accounts", 15.0, periodic.recount),
     Job("loyalty.count_club", 20.0, club.count),
+    Job("loyalty.rehearse_rules", 2.0, rehearsal_runs.run),
 ]
 
 if __name__ == "__main__":

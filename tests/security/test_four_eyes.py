@@ -83,6 +83,7 @@ RULES = {
         "POST /cafes/{cafe_id}/redemptions/quote": NONE,
         "POST /cafes/{cafe_id}/programs": SECOND,
         "POST /cafes/{cafe_id}/programs/proposals/{proposal_id}/decision": ANSWER,
+        "POST /cafes/{cafe_id}/programs/rehearsals": NONE,
         "POST /cafes/{cafe_id}/redemptions": SPENDS,
         "POST /cafes/{cafe_id}/redemptions/{redemption_id}/cancel": RESERVED,
         "POST /redemptions": SPENDS,

@@ -76,9 +76,12 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         OURS: "program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
-        " visit_earnings.parts customer_loyalty.counts",
+        " visit_earnings.parts customer_loyalty.counts"
+        # Ids of guests and numbers.
+        " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
         CAFE: "rewards.key reward_versions.name reward_versions.conditions"
-        " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning",
+        " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning"
+        " rehearsals.rules rehearsals.menu_codes",
     },
     "campaign": {
         STAFF: "duty_people.phone_sealed duty_people.phone_hash duty_people.label",

@@ -22,6 +22,9 @@ from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.handlers.visits import on_visit_recorded
 from services.loyalty.models.accounts import Redemption
+from services.loyalty.models.rehearsals import Rehearsal
+from services.loyalty.rules.programs import default_rules
+from services.loyalty.store import rehearsals
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.identity import CafeChanged
@@ -111,6 +114,17 @@ async def _ask_recount(pool: Pool, cafe_id: UUID) -> None:
     await _earn(pool, cafe_id)
     await pool.execute("UPDATE visit_earnings SET points = points + 1 WHERE cafe_id = $1", cafe_id)
     await pool.execute("INSERT INTO recounts (cafe_id, due_at) VALUES ($1, now() - interval '1 day')", cafe_id)
+
+
+async def _ask_rehearsal(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    rules = default_rules("jalali").model_dump(mode="json")
+    wanted = Rehearsal(
+        rehearsal_id=new_id(), rules=rules, menu_codes=None, mode="always", valid_from=None, asked_by=new_id(),
+        asked_at=now(),
+    )  # fmt: skip
+    async with transaction(pool) as conn:
+        assert await rehearsals.ask(conn, cafe_id, wanted, 1)
 
 
 async def _register(pool: Pool, cafe_id: UUID) -> None:
@@ -220,6 +234,7 @@ CASES = {
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
+    "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
     "customer.reevaluate_guests": Case(
         _come_due, "SELECT FROM customer_activity WHERE next_check_at <= now() AND cafe_id = $1"

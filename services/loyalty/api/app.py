@@ -2,12 +2,20 @@
 
 from fastapi import FastAPI
 
-from services.loyalty.api import club, explaining, own_page, rewards, staff, till
+from services.loyalty.api import club, explaining, own_page, rehearsals, rewards, staff, till
 from shared.settings import Settings
 from shared.web import http
 
 
 def make_app(config: Settings | None = None) -> FastAPI:
     """The application, not yet started."""
-    routers = (staff.router, club.router, rewards.router, explaining.router, own_page.router, till.router)
+    routers = (
+        rehearsals.router,
+        staff.router,
+        club.router,
+        rewards.router,
+        explaining.router,
+        own_page.router,
+        till.router,
+    )
     return http.make_api("loyalty", *routers, config=config)

@@ -75,12 +75,25 @@ async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram,
     """
     moment = now()
     valid_from = wanted.valid_from or moment
-    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
-    last = plan.programs[-1]
-    check_earning(wanted.rules, local_date(valid_from, plan.time_zone))
-    new = program_rules.program(last.version + 1, valid_from, wanted.rules, _menu_codes(cafe_id, wanted.rules, keys))
+    last = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1]
+    new = await check_rules(conn, cafe_id, wanted.rules, valid_from, keys)
     if valid_from < moment or valid_from <= last.valid_from:
         raise _too_early(max(moment, last.valid_from))
+    return new
+
+
+async def check_rules(
+    conn: Connection, cafe_id: UUID, rules: ProgramRules, valid_from: datetime, keys: Keys
+) -> Program:
+    """The version that the rules would be, from that moment on, whenever that is.
+
+    Raises Rejected for another tier period than that of the version before, and for earning rules that do not fit
+    together or can never match.
+    """
+    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
+    last = plan.programs[-1]
+    check_earning(rules, local_date(valid_from, plan.time_zone))
+    new = program_rules.program(last.version + 1, valid_from, rules, codes_of(cafe_id, rules, keys))
     if new.tier_period != last.tier_period and await visits.has_any(conn, cafe_id):
         raise Rejected(
             "tier_period_is_fixed",
@@ -100,13 +113,26 @@ async def publish_program(
     """
     new = await check_program(conn, cafe_id, wanted, keys)
     rules = wanted.rules.model_dump(mode="json")
-    codes = _menu_codes(cafe_id, wanted.rules, keys)
-    created_at = await programs.publish(conn, cafe_id, new.version, new.valid_from, rules, author, codes)
+    codes = codes_of(cafe_id, wanted.rules, keys)
+    created_at = await programs.publish(
+        conn, cafe_id, new.version, new.valid_from, rules, author, codes, wanted.rehearsal_id
+    )
     if created_at is None:
         raise program_changed()
     await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
-    version = {"version": new.version, "valid_from": new.valid_from, "created_by": author, "created_at": created_at}
+    version = {
+        "version": new.version,
+        "valid_from": new.valid_from,
+        "created_by": author,
+        "created_at": created_at,
+        "rehearsal_id": wanted.rehearsal_id,
+    }
     return ShownProgram.of({**version, **program_rules.priced(rules)}, await access.unit_of(conn, cafe_id))
+
+
+def codes_of(cafe_id: UUID, rules: ProgramRules, keys: Keys) -> dict[str, str]:
+    """The words that the rules name, as codes: events have no words of the menu."""
+    return {word: menu_code(keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
 
 
 def program_changed() -> Rejected:
@@ -117,11 +143,6 @@ def program_changed() -> Rejected:
         "در این میان نسخهٔ دیگری منتشر شد؛ آن را ببینید و دوباره تلاش کنید.",
         status=409,
     )
-
-
-def _menu_codes(cafe_id: UUID, rules: ProgramRules, keys: Keys) -> dict[str, str]:
-    """The words that the rules name, as codes: events have no words of the menu."""
-    return {word: menu_code(keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
 
 
 def _too_early(earliest: datetime) -> Rejected:

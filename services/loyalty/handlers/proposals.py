@@ -7,6 +7,7 @@ from msgspec.structs import asdict, replace
 
 from services.loyalty.handlers.cafes import check_program, program_changed, publish_program
 from services.loyalty.handlers.guests import plans_of
+from services.loyalty.handlers.rehearsed import require_rehearsed
 from services.loyalty.models.accounts import Proposal
 from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProposal
 from services.loyalty.models.programs import ProgramRules
@@ -32,10 +33,9 @@ async def propose(
     Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman` and `publish_program`.
     """
     last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
-    rules = in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit)
-    rules = _with_limit(rules, last.approval_above, role)
-    rules = as_before(await programs.latest_rules(conn, cafe_id), rules)
-    wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from)
+    rules = await whole_rules(conn, cafe_id, role, wanted)
+    await require_rehearsed(conn, cafe_id, rules, wanted.rehearsal_id)
+    wanted = PublishProgram(rules=rules, valid_from=wanted.valid_from, rehearsal_id=wanted.rehearsal_id)
     oversight = await access.oversight(conn, cafe_id)
     if oversight.judge([author], Size()).passes:
         return await publish_program(conn, cafe_id, author, wanted, keys)
@@ -47,9 +47,21 @@ async def propose(
         after_version=last.version,
         created_by=author,
         created_at=now(),
+        rehearsal_id=wanted.rehearsal_id,
     )
     await proposals.insert(conn, cafe_id, proposal)
     return _shown(proposal, unit)
+
+
+async def whole_rules(conn: Connection, cafe_id: UUID, role: Role, wanted: PublishProgram) -> ProgramRules:
+    """The rules as they would be kept, with what they don't say of earning and terms as it is.
+
+    Raises Rejected for another `approval_above` by somebody who is no owner, and as `in_toman`.
+    """
+    last, unit = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1], await access.unit_of(conn, cafe_id)
+    rules = in_toman(wanted.rules, wanted.earn_per, wanted.point_worth, wanted.currency_unit or unit)
+    rules = _with_limit(rules, last.approval_above, role)
+    return as_before(await programs.latest_rules(conn, cafe_id), rules)
 
 
 async def decide(
@@ -80,7 +92,11 @@ async def decide(
     if approve:
         if (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1].version != pending.after_version:
             raise program_changed()
-        wanted = PublishProgram(rules=ProgramRules.model_validate(pending.rules), valid_from=pending.valid_from)
+        wanted = PublishProgram(
+            rules=ProgramRules.model_validate(pending.rules),
+            valid_from=pending.valid_from,
+            rehearsal_id=pending.rehearsal_id,
+        )
         published = await publish_program(conn, cafe_id, pending.created_by, wanted, keys)
         decided = replace(decided, version=published.version)
     await proposals.decide(conn, cafe_id, decided)
@@ -110,7 +126,7 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
             kind="program",
             id=each.proposal_id,
             what=_shown(each, unit).model_dump(
-                include={"rules", "valid_from", "earn_per", "point_worth", "currency_unit"}
+                include={"rules", "valid_from", "earn_per", "point_worth", "currency_unit", "rehearsal_id"}
             ),
             asked_by=each.created_by,
             asked_at=each.created_at,

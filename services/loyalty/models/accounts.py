@@ -249,7 +249,8 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules that wait for a second person, or did: `version` is the one they became."""
+    """Rules that wait for a second person, or did: `version` is the one they became, `rehearsal_id` what their author
+    has seen of them."""
 
     proposal_id: UUID
     rules: dict[str, Any]
@@ -261,6 +262,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: UUID | None = None
     decided_at: datetime | None = None
     version: int | None = None
+    rehearsal_id: UUID | None = None
 
 
 class Counted(msgspec.Struct, frozen=True):

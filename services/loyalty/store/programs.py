@@ -27,15 +27,16 @@ ON CONFLICT DO NOTHING
 RETURNING cafe_id
 """
 PUBLISH = """
-INSERT INTO programs (cafe_id, version, valid_from, rules, created_by, toman_per_point, earning, menu_codes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO programs (cafe_id, version, valid_from, rules, created_by, toman_per_point, earning, menu_codes,
+                      rehearsal_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 RETURNING created_at
 """
 LIST = """
 SELECT version, valid_from,
        rules || jsonb_build_object('toman_per_point', toman_per_point) || coalesce(earning, '{}') AS rules,
-       created_by, created_at
+       created_by, created_at, rehearsal_id
 FROM programs WHERE cafe_id = $1 ORDER BY version
 """
 LATEST = """
@@ -62,6 +63,7 @@ class StoredProgram(msgspec.Struct, frozen=True):
     rules: dict[str, Any]
     created_by: UUID | None = None
     created_at: datetime | None = None
+    rehearsal_id: UUID | None = None
 
 
 class ProgramText(msgspec.Struct, frozen=True):
@@ -123,13 +125,15 @@ async def publish(
     rules: dict[str, Any],
     author: UUID,
     menu_codes: dict[str, str] | None = None,
+    rehearsal_id: UUID | None = None,
 ) -> datetime | None:
     """Adds a version and returns when it was added; None when somebody else has just added that one. `menu_codes` are
-    those of the words that it names."""
+    those of the words that it names, `rehearsal_id` that of the rehearsal that its author has seen."""
     kept, price, earning = apart(rules)
     added: datetime | None = await conn.fetchval(
-        PUBLISH, cafe_id, version, valid_from, kept, author, price, earning, menu_codes or None
-    )
+        PUBLISH, cafe_id, version, valid_from, kept, author, price, earning, menu_codes or None,
+        rehearsal_id,
+    )  # fmt: skip
     return added
 
 

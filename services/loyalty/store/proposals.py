@@ -9,12 +9,12 @@ from shared.database.db import Connection
 COLUMNS = """
     id AS proposal_id,
     rules || jsonb_build_object('toman_per_point', toman_per_point) || coalesce(earning, '{}') AS rules, valid_from,
-    after_version, state, created_by, created_at, decided_by, decided_at, version
+    after_version, state, created_by, created_at, decided_by, decided_at, version, rehearsal_id
 """
 INSERT = """
 INSERT INTO program_proposals (cafe_id, id, rules, valid_from, after_version, created_by, created_at,
-                               toman_per_point, earning)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                               toman_per_point, earning, rehearsal_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 FIND = f"SELECT {COLUMNS} FROM program_proposals WHERE cafe_id = $1 AND id = $2 FOR UPDATE"  # noqa: S608
 LIST_PENDING = f"""
@@ -30,7 +30,7 @@ async def insert(conn: Connection, cafe_id: UUID, proposal: Proposal) -> None:
     rules, price, earning = apart(proposal.rules)
     await conn.execute(
         INSERT, cafe_id, proposal.proposal_id, rules, proposal.valid_from, proposal.after_version,
-        proposal.created_by, proposal.created_at, price, earning,
+        proposal.created_by, proposal.created_at, price, earning, proposal.rehearsal_id,
     )  # fmt: skip
 
 

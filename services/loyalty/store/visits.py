@@ -56,7 +56,7 @@ async def find(conn: Connection, keys: Sequence[tuple[UUID, UUID, UUID]]) -> dic
     """Those of the visits (cafe_id, customer_id, visit_id) that we have heard of."""
     histories: dict[GuestKey, History] = {}
     for row in await conn.fetch(FIND, *zip(*keys, strict=True)):
-        histories.setdefault((row["cafe_id"], row["customer_id"]), {})[row["visit_id"]] = _counted(row)
+        histories.setdefault((row["cafe_id"], row["customer_id"]), {})[row["visit_id"]] = counted_of(row)
     return histories
 
 
@@ -65,7 +65,7 @@ async def load_histories(conn: Connection, guests: Sequence[GuestKey]) -> dict[G
     histories: dict[GuestKey, History] = {guest: {} for guest in guests}
     rows = await conn.fetch(LOAD_HISTORIES, *columns(guests, 0, 1))
     for row in rows:
-        histories[row["cafe_id"], row["customer_id"]][row["visit_id"]] = _counted(row)
+        histories[row["cafe_id"], row["customer_id"]][row["visit_id"]] = counted_of(row)
     return histories
 
 
@@ -86,7 +86,8 @@ async def has_any(conn: Connection, cafe_id: UUID) -> bool:
     return bool(await conn.fetchval(HAS_ANY, cafe_id))
 
 
-def _counted(row: asyncpg.Record) -> Counted:
+def counted_of(row: asyncpg.Record) -> Counted:
+    """The visit of a row of these columns."""
     visit = Visit(
         row["visit_id"], row["state"], row["occurred_at"], row["device_id"], row["receipt_number"],
         row["final_amount"], row["currency_unit"], row["corrected_at"], row["points_to_redeem"], row["redemption_id"],

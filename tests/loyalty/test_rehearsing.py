@@ -1,0 +1,411 @@
+"""Rules tried on everything that happened: they find what the books say, and what other rules would have made of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from services.loyalty.handlers import accounts, periodic, proposals, rehearsal_runs, rehearsing
+from services.loyalty.handlers.cafes import on_cafe_changed
+from services.loyalty.handlers.rehearsal_work import Found, Wanted, rehearse_here
+from services.loyalty.models.http import AskRehearsal, PublishProgram, ShownRehearsal
+from services.loyalty.models.programs import ProgramRules
+from services.loyalty.models.rehearsals import DueRehearsal, GuestOutcome, RehearsalMode, RehearsalReport
+from services.loyalty.rules import programs as program_rules
+from services.loyalty.rules.rehearsal_sums import unpacked
+from services.loyalty.store import programs, rehearsals
+from shared import crashpoints
+from shared.database import db
+from shared.errors import NotFound, Rejected
+from shared.events.identity import AccessGranted
+from shared.events.visit import VisitEvent
+from shared.jobs.by_cafe import ByCafe
+from shared.security import access
+from tests.loyalty import books, schemes
+from tests.loyalty.conftest import Clock
+from tests.loyalty.examples import (
+    CAFE,
+    GUEST,
+    NOON,
+    OTHER_CAFE,
+    cafe_changed,
+    corrected,
+    guest_number,
+    recorded,
+    voided,
+)
+from tests.loyalty.generated import live
+
+DAY = timedelta(days=1)
+DEFAULT = program_rules.default_rules("jalali")
+
+
+def wanted(
+    rules: ProgramRules, moment: datetime, mode: RehearsalMode = "always", since: datetime | None = None
+) -> Wanted:
+    draft = program_rules.program(1, moment, rules, schemes.codes_of(rules))
+    return Wanted(CAFE, draft, rules.toman_per_point, mode, since, moment)
+
+
+async def found(pool: db.Pool, asked: Wanted) -> Found:
+    async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        return await rehearse_here(conn, asked)
+
+
+def outcomes(made: Found) -> dict[UUID, GuestOutcome]:
+    return {each.customer_id: each for part in made.guests for each in unpacked(part)}
+
+
+def rules_of(**changes: Any) -> ProgramRules:
+    return ProgramRules.model_validate({"tier_period": "jalali_year"} | changes)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_rules_in_force_find_what_the_books_say(pool: db.Pool, clock: Clock, seed: int) -> None:
+    """Bills late, corrected, voided, paid with points, points by hand and lapsed, four versions of rules."""
+    await live(pool, clock, seed, 120)
+    made = await found(pool, wanted(rules_of(earn_per_toman=2000), clock.moment))
+    check = made.report.check
+    assert check.visits == await pool.fetchval("SELECT count(*) FROM visit_earnings")
+    assert (check.visits_differing, check.differing_visits) == (0, ())
+    assert (check.redemptions_differing, check.differing_redemptions) == (0, ())
+    assert check.holds
+    assert made.report.points_before == await pool.fetchval("SELECT sum(points) FROM visit_earnings")
+    assert made.report.guests == len(outcomes(made)) == await pool.fetchval("SELECT count(*) FROM customer_loyalty")
+
+
+async def test_check_says_how_many_and_which_differ(pool: db.Pool, clock: Clock) -> None:
+    await books.take_in(pool, recorded(1, 90_000), recorded(2, 40_000, NOON + DAY))
+    await pool.execute("UPDATE visit_earnings SET points = 7 WHERE receipt_number = '00002'")
+    check = (await found(pool, wanted(DEFAULT, NOON + 2 * DAY))).report.check
+    assert (check.holds, check.visits, check.visits_differing) == (False, 2, 1)
+    assert [(each.kept, each.counted) for each in check.differing_visits] == [(7, 40)]
+
+
+def some_events(random: Random, count: int, asked: int = 0) -> list[VisitEvent]:
+    """Bills of a dozen guests, some late, corrected or voided. Each guest's first is large; later ones ask for
+    points."""
+    events: list[VisitEvent] = []
+    for number in range(count):
+        guest, is_first = guest_number(number % 12), number < 12
+        at = NOON + (timedelta(hours=number) if is_first else random.randrange(1, 200) * DAY)
+        toman = 900_000 if is_first else random.choice((0, 30_000, 180_000, 700_000))
+        facts = schemes.facts_of(random)
+        points = asked if not is_first and random.random() < 0.3 else 0
+        events.append(recorded(number, toman, at, guest=guest, points_to_redeem=points, **facts))
+        if not is_first and random.random() < 0.2:
+            events.append(corrected(number, toman + 50_000, at + DAY, guest=guest, points_to_redeem=points, **facts))
+        if not is_first and not points and random.random() < 0.1:
+            events.append(voided(number, at=at, guest=guest))
+    return [*events[:12], *random.sample(events[12:], len(events) - 12)]
+
+
+async def take_all(pool: db.Pool, events: Sequence[VisitEvent], cafe_id: UUID) -> None:
+    moved = [replace(event, cafe_id=cafe_id) for event in events]
+    for start in range(0, len(moved), 10):
+        await books.take_in(pool, *moved[start : start + 10])
+    while await periodic.expire_points(pool):
+        pass
+
+
+async def books_of(pool: db.Pool, cafe_id: UUID) -> dict[UUID, tuple[int, int, str]]:
+    rows = await pool.fetch(
+        """
+        SELECT customer_id, current_points, tier_level::text, coalesce((
+            SELECT sum(points) FROM visit_earnings AS e
+            WHERE e.cafe_id = a.cafe_id AND e.customer_id = a.customer_id
+        ), 0)::bigint AS earned
+        FROM customer_loyalty AS a WHERE cafe_id = $1
+        """,
+        cafe_id,
+    )
+    return {row["customer_id"]: (row["earned"], row["current_points"], row["tier_level"]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("draft", "asked"),
+    [
+        (schemes.rules_of(points_expire_days=90), 0),
+        (schemes.rules_of(points_expire_days=None, caps={}), 0),
+        (rules_of(earn_per_toman=400, points_expire_days=120), 30),
+        (rules_of(earn_per_toman=700), 60),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_draft_finds_the_books_of_a_cafe_that_had_it_from_the_start(
+    pool: db.Pool, clock: Clock, draft: ProgramRules, asked: int, seed: int
+) -> None:
+    """The same life in two cafes: in one under default rules with the draft rehearsed, in the other under the draft."""
+    clock.moment = NOON + 300 * DAY
+    events = some_events(Random(seed), 120, asked)
+    async with db.transaction(pool) as conn:
+        rules, codes = draft.model_dump(mode="json"), schemes.codes_of(draft)
+        await programs.publish(conn, OTHER_CAFE, 1, program_rules.EVER, rules, uuid4(), codes)
+        await on_cafe_changed(conn, [cafe_changed(OTHER_CAFE)])
+    await take_all(pool, events, CAFE)
+    await take_all(pool, events, OTHER_CAFE)
+    assert not await pool.fetchval("SELECT count(*) FROM redemptions WHERE state = 'refused'")
+    made = await found(pool, wanted(draft, clock.moment))
+    assert made.report.check.holds
+    assert await books_of(pool, OTHER_CAFE) == {
+        key: (each.points_after, each.balance_after, each.tier_after) for key, each in outcomes(made).items()
+    }
+    assert await books_of(pool, CAFE) == {
+        key: (each.points_before, each.balance_before, each.tier_before) for key, each in outcomes(made).items()
+    }
+    assert (made.report.redemptions > 0) == (asked > 0)
+
+
+async def test_rules_in_force_against_themselves_change_nothing(pool: db.Pool, clock: Clock) -> None:
+    await live(pool, clock, 4, 120)
+    latest = await pool.fetchval(
+        "SELECT rules || earning FROM programs WHERE cafe_id = $1 ORDER BY version DESC LIMIT 1", CAFE
+    )
+    draft = ProgramRules.model_validate(latest)
+    made = (await found(pool, wanted(draft, clock.moment, "from_date", clock.moment))).report
+    assert (made.winning, made.losing, made.moves, made.uncovered) == (0, 0, (), 0)
+    assert made.points_before == made.points_after
+    assert made.liability_before == made.liability_after
+    assert all(each.before == each.after for each in made.months + made.lapses + made.ladder)
+
+
+async def test_from_a_date_on_earlier_bills_stay_and_later_ones_count_by_the_draft(pool: db.Pool, clock: Clock) -> None:
+    bills = [recorded(number, 100_000, NOON + number * DAY) for number in range(4)]
+    await books.take_in(pool, *bills)
+    made = await found(pool, wanted(rules_of(earn_per_toman=500), NOON + 9 * DAY, "from_date", NOON + 2 * DAY))
+    (guest,) = outcomes(made).values()
+    assert (guest.points_before, guest.points_after) == (400, 2 * 100 + 2 * 200)
+
+
+async def test_tiers_move_on_the_day_from_which_the_draft_counts(pool: db.Pool, clock: Clock) -> None:
+    await books.take_in(pool, recorded(1, 600_000), recorded(2, 300_000, guest=guest_number(2)))
+    tiers = [{"tier": "bronze", "threshold": 0, "multiplier": "1"}, {"tier": "gold", "threshold": 600, "multiplier": 2}]
+    moment, since = NOON + DAY, NOON + 30 * DAY
+    made = (await found(pool, wanted(rules_of(tiers=tiers), moment, "from_date", since))).report
+    assert (made.at, made.ladder_at) == (moment, since)
+    assert [(each.origin, each.target, each.guests) for each in made.moves] == [("silver", "gold", 1)]
+    assert [(each.tier, each.before, each.after) for each in made.ladder] == [
+        ("bronze", 1, 1), ("silver", 1, 0), ("gold", 0, 1), ("platinum", 0, 0),
+    ]  # fmt: skip
+    assert made.points_before == made.points_after == 900
+
+
+async def test_report_adds_up(pool: db.Pool, clock: Clock) -> None:
+    await live(pool, clock, 5, 150)
+    draft = schemes.rules_of(tier_period="gregorian_year", points_expire_days=400, toman_per_point=50)
+    made = await found(pool, wanted(draft, clock.moment))
+    report, guests = made.report, outcomes(made).values()
+    for side in ("before", "after"):
+        issued = sum(getattr(each, side) for each in report.months)
+        assert issued == getattr(report, f"points_{side}") == sum(getattr(each, f"points_{side}") for each in guests)
+        assert sum(getattr(each, side) for each in report.lapses) == getattr(report, f"liability_{side}")
+        assert sum(getattr(each, side) for each in report.ladder) == report.guests
+    assert sum(each.guests for each in report.groups) == report.guests
+    assert report.winning == sum(each.change > 0 for each in guests)
+    assert report.losing == sum(each.change < 0 for each in guests)
+    assert [each.change for each in report.winners] == sorted((g.change for g in guests if g.change > 0), reverse=True)
+    assert [each.change for each in report.losers] == sorted(g.change for g in guests if g.change < 0)
+    assert {each.rule for each in report.months} >= {"base", "visit", "beans"}
+    assert (report.toman_per_point_before, report.toman_per_point_after) == (None, 50)
+    assert msgspec.json.decode(msgspec.json.encode(report), type=RehearsalReport) == report
+
+
+async def test_redemptions_that_the_draft_would_not_have_covered(pool: db.Pool, clock: Clock) -> None:
+    await books.take_in(pool, recorded(1, 100_000), recorded(2, 10_000, NOON + DAY, points_to_redeem=80))
+    other = [
+        recorded(3, 500_000, guest=guest_number(3)),
+        recorded(4, 0, NOON + DAY, guest=guest_number(3), points_to_redeem=80),
+    ]
+    await books.take_in(pool, *other)
+    made = await found(pool, wanted(rules_of(earn_per_toman=2000), NOON + 9 * DAY))
+    assert (made.report.redemptions, made.report.uncovered, made.report.uncovered_points) == (2, 1, 80)
+    (one,) = made.report.uncovered_first
+    assert (one.customer_id, one.points, one.had, one.at) == (GUEST, 80, 50, NOON + DAY)
+    # What was not covered was not spent either.
+    assert outcomes(made)[GUEST].balance_after == 55
+
+
+async def test_points_lapse_by_the_draft_and_not_by_the_books(pool: db.Pool, clock: Clock) -> None:
+    await books.take_in(pool, recorded(1, 100_000), recorded(2, 50_000, NOON + 40 * DAY))
+    made = (await found(pool, wanted(rules_of(points_expire_days=60), NOON + 70 * DAY))).report
+    assert (made.lapsed_before, made.lapsed_after) == (0, 100)
+    assert (made.liability_before, made.liability_after) == (150, 50)
+    never, month = (each for each in sorted(made.lapses, key=lambda each: each.month is not None))
+    assert (never.month, never.before, never.after) == (None, 150, 0)
+    assert (month.before, month.after) == (0, 50)
+
+
+# --- asking for one
+
+
+def asked(**changes: Any) -> AskRehearsal:
+    return AskRehearsal.model_validate({"rules": {"tier_period": "jalali_year", "earn_per_toman": 500}} | changes)
+
+
+async def ask(pool: db.Pool, wanted: AskRehearsal, cafe_id: UUID = CAFE) -> UUID:
+    async with db.transaction(pool) as conn:
+        made = await rehearsing.ask(conn, cafe_id, uuid4(), "owner", wanted, schemes.KEYS)
+    return made.rehearsal_id
+
+
+async def show(pool: db.Pool, rehearsal_id: UUID, cafe_id: UUID = CAFE) -> ShownRehearsal:
+    async with db.transaction(pool) as conn:
+        return await rehearsing.show(conn, cafe_id, rehearsal_id)
+
+
+@pytest.fixture(autouse=True)
+def nobody_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal_runs, "_rehearsing", ByCafe("loyalty", "loyalty.rehearse_rules"))
+
+
+@pytest.fixture
+async def two_cafes(pool: db.Pool) -> db.Pool:
+    async with db.transaction(pool) as conn:
+        await on_cafe_changed(conn, [cafe_changed(OTHER_CAFE)])
+    await books.take_in(pool, recorded(1, 90_000), replace(recorded(1, 40_000), cafe_id=OTHER_CAFE))
+    return pool
+
+
+async def test_job_does_it_in_a_process_of_its_own_and_each_cafe_sees_its_own(two_cafes: db.Pool) -> None:
+    mine, theirs = await ask(two_cafes, asked()), await ask(two_cafes, asked(), OTHER_CAFE)
+    while await rehearsal_runs.run(two_cafes):
+        pass
+    for rehearsal_id, cafe_id, points in ((mine, CAFE, 90), (theirs, OTHER_CAFE, 40)):
+        made = await show(two_cafes, rehearsal_id, cafe_id)
+        assert (made.state, made.error) == ("done", None)
+        assert made.report is not None
+        assert made.report.check.holds
+        assert (made.report.points_before, made.report.points_after) == (points, 2 * points)
+        async with db.transaction(two_cafes) as conn:
+            rows = [
+                each async for each in rehearsing.lines(partial(rehearsals.guests_of_part, conn, cafe_id, rehearsal_id))
+            ]
+        assert "".join(rows).splitlines()[1:] == [
+            f"{GUEST},{points},{2 * points},{points},{points},{2 * points},bronze,bronze"
+        ]
+    with pytest.raises(NotFound):
+        await show(two_cafes, mine, OTHER_CAFE)
+
+
+@pytest.mark.parametrize("point", ["rehearsal.between_guests", "rehearsal.before_report"])
+async def test_killed_in_the_middle_it_leaves_nothing_and_begins_again(
+    two_cafes: db.Pool, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    rehearsal_id = await ask(two_cafes, asked())
+    monkeypatch.setenv(crashpoints.CRASH_AT, point)
+    assert await rehearsal_runs.run(two_cafes) == 1
+    assert (await show(two_cafes, rehearsal_id)).state == "running"
+    assert not await two_cafes.fetchval("SELECT count(*) FROM rehearsal_guests")
+    # Its cafe rests for a while.
+    assert await rehearsal_runs.run(two_cafes) == 0
+    monkeypatch.delenv(crashpoints.CRASH_AT)
+    monkeypatch.setattr(rehearsal_runs, "_rehearsing", ByCafe("loyalty", "loyalty.rehearse_rules"))
+    assert await rehearsal_runs.run(two_cafes) == 1
+    assert (await show(two_cafes, rehearsal_id)).state == "done"
+    assert await two_cafes.fetchval("SELECT count(*) FROM rehearsal_guests") == 1
+
+
+async def test_what_breaks_each_time_fails_with_words(two_cafes: db.Pool) -> None:
+    rehearsal_id = await ask(two_cafes, asked())
+    await two_cafes.execute("UPDATE rehearsals SET state = 'running', attempts = $1", rehearsal_runs.MOST_ATTEMPTS)
+    assert await rehearsal_runs.run(two_cafes) == 1
+    made = await show(two_cafes, rehearsal_id)
+    assert (made.state, made.error) == ("failed", "interrupted")
+    assert made.error_en
+    assert made.error_fa
+    await ask(two_cafes, asked())
+
+
+async def test_attempt_that_was_given_up_writes_nothing(two_cafes: db.Pool) -> None:
+    rehearsal_id = await ask(two_cafes, asked())
+    made = await found(two_cafes, wanted(DEFAULT, NOON + DAY))
+    async with db.transaction(two_cafes) as conn:
+        first = await rehearsals.begin(conn, CAFE, rehearsal_id)
+        second = await rehearsals.begin(conn, CAFE, rehearsal_id)
+        due = DueRehearsal(CAFE, rehearsal_id, first)
+        assert not await rehearsals.finish(conn, due, made.report, made.guests, NOON)
+        assert await rehearsals.finish(conn, replace(due, attempts=second), made.report, made.guests, NOON)
+
+
+async def test_one_of_a_cafe_at_a_time_and_the_newest_are_kept(
+    two_cafes: db.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsing, "KEPT", 3)
+    made = await found(two_cafes, wanted(DEFAULT, NOON + DAY))
+    ids = []
+    for _ in range(5):
+        ids.append(await ask(two_cafes, asked()))
+        with pytest.raises(Rejected, match="has not ended"):
+            await ask(two_cafes, asked())
+        async with db.transaction(two_cafes) as conn:
+            due = DueRehearsal(CAFE, ids[-1], await rehearsals.begin(conn, CAFE, ids[-1]))
+            assert await rehearsals.finish(conn, due, made.report, made.guests, NOON)
+    async with db.transaction(two_cafes) as conn:
+        kept = await rehearsing.list_all(conn, CAFE)
+    assert [each.rehearsal_id for each in kept] == ids[:1:-1]
+    assert await two_cafes.fetchval("SELECT count(*) FROM rehearsal_guests") == 3
+    await ask(two_cafes, asked(), OTHER_CAFE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"rules": {"tier_period": "gregorian_year"}}, "tier_period_is_fixed"),
+        ({"earn_per": "0.5", "currency_unit": "IRT"}, "invalid_input"),
+        (
+            {"rules": {"tier_period": "jalali_year", "multiply": [{"key": "a", "factor": 2, "on": ["none"]}]}},
+            "invalid_input",
+        ),
+    ],
+)
+async def test_what_could_not_be_published_is_not_rehearsed(
+    two_cafes: db.Pool, changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(Rejected) as refused:
+        await ask(two_cafes, asked(**changes))
+    assert refused.value.code == code
+
+
+async def test_past_dates_can_be_rehearsed_and_what_is_left_out_stays_as_it_is(
+    two_cafes: db.Pool, clock: Clock
+) -> None:
+    draft = schemes.rules_of()
+    async with db.transaction(two_cafes) as conn:
+        await programs.publish(conn, CAFE, 2, NOON, draft.model_dump(mode="json"), uuid4(), schemes.codes_of(draft))
+    rehearsal_id = await ask(two_cafes, asked(mode="from_date", valid_from="2020-01-01T00:00:00Z"))
+    kept = await two_cafes.fetchrow("SELECT rules, menu_codes, valid_from FROM rehearsals WHERE id = $1", rehearsal_id)
+    assert ProgramRules.model_validate(kept["rules"]).earn == draft.earn
+    assert kept["menu_codes"] == schemes.codes_of(draft)
+    assert kept["valid_from"] == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def test_version_keeps_the_rehearsal_of_its_own_rules_and_of_no_others(two_cafes: db.Pool) -> None:
+    rehearsal_id = await ask(two_cafes, asked())
+    body = {"rules": {"tier_period": "jalali_year", "earn_per_toman": 500}, "rehearsal_id": str(rehearsal_id)}
+
+    owner = uuid4()
+    granted = AccessGranted(cafe_id=CAFE, user_id=owner, role="owner", version=1, occurred_at=NOON)
+    async with db.transaction(two_cafes) as conn:
+        await access.on_access_granted(conn, [granted])
+
+    async def publish(**changes: Any) -> Any:
+        async with db.staff_transaction(two_cafes, owner) as conn:
+            wanted = PublishProgram.model_validate(body | changes)
+            return await proposals.propose(conn, CAFE, owner, "owner", wanted, schemes.KEYS)
+
+    with pytest.raises(Rejected, match="has ended"):
+        await publish()
+    await rehearsal_runs.run(two_cafes)
+    with pytest.raises(Rejected, match="other rules"):
+        await publish(rules={"tier_period": "jalali_year", "earn_per_toman": 501})
+    with pytest.raises(Rejected, match="has ended"):
+        await publish(rehearsal_id=str(uuid4()))
+    assert (await publish()).rehearsal_id == rehearsal_id
+    async with db.transaction(two_cafes) as conn:
+        assert [each.rehearsal_id for each in await accounts.list_programs(conn, CAFE)] == [None, rehearsal_id]
