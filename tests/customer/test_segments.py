@@ -11,6 +11,7 @@ from services.customer.handlers.activity import on_tier_changed, on_visit_record
 from services.customer.handlers.periodic import announce_segments, reevaluate_due
 from services.customer.models.http import ChangeSegment, CreateSegment, PreviewSegment
 from services.customer.models.values import GuestKey
+from services.customer.rules.criteria import MOST_CLAUSES, MOST_CLAUSES_OF_CAFE
 from services.customer.store import segments as store
 from shared.clock import new_id
 from shared.clock import now as the_present
@@ -331,6 +332,28 @@ async def test_definitions_are_refused_with_reasons(pool: Pool) -> None:
         await add_segment(pool, {"visit_count": {"min": 1}}, key=f"own_{number}")
     with pytest.raises(Rejected, match="too_many_segments"):
         await add_segment(pool, {"visit_count": {"min": 1}}, key="one_more")
+
+
+async def test_cafes_with_the_most_clauses_are_evaluated_and_have_no_room_for_more(pool: Pool) -> None:
+    cafes = [new_id() for _ in range(5)]
+    await cafe(pool, *cafes)
+    widest = {"all": [{"monthly_visits": {"min": 1, "max": 2 + number % 90}} for number in range(MOST_CLAUSES)]}
+    for place, cafe_id in enumerate(cafes):
+        clauses = 0
+        while (clauses := clauses + MOST_CLAUSES) < MOST_CLAUSES_OF_CAFE:
+            # Cafes with equal rules would share them.
+            wide = {"any": [widest["all"][place], *widest["all"][1:]]}
+            await add_segment(pool, wide, key=f"wide_{clauses}", cafe_id=cafe_id)
+    own = next(iter(cafes))
+    with pytest.raises(Rejected, match="too_many_clauses"):
+        await add_segment(pool, widest, key="too_wide", cafe_id=own)
+    narrow = await add_segment(pool, {"visit_count": {"min": 1}}, key="narrow", cafe_id=own)
+    with pytest.raises(Rejected, match="too_many_clauses"):
+        async with transaction(pool) as conn:
+            await segments.change_segment(conn, own, narrow.id, ChangeSegment(criteria=widest), now=NOON)
+    await guests(pool, *(learned(PHONE, cafe_id) for cafe_id in cafes))
+    await visits(pool, [recorded(guest_of(PHONE, cafe_id)) for cafe_id in cafes])
+    assert [("wide_200" in await keys_of(pool, guest_of(PHONE, cafe_id))) for cafe_id in cafes] == [True] * 5
 
 
 async def test_preview_counts_without_keeping(pool: Pool) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.customer.models.values import Cause, GuestKey, MaskChange, Move, Segmentation, SegmentRule
 from services.customer.rules.causes import of_all_visits
 from services.customer.rules.compile import compile_rules, read
-from services.customer.rules.criteria import attributes_of
+from services.customer.rules.criteria import MOST_VALUES, attributes_of, clauses_of
 from services.customer.rules.segments import segment_of, slots_of
 from services.customer.store import activity, customers, segments
 from shared.database.db import Connection
@@ -20,6 +20,8 @@ from shared.messaging import outbox
 
 # Rule sets in one statement: an expression per rule set is planned each time.
 RULESETS_AT_ONCE = 20
+# Parameters of one statement, of which PostgreSQL takes 32,767.
+VALUES_AT_ONCE = 30_000
 STALE_AT_ONCE = 50_000
 
 
@@ -133,16 +135,27 @@ async def _evaluate(
     for guest in touched:
         if guest.cafe_id in rulebook.rules:
             guests_under[rulebook.rules[guest.cafe_id]].append(guest)
-    rulesets = sorted(guests_under)
     verdicts = []
-    for start in range(0, len(rulesets), RULESETS_AT_ONCE):
-        chunk = tuple(rulesets[start : start + RULESETS_AT_ONCE])
+    for chunk in _statements(sorted(guests_under)):
         asked = [(guest, index) for index, rules in enumerate(chunk) for guest in guests_under[rules]]
         evaluation = compile_rules(chunk, 5, by_key=True)
         verdicts += await activity.evaluate(
             conn, [guest for guest, _ in asked], [index for _, index in asked], evaluation, now
         )
     return verdicts
+
+
+def _statements(rulesets: Sequence[tuple[SegmentRule, ...]]) -> list[tuple[tuple[SegmentRule, ...], ...]]:
+    """The rule sets by statement: as many as one holds."""
+    chunks, room = list[list[tuple[SegmentRule, ...]]](), 0
+    for rules in rulesets:
+        values = MOST_VALUES * sum(clauses_of(read(rule.criteria)) for rule in rules)
+        if not chunks or len(chunks[-1]) == RULESETS_AT_ONCE or values > room:
+            chunks.append([])
+            room = VALUES_AT_ONCE
+        chunks[-1].append(rules)
+        room -= values
+    return [tuple(chunk) for chunk in chunks]
 
 
 async def _write(

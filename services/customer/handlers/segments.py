@@ -19,8 +19,8 @@ from services.customer.models.http import (
 from services.customer.models.values import Judged, MovesOfDay
 from services.customer.rules import amounts
 from services.customer.rules.attributes import ATTRIBUTES, FORMS, AttributeKind
-from services.customer.rules.compile import compile_condition
-from services.customer.rules.criteria import parse
+from services.customer.rules.compile import compile_condition, read
+from services.customer.rules.criteria import MOST_CLAUSES_OF_CAFE, clauses_of, parse
 from services.customer.rules.history import day_by_day
 from services.customer.rules.segments import SLOTS, SYSTEM, first_free
 from services.customer.store import activity, customers, segments
@@ -98,7 +98,8 @@ async def create_segment(
     """Adds a segment; its guests are found by the next recalculation, within seconds.
 
     Raises:
-        Rejected: status 422 for criteria that can't be understood, 409 for a key in use or too many segments.
+        Rejected: status 422 for criteria that can't be understood, 409 for a key in use, too many segments or too many
+            clauses in all of them.
     """
     criteria = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     await segments.change_definitions(conn, [cafe_id])
@@ -110,6 +111,7 @@ async def create_segment(
             f"هر کافه حداکثر {SLOTS} بخش دارد.",
             status=409,
         )
+    await _check_room(conn, cafe_id, criteria)
     segment_id = new_id()
     known = {"cafe_id": cafe_id, "id": segment_id, "slot": slot, "is_system_segment": False}
     row = {**known, **command.model_dump(exclude={"currency_unit"}), "criteria": criteria}
@@ -134,6 +136,8 @@ async def change_segment(
         given["criteria"] = await _kept(conn, cafe_id, command.criteria, command.currency_unit)
     await segments.change_definitions(conn, [cafe_id])
     row = await _found(conn, cafe_id, segment_id)
+    if "criteria" in given:
+        await _check_room(conn, cafe_id, given["criteria"], instead_of=row["slot"])
     await segments.update(conn, cafe_id, row | given, now)
     if any(name in given and given[name] != row[name] for name in EVALUATED_BY):
         await segments.request_recalculation(conn, [cafe_id], now)
@@ -286,6 +290,22 @@ async def _kept(
     conn: Connection, cafe_id: UUID, criteria: Mapping[str, Any], written_in: Unit | None
 ) -> dict[str, Any]:
     return amounts.kept(criteria, written_in or await access.unit_of(conn, cafe_id))
+
+
+async def _check_room(
+    conn: Connection, cafe_id: UUID, criteria: Mapping[str, Any], instead_of: int | None = None
+) -> None:
+    """All segments of a cafe are evaluated by one statement. The caller holds the cafe's definitions."""
+    others = [each for each in await segments.load(conn, [cafe_id]) if each.slot != instead_of]
+    clauses = sum(clauses_of(read(each.criteria)) for each in others) + clauses_of(parse(criteria, stored=True))
+    if clauses > MOST_CLAUSES_OF_CAFE:
+        most, has = persian_digits(f"{MOST_CLAUSES_OF_CAFE}"), persian_digits(f"{clauses}")
+        raise Rejected(
+            "too_many_clauses",
+            f"The segments of a cafe have at most {MOST_CLAUSES_OF_CAFE} clauses together; these are {clauses}.",
+            f"همهٔ بخش‌های کافه روی هم حداکثر {most} شرط دارند؛ اکنون {has} شرط است.",
+            status=409,
+        )
 
 
 def _view(row: dict[str, Any], unit: Unit) -> SegmentView:

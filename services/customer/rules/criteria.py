@@ -18,6 +18,9 @@ from shared.persian.text import search_key
 
 DEEPEST = 10
 MOST_CLAUSES = 200
+# Of all segments of a cafe together: a statement holds 32,767 parameters, and a clause takes up to `MOST_VALUES`.
+MOST_CLAUSES_OF_CAFE = 2000
+MOST_VALUES = 4
 MOST_CHOICES = 100
 LONGEST_CHOICE = 100
 _LONGEST_NUMBER = 30
@@ -119,6 +122,11 @@ def attributes_of(node: Node) -> Iterator[Attribute]:
         yield from attributes_of(node.part)
     else:
         yield node.attribute
+
+
+def clauses_of(node: Node) -> int:
+    """How many clauses the tree has."""
+    return sum(1 for _ in attributes_of(node))
 
 
 def _object(raw: Any, field: str, depth: int, faults: _Faults) -> Node | None:
