@@ -2,8 +2,9 @@
 
 from services.loyalty.handlers import club, periodic, rehearsal_runs
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_erased, on_customer_registered
+from services.loyalty.handlers.members import on_segment_entered, on_segment_left
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
-from shared.events.customer import CustomerErased, CustomerRegistered
+from shared.events.customer import CustomerErased, CustomerRegistered, SegmentEntered, SegmentLeft
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.jobs.periodic import Job
@@ -18,6 +19,8 @@ REACTIONS = Reactions(
         CafeChanged: on_cafe_changed,
         CustomerRegistered: on_customer_registered,
         CustomerErased: on_customer_erased,
+        SegmentEntered: on_segment_entered,
+        SegmentLeft: on_segment_left,
         VisitRecorded: on_visit_recorded,
         VisitClaimed: on_visit_recorded,
         VisitCorrected: on_visit_corrected,

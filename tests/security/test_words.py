@@ -79,7 +79,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " visit_earnings.parts customer_loyalty.counts"
         # Ids of guests and numbers.
         " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
-        CAFE: "rewards.key reward_versions.name reward_versions.conditions"
+        CAFE: "rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"
         " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning"
         " rehearsals.rules rehearsals.menu_codes",
     },

@@ -58,6 +58,7 @@ class MultiplierOfClub(msgspec.Struct, frozen=True):
     until_time: str | None = None
     dates: tuple[DatesOfClub, ...] = ()
     branches: tuple[UUID, ...] = ()
+    segments: tuple[str, ...] = ()
 
 
 class CapsOfClub(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ EARNING_SENTENCES: Final = (
     "base_limits", "own_amount", "own_visit", "own_items", "own_items_amount", "own_nth_visit", "own_every_nth_visit",
     "own_times", "stacking_best", "stacking_product", "cap_visit", "cap_day", "cap_month",
     "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_on", "when_on_base", "when_days",
-    "when_hours", "when_dates", "when_branches",
+    "when_hours", "when_dates", "when_branches", "when_segments",
 )  # fmt: skip
 _WEEK: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
 _AND: Final = {"fa": "، ", "en": ", "}
@@ -81,6 +81,8 @@ def _when(each: MultiplierOfClub, s: Speech) -> Iterator[Sentence]:
         yield Sentence("", "when_dates", {"first": s.day(span.first), "last": s.day(span.last)})
     if each.branches:
         yield Sentence("", "when_branches", {"n": s.number(len(each.branches))})
+    if each.segments:
+        yield Sentence("", "when_segments", {"n": s.number(len(each.segments))})
 
 
 def _menu(menu: MenuOfClub | None, s: Speech) -> str:

@@ -5,11 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of
+from services.loyalty.handlers.stays import histories_of
 from services.loyalty.models.accounts import Redemption
 from services.loyalty.rules import explaining
 from services.loyalty.rules.explaining import Booked
 from services.loyalty.store import explaining as store
-from services.loyalty.store import ledger, redemptions, visits
+from services.loyalty.store import ledger, redemptions
 from shared.clock import now
 from shared.database.db import Connection
 from shared.inputs.explaining import MOST_EXPLAINED, NEVER, Explanation, next_before
@@ -57,7 +58,8 @@ async def explain_guest(
 async def load(conn: Connection, cafe_id: UUID, customer_id: UUID) -> Booked:
     """All that is on the books about the guest."""
     guest = (cafe_id, customer_id)
-    history = (await visits.load_histories(conn, [guest]))[guest]
+    plans = await plans_of(conn, [cafe_id])
+    history = (await histories_of(conn, plans, [guest]))[guest]
     known = {each.redemption_id: each for each in await redemptions.list_of_guests(conn, [guest])}
     # A bill may name a redemption of somebody else.
     names = [each.visit.redemption_id or visit_id for visit_id, each in history.items() if each.visit.points_to_redeem]
@@ -66,7 +68,7 @@ async def load(conn: Connection, cafe_id: UUID, customer_id: UUID) -> Booked:
     return Booked(
         cafe_id=cafe_id,
         customer_id=customer_id,
-        plan=(await plans_of(conn, [cafe_id]))[cafe_id],
+        plan=plans[cafe_id],
         history=history,
         redemptions=known | {name: each for (_, name), each in others.items()},
         facts=(await ledger.load_facts(conn, [guest]))[guest],

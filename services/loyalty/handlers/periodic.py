@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.handlers.guests import plans_of, save
+from services.loyalty.handlers.stays import histories_of
 from services.loyalty.handlers.visits import find_turns, load_lots
 from services.loyalty.models.accounts import Account, EntryDraft, GuestKey, Lot, Plan, Posting, Redemption
 from services.loyalty.rules import announcing, counting, spending
@@ -17,7 +18,7 @@ from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING
-from services.loyalty.store import accounts, ledger, programs, redemptions, visits
+from services.loyalty.store import accounts, ledger, programs, redemptions
 from shared.clock import now
 from shared.database.db import Connection, Pool
 from shared.jobs.by_cafe import ByCafe
@@ -141,15 +142,16 @@ async def _end(conn: Connection, guests: Sequence[GuestKey], moment: datetime) -
 async def _recount_next(conn: Connection, due: programs.Recount, moment: datetime) -> int:
     guests = await accounts.list_next_of_cafe(conn, due.cafe_id, due.through, RECOUNTS_AT_ONCE)
     if guests:
-        await _recount(conn, guests, moment)
+        await recount_guests(conn, guests, moment)
     await programs.go_on_recount(conn, due, guests[-1][1] if guests else None, moment)
     return 1
 
 
-async def _recount(conn: Connection, guests: list[GuestKey], moment: datetime) -> None:
+async def recount_guests(conn: Connection, guests: list[GuestKey], moment: datetime) -> None:
+    """Counts these guests anew from all their bills, and posts what differs from the books."""
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in guests})
-    histories = await visits.load_histories(conn, guests)
+    histories = await histories_of(conn, plans, guests)
     tallies = [tally(plans[guest[0]], account, histories[guest], {}) for guest, account in locked.items()]
     turns = await find_turns(conn, tallies, moment)
     held = await load_lots(conn, tallies, turns)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of
+from services.loyalty.handlers.stays import histories_of, place_one
 from services.loyalty.models.accounts import Plan, Standing, Visit
 from services.loyalty.models.http import AskEarning, EarningQuote
 from services.loyalty.models.rewards import Occasion
@@ -14,7 +15,7 @@ from services.loyalty.rules import quoting, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.bill_facts import line_of, pack_lines, unpack
 from services.loyalty.rules.club import worth
-from services.loyalty.store import accounts, programs, visits
+from services.loyalty.store import accounts, programs
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.inputs.amounts import INSIDE, inside
@@ -34,6 +35,7 @@ async def quote(
     standing = tiers.NOBODY
     if account is not None:
         standing = account.standing
+        visit = await place_one(conn, plan, account.guest, visit)
         if not tiers.goes_on(standing, visit):
             standing = await _earlier(conn, plan, account.guest, visit)
     # Other calls go on beside it: a bill of hundreds of lines is weighed by dozens of rules some forty times.
@@ -67,7 +69,7 @@ async def quote(
 
 async def _earlier(conn: Connection, plan: Plan, guest: tuple[UUID, UUID], visit: Visit) -> Standing:
     """A till whose clock is ahead has sent bills of later: they don't count yet."""
-    history = (await visits.load_histories(conn, [guest]))[guest]
+    history = (await histories_of(conn, {guest[0]: plan}, [guest]))[guest]
     before = [each.visit for each in history.values() if each.visit.state != "voided"]
     before = sorted((each for each in before if each.occurred_at <= visit.occurred_at), key=tiers.order_of)
     standing, _ = await asyncio.to_thread(tiers.fold, plan, tiers.NOBODY, before)

@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of, save
+from services.loyalty.handlers.stays import histories_of, place
 from services.loyalty.models.accounts import Account, Counted, GuestKey, Lot, Plan, Redemption, VisitState
 from services.loyalty.rules.counting import News, Tally, is_late, news_of, tally
 from services.loyalty.rules.settling import settle
@@ -49,6 +50,7 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
     locked = await accounts.lock(conn, guests)
     known = await visits.find(conn, [(*guest, event.visit_id) for guest in guests for event in by_guest[guest]])
     news = {guest: news_of(by_guest[guest], state, known.get(guest, {})) for guest in guests}
+    news = await place(conn, plans, news)
     tallies = await _count(conn, plans, locked, known, news)
     moment = now()
     turns = await find_turns(conn, tallies.values(), moment)
@@ -74,7 +76,7 @@ async def _count(
     news: Mapping[GuestKey, News],
 ) -> dict[GuestKey, Tally]:
     late = [guest for guest, account in locked.items() if is_late(account, known.get(guest, {}), news[guest])]
-    histories = await visits.load_histories(conn, late) if late else {}
+    histories = await histories_of(conn, plans, late) if late else {}
     return {
         guest: tally(
             plans[guest[0]], account, histories.get(guest), {key: visit for key, (visit, _) in news[guest].items()}

@@ -59,7 +59,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 class Visit(msgspec.Struct, frozen=True):
     """A visit as far as points are concerned. `points_to_redeem` is None where nothing is known of what it asks for,
-    and `facts`, which are packed (`bill_facts`), where nothing is known of what else is on the bill."""
+    and `facts`, which are packed (`bill_facts`), where nothing is known of what else is on the bill. `segments` are
+    those that the cafe's rules name and the guest was in just before it (`stays`), sorted."""
 
     visit_id: UUID
     state: VisitState
@@ -73,6 +74,7 @@ class Visit(msgspec.Struct, frozen=True):
     redemption_id: UUID | None = None
     voided_at: datetime | None = None
     facts: bytes | None = None
+    segments: tuple[str, ...] = ()
 
     @property
     def amount(self) -> int:

@@ -31,6 +31,7 @@ MenuWords = Annotated[tuple[MenuWord, ...], Field(max_length=50)]
 Clock = Annotated[str, Matching("(?:[01][0-9]|2[0-3]):[0-5][0-9]", 5, "مانند 15:00")]
 SomePoints = Annotated[int, Whole(1, MOST_POINTS)]
 Toman = Annotated[int, Whole(1, MOST_TOMAN)]
+NamedSegment = Annotated[str, Matching("[a-z][a-z0-9_]{0,49}", 50, "کلید یک بخش، مانند vip_customers")]
 VisitNumber = Annotated[int, Whole(1, 100_000)]
 Factor = Annotated[
     Decimal,
@@ -196,6 +197,10 @@ class MultiplierRule(Command):
     until_time: Clock | None = None
     dates: Annotated[tuple[DateRange, ...], Field(max_length=50)] = ()
     branches: Annotated[tuple[UUID, ...], Field(max_length=50)] = ()
+    segments: Annotated[
+        tuple[NamedSegment, ...],
+        Field(max_length=50, description="keys of segments; holds for a guest who was in one of them before the bill"),
+    ] = ()
 
     @model_validator(mode="after")
     def _can_hold(self) -> Self:

@@ -5,7 +5,7 @@ behind its code (`shared.security.ids.menu_code`), in the rules as on the bill.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -79,6 +79,15 @@ class Multiplier(msgspec.Struct, frozen=True, kw_only=True):
     until: int = 24 * 60
     dates: tuple[tuple[date, date], ...] = ()
     branches: frozenset[UUID] = frozenset()
+    segments: frozenset[str] = frozenset()
+
+
+class MembershipMove(msgspec.Struct, frozen=True):
+    """A guest entered a segment (`is_member`) or left it."""
+
+    segment_key: str
+    moved_at: datetime
+    is_member: bool
 
 
 class Caps(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ The published order of evaluation:
 5. Caps: what the bill may earn, then what is left of the day, then of the month. A cap takes from the last parts first,
    and the part that meets it is cut.
 
-A rule reads the bill, the program in force at its moment, and the guest's earlier bills: never the clock, the balance,
-or another guest. So the order of arrival decides nothing. Caps and limits a day count the bills that earned under a
-scheme: those of a program without rules of its own are not among them.
+A rule reads the bill, the program in force at its moment, the guest's earlier bills, and in which segments the guest
+was before it: never the clock, the balance, or another guest. So the order of arrival decides nothing. Caps and limits
+a day count the bills that earned under a scheme: those of a program without rules of its own are not among them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +50,7 @@ class SeenBill(msgspec.Struct, frozen=True):
     at: datetime
     facts: BillFacts
     counts: Counts
+    segments: tuple[str, ...]
 
     @property
     def branch(self) -> UUID | None:
@@ -92,7 +93,7 @@ def see(plan: Plan, before: Standing, visit: Visit) -> SeenBill:
     """The bill as rules see it."""
     at = visit.occurred_at.astimezone(ZoneInfo(plan.time_zone))
     counts = _as_of(before.counts, at.date(), month_of(at.date(), plan.calendar)[1])
-    return SeenBill(visit.amount, before.total_visits + 1, at, unpack(visit.facts), counts)
+    return SeenBill(visit.amount, before.total_visits + 1, at, unpack(visit.facts), counts, visit.segments)
 
 
 def _as_of(counts: Counts | None, day: date, month_ends: date) -> Counts:
@@ -191,6 +192,9 @@ def _holds(multiplier: Multiplier, seen: SeenBill) -> Iterator[RuleCheck]:
         yield RuleCheck("on_date", held, {"day": day.isoformat()})
     if multiplier.branches:
         yield RuleCheck("in_branch", seen.branch in multiplier.branches)
+    if multiplier.segments:
+        wanted = ", ".join(sorted(multiplier.segments))
+        yield RuleCheck("in_segment", not multiplier.segments.isdisjoint(seen.segments), {"wanted": wanted})
 
 
 def _within(minute: int, since: int, until: int) -> bool:

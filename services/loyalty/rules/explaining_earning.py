@@ -22,7 +22,7 @@ OF_KIND: Final[Mapping[RuleKind, str]] = {
 OF_CAP: Final[Mapping[CapOf, str]] = {"visit": "cap_visit", "day": "cap_day", "month": "cap_month"}
 CHECKS: Final = (
     "minimum_bill", "item_bought", "visit_is_nth", "visit_is_every_nth", "times_a_day", "on_weekday", "at_hour",
-    "on_date", "in_branch",
+    "on_date", "in_branch", "in_segment",
 )  # fmt: skip
 EARNING_RULES: Final = (*OF_KIND.values(), *OF_CAP.values(), "multiplies", *CHECKS)
 

@@ -97,6 +97,7 @@ def _multiplier(body: MultiplierRule) -> Multiplier:
         until=_minute(body.until_time) if body.until_time else 24 * 60,
         dates=tuple((each.first, each.last) for each in body.dates),
         branches=frozenset(body.branches),
+        segments=frozenset(body.segments),
     )
 
 
