@@ -18,7 +18,7 @@ SAID: Final[Mapping[str, tuple[str, ...]]] = {
     "sequence": ("missing",),
     "points": ("points", "ledger", "program_version", "tier", "multiplier"),
     "tier": ("tier", "until", "to_next"),
-    "redemption": ("points", "reversed_at"),
+    "redemption": ("points", "reward", "reversed_at"),
     "by_hand": ("points",),
     "balance": ("expected", "ledger"),
     "segment": ("changes_at",),

@@ -1,6 +1,7 @@
 """Why a guest has these points. Nothing is stored for it: the guest is counted again, from all bills."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -8,12 +9,12 @@ from services.loyalty.handlers.guests import plans_of
 from services.loyalty.handlers.stays import histories_of
 from services.loyalty.models.accounts import Redemption
 from services.loyalty.rules import explaining
-from services.loyalty.rules.explaining import Booked
+from services.loyalty.rules.explaining import Booked, Recounted
 from services.loyalty.store import explaining as store
-from services.loyalty.store import ledger, redemptions
+from services.loyalty.store import ledger, redemptions, rewards
 from shared.clock import now
 from shared.database.db import Connection
-from shared.inputs.explaining import MOST_EXPLAINED, NEVER, Explanation, next_before
+from shared.inputs.explaining import MOST_EXPLAINED, NEVER, ExplainedStep, Explanation, next_before
 from shared.security.access import unit_of
 
 
@@ -28,7 +29,7 @@ async def explain_visit(conn: Connection, cafe_id: UUID, visit_id: UUID, custome
     # Other calls go on beside it: a number that a cafe writes on every bill has a hundred thousand of them.
     recounted = await asyncio.to_thread(explaining.recount, booked, {visit_id})
     steps = explaining.bill_steps(booked, recounted, visit_id, unit)
-    steps += [explaining.redemption_step(each, recounted) for each in _own(booked) if each.visit_id == visit_id]
+    steps += [_redeemed(booked, recounted, each) for each in _own(booked) if each.visit_id == visit_id]
     return Explanation.of(steps, unit)
 
 
@@ -49,7 +50,7 @@ async def explain_guest(
     recounted = await asyncio.to_thread(explaining.recount, booked, wanted)
     steps = [step for visit_id in wanted for step in explaining.bill_steps(booked, recounted, visit_id, unit)]
     steps += [explaining.hand_step(each) for each in hand if each.at >= least]
-    steps += [explaining.redemption_step(each, recounted) for at, each in spent if at >= least]
+    steps += [_redeemed(booked, recounted, each) for at, each in spent if at >= least]
     if before == NEVER:
         steps.append(explaining.balance_step(booked, recounted, now()))
     return Explanation.of(steps, unit, cut)
@@ -74,7 +75,23 @@ async def load(conn: Connection, cafe_id: UUID, customer_id: UUID) -> Booked:
         facts=(await ledger.load_facts(conn, [guest]))[guest],
         ledger=await store.of_bills(conn, cafe_id, customer_id),
         totals=await store.totals(conn, cafe_id, customer_id),
+        rewards=await _rewards(conn, known.values()),
     )
+
+
+async def _rewards(conn: Connection, redemptions: Iterable[Redemption]) -> dict[UUID, str]:
+    """What the reward of each redemption was called when it was spent for."""
+    of = {
+        each.redemption_id: (each.cafe_id, each.reward_id, each.reward_version)
+        for each in redemptions
+        if each.reward_id and each.reward_version
+    }
+    names = await rewards.names(conn, list(of.values()))
+    return {redemption_id: names[version] for redemption_id, version in of.items() if version in names}
+
+
+def _redeemed(booked: Booked, recounted: Recounted, redemption: Redemption) -> ExplainedStep:
+    return explaining.redemption_step(redemption, recounted, booked.rewards.get(redemption.redemption_id))
 
 
 def _own(booked: Booked) -> list[Redemption]:

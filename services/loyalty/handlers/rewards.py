@@ -30,7 +30,7 @@ from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
-from shared.persian.money import Unit
+from shared.persian.money import Unit, rounded
 from shared.security.access import unit_of
 
 MOST_REWARDS: Final = 200
@@ -79,7 +79,7 @@ async def offer(conn: Connection, cafe_id: UUID, author: UUID, wanted: OfferRewa
         kind=wanted.kind,
         cost_points=wanted.cost_points,
         value=_toman(wanted.value, wanted.currency_unit or unit),
-        minimum_bill=inside(wanted.minimum_bill, wanted.currency_unit or unit),
+        minimum_bill=rounded(inside(wanted.minimum_bill, wanted.currency_unit or unit)),
         conditions=_conditions(wanted.conditions, code),
     )
     _check_value(terms)
@@ -266,7 +266,7 @@ def _new_terms(wanted: ChangeReward, unit: Unit, code: MenuCoder) -> dict[str, A
 
 
 def _toman(amount: Decimal | None, unit: Unit) -> Decimal | None:
-    return None if amount is None else inside(amount, unit)
+    return None if amount is None else rounded(inside(amount, unit))
 
 
 def _check_value(terms: Terms) -> None:

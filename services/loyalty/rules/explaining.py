@@ -28,7 +28,8 @@ RULES = (
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is on the books about one guest. `ledger`: the sum of the rows of each bill."""
+    """All that is on the books about one guest. `ledger`: the sum of the rows of each bill; `rewards`: what the reward
+    of a redemption was called, by the redemption's id."""
 
     cafe_id: UUID
     customer_id: UUID
@@ -38,6 +39,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     facts: Sequence[Fact]
     ledger: Mapping[UUID, int]
     totals: Totals
+    rewards: Mapping[UUID, str] = {}
 
 
 class Traced(msgspec.Struct, frozen=True):
@@ -89,8 +91,8 @@ def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit)
     return steps
 
 
-def redemption_step(redemption: Redemption, recounted: Recounted) -> ExplainedStep:
-    """What became of points that were to be spent, and whether the guest had them."""
+def redemption_step(redemption: Redemption, recounted: Recounted, reward: str | None = None) -> ExplainedStep:
+    """What became of points that were to be spent, for which reward, and whether the guest had them."""
     weighed = recounted.weighed.get(redemption.redemption_id)
     enough = []
     if weighed is not None and not weighed.wish.is_fact:
@@ -107,7 +109,8 @@ def redemption_step(redemption: Redemption, recounted: Recounted) -> ExplainedSt
         rule=redemption.refusal,
         values=facts(
             points=redemption.points, kind=redemption.kind, over_http=not redeeming.is_of_bill(redemption),
-            reversed_at=redemption.reversed_at, reserved_until=redemption.reserved_until,
+            reversed_at=redemption.reversed_at, reserved_until=redemption.reserved_until, reward=reward,
+            reward_id=redemption.reward_id, reward_version=redemption.reward_version,
         ),
         because=[redemption.visit_id] if redemption.visit_id else [],
         conditions=enough,

@@ -19,7 +19,7 @@ COLUMNS = """
 """
 OF_CAFE = f"""
 SELECT {COLUMNS} FROM rewards AS r JOIN reward_versions AS v USING (cafe_id, reward_id, version)
-WHERE r.cafe_id = $1 AND (r.is_active OR NOT $2) ORDER BY r.created_at, r.reward_id LIMIT $3
+WHERE r.cafe_id = $1 AND (r.is_active OR NOT $2) ORDER BY r.created_at, r.key LIMIT $3
 """  # noqa: S608
 FIND = f"""
 SELECT {COLUMNS} FROM rewards AS r JOIN reward_versions AS v USING (cafe_id, reward_id, version)
@@ -44,7 +44,7 @@ CHANGE = """
 UPDATE rewards SET version = $3, is_active = $4, stock = $5 WHERE cafe_id = $1 AND reward_id = $2
 """
 NAMES = """
-SELECT v.cafe_id, v.reward_id, v.version, v.name
+SELECT DISTINCT v.cafe_id, v.reward_id, v.version, v.name
 FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS t (cafe_id, reward_id, version)
 JOIN reward_versions AS v USING (cafe_id, reward_id, version)
 """
