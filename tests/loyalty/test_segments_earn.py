@@ -11,7 +11,9 @@ import pytest
 from services.loyalty.handlers import backfilling
 from services.loyalty.handlers.explaining import explain_visit
 from services.loyalty.handlers.members import on_segment_entered, on_segment_left
+from services.loyalty.handlers.rehearsal_work import Wanted, rehearse_here
 from services.loyalty.models.programs import ProgramRules
+from services.loyalty.rules.programs import program
 from services.loyalty.store import programs
 from shared.clock import new_id
 from shared.database.db import Pool, transaction
@@ -104,6 +106,18 @@ async def test_the_bill_that_brings_a_guest_in_is_before_and_a_reason_is_given(p
         for told in (first, second)
     ]
     assert held == [[False], [True]]
+
+
+async def test_a_rehearsal_knows_who_was_in_a_segment(pool: Pool, clock: Clock) -> None:
+    clock.moment = NOON + 2 * DAY
+    await take_in(pool, recorded(1, Decimal(10_000), NOON))
+    await take_in(pool, move(0, enters=True))
+    await take_in(pool, recorded(2, Decimal(10_000), NOON + DAY))
+    draft = program(1, clock.moment, RULES)
+    async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        made = await rehearse_here(conn, Wanted(CAFE, draft, None, "always", None, clock.moment))
+    assert made.report.check.holds
+    assert (made.report.points_before, made.report.points_after) == (20, 40)
 
 
 async def test_moves_from_before_they_were_kept_come_back_with_the_events(pool: Pool, clock: Clock) -> None:

@@ -24,7 +24,8 @@ from services.loyalty.models.rehearsals import GuestBooks, PointEntry, Rehearsal
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.rehearsal_sums import CafeMonths, GuestSums, packed, report
 from services.loyalty.rules.rehearsing import Trial, rehearse_guest, trial
-from services.loyalty.store import programs, redemptions, rehearsals
+from services.loyalty.rules.stays import named_by, placed_all
+from services.loyalty.store import programs, redemptions, rehearsals, stays
 from shared.crashpoints import crashpoint
 from shared.database import db
 from shared.database.db import Connection
@@ -180,7 +181,7 @@ async def _work(conn: Connection, task: _Task, parent: int | None = None) -> tup
             raise Broken
         crashpoint("rehearsal.between_guests")
         outcomes = []
-        async for books in _books(conn, task.cafe_id, first, end, entries):
+        async for books in _books(conn, task, (first, end), entries):
             tried = rehearse_guest(task.trial, books)
             sums.take(tried, books.account.balance, months)
             outcomes.append(tried.outcome)
@@ -189,11 +190,14 @@ async def _work(conn: Connection, task: _Task, parent: int | None = None) -> tup
 
 
 async def _books(
-    conn: Connection, cafe_id: UUID, first: UUID, end: UUID, entries: "_Entries"
+    conn: Connection, task: _Task, of: tuple[UUID, UUID], entries: "_Entries"
 ) -> AsyncIterator[GuestBooks]:
-    accounts = await rehearsals.accounts_of_range(conn, cafe_id, first, end)
-    histories = await rehearsals.visits_of_range(conn, cafe_id, first, end)
-    known = await _redemptions(conn, cafe_id, accounts, histories)
+    accounts = await rehearsals.accounts_of_range(conn, task.cafe_id, *of)
+    histories = await rehearsals.visits_of_range(conn, task.cafe_id, *of)
+    if keys := named_by(task.trial.present) | named_by(task.trial.draft):
+        for (_, guest), moves in (await stays.load(conn, [each.guest for each in accounts], keys)).items():
+            histories[guest] = placed_all(histories.get(guest, {}), moves)
+    known = await _redemptions(conn, task.cafe_id, accounts, histories)
     for account in accounts:
         guest = account.customer_id
         yield GuestBooks(account, histories.get(guest, {}), known.get(guest, {}), await entries.of(guest))
