@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Code, Event, Tier
+from shared.events.base import Code, Event, Identifier, Tier
 
 LedgerType = Literal[
     "earned_purchase",
@@ -99,4 +99,25 @@ class RedemptionRefused(LoyaltyEvent, frozen=True, kw_only=True):
     visit_at: datetime | None = None
 
 
-EVENTS = (PointsEarned, PointsChanged, TierChanged, RedemptionCompleted, RedemptionReversed, RedemptionRefused)
+class CardCompleted(LoyaltyEvent, frozen=True, kw_only=True):
+    """A bill completed a stamp card, the guest's `number`th with that key, and the guest has a voucher for it. Said
+    once of each number: that the bill is taken back later is not said, nor that another one completes the card then."""
+
+    type: ClassVar[str] = "card.completed"
+    card_key: Identifier
+    number: int
+    voucher_id: UUID
+    visit_id: UUID
+    visit_at: datetime
+    expires_at: datetime | None = None
+
+
+EVENTS = (
+    PointsEarned,
+    PointsChanged,
+    TierChanged,
+    RedemptionCompleted,
+    RedemptionReversed,
+    RedemptionRefused,
+    CardCompleted,
+)

@@ -20,7 +20,7 @@ from shared.persian.money import Unit, in_unit
 ExplainingService = Literal["visit", "loyalty", "customer", "campaign", "feedback"]
 What = Literal[
     "bill", "guest", "correction", "void", "sequence",
-    "points", "tier", "redemption", "by_hand", "balance",
+    "points", "tier", "stamps", "redemption", "by_hand", "balance",
     "segment", "stay",
     "journey", "message", "decision",
     "link", "opening", "answer", "case", "response",
@@ -43,6 +43,7 @@ OUTCOMES: Final[Mapping[What, tuple[Outcome, ...]]] = {
     "sequence": ("whole", "gap"),
     "points": ("earned", "nothing", "voided", "differs", "not_heard"),
     "tier": ("kept", "up", "down"),
+    "stamps": ("given", "completed", "nothing", "differs"),
     "redemption": ("completed", "refused", "reversed"),
     "by_hand": ("given", "taken", "lapsed"),
     "balance": ("agrees", "differs"),

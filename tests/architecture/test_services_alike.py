@@ -31,7 +31,11 @@ SAME_EVERYWHERE = {
     "Name": "what people call something, as long as its column is",
 }
 # An owner writes a program's rules, and each version is kept as it was written: body and value are one.
-KEPT_AS_WRITTEN = ("services.loyalty.models.programs", "services.loyalty.models.earn_rules")
+KEPT_AS_WRITTEN = (
+    "services.loyalty.models.programs",
+    "services.loyalty.models.earn_rules",
+    "services.loyalty.models.card_rules",
+)
 
 
 @pytest.mark.parametrize("service", TABLE, ids=lambda each: each.name)

@@ -109,7 +109,7 @@ SEEN = """
 had threshold period_points most least value days one_of wanted minutes reason starts_on reentry last_at state
 tier_before status cancelled_for known mobile erased recorded cases asked inside characters braces today cap ignored
 from accounts unavailable bill total discount earn_per cost campaign month
-key before_caps by room lines quantity every weekday hour to day minimum
+stamps on_card cards completed key before_caps by room lines quantity every weekday hour to day minimum
 """
 FACTS = {*(name for names in why.SAID.values() for name in names), *SEEN.split()}
 FAMILIES |= {

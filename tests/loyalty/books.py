@@ -8,10 +8,12 @@ from uuid import UUID
 
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
 from services.loyalty.models.accounts import Account, Counted, LedgerEntry, Lot, Plan, Rank, Standing, VisitState
+from services.loyalty.models.cards import Voucher
+from services.loyalty.rules import cards
 from services.loyalty.rules.counting import is_late, news_of, tally
 from services.loyalty.rules.settling import settle
 from services.loyalty.rules.spending import NO_SPENDING
-from services.loyalty.store import accounts, visits
+from services.loyalty.store import accounts, visits, vouchers
 from services.loyalty.store.audit import audit
 from shared.database import db
 from shared.events.base import Event
@@ -40,6 +42,7 @@ class Ending:
     rank: Rank
     standing: Standing
     visits: Mapping[UUID, Counted]
+    vouchers: Mapping[UUID, Voucher]
 
 
 async def take_in(pool: db.Pool, *events: VisitEvent) -> None:
@@ -56,7 +59,13 @@ async def ending(pool: db.Pool, guest: UUID = GUEST) -> Ending:
         key = (CAFE, guest)
         account = (await accounts.lock_existing(conn, [key]))[key]
         history = (await visits.load_histories(conn, [key]))[key]
-    return Ending(account.balance, account.rank, account.standing, history)
+        found = {each.voucher_id: each for each in await vouchers.list_of_guests(conn, [key])}
+    return Ending(account.balance, account.rank, account.standing, history, _without_withdrawn(found))
+
+
+def _without_withdrawn(found: Mapping[UUID, Voucher]) -> dict[UUID, Voucher]:
+    """What was there in between depends on the order."""
+    return {name: each for name, each in found.items() if each.state != "withdrawn"}
 
 
 async def ledger(pool: db.Pool, guest: UUID = GUEST) -> list[tuple[str, int, int]]:
@@ -87,6 +96,8 @@ class Memory:
     lots: dict[UUID, Lot] = field(default_factory=dict)
     entries: list[LedgerEntry] = field(default_factory=list)
     anew: int = 0
+    vouchers: dict[UUID, Voucher] = field(default_factory=dict)
+    said: list[Event] = field(default_factory=list)
 
     def take_in(self, events: Sequence[VisitEvent]) -> None:
         for kind, group in in_order(events):
@@ -96,9 +107,17 @@ class Memory:
             self.anew += late
             visits = {visit_id: visit for visit_id, (visit, _) in news.items()}
             counted = tally(self.plan, self.account, dict(self.visits) if late else None, visits)
+            completed = {each.voucher_id for each in cards.vouchers_of(self.account, counted.completions)}
             outcome = settle(
-                counted, self.lots, NO_SPENDING, {key: cause for key, (_, cause) in news.items()}, self.moment
+                counted,
+                self.lots,
+                NO_SPENDING,
+                {key: cause for key, (_, cause) in news.items()},
+                self.moment,
+                {name: each for name, each in self.vouchers.items() if late or name in completed},
             )
+            self.vouchers |= {each.voucher_id: each for each in outcome.vouchers}
+            self.said += outcome.events
             self.account = outcome.after
             self.visits |= {each.visit.visit_id: each for each in outcome.counted}
             self.lots |= {lot.lot_id: lot for lot in outcome.lots}
@@ -108,4 +127,5 @@ class Memory:
         assert self.account.balance == sum(entry.draft.change for entry in self.entries)
         assert self.account.balance == sum(lot.remaining for lot in self.lots.values())
         assert self.account.balance == sum(counted.points for counted in self.visits.values())
-        return Ending(self.account.balance, self.account.rank, self.account.standing, self.visits)
+        kept = _without_withdrawn(self.vouchers)
+        return Ending(self.account.balance, self.account.rank, self.account.standing, self.visits, kept)

@@ -49,6 +49,11 @@ EVERYTHING: dict[str, Any] = {
     ],
     "stacking": "product",
     "caps": {"visit": 900, "day": 1200, "month": 4000},
+    "cards": [
+        {"key": "beans", "name": "کارت دانه", "need": 3,
+         "match": {"categories": ["دانه قهوه"]}, "reward": "یک بسته دانه", "per_visit": 2, "lives_days": 30},
+        {"key": "visits", "name": "کارت آمدن", "need": 4, "per": "visit", "minimum_toman": 5_000, "reward": "یک چای"},
+    ],
 }  # fmt: skip
 
 
@@ -65,7 +70,7 @@ def rules_of(**changes: Any) -> ProgramRules:
 
 def codes_of(rules: ProgramRules) -> dict[str, str]:
     """The codes of the words that the rules name."""
-    return {word: code(word) for word in words_of(rules.base, rules.earn)}
+    return {word: code(word) for word in words_of(rules.base, (*rules.earn, *rules.cards))}
 
 
 def program_of(rules: ProgramRules, version: int = 1, since: datetime = programs.EVER) -> Program:
@@ -175,6 +180,35 @@ def naive_parts(versions: Sequence[tuple[datetime, Mapping[str, Any]]], bills: S
         if not is_plain(rules):
             counts.count(bill, found[bill.key], matched)
     return found
+
+
+def naive_cards(
+    versions: Sequence[tuple[datetime, Mapping[str, Any]]], bills: Sequence[PlainBill]
+) -> tuple[dict[str, tuple[int, int]], dict[tuple[str, int], Any]]:
+    """Stamps on the present card and completed ones by key, and which bill completed which. Stamp by stamp."""
+    found: dict[str, tuple[int, int]] = {}
+    completed_by: dict[tuple[str, int], Any] = {}
+    for bill in bills:
+        rules = [each for since, each in versions if since <= bill.at][-1]
+        for card in rules.get("cards", []):
+            for _ in range(_naive_stamps(card, bill)):
+                on_card, completed = found.get(card["key"], (0, 0))
+                on_card += 1
+                while on_card >= card["need"]:
+                    on_card, completed = on_card - card["need"], completed + 1
+                    completed_by[card["key"], completed] = bill.key
+                found[card["key"]] = (on_card, completed)
+    return found, completed_by
+
+
+def _naive_stamps(card: Mapping[str, Any], bill: PlainBill) -> int:
+    paid = [each for each in bill.lines if each[4] is None or each[4] > 0]
+    lines = [each for each in paid if not card.get("match") or _names(card["match"], each)]
+    if bill.toman < card.get("minimum_toman", 0):
+        return 0
+    if card.get("per") == "visit":
+        return 1 if lines or not card.get("match") else 0
+    return min(floor(sum((each[3] for each in lines), Fraction(0))), card.get("per_visit", 100))
 
 
 def _month(day: date) -> tuple[int, int]:

@@ -35,6 +35,7 @@ from tests.loyalty.schemes import (
     codes_of,
     facts_of,
     line,
+    naive_cards,
     naive_parts,
     plan_by,
     program_of,
@@ -46,10 +47,16 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 STARTS = NOON - 60 * DAY
+# The same cards with other needs, the younger first, and one more.
+OTHER_CARDS = [
+    EVERYTHING["cards"][1] | {"need": 2},
+    EVERYTHING["cards"][0] | {"need": 5},
+    {"key": "all", "name": "همه‌چیز", "need": 2, "reward": "یک کیک", "lives_days": 7},
+]
 VERSIONS: list[tuple[datetime, dict[str, Any]]] = [
     (EVER, {"tier_period": "jalali_year"}),
     (STARTS + 15 * DAY, EVERYTHING),
-    (STARTS + 50 * DAY, EVERYTHING | {"stacking": "best", "caps": {"day": 400}}),
+    (STARTS + 50 * DAY, EVERYTHING | {"stacking": "best", "caps": {"day": 400}, "cards": OTHER_CARDS}),
 ]
 
 
@@ -126,6 +133,9 @@ def test_fold_agrees_with_the_naive_rule(seed: int) -> None:
         parts = {"base": earning.points} if earning.parts is None and earning.points else dict(earning.parts or {})
         assert parts == naive[event.visit_id]
         seen |= parts.keys()
+    states, completed_by = naive_cards(VERSIONS, bills)
+    assert {each.key: (each.stamps, each.completed) for each in ending.standing.cards} == states
+    assert {(each.card_key, each.number): each.visit_id for each in ending.vouchers.values()} == completed_by
     assert {"base", "extra", "visit"} <= seen
 
 

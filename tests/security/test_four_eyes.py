@@ -18,6 +18,7 @@ WAITS = "prepares what another route lets pass"
 TILL = "a till's own: signed with its key, which owners alone make and the list of keys shows"
 SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
 OFFERS = "says what points buy, each version under its author's name; who has it pays with points that a rule gave"
+VOUCHER = "what the bills of a guest have earned, once, under its author's name; gives nothing"
 RESERVED = "releases what is only reserved, and what time releases anyway; a guest gains nothing by it"
 COST = "owners only: what messages cost and how many go out at most"
 GUEST = "the guest's own word"
@@ -92,6 +93,11 @@ RULES = {
         "PATCH /cafes/{cafe_id}/rewards/{reward_id}": OFFERS,
         "POST /loyalty/lookup": NONE,
         "POST /loyalty/quotes": NONE,
+        "POST /loyalty/cards": NONE,
+        "POST /vouchers/{voucher_id}/use": VOUCHER,
+        "POST /vouchers/{voucher_id}/take-back": VOUCHER,
+        "POST /cafes/{cafe_id}/vouchers/{voucher_id}/use": VOUCHER,
+        "POST /cafes/{cafe_id}/vouchers/{voucher_id}/take-back": VOUCHER,
     },
     "campaign": {
         "PATCH /cafes/{cafe_id}/journeys/{journey_id}": SECOND,

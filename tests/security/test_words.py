@@ -71,17 +71,19 @@ OF_SERVICE: dict[str, dict[str, str]] = {
     },
     "loyalty": {
         EMPTIED: "loyalty_transactions.order_reference redemptions.order_reference adjustments.order_reference"
+        " vouchers.order_reference"
         " adjustments.reason",
-        MACHINE: "visit_earnings.device_id visit_earnings.receipt_number visit_earnings.facts redemptions.till_key_id",
+        MACHINE: "visit_earnings.device_id visit_earnings.receipt_number visit_earnings.facts redemptions.till_key_id"
+        " vouchers.till_key_id",
         OURS: "program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
-        " visit_earnings.parts customer_loyalty.counts"
+        " visit_earnings.parts customer_loyalty.counts customer_loyalty.cards vouchers.state"
         # Ids of guests and numbers.
         " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
         CAFE: "rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"
         " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning"
-        " rehearsals.rules rehearsals.menu_codes",
+        " rehearsals.rules rehearsals.menu_codes vouchers.card_key vouchers.card_name vouchers.reward",
     },
     "campaign": {
         STAFF: "duty_people.phone_sealed duty_people.phone_hash duty_people.label",

@@ -18,6 +18,7 @@ SAID: Final[Mapping[str, tuple[str, ...]]] = {
     "sequence": ("missing",),
     "points": ("points", "ledger", "program_version", "tier", "multiplier"),
     "tier": ("tier", "until", "to_next"),
+    "stamps": ("stamps", "cards"),
     "redemption": ("points", "reward", "reversed_at"),
     "by_hand": ("points",),
     "balance": ("expected", "ledger"),

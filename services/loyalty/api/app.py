@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.loyalty.api import club, explaining, own_page, rehearsals, rewards, staff, till
+from services.loyalty.api import cards, club, explaining, own_page, rehearsals, rewards, staff, till
 from shared.settings import Settings
 from shared.web import http
 
@@ -13,6 +13,7 @@ def make_app(config: Settings | None = None) -> FastAPI:
         rehearsals.router,
         staff.router,
         club.router,
+        cards.router,
         rewards.router,
         explaining.router,
         own_page.router,

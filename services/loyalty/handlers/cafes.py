@@ -13,7 +13,7 @@ from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
 from services.loyalty.rules.schemes import check_earning
-from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits
+from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits, vouchers
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -62,7 +62,7 @@ async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegi
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """The account and the entries of its ledger stay, so that the cafe's sums stay exact; what somebody typed goes."""
     guests = sorted({(event.cafe_id, event.customer_id) for event in events})
-    for forget in (adjustments.forget, redemptions.forget, ledger.forget):
+    for forget in (adjustments.forget, redemptions.forget, vouchers.forget, ledger.forget):
         await forget(conn, guests)
     await parked.forget(conn, [customer_id for _, customer_id in guests])
 
@@ -132,7 +132,7 @@ async def publish_program(
 
 def codes_of(cafe_id: UUID, rules: ProgramRules, keys: Keys) -> dict[str, str]:
     """The words that the rules name, as codes: events have no words of the menu."""
-    return {word: menu_code(keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
+    return {word: menu_code(keys, cafe_id, word) for word in words_of(rules.base, (*rules.earn, *rules.cards))}
 
 
 def program_changed() -> Rejected:

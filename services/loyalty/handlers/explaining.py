@@ -11,7 +11,7 @@ from services.loyalty.models.accounts import Redemption
 from services.loyalty.rules import explaining
 from services.loyalty.rules.explaining import Booked, Recounted
 from services.loyalty.store import explaining as store
-from services.loyalty.store import ledger, redemptions, rewards
+from services.loyalty.store import ledger, redemptions, rewards, vouchers
 from shared.clock import now
 from shared.database.db import Connection
 from shared.inputs.explaining import MOST_EXPLAINED, NEVER, ExplainedStep, Explanation, next_before
@@ -76,6 +76,7 @@ async def load(conn: Connection, cafe_id: UUID, customer_id: UUID) -> Booked:
         ledger=await store.of_bills(conn, cafe_id, customer_id),
         totals=await store.totals(conn, cafe_id, customer_id),
         rewards=await _rewards(conn, known.values()),
+        vouchers={each.voucher_id: each for each in await vouchers.list_of_guests(conn, [guest])},
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from services.loyalty.models.accounts import Plan, Posting
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
-from services.loyalty.store import accounts, ledger, programs, redemptions, visits
+from services.loyalty.store import accounts, ledger, programs, redemptions, visits, vouchers
 from shared.database.db import Connection
 from shared.messaging import outbox
 
@@ -32,4 +32,5 @@ async def save(conn: Connection, outcomes: Sequence[Posting]) -> None:
     await ledger.append(conn, outcomes)
     await ledger.save_lots(conn, outcomes)
     await visits.save(conn, outcomes)
+    await vouchers.save(conn, outcomes)
     await outbox.emit(conn, [event for outcome in outcomes for event in outcome.events])

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.stays import histories_of
-from services.loyalty.handlers.visits import find_turns, load_lots
+from services.loyalty.handlers.visits import find_turns, load_lots, load_vouchers
 from services.loyalty.models.accounts import Account, EntryDraft, GuestKey, Lot, Plan, Posting, Redemption
 from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import tally
-from services.loyalty.rules.settling import settle
+from services.loyalty.rules.settling import NO_VOUCHERS, settle
 from services.loyalty.rules.spending import NO_SPENDING
 from services.loyalty.store import accounts, ledger, programs, redemptions
 from shared.clock import now
@@ -155,8 +155,16 @@ async def recount_guests(conn: Connection, guests: list[GuestKey], moment: datet
     tallies = [tally(plans[guest[0]], account, histories[guest], {}) for guest, account in locked.items()]
     turns = await find_turns(conn, tallies, moment)
     held = await load_lots(conn, tallies, turns)
+    known = await load_vouchers(conn, tallies)
     outcomes = [
-        settle(each, held.get(each.account.guest, {}), turns.get(each.account.guest, NO_SPENDING), {}, moment)
+        settle(
+            each,
+            held.get(each.account.guest, {}),
+            turns.get(each.account.guest, NO_SPENDING),
+            {},
+            moment,
+            known.get(each.account.guest, NO_VOUCHERS),
+        )
         for each in tallies
     ]
     await save(conn, outcomes)

@@ -3,19 +3,23 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.handlers.stays import histories_of, place_one
-from services.loyalty.models.accounts import Plan, Standing, Visit
+from services.loyalty.models.accounts import Account, Plan, Standing, Visit
 from services.loyalty.models.http import AskEarning, EarningQuote
+from services.loyalty.models.http_cards import OpenVoucher, QuotedCard
 from services.loyalty.models.rewards import Occasion
-from services.loyalty.rules import quoting, tiers
+from services.loyalty.rules import cards, quoting, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.bill_facts import line_of, pack_lines, unpack
 from services.loyalty.rules.club import worth
-from services.loyalty.store import accounts, programs
+from services.loyalty.store import accounts, programs, vouchers
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.inputs.amounts import INSIDE, inside
@@ -63,6 +67,7 @@ async def quote(
         "rewards": reached,
         "next_reward": near,
         "currency_unit": INSIDE,
+        **await _cards(conn, plan, account, standing, visit),
     }
     return EarningQuote.of(row, await unit_of(conn, cafe_id))
 
@@ -73,7 +78,26 @@ async def _earlier(conn: Connection, plan: Plan, guest: tuple[UUID, UUID], visit
     before = [each.visit for each in history.values() if each.visit.state != "voided"]
     before = sorted((each for each in before if each.occurred_at <= visit.occurred_at), key=tiers.order_of)
     standing, _ = await asyncio.to_thread(tiers.fold, plan, tiers.NOBODY, before)
-    return standing
+    states, _ = await asyncio.to_thread(cards.fold, plan, (), before)
+    return replace(standing, cards=states)
+
+
+async def _cards(
+    conn: Connection, plan: Plan, account: Account | None, standing: Standing, visit: Visit
+) -> dict[str, Any]:
+    """What the bill does to stamp cards, and the vouchers that can be used now."""
+    if not cards.has_cards(plan):
+        return {}
+    account = account or Account(visit.visit_id, visit.visit_id, 0, 0, 0, 0, 0)
+    known = await vouchers.list_standing(conn, account.guest, account.standing.cards)
+    counted = replace(account, standing=standing)
+    return {
+        "cards": [QuotedCard.model_validate(each) for each in cards.quote(plan, counted, known, visit)],
+        "vouchers": [
+            OpenVoucher.model_validate(each)
+            for each in cards.usable_ones(account.standing.cards, known, visit.occurred_at)
+        ],
+    }
 
 
 def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:

@@ -12,10 +12,12 @@ from uuid import UUID
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.stays import histories_of, place
 from services.loyalty.models.accounts import Account, Counted, GuestKey, Lot, Plan, Redemption, VisitState
+from services.loyalty.models.cards import Voucher
+from services.loyalty.rules import cards
 from services.loyalty.rules.counting import News, Tally, is_late, news_of, tally
-from services.loyalty.rules.settling import settle
+from services.loyalty.rules.settling import NO_VOUCHERS, settle
 from services.loyalty.rules.spending import NO_SPENDING, Spending, SpendingTurn, lots_needed, turns_of
-from services.loyalty.store import accounts, ledger, redemptions, visits
+from services.loyalty.store import accounts, ledger, redemptions, visits, vouchers
 from shared.clock import now
 from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
@@ -55,6 +57,7 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
     moment = now()
     turns = await find_turns(conn, tallies.values(), moment)
     held = await load_lots(conn, tallies.values(), turns)
+    known_vouchers = await load_vouchers(conn, tallies.values())
     outcomes = [
         settle(
             counted,
@@ -62,6 +65,7 @@ async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitS
             turns.get(guest, NO_SPENDING),
             {visit_id: cause for visit_id, (_, cause) in news[guest].items()},
             moment,
+            known_vouchers.get(guest, NO_VOUCHERS),
         )
         for guest, counted in tallies.items()
     ]
@@ -97,6 +101,24 @@ async def load_lots(
     also = [lot_id for lots in needed.values() for lot_id in lots]
     given_back = {guest for guest, own in turns.items() if any(turn.gives_back for turn in own)}
     return await ledger.load_lots(conn, list(needed), also, given_back) if needed else {}
+
+
+async def load_vouchers(conn: Connection, tallies: Iterable[Tally]) -> dict[GuestKey, dict[UUID, Voucher]]:
+    """The vouchers that may change: those of the cards that were completed, and all of guests who were counted anew."""
+    anew, completed = list[GuestKey](), list[vouchers.VoucherKey]()
+    for counted in tallies:
+        cafe_id, customer_id = guest = counted.account.guest
+        if counted.bills and cards.has_cards(counted.plan):
+            anew.append(guest)
+        else:
+            completed += [
+                (cafe_id, cards.voucher_id(cafe_id, customer_id, each.card.key, each.number))
+                for each in counted.completions
+            ]
+    found: dict[GuestKey, dict[UUID, Voucher]] = {}
+    for each in [*await vouchers.list_of_guests(conn, anew), *await vouchers.find(conn, completed)]:
+        found.setdefault((each.cafe_id, each.customer_id), {})[each.voucher_id] = each
+    return found
 
 
 async def find_turns(

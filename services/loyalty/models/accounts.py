@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.loyalty.models.cards import Card, CardStates, Voucher
 from services.loyalty.models.earning import Counts, Parts, Scheme
 from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
@@ -36,7 +37,8 @@ class TierStep(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """One version of a cafe's rules. `steps` ascend and start at 0 points; without a `scheme` only amounts earn."""
+    """One version of a cafe's rules. `steps` ascend and start at 0 points; without a `scheme` only amounts earn.
+    `cards` are stamped whatever earns."""
 
     version: int
     valid_from: datetime
@@ -47,6 +49,7 @@ class Program(msgspec.Struct, frozen=True):
     negative_balance: DebtPolicy
     approval_above: int
     scheme: Scheme | None = None
+    cards: tuple[Card, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -93,8 +96,8 @@ class Earning(msgspec.Struct, frozen=True):
 
 class Standing(msgspec.Struct, frozen=True):
     """What a guest's visits add up to, as of the last one. Periods are named by their last day; `tier_since` is when
-    the tier that follows from the points began. `counts` are those of bills under schemes, None while there is none.
-    The default is a guest who never came."""
+    the tier that follows from the points began. `counts` are those of bills under schemes, None while there is none;
+    `cards` are those with stamps. The default is a guest who never came."""
 
     tier_since: date | None = None
     period_ends: date | None = None
@@ -112,6 +115,7 @@ class Standing(msgspec.Struct, frozen=True):
     last_day: date | None = None
     last_visit_at: datetime | None = None
     counts: Counts | None = None
+    cards: CardStates = ()
 
 
 class Rank(msgspec.Struct, frozen=True):
@@ -293,4 +297,5 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     lots: Sequence[Lot] = ()
     counted: Sequence[Counted] = ()
     redemptions: Sequence[Redemption] = ()
+    vouchers: Sequence[Voucher] = ()
     events: Sequence[Event] = ()

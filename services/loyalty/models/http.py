@@ -13,6 +13,7 @@ from services.loyalty.models.accounts import (
     RedemptionKind,
     RedemptionState,
 )
+from services.loyalty.models.http_cards import OpenVoucher, OwnCards, QuotedCard
 from services.loyalty.models.http_rewards import BillSoFar, NearReward, OfferedReward
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.models.rehearsals import RehearsalFault, RehearsalMode, RehearsalReport, RehearsalState
@@ -160,8 +161,8 @@ class EarningQuote(Priced):
     """What a bill would earn now, and the guest after it. `parts` by rule, `base` for the amount; `more_for_next_tier`:
     so much more on this very bill and the guest is in `next_tier`, null when no bill does it. `points_worth`: what the
     guest's points are worth now, null while points have no price. `rewards` may be reserved now for this bill, the
-    cheapest first; `next_reward` is the cheapest that only points keep from the guest. Amounts in `currency_unit`, the
-    cafe's."""
+    cheapest first; `next_reward` is the cheapest that only points keep from the guest. `cards`: what the bill stamps;
+    `vouchers`: those that the guest can use now. Amounts in `currency_unit`, the cafe's."""
 
     points: int
     parts: dict[str, int]
@@ -175,6 +176,8 @@ class EarningQuote(Priced):
     points_worth: Money | None
     rewards: list[OfferedReward]
     next_reward: NearReward | None
+    cards: list[QuotedCard] = []
+    vouchers: list[OpenVoucher] = []
 
 
 class TillAccount(BaseModel):
@@ -374,8 +377,8 @@ class LapsingPoints(BaseModel):
     points: int
 
 
-class OwnPoints(BaseModel):
-    """What a guest's own page says of their points. `lapsing`: the next days on which some lapse."""
+class OwnPoints(OwnCards):
+    """What a guest's own page says of their points and stamp cards. `lapsing`: the next days on which some lapse."""
 
     current_points: int
     tier: Tier

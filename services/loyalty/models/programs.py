@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.loyalty.models.accounts import DebtPolicy
+from services.loyalty.models.card_rules import MOST_CARDS, CardRule
 from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
 from services.loyalty.models.earning import Stacking
 from shared.events.base import Tier
@@ -19,7 +20,7 @@ TierPeriod = Literal["jalali_year", "gregorian_year"]
 # The fields that say how a bill earns.
 EARNING = ("base", "earn", "multiply", "stacking", "caps")
 # What a program says beyond them, the amount and the tiers. Each stays as it was when it is left out.
-TERMS: tuple[str, ...] = ()
+TERMS: tuple[str, ...] = ("cards",)
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
 MULTIPLIER = {
@@ -78,6 +79,7 @@ class ProgramRules(Command):
     multiply: Annotated[tuple[MultiplierRule, ...], Field(max_length=MOST_RULES)] = ()
     stacking: Stacking = "best"
     caps: CapsRule = CapsRule()
+    cards: Annotated[tuple[CardRule, ...], Field(max_length=MOST_CARDS)] = ()
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:

@@ -5,11 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from uuid import uuid5
 
 from services.loyalty.models.accounts import Account, LedgerEntry, Redemption
+from services.loyalty.models.cards import Voucher
 from services.loyalty.rules.counting import CountedChange
 from shared.events.base import Event
 from shared.events.loyalty import (
+    CardCompleted,
     PointsChanged,
     PointsEarned,
     RedemptionCompleted,
@@ -125,6 +128,23 @@ def redemption_event(
     if redemption.state == "completed":
         return RedemptionCompleted(reward_id=redemption.reward_id, **fields)
     return RedemptionReversed(**fields)
+
+
+def card_completed(voucher: Voucher, about: Mapping[str, Any]) -> CardCompleted:
+    """`card.completed`: of one card always the same event."""
+    return CardCompleted(
+        event_id=uuid5(voucher.voucher_id, CardCompleted.type),
+        cafe_id=voucher.cafe_id,
+        customer_id=voucher.customer_id,
+        occurred_at=voucher.earned_at,
+        card_key=voucher.card_key,
+        number=voucher.number,
+        voucher_id=voucher.voucher_id,
+        visit_id=voucher.visit_id,
+        visit_at=voucher.earned_at,
+        expires_at=voucher.expires_at,
+        **about,
+    )
 
 
 @lru_cache(maxsize=64)

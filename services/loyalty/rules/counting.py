@@ -8,7 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Account, Counted, Lot, Plan, Standing, Visit, VisitState
-from services.loyalty.rules import tiers
+from services.loyalty.models.cards import Completion
+from services.loyalty.rules import cards, tiers
 from services.loyalty.rules.bill_facts import pack
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
 
@@ -29,8 +30,8 @@ class CountedChange(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """The result of counting a guest. After counting anew it also has all visits in their order, and what voided ones
-    would have earned."""
+    """The result of counting a guest, with the cards that were completed. After counting anew it has all of them, all
+    visits in their order, and what voided ones would have earned."""
 
     account: Account
     plan: Plan
@@ -38,6 +39,7 @@ class Tally(msgspec.Struct, frozen=True):
     changes: Sequence[CountedChange]
     bills: Sequence[Counted] = ()
     lost: Mapping[UUID, int] = {}
+    completions: Sequence[Completion] = ()
 
 
 def news_of(events: Sequence[VisitEvent], state: VisitState, known: Mapping[UUID, Counted]) -> News:
@@ -70,16 +72,21 @@ def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, 
     start = account.standing if history is None else tiers.NOBODY
     before = history or {}
     visits = sorted(({key: counted.visit for key, counted in before.items()} | dict(news)).values(), key=tiers.order_of)
-    standing, earnings = tiers.fold(plan, start, [visit for visit in visits if visit.state != "voided"])
+    valid = [visit for visit in visits if visit.state != "voided"]
+    standing, earnings = tiers.fold(plan, start, valid)
+    completions: Sequence[Completion] = ()
+    if cards.has_cards(plan):
+        states, completions = cards.fold(plan, start.cards, valid)
+        standing = replace(standing, cards=states)
     changes = [
         CountedChange(before.get(visit.visit_id), after)
         for visit in visits
         if before.get(visit.visit_id) != (after := Counted(visit, earnings.get(visit.visit_id)))
     ]
     if history is None:
-        return Tally(account, plan, standing, changes)
+        return Tally(account, plan, standing, changes, completions=completions)
     bills = [Counted(visit, earnings.get(visit.visit_id)) for visit in visits]
-    return Tally(account, plan, standing, changes, bills, tiers.lost(plan, visits, earnings))
+    return Tally(account, plan, standing, changes, bills, tiers.lost(plan, visits, earnings), completions)
 
 
 def ranked(plan: Plan, account: Account, standing: Standing, moment: datetime) -> Account:

@@ -141,7 +141,7 @@ def counting_amount(rule: EarnRule, seen: SeenBill) -> int:
     """The bill without the lines that don't count."""
     if rule.exclude is None:
         return seen.amount
-    excluded = sum(line.amount or 0 for line in seen.facts.lines if _is_of(rule.exclude, line))
+    excluded = sum(line.amount or 0 for line in seen.facts.lines if is_of(rule.exclude, line))
     return max(0, min(seen.amount, seen.amount - excluded))
 
 
@@ -159,7 +159,7 @@ def _asks(rule: EarnRule, seen: SeenBill) -> Iterator[RuleCheck]:
             lines = list(_bought(rule, seen))
             values = {
                 "lines": len(lines),
-                "quantity": _number(sum(line.quantity for line in lines)),
+                "quantity": number_text(sum(line.quantity for line in lines)),
             }
             yield RuleCheck("item_bought", bool(lines), values)
         case "nth_visit":
@@ -206,8 +206,8 @@ def _matching(rule: EarnRule, seen: SeenBill) -> Iterable[BillLine]:
         line
         for line in seen.facts.lines
         if rule.match is not None
-        and _is_of(rule.match, line)
-        and not (rule.exclude is not None and _is_of(rule.exclude, line))
+        and is_of(rule.match, line)
+        and not (rule.exclude is not None and is_of(rule.exclude, line))
     )
 
 
@@ -216,7 +216,8 @@ def _bought(rule: EarnRule, seen: SeenBill) -> Iterable[BillLine]:
     return (line for line in _matching(rule, seen) if line.amount is None or line.amount >= 0)
 
 
-def _is_of(menu: Menu, line: BillLine) -> bool:
+def is_of(menu: Menu, line: BillLine) -> bool:
+    """Whether the line has one of the words."""
     return line.category in menu.categories or line.sku in menu.skus or line.name in menu.names
 
 
@@ -255,5 +256,6 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
-def _number(thousandths: int) -> str:
+def number_text(thousandths: int) -> str:
+    """1, 0.5: a quantity for people."""
     return f"{thousandths // 1000}.{thousandths % 1000:03}".rstrip("0").rstrip(".")

@@ -8,28 +8,31 @@ from uuid import UUID
 import msgspec
 
 from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Program, Rank, Redemption, Standing, Visit
+from services.loyalty.models.cards import CardStates, Completion, Voucher
 from services.loyalty.models.explaining import HandEntry, Totals
 from services.loyalty.models.programs import LADDER
-from services.loyalty.rules import redeeming, tiers
+from services.loyalty.rules import cards, redeeming, tiers
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.earning import trace
+from services.loyalty.rules.explaining_cards import CARD_RULES, stamps_step
 from services.loyalty.rules.explaining_earning import EARNING_RULES, conditions_of
 from services.loyalty.rules.redeeming import Weighed
 from shared.inputs.bounds import MOST_POINTS
 from shared.inputs.explaining import Condition, ExplainedStep, Outcome, amounts, facts, failed
 from shared.persian.money import Unit
 
+NO_CARDS: CardStates = ()
 # What a step or a condition names as its rule, beside the types of the ledger and why a redemption is refused.
 RULES = (
     "program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough",
-    *EARNING_RULES,
+    *EARNING_RULES, *CARD_RULES,
 )  # fmt: skip
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """All that is on the books about one guest. `ledger`: the sum of the rows of each bill; `rewards`: what the reward
-    of a redemption was called, by the redemption's id."""
+    of a redemption was called, by the redemption's id; `vouchers`: all of them."""
 
     cafe_id: UUID
     customer_id: UUID
@@ -40,16 +43,20 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Mapping[UUID, int]
     totals: Totals
     rewards: Mapping[UUID, str] = {}
+    vouchers: Mapping[UUID, Voucher] = {}
 
 
 class Traced(msgspec.Struct, frozen=True):
-    """One bill as it counts: by which program, and what the guest was just before and after it."""
+    """One bill as it counts: by which program, and what the guest was just before and after it; with the stamp cards
+    before it and those that it completed."""
 
     counted: Counted
     program: Program
     before: Standing
     rank_before: Rank
     rank_after: Rank
+    cards: CardStates = ()
+    completions: Sequence[Completion] = ()
 
 
 class Recounted(msgspec.Struct, frozen=True):
@@ -88,6 +95,10 @@ def bill_steps(booked: Booked, recounted: Recounted, visit_id: UUID, unit: Unit)
     traced = recounted.traced.get(visit_id)
     if traced is not None:
         steps.append(_tier(counted.visit, traced))
+        if traced.program.cards:
+            steps.append(
+                stamps_step(traced.program, traced.cards, counted.visit, traced.completions, booked.vouchers, unit)
+            )
     return steps
 
 
@@ -161,12 +172,14 @@ def not_heard_step(visit_id: UUID, moment: datetime) -> ExplainedStep:
 
 def _trace(plan: Plan, bills: Sequence[Visit], wanted: Collection[UUID]) -> Iterator[Traced]:
     """One bill at a time through the same fold."""
-    standing = tiers.NOBODY
+    standing, stamps = tiers.NOBODY, NO_CARDS
     for visit in bills:
         if visit.state == "voided":
             continue
         before = standing
         standing, earnings = tiers.fold(plan, standing, (visit,))
+        stamps_before = stamps
+        stamps, completions = cards.fold(plan, stamps, (visit,))
         if visit.visit_id in wanted:
             yield Traced(
                 Counted(visit, earnings[visit.visit_id]),
@@ -174,6 +187,8 @@ def _trace(plan: Plan, bills: Sequence[Visit], wanted: Collection[UUID]) -> Iter
                 tiers.as_of(plan, before, visit.occurred_at),
                 tiers.rank(plan, before, visit.occurred_at),
                 tiers.rank(plan, standing, visit.occurred_at),
+                stamps_before,
+                completions,
             )
 
 

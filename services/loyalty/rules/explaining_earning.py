@@ -49,16 +49,17 @@ def _of_rule(weighed: WeighedRule, unit: Unit) -> Iterator[Condition]:
     if weighed.times:
         values["by"] = ", ".join(weighed.times)
     yield Condition(rule=OF_KIND[weighed.rule.kind], held=weighed.given > 0, values=facts(**values))
-    yield from _below(weighed.checks, unit)
+    yield from checks_below(weighed.checks, unit)
 
 
 def _of_multiplier(one: Multiplier, checks: Iterable[RuleCheck], unit: Unit) -> Iterator[Condition]:
     held = all(check.held for check in checks)
     yield Condition(rule="multiplies", held=held, values=facts(key=one.key, multiplier=multiplier(one.factor)))
-    yield from _below(checks, unit)
+    yield from checks_below(checks, unit)
 
 
-def _below(checks: Iterable[RuleCheck], unit: Unit) -> Iterator[Condition]:
+def checks_below(checks: Iterable[RuleCheck], unit: Unit) -> Iterator[Condition]:
+    """What a rule asked, below it."""
     for check in checks:
         told = {name: Decimal(each) / 1000 for name, each in check.amounts.items()}
         yield Condition(

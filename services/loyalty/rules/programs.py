@@ -10,7 +10,7 @@ import msgspec
 
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.programs import ProgramRules
-from services.loyalty.rules.schemes import scheme_of
+from services.loyalty.rules.schemes import cards_of, scheme_of
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
 from shared.inputs.bounds import MOST_TOMAN
@@ -42,6 +42,7 @@ def program(
         negative_balance=rules.negative_balance,
         approval_above=rules.approval_above,
         scheme=scheme_of(rules, menu_codes or {}),
+        cards=cards_of(rules, menu_codes or {}),
     )
 
 

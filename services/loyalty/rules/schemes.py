@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, assert_never
 
+from services.loyalty.models.card_rules import card_misfits
+from services.loyalty.models.cards import MOST_STAMPS, Card
 from services.loyalty.models.earn_rules import (
     AmountRule,
     BaseRule,
@@ -46,6 +48,24 @@ def scheme_of(rules: ProgramRules, codes: Codes) -> Scheme | None:
     )
 
 
+def cards_of(rules: ProgramRules, codes: Codes) -> tuple[Card, ...]:
+    """The stamp cards. `codes` by the words that they name."""
+    return tuple(
+        Card(
+            key=each.key,
+            name=each.name,
+            need=each.need,
+            reward=each.reward,
+            match=_menu(each.match, codes),
+            per=each.per,
+            most=1 if each.per == "visit" else each.per_visit or MOST_STAMPS,
+            minimum=each.minimum_toman * _THOUSANDTHS,
+            lives_days=each.lives_days,
+        )
+        for each in rules.cards
+    )
+
+
 def as_before(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
     """The rules, with what they leave out as in the version before: the earning as a whole, each term by itself."""
     sent = rules.model_fields_set
@@ -55,9 +75,9 @@ def as_before(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
 
 
 def check_earning(rules: ProgramRules, day: date) -> None:
-    """Raises Rejected, with the path of each fault, when the rules don't fit together or one can never match from the
-    `day` on."""
-    if problems := misfits(rules.earn, rules.multiply, day):
+    """Raises Rejected, with the path of each fault, when the rules or cards don't fit together or one can never match
+    from the `day` on."""
+    if problems := [*misfits(rules.earn, rules.multiply, day), *card_misfits(rules.cards)]:
         raise Rejected("invalid_input", problems[0].en, problems[0].fa, problems=problems)
 
 

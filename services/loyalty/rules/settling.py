@@ -7,7 +7,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Account, EntryDraft, LedgerEntry, Lot, Plan, Posting, Redemption, Visit
-from services.loyalty.rules import announcing, counting, ledger, lots, spending, tiers
+from services.loyalty.models.cards import Voucher
+from services.loyalty.rules import announcing, cards, counting, ledger, lots, spending, tiers
 from services.loyalty.rules.announcing import DESCRIPTIONS, multiplier
 from services.loyalty.rules.counting import CountedChange, Tally
 from services.loyalty.rules.lots import Lots
@@ -17,11 +18,19 @@ from shared.events.loyalty import LedgerType
 from shared.events.visit import VisitEvent, VisitRecorded
 
 Causes = Mapping[UUID, Event]
+NO_VOUCHERS: Mapping[UUID, Voucher] = {}
 
 
-def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: datetime) -> Posting:
+def settle(
+    counted: Tally,
+    held: Lots,
+    turns: Spending,
+    causes: Causes,
+    moment: datetime,
+    vouchers: Mapping[UUID, Voucher] = NO_VOUCHERS,
+) -> Posting:
     """All rows and events to be written about a guest. `held` are the lots that may change, `causes` the events by
-    visit id."""
+    visit id, `vouchers` those that the counted bills may change."""
     after_lots, drafts = _post_visits(counted, held, causes)
     for turn in turns:
         if turn.gives_back and turn.before:
@@ -37,6 +46,7 @@ def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: 
     after_lots, forgiven = _forgive(counted, after_lots, drafts, moment)
     account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
     account = counting.ranked(counted.plan, account, counted.standing, moment)
+    earned = cards.vouchers_of(account, counted.completions)
     return Posting(
         before=counted.account,
         after=account,
@@ -46,7 +56,11 @@ def settle(counted: Tally, held: Lots, turns: Spending, causes: Causes, moment: 
         lots=counting.changed_lots(held, after_lots),
         counted=[change.after for change in counted.changes],
         redemptions=redemptions,
-        events=_events(counted, account, entries, turns, causes, moment),
+        vouchers=cards.changed_vouchers(vouchers, earned, is_all=bool(counted.bills)),
+        events=[
+            *_events(counted, account, entries, turns, causes, moment),
+            *_completed(earned, vouchers, causes),
+        ],
     )
 
 
@@ -134,6 +148,16 @@ def _events(
     return events + announcing.tier_change(
         counted.account, account, moment, about, _moved_at(counted, account, causes, moment)
     )
+
+
+def _completed(earned: Sequence[Voucher], known: Mapping[UUID, Voucher], causes: Causes) -> list[Event]:
+    first = next(iter(causes.values()), None)
+    events: list[Event] = []
+    for each in earned:
+        if each.voucher_id not in known:
+            cause = causes.get(each.visit_id, first)
+            events.append(announcing.card_completed(each, caused_by(cause) if cause else {}))
+    return events
 
 
 def _moved_at(counted: Tally, account: Account, causes: Causes, moment: datetime) -> datetime | None:

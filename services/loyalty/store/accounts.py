@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from services.loyalty.models.accounts import Account, GuestKey, Posting, Rank, Standing
+from services.loyalty.models.cards import CardStates
 from services.loyalty.models.earning import Counts
 from shared.database.columns import columns
 from shared.database.db import Connection
@@ -19,7 +20,7 @@ ACCOUNT_COLUMNS = """
     a.counted_tier_since, a.tier_period_ends_on, a.tier_period_points, a.previous_period_points, a.program_version,
     a.year_ends_on, (a.current_year_spent * 100)::bigint, a.month_ends_on, (a.current_month_spent * 100)::bigint,
     a.visits_this_month, (a.lifetime_spent * 100)::bigint, a.total_visits, a.first_visit_date, a.last_visit_date,
-    a.last_visit_at, a.counts
+    a.last_visit_at, a.counts, a.cards
 """
 LOCK = f"""
 SELECT {ACCOUNT_COLUMNS}
@@ -35,12 +36,13 @@ NEW_STATE = """
         $1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
         $9::date[], $10::date[], $11::bigint[], $12::bigint[], $13::date[], $14::date[], $15::bigint[],
         $16::bigint[], $17::integer[], $18::date[], $19::bigint[], $20::date[], $21::bigint[], $22::integer[],
-        $23::bigint[], $24::integer[], $25::date[], $26::date[], $27::timestamptz[], $28::jsonb[]
+        $23::bigint[], $24::integer[], $25::date[], $26::date[], $27::timestamptz[], $28::jsonb[],
+        $29::jsonb[]
     ) AS t (
         cafe_id, customer_id, earned, redeemed, expired, owed, version, tier, tier_since, tier_until, next_at, to_next,
         counted_since, period_ends, period_points, previous_points, program_version, year_ends, year_spent, month_ends,
         month_spent, month_visits, lifetime_spent, total_visits, first_day, last_day, last_visit_at,
-        counts
+        counts, cards
     )
 """
 ADD = f"""
@@ -49,12 +51,12 @@ INSERT INTO customer_loyalty AS a (
     tier_start_date, tier_expires_date, next_tier_points, points_to_next_tier, counted_tier_since, tier_period_ends_on,
     tier_period_points, previous_period_points, program_version, year_ends_on, current_year_spent, month_ends_on,
     current_month_spent, visits_this_month, lifetime_spent, total_visits, first_visit_date, last_visit_date,
-    last_visit_at, counts
+    last_visit_at, counts, cards
 )
 SELECT cafe_id, customer_id, earned, redeemed, expired, owed, version, tier::loyalty_tier_enum,
        coalesce(tier_since, current_date), tier_until, next_at, to_next, counted_since, period_ends, period_points,
        previous_points, program_version, year_ends, year_spent * 0.01, month_ends, month_spent * 0.01, month_visits,
-       lifetime_spent * 0.01, total_visits, first_day, last_day, last_visit_at, counts
+       lifetime_spent * 0.01, total_visits, first_day, last_day, last_visit_at, counts, cards
 FROM {NEW_STATE}
 ORDER BY cafe_id, customer_id
 """  # noqa: S608
@@ -70,7 +72,7 @@ SET points_earned = t.earned, points_redeemed = t.redeemed, points_expired = t.e
     month_ends_on = t.month_ends, current_month_spent = t.month_spent * 0.01, visits_this_month = t.month_visits,
     lifetime_spent = t.lifetime_spent * 0.01, total_visits = t.total_visits,
     first_visit_date = t.first_day, last_visit_date = t.last_day, last_visit_at = t.last_visit_at, counts = t.counts,
-    updated_at = now()
+    cards = t.cards, updated_at = now()
 FROM {NEW_STATE}
 WHERE a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
 """  # noqa: S608
@@ -152,8 +154,9 @@ async def list_next_of_cafe(conn: Connection, cafe_id: UUID, after: UUID | None,
 
 
 def _account(row: asyncpg.Record) -> Account:
-    cafe_id, customer_id, earned, redeemed, expired, owed, version, *rest, counts = row
-    standing = Standing(*[*rest[5:], None if counts is None else msgspec.convert(counts, Counts)])
+    cafe_id, customer_id, earned, redeemed, expired, owed, version, *rest, counts, cards = row
+    counted = None if counts is None else msgspec.convert(counts, Counts)
+    standing = Standing(*[*rest[5:], counted, () if cards is None else msgspec.convert(cards, CardStates)])
     return Account(cafe_id, customer_id, earned, redeemed, expired, owed, version, Rank(*rest[:5]), standing)
 
 
@@ -165,5 +168,5 @@ def _row(account: Account) -> tuple[Any, ...]:
         standing.tier_since, standing.period_ends, standing.period_points, standing.previous_points,
         standing.program_version, standing.year_ends, standing.year_spent, standing.month_ends, standing.month_spent,
         standing.month_visits, standing.lifetime_spent, standing.total_visits, standing.first_day, standing.last_day,
-        standing.last_visit_at, standing.counts,
+        standing.last_visit_at, standing.counts, standing.cards or None,
     )  # fmt: skip

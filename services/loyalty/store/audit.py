@@ -50,6 +50,16 @@ WITH ledger AS (
 ), given AS (
     SELECT cafe_id, reward_id, count(*) AS pieces FROM redemptions
     WHERE reward_id IS NOT NULL AND state = 'completed' GROUP BY cafe_id, reward_id
+), cards AS (
+    SELECT a.cafe_id, a.customer_id, c ->> 0 AS card_key, (c ->> 2)::bigint AS completed
+    FROM customer_loyalty AS a CROSS JOIN LATERAL jsonb_array_elements(a.cards) AS c
+    WHERE a.cards IS NOT NULL
+), issued AS (
+    SELECT cafe_id, customer_id, card_key, coalesce(completed, 0) AS completed,
+           count(*) FILTER (WHERE v.state <> 'withdrawn' AND v.number <= completed) AS earned,
+           count(*) FILTER (WHERE v.state = 'open' AND v.number > coalesce(completed, 0)) AS early
+    FROM cards FULL JOIN vouchers AS v USING (cafe_id, customer_id, card_key)
+    GROUP BY cafe_id, customer_id, card_key, completed
 ), found AS (
     SELECT 'account_missing' AS breach, cafe_id, customer_id, 0::bigint AS expected, ledger_balance AS actual
     FROM books WHERE current_points IS NULL
@@ -89,6 +99,21 @@ WITH ledger AS (
     JOIN visit_earnings AS e ON e.cafe_id = l.cafe_id AND e.customer_id = l.customer_id AND e.visit_id = l.lot_id
     WHERE e.state <> 'voided' AND l.earned_at <> e.occurred_at
     UNION ALL
+    SELECT 'vouchers_are_not_cards', cafe_id, customer_id, completed, earned FROM issued WHERE completed <> earned
+    UNION ALL
+    SELECT 'voucher_is_not_earned', cafe_id, customer_id, 0, early FROM issued WHERE early > 0
+    UNION ALL
+    -- Of one that is owed the bill may have another moment, or none.
+    SELECT 'voucher_is_not_of_its_bill', v.cafe_id, v.customer_id,
+           coalesce(extract(epoch FROM e.occurred_at)::bigint, 0), extract(epoch FROM v.earned_at)::bigint
+    FROM vouchers AS v
+    LEFT JOIN cards AS c USING (cafe_id, customer_id, card_key)
+    LEFT JOIN visit_earnings AS e
+    ON e.cafe_id = v.cafe_id AND e.customer_id = v.customer_id AND e.visit_id = v.visit_id
+    WHERE e.visit_id IS NULL
+        OR (v.state <> 'withdrawn' AND v.number <= c.completed
+            AND (e.state = 'voided' OR e.occurred_at <> v.earned_at))
+    UNION ALL
     SELECT 'parts_are_not_points', cafe_id, customer_id, points,
            (SELECT coalesce(sum(part.value::bigint), 0) FROM jsonb_each_text(parts) AS part)::bigint
     FROM visit_earnings
@@ -119,7 +144,8 @@ async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
 
     None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
     before, visits, spending and redemptions are what the rows behind them add up to, each bill that asks for points has
-    an answer for as many, each visit's lot is of its moment, what the rules gave adds up to the visit's points, and of
-    each reward so many are taken as redemptions of it stand, no more than there are, each for what that version costs.
+    an answer for as many, each visit's lot is of its moment, what the rules gave adds up to the visit's points, of
+    each reward so many are taken as redemptions of it stand, no more than there are, each for what that version costs,
+    and each completed card has one voucher of the bill that completed it; beyond these there are only used ones.
     """
     return [dict(row) for row in await conn.fetch(AUDIT, limit)]
