@@ -322,16 +322,19 @@ class Overview(Priced):
 
 
 class AskQuote(Command):
-    """What spending so many points would mean; without `points` only what there is and what it is worth."""
+    """What spending so many points would mean; without `points` only what there is and what it is worth. Which rewards
+    the guest may have depends on the `branch_id` and the `bill` too."""
 
     customer_id: UUID
     points: Points | None = None
+    branch_id: UUID | None = None
+    bill: BillSoFar | None = None
 
 
 class Quote(Priced):
     """What spending `points` would mean now: the `discount` that they are worth, null while a point has no price, and
     the balance after it, null where the balance does not cover them. `most_points` is what the guest can spend, and
-    `most_discount` its worth."""
+    `most_discount` its worth. `rewards` and `next_reward` as in `EarningQuote`."""
 
     points: int | None
     discount: Money | None
@@ -339,6 +342,8 @@ class Quote(Priced):
     most_points: int
     most_discount: Money | None
     balance_after: int | None
+    rewards: list[OfferedReward]
+    next_reward: NearReward | None
 
 
 class LapsingDay(Priced):
