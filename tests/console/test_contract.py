@@ -23,6 +23,7 @@ from services.console.store import (
     loyalty,
     messages,
     own,
+    rehearsals,
     reports,
     segments,
     visit,
@@ -77,12 +78,14 @@ HANDED = {
         "daily_limit", "monthly_limit",
     )),
     "replace_account": dict.fromkeys(("provider_name", "api_endpoint", "is_active", "priority_order")),
+    "ask_rehearsal": {"rules": {"tier_period": "jalali_year"}, "mode": "from_date", "valid_from": None},
+    "publish_rehearsed": {"rules": {"tier_period": "jalali_year"}, "rehearsal_id": ID, "valid_from": None},
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
 STORES = (
     *(identity, customer, visit, loyalty, club, campaign, campaigns, messages, feedback, waiting, reports),
-    *(segments, chain, own),
+    *(segments, chain, own, rehearsals),
 )
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 
@@ -95,6 +98,9 @@ class Recorder(Upstream):
 
     async def get(self, _: Access, service: str, path: str, kind: Any, query: Any = None) -> Any:
         self.call = (service, "get", path, kind, {"query": query or {}})
+
+    async def download(self, _: Access, service: str, path: str) -> Any:
+        self.call = (service, "get", path, None, {})
 
     async def send(
         self, _: Access, service: str, method: str, path: str, kind: Any, body: Any = None, **_more: Any

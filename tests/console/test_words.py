@@ -33,6 +33,7 @@ from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.earning import WEEK, Stacking
 from services.loyalty.models.programs import TierPeriod
+from services.loyalty.models.rehearsals import RehearsalMode, RehearsalState
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
@@ -99,6 +100,8 @@ FAMILIES = {
     "report_title": tuple(each.key for each in SECTIONS),
     "report_help": tuple(each.key for each in SECTIONS),
     "menu": tuple(each.key for each in MENU),
+    "rehearsal_mode": get_args(RehearsalMode),
+    "rehearsal_state": get_args(RehearsalState),
 }
 # What an explanation names as its rule, and what it shows of its values.
 RULES_TOLD = {
@@ -139,11 +142,14 @@ def said() -> set[str]:
         rules / "rule_facts.py",
         *rules.glob("*_tables.py"),
         rules / "report_views.py",
+        rules / "rehearsal_views.py",
     ]
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
     named |= {each.key for each in COMMANDS}
-    return named | set(re.findall(r'["\']((?:trouble|redeem|reports|chain|campaigns)\.(?!html)[a-z_]+)["\']', code))
+    return named | set(
+        re.findall(r'["\']((?:trouble|redeem|reports|chain|campaigns|rehearsal)\.(?!html)[a-z_]+)["\']', code)
+    )
 
 
 def families() -> set[str]:

@@ -42,6 +42,7 @@ SCREENS: Final = (
     "{home}/club/given",
     "{home}/club/lapsing",
     "{home}/club/refused",
+    "{home}/club/rehearsals",
     "{home}/segments",
     "{home}/segments/new",
     "{home}/campaigns",

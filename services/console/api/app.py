@@ -31,6 +31,7 @@ from services.console.api import (
     offline,
     own,
     palette,
+    rehearsals,
     reports,
     segments,
     sms,
@@ -55,7 +56,7 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
-    club, messages, sms, cafe, segments, chain, live, offline, board,
+    rehearsals, club, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.console.api import rehearsals
 from services.console.api.forms import Typed, typed_moment
 from services.console.api.rendering import go, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
@@ -83,6 +84,8 @@ async def write_rules(
         if step == "look":
             made = club_rules.changes(last, wanted, speech_of(look_of(request), here))
             return _rules(request, here, versions, form, changes=made, begins=body.get("valid_from"))
+        if step == "rehearse":
+            return await rehearsals.asked(request, here, body)
         answer = await club_store.propose(up, access, cafe_id, body)
     except RefusedCall as error:
         return _rules(request, here, versions, form, error)

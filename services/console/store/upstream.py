@@ -114,6 +114,10 @@ class Upstream:
             raise Away(service) from error
         raise _failure(service, answer, signed_in=access.token is not None)
 
+    async def download(self, access: Access, service: str, path: str) -> "Followed":
+        """The file at `path`, as it comes. Raises as a call does; the caller closes it."""
+        return await self.follow(access, service, f"{self._config.api_url(service)}{path}", None)
+
     async def _call(self, access: Access, service: str, method: str, path: str, kind: type[T], **more: Any) -> T:
         """Raises `RefusedCall`, `Away` or `SignedOut`."""
         headers = self._headers(access)
