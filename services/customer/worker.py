@@ -1,6 +1,6 @@
 """What the customer service does with what it reads, and what it does by the clock."""
 
-from services.customer.handlers import activity, consents, lists, periodic, registration, segments, views
+from services.customer.handlers import activity, birthdays, consents, lists, periodic, registration, segments, views
 from shared.events.campaign import ReplyReceived
 from shared.events.feedback import FeedbackReceived
 from shared.events.identity import CafeChanged
@@ -41,6 +41,7 @@ JOBS = [
     Job("customer.recalculate_segments", 1.0, periodic.recalculate),
     Job("customer.announce_segments", 1.0, periodic.announce_segments),
     Job("customer.list_guests", 1.0, lists.list_changed),
+    Job(birthdays.TELL, 30.0, birthdays.tell),
     Job("customer.prune_views", 3600.0, views.prune),
     Job("customer.prune_segment_days", 3600.0, segments.prune_days),
 ]

@@ -1,10 +1,10 @@
 """The worker process of loyalty: which event leads to which function, and what happens by the passing of time."""
 
-from services.loyalty.handlers import club, periodic, rehearsal_runs
+from services.loyalty.handlers import club, grants, periodic, rehearsal_runs
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_erased, on_customer_registered
 from services.loyalty.handlers.members import on_segment_entered, on_segment_left
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
-from shared.events.customer import CustomerErased, CustomerRegistered, SegmentEntered, SegmentLeft
+from shared.events.customer import BirthdayReached, CustomerErased, CustomerRegistered, SegmentEntered, SegmentLeft
 from shared.events.identity import CafeChanged
 from shared.events.visit import VisitClaimed, VisitCorrected, VisitRecorded, VisitVoided
 from shared.jobs.periodic import Job
@@ -21,6 +21,7 @@ REACTIONS = Reactions(
         CustomerErased: on_customer_erased,
         SegmentEntered: on_segment_entered,
         SegmentLeft: on_segment_left,
+        BirthdayReached: grants.on_birthday_reached,
         VisitRecorded: on_visit_recorded,
         VisitClaimed: on_visit_recorded,
         VisitCorrected: on_visit_corrected,
@@ -36,6 +37,7 @@ JOBS = [
     Job("loyalty.recount_accounts", 15.0, periodic.recount),
     Job("loyalty.count_club", 20.0, club.count),
     Job("loyalty.rehearse_rules", 2.0, rehearsal_runs.run),
+    Job("loyalty.activate_points", 30.0, grants.activate),
 ]
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ class ConsentChanged(CustomerEvent, frozen=True, kw_only=True):
     source: Code
 
 
+class BirthdayReached(CustomerEvent, frozen=True, kw_only=True):
+    """The guest's birthday began at `occurred_at` where the cafe is; `year` is that of the cafe's calendar. Told once a
+    year, unless the date of birth is moved to a day of the year that is still to come."""
+
+    type: ClassVar[str] = "birthday.reached"
+    year: int
+
+
 class SegmentChanged(CustomerEvent, frozen=True, kw_only=True):
     """The guest's one enum segment (new, occasional, regular, vip)."""
 
@@ -108,6 +116,7 @@ EVENTS = (
     CustomerStatusChanged,
     CustomerErased,
     ConsentChanged,
+    BirthdayReached,
     SegmentChanged,
     SegmentEntered,
     SegmentLeft,

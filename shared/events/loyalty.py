@@ -112,9 +112,19 @@ class CardCompleted(LoyaltyEvent, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class PointsActivated(LoyaltyEvent, frozen=True, kw_only=True):
+    """Points that were in the balance and waited can be spent since `occurred_at`: what is left of them. `lot_id` is
+    the visit or the grant that gave them."""
+
+    type: ClassVar[str] = "points.activated"
+    lot_id: UUID
+    points: int
+
+
 EVENTS = (
     PointsEarned,
     PointsChanged,
+    PointsActivated,
     TierChanged,
     RedemptionCompleted,
     RedemptionReversed,

@@ -53,6 +53,12 @@ def year_of(day: date, calendar: Calendar) -> DaySpan:
     return _from_jalali(year, 1, 1), _from_jalali(year + 1, 1, 1) - _DAY
 
 
+@lru_cache(maxsize=8192)
+def year_number(day: date, calendar: Calendar) -> int:
+    """The number of the year of `day`, such as 1405 or 2026."""
+    return day.year if calendar == "gregorian" else _jalali(day)[0]
+
+
 def day_bounds(day: date, tz: str) -> MomentSpan:
     """Moments [start, end) of the local `day`."""
     zone = ZoneInfo(tz)

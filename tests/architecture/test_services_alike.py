@@ -35,6 +35,7 @@ KEPT_AS_WRITTEN = (
     "services.loyalty.models.programs",
     "services.loyalty.models.earn_rules",
     "services.loyalty.models.card_rules",
+    "services.loyalty.models.terms",
 )
 
 

@@ -65,6 +65,8 @@ PAST_PARTICIPLES = {
     "completed",
     "reversed",
     "registered",
+    "reached",
+    "activated",
     "erased",
     "entered",
     "left",

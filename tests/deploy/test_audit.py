@@ -48,6 +48,16 @@ DAMAGES = [
     ("club_is_counted", "loyalty", "UPDATE club_figures SET amount = amount + (what = 'earned')::int"),
     ("club_is_counted", "loyalty", "UPDATE club_figures SET amount = amount + (what = 'members')::int"),
     ("club_is_counted", "loyalty", "DELETE FROM club_figures"),
+    (
+        "grant_is_not_ledger", "loyalty",
+        """INSERT INTO grants (cafe_id, grant_id, customer_id, type, occasion, points, program_version, granted_at)
+           SELECT cafe_id, gen_random_uuid(), customer_id, 'earned_bonus', 'x', 1, 1, now() FROM customer_loyalty""",
+    ),
+    (
+        "lot_is_not_of_its_grant", "loyalty",
+        """INSERT INTO grants (cafe_id, grant_id, customer_id, type, occasion, points, program_version, granted_at)
+           SELECT cafe_id, gen_random_uuid(), customer_id, 'earned_bonus', 'x', 1, 1, now() FROM customer_loyalty""",
+    ),
     ("bill_asks_for_others", "loyalty", "UPDATE visit_earnings SET points_to_redeem = points_to_redeem + 1"),
     ("lot_is_not_of_its_visit", "loyalty", "UPDATE point_lots SET earned_at = earned_at + interval '1 day'"),
     ("visits_show_what_they_redeem", "visit", "UPDATE customer_visits SET points_redeemed = points_redeemed + 1"),

@@ -12,7 +12,7 @@ BEYOND = {
     *("invalid_criteria", "of_the_installation", "cost_per_sms:missing", "cost_per_sms:less_than_equal"),
     *("whole_toman", "earn_per_twice", "not_of_this_journey", "twice", "table_without_number"),
     *("no_bookmark", "reason_without_status", "points_or_reward", "value_of_discounts", "days_without_limit"),
-    *("never_matches", "never_empty"),
+    *("never_matches", "never_empty", "gives_nothing"),
     # The clock, and what is there already.
     *("expires_in_the_past", "date_passed", "delay_too_long", "too_early", "in_the_future", "unknown_guest"),
     # What is easily guessed, misread or abused.

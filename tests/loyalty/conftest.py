@@ -4,7 +4,17 @@ from datetime import datetime
 
 import pytest
 
-from services.loyalty.handlers import accounts, adjustments, cafes, periodic, quotes, redemptions, rewards, visits
+from services.loyalty.handlers import (
+    accounts,
+    adjustments,
+    cafes,
+    grants,
+    periodic,
+    quotes,
+    redemptions,
+    rewards,
+    visits,
+)
 from services.loyalty.handlers.cafes import on_cafe_changed
 from shared.database import db
 from tests.loyalty.examples import NOON, cafe_changed
@@ -23,7 +33,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, adjustments, cafes, periodic, quotes, redemptions, rewards, visits):
+    for module in (accounts, adjustments, cafes, grants, periodic, quotes, redemptions, rewards, visits):
         monkeypatch.setattr(module, "now", clock)
     return clock
 

@@ -152,7 +152,13 @@ async def test_unknown_number_has_nothing_and_says_nothing(app: FastAPI) -> None
     found = looked.json()
     # A known guest has such a link too.
     assert "/g/" in found.pop("guest_link")
-    assert found == {"current_points": 0, "tier": "bronze", "next_tier": "silver", "points_to_next_tier": 500}
+    assert found == {
+        "current_points": 0,
+        "available_points": 0,
+        "tier": "bronze",
+        "next_tier": "silver",
+        "points_to_next_tier": 500,
+    }
 
 
 async def test_two_managers_publish_new_rules_from_now_on(app: FastAPI) -> None:

@@ -94,7 +94,7 @@ def test_undone_spending_returns_to_what_its_lots_have_become(
 
 def test_shrunk_and_refilled_lot_lapses_when_it_would_have() -> None:
     full = purse(lot(ONE, 100, 100, 9))
-    spent, drawn = lots.spend(full, 70)
+    spent, drawn = lots.spend(full, 70, NOON)
     shrunk = lots.shrink(spent, ONE, 60, DEBT, NOON)
     assert shrunk == purse(lot(ONE, 40, 0, 9), debt(-30))
     again = lots.refill(shrunk, drawn, OVER, DEBT, NOON)
@@ -112,6 +112,15 @@ def test_points_pay_the_debt_first_and_come_together_under_one_id() -> None:
     assert lots.add(held, lot(ONE, 10, 10, 4), DEBT, NOON) == purse(lot(ONE, 30, 15, 4))
 
 
+def test_what_waits_is_spent_last_and_rather_than_owed() -> None:
+    waiting = replace(lot(ONE, 10, 10, 1), available_at=NOON + MINUTE)
+    after, drawn = lots.spend_or_owe(purse(waiting, lot(TWO, 9, 9)), 12, DEBT, NOON)
+    assert (after, drawn) == (purse(replace(waiting, remaining=7), lot(TWO, 9, 0)), ((TWO, 9), (ONE, 3)))
+    _, drawn = lots.spend_or_owe(purse(waiting, lot(TWO, 9, 9)), 9, DEBT, NOON + MINUTE)
+    assert drawn == ((ONE, 9),)
+    assert [lots.waiting(purse(waiting, lot(TWO, 9, 9)), NOON + late * MINUTE) for late in range(2)] == [10, 0]
+
+
 def test_what_lots_lack_is_owed_and_drawn_from_none() -> None:
     after, drawn = lots.spend_or_owe(purse(lot(ONE, 10, 10)), 25, DEBT, NOON)
     assert (after, drawn) == (purse(lot(ONE, 10, 0), debt(-15)), ((ONE, 10),))
@@ -120,7 +129,7 @@ def test_what_lots_lack_is_owed_and_drawn_from_none() -> None:
 
 
 def test_of_lots_that_lapse_together_the_older_is_spent_first() -> None:
-    _, drawn = lots.spend(purse(lot(ONE, 5, 5, 9, NOON + MINUTE), lot(TWO, 5, 5, 9)), 6)
+    _, drawn = lots.spend(purse(lot(ONE, 5, 5, 9, NOON + MINUTE), lot(TWO, 5, 5, 9)), 6, NOON)
     assert drawn == ((TWO, 5), (ONE, 1))
 
 
@@ -148,9 +157,10 @@ def wishes(
     redemptions: list[Redemption] = [],  # noqa: B006
     facts: list[Fact] = [],  # noqa: B006
     lost: dict[UUID, int] | None = None,
+    waits: dict[UUID, datetime] | None = None,
 ) -> list[Found]:
     known = {each.redemption_id: each for each in redemptions}
-    found = redeeming.wishes_of(bills, lost or {}, known, facts, GUEST)
+    found = redeeming.wishes_of(bills, lost or {}, known, facts, GUEST, waits or {})
     return [(wish.redemption_id, wish.points, wish.refusal, wish.is_fact) for wish in found]
 
 
@@ -206,6 +216,26 @@ def test_points_of_a_bill_count_until_it_is_voided(voided_after: int, refusal: s
     voided = bill(1, 0, state="voided", voided_at=NOON + voided_after * MINUTE)
     found = wishes([voided, bill(2, 2, asks=50)], lost={ONE: 50})
     assert found == [(TWO, 50, refusal, False)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "points", "refusal"), [(4, 100, SHORT), (4, 30, None), (5, 130, None), (6, 130, None), (6, 131, SHORT)]
+)
+def test_points_of_a_bill_that_waits_count_from_the_moment_on_at_which_they_can_be_spent(
+    minutes: int, points: int, refusal: str | None
+) -> None:
+    bills = [bill(3, -1, earned=30), EARNS, bill(2, minutes, asks=points)]
+    assert wishes(bills, waits={ONE: NOON + 5 * MINUTE}) == [(TWO, points, refusal, False)]
+
+
+@pytest.mark.parametrize(
+    ("voided", "asked", "refusal"), [(4, 6, SHORT), (5, 6, SHORT), (7, 6, None), (7, 4, SHORT), (7, 8, SHORT)]
+)
+def test_points_of_a_voided_bill_that_waited_count_between_their_moment_and_the_void(
+    voided: int, asked: int, refusal: str | None
+) -> None:
+    bills = [bill(1, 0, state="voided", voided_at=NOON + voided * MINUTE), bill(2, asked, asks=100)]
+    assert wishes(bills, lost={ONE: 100}, waits={ONE: NOON + 5 * MINUTE}) == [(TWO, 100, refusal, False)]
 
 
 def test_bill_that_was_voided_before_its_own_moment_never_counted() -> None:

@@ -228,7 +228,7 @@ def held(*each: Lot) -> dict[UUID, Lot]:
 
 def test_spending_takes_the_closest_to_expiry_first_and_the_never_expiring_last() -> None:
     purse = held(lot(1, 10), lot(2, 10, expires_in=9), lot(3, 10, expires_in=3), lot(4, 10))
-    after, drawn = lots.spend(purse, 25)
+    after, drawn = lots.spend(purse, 25, NOON)
     assert [(lot_id, points) for lot_id, points in drawn] == [
         (visit_number(3), 10),
         (visit_number(2), 10),
@@ -239,11 +239,11 @@ def test_spending_takes_the_closest_to_expiry_first_and_the_never_expiring_last(
 
 def test_spending_more_than_held_is_an_error() -> None:
     with pytest.raises(ValueError, match="less than 11"):
-        lots.spend(held(lot(1, 10)), 11)
+        lots.spend(held(lot(1, 10)), 11, NOON)
 
 
 def test_refund_after_spending_leaves_a_debt_that_the_next_points_pay() -> None:
-    spent, _ = lots.spend(held(lot(1, 100)), 80)
+    spent, _ = lots.spend(held(lot(1, 100)), 80, NOON)
     owing = lots.shrink(spent, visit_number(1), 100, DEBT, NOON)
     assert (lots.total(owing), owing[DEBT].remaining) == (-80, -80)
     paid = lots.add(owing, lot(2, 100), DEBT, NOON)
@@ -252,13 +252,13 @@ def test_refund_after_spending_leaves_a_debt_that_the_next_points_pay() -> None:
 
 def test_giving_back_restores_the_lots_it_drew_on() -> None:
     purse = held(lot(1, 10), lot(2, 10, expires_in=3))
-    after, drawn = lots.spend(purse, 15)
+    after, drawn = lots.spend(purse, 15, NOON)
     assert lots.refill(after, drawn, uuid4(), DEBT, NOON) == purse
 
 
 def test_points_given_back_after_a_correction_lie_as_if_less_had_been_earned_from_the_beginning() -> None:
     purse = held(lot(1, 100, expires_in=9), lot(2, 10, expires_in=20))
-    spent, drawn = lots.spend(purse, 80)
+    spent, drawn = lots.spend(purse, 80, NOON)
     corrected = lots.shrink(spent, visit_number(1), 30, DEBT, NOON)
     assert lots.total(corrected) == 0
     again = lots.refill(corrected, drawn, uuid4(), DEBT, NOON)
@@ -266,7 +266,7 @@ def test_points_given_back_after_a_correction_lie_as_if_less_had_been_earned_fro
 
 
 def test_points_given_back_pay_the_debt_of_a_correction_before_they_return_to_their_lot() -> None:
-    spent, drawn = lots.spend(held(lot(1, 100, expires_in=9)), 80)
+    spent, drawn = lots.spend(held(lot(1, 100, expires_in=9)), 80, NOON)
     owing = lots.shrink(spent, visit_number(1), 30, DEBT, NOON)
     assert owing[DEBT].remaining == -10
     overflow = uuid4()
@@ -277,7 +277,7 @@ def test_points_given_back_pay_the_debt_of_a_correction_before_they_return_to_th
 
 def test_points_given_back_do_not_return_to_a_lot_that_has_lapsed() -> None:
     lapsed = Lot(visit_number(2), 50, 0, NOON, NOON)
-    spent, drawn = lots.spend(held(lot(1, 100)), 80)
+    spent, drawn = lots.spend(held(lot(1, 100)), 80, NOON)
     corrected = lots.shrink(spent, visit_number(1), 100, DEBT, NOON) | {lapsed.lot_id: lapsed}
     overflow = uuid4()
     again = lots.refill(lots.add(corrected, lot(3, 80), DEBT, NOON), drawn, overflow, DEBT, NOON)
@@ -303,7 +303,7 @@ def purses(draw):
                 purse, balance = lots.shrink(purse, lot_id, amount, DEBT, NOON), balance - amount
                 earned[lot_id] -= amount
         elif doing == "spend" and balance >= amount:
-            purse, drawn = lots.spend(purse, amount)
+            purse, drawn = lots.spend(purse, amount, NOON)
             open_spendings.append((drawn, amount))
             balance -= amount
         elif doing == "give back" and open_spendings:

@@ -79,6 +79,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
         " visit_earnings.parts customer_loyalty.counts customer_loyalty.cards vouchers.state"
+        " grants.occasion grants.state"
         # Ids of guests and numbers.
         " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
         CAFE: "rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"

@@ -105,6 +105,11 @@ async def _lapse(pool: Pool, cafe_id: UUID) -> None:
     await pool.execute("UPDATE point_lots SET expires_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id)
 
 
+async def _wait(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute("UPDATE point_lots SET activates_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id)
+
+
 async def _end_tier(pool: Pool, cafe_id: UUID) -> None:
     await _earn(pool, cafe_id)
     await pool.execute("UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE cafe_id = $1", cafe_id)
@@ -233,6 +238,7 @@ CASES = {
     "loyalty.end_tiers": Case(
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),
+    "loyalty.activate_points": Case(_wait, "SELECT FROM point_lots WHERE activates_at IS NOT NULL AND cafe_id = $1"),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),
@@ -243,6 +249,7 @@ CASES = {
     "customer.announce_segments": Case(_open, "SELECT FROM customer_segments WHERE NOT is_told AND cafe_id = $1"),
     "customer.prune_views": Case(_look, "SELECT FROM guest_views WHERE cafe_id = $1"),
     "customer.prune_segment_days": Case(_count_day, "SELECT FROM segment_days WHERE cafe_id = $1"),
+    "customer.tell_birthdays": Case(_open, "SELECT FROM birthday_turns WHERE due_at <= now() AND cafe_id = $1"),
     "customer.list_guests": Case(_register, "SELECT FROM guests_to_list WHERE cafe_id = $1"),
     "feedback.trim_senders": Case(
         _send_feedback, "SELECT FROM customer_feedback WHERE ip_address IS NOT NULL AND cafe_id = $1"

@@ -1,6 +1,5 @@
 """What staff of a cafe see and do with points."""
 
-from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -30,7 +29,6 @@ from shared import clock
 from shared.inputs.fields import Cursor, PageSize
 from shared.security.access import sees_amounts
 from shared.security.approval import Decide, Waiting
-from shared.security.ids import menu_code
 from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
 
@@ -175,10 +173,9 @@ async def redeem_for_customer(
 @router.post("/redemptions/quote")
 async def quote_redemption(request: Request, caller: StaffCaller, cafe_id: UUID, body: AskQuote) -> Quote:
     """What spending a guest's points would mean now: the discount that they are worth and the balance after it. It
-    spends and reserves nothing. `rewards`: what the guest may have now with this bill."""
-    code = partial(menu_code, request.app.state.settings.keys, cafe_id)
+    spends and reserves nothing."""
     async with acting(request, caller, cafe_id) as conn:
-        return await club.quote(conn, cafe_id, body, code)
+        return await club.quote(conn, cafe_id, body)
 
 
 @router.get("/redemptions/refused")

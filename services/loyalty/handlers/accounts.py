@@ -18,7 +18,7 @@ from services.loyalty.models.http import (
 from services.loyalty.rules import tiers
 from services.loyalty.rules.ledger import noted_rule
 from services.loyalty.rules.programs import priced
-from services.loyalty.store import accounts, ledger, programs
+from services.loyalty.store import accounts, grants, ledger, programs
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import NotFound
@@ -36,7 +36,14 @@ async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> ShownAccou
     if row is None:
         raise NotFound("customer", "چنین مهمانی")
     next_tier = await _next_tier(conn, cafe_id, row["tier"])
-    return ShownAccount.of({**row, "next_tier": next_tier}, await unit_of(conn, cafe_id))
+    available = await available_points(conn, cafe_id, customer_id, row["current_points"])
+    row = {**row, "next_tier": next_tier, "available_points": available}
+    return ShownAccount.of(row, await unit_of(conn, cafe_id))
+
+
+async def available_points(conn: Connection, cafe_id: UUID, customer_id: UUID, balance: int) -> int:
+    """What of the guest's balance can be spent now."""
+    return max(0, balance - await grants.waiting(conn, cafe_id, customer_id, now()))
 
 
 async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAccount:
@@ -47,8 +54,13 @@ async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAcc
     else:
         rank = tiers.rank((await plans_of(conn, [cafe_id]))[cafe_id], tiers.NOBODY, now())
         tier, balance, to_next = rank.tier, 0, rank.to_next
-    next_tier = await _next_tier(conn, cafe_id, tier)
-    return TillAccount(current_points=balance, tier=tier, next_tier=next_tier, points_to_next_tier=to_next)
+    return TillAccount(
+        current_points=balance,
+        available_points=await available_points(conn, cafe_id, customer_id, balance),
+        tier=tier,
+        next_tier=await _next_tier(conn, cafe_id, tier),
+        points_to_next_tier=to_next,
+    )
 
 
 async def page(conn: Connection, cafe_id: UUID, customer_id: UUID, before: int | None, limit: int) -> LedgerPage:

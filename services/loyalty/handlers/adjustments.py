@@ -146,7 +146,7 @@ async def _post(
     plan = (await plans_of(conn, [account.cafe_id]))[account.cafe_id]
     held = (await ledger.load_lots(conn, [account.guest], []))[account.guest]
     if takes:
-        lots = lot_rules.spend(held, adjustment.points)[0]
+        lots = lot_rules.spend(held, adjustment.points, moment)[0]
     else:
         days = tiers.in_force(plan, moment).points_expire_days
         expires_at = moment + timedelta(days=days) if days else None

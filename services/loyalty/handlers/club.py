@@ -3,12 +3,11 @@
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.http import AskQuote, LapsingDay, LapsingGuest, Overview, Quote
 from services.loyalty.rules import tiers
 from services.loyalty.rules.club import tier_counts, total, worth
-from services.loyalty.store import accounts, club, programs
+from services.loyalty.store import accounts, club, grants, programs
 from shared.clock import now
 from shared.database.db import Connection, Pool, transaction
 from shared.errors import NotFound, Problem, Rejected
@@ -100,20 +99,17 @@ async def overview(conn: Connection, cafe_id: UUID, since: date | None, until: d
     return shown.model_copy(update={"lapsing": shown.lapsing.shown_in(unit)})
 
 
-async def quote(conn: Connection, cafe_id: UUID, asked: AskQuote, code: rewards.MenuCoder) -> Quote:
-    """What spending points would mean now, and for which rewards they are enough. It reserves nothing.
+async def quote(conn: Connection, cafe_id: UUID, asked: AskQuote) -> Quote:
+    """What spending points would mean now. It reserves nothing.
 
     Raises NotFound when the cafe has no such guest.
     """
-    account = await accounts.read(conn, cafe_id, asked.customer_id)
+    account = await accounts.show(conn, cafe_id, asked.customer_id)
     if account is None:
         raise NotFound("customer", "چنین مهمانی")
-    price, balance = await programs.price_of_point(conn, cafe_id, now()), account.balance
-    occasion = rewards.occasion_of(now(), asked.branch_id, asked.bill, code)
-    plan = (await plans_of(conn, [cafe_id]))[cafe_id]
-    reached, near = await rewards.within_reach(conn, cafe_id, asked.customer_id, account, occasion, plan)
-    most = max(0, balance)
-    covered = asked.points is not None and asked.points <= balance
+    price, balance = await programs.price_of_point(conn, cafe_id, now()), account["current_points"]
+    most = max(0, balance - await grants.waiting(conn, cafe_id, asked.customer_id, now()))
+    covered = asked.points is not None and asked.points <= most
     row = {
         "points": asked.points,
         "discount": worth(asked.points, price) if asked.points else None,
@@ -121,8 +117,6 @@ async def quote(conn: Connection, cafe_id: UUID, asked: AskQuote, code: rewards.
         "most_points": most,
         "most_discount": worth(most, price),
         "balance_after": balance - asked.points if asked.points and covered else None,
-        "rewards": reached,
-        "next_reward": near,
         "currency_unit": INSIDE,
     }
     return Quote.of(row, await unit_of(conn, cafe_id))

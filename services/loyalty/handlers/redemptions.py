@@ -9,6 +9,7 @@ from services.loyalty.models.accounts import Account, EntryDraft, Posting, Redem
 from services.loyalty.models.rewards import Occasion
 from services.loyalty.rules import announcing, counting, spending
 from services.loyalty.rules import ledger as ledger_rules
+from services.loyalty.rules import lots as lot_rules
 from services.loyalty.rules.lots import Lots
 from services.loyalty.store import accounts, ledger, redemptions
 from shared.clock import now
@@ -39,6 +40,9 @@ async def redeem(
     if account is None or balance < wanted.points:
         raise insufficient(balance)
     held = (await ledger.load_lots(conn, [guest], []))[guest]
+    waiting = lot_rules.waiting(held, wanted.created_at)
+    if balance - waiting < wanted.points:
+        raise insufficient(balance, waiting)
     after, redemption, draft = spending.take(held, wanted, wanted.created_at)
     changed = await _save(conn, account, held, after, redemption, draft, correlation_id)
     return redemption, changed.balance
@@ -121,15 +125,15 @@ async def _give_back(
     return redemption, changed.balance
 
 
-def insufficient(balance: int) -> Rejected:
-    """The answer to spending more than there is."""
-    return Rejected(
-        "INSUFFICIENT_POINTS",
-        f"The balance is {balance} points.",
-        f"موجودی {format_count(balance)} امتیاز است.",
-        status=409,
-        problems=[Problem("points", "balance", str(balance), format_count(balance))],
-    )
+def insufficient(balance: int, waiting: int = 0) -> Rejected:
+    """The answer to spending more than there is, or more than does not wait."""
+    en, fa = f"The balance is {balance} points.", f"موجودی {format_count(balance)} امتیاز است."
+    problems = [Problem("points", "balance", str(balance), format_count(balance))]
+    if waiting:
+        en += f" Of these, {waiting} can't be spent yet."
+        fa += f" {format_count(waiting)} امتیاز از آن هنوز قابل استفاده نیست."
+        problems.append(Problem("points", "waiting", str(waiting), format_count(waiting)))
+    return Rejected("INSUFFICIENT_POINTS", en, fa, status=409, problems=problems)
 
 
 async def _save(

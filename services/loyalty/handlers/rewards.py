@@ -25,7 +25,7 @@ from services.loyalty.models.rewards import Conditions, Occasion, Reward, Reward
 from services.loyalty.rules import rewards as rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.bill_facts import lines_of
-from services.loyalty.store import rewards
+from services.loyalty.store import grants, rewards
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
@@ -238,9 +238,10 @@ async def _seeker(
         if each.terms.conditions.per_guest is not None
     }
     standing = account.standing if account else tiers.NOBODY
+    waiting = await grants.waiting(conn, cafe_id, account.customer_id, occasion.at) if account else 0
     return RewardSeeker(
         tier=tiers.rank(plan, standing, occasion.at).tier,
-        balance=account.balance if account else 0,
+        balance=account.balance - waiting if account else 0,
         had=await rewards.had(conn, cafe_id, customer_id, since) if customer_id else {},
     )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from services.loyalty.models.cards import Card, CardStates, Voucher
 from services.loyalty.models.earning import Counts, Parts, Scheme
+from services.loyalty.models.grants import HeldBack, TierPoints
 from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
 from shared.events.loyalty import LedgerType
@@ -50,6 +51,8 @@ class Program(msgspec.Struct, frozen=True):
     approval_above: int
     scheme: Scheme | None = None
     cards: tuple[Card, ...] = ()
+    birthday: TierPoints | None = None
+    waiting: HeldBack | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -156,13 +159,15 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Lot(msgspec.Struct, frozen=True):
-    """What is left of one earning. The lot whose id is the guest's own holds a debt, below zero."""
+    """What is left of one earning, which can be spent from `available_at` on. The lot whose id is the guest's own holds
+    a debt, below zero."""
 
     lot_id: UUID
     points: int
     remaining: int
     earned_at: datetime
     expires_at: datetime | None = None
+    available_at: datetime | None = None
 
 
 class EntryDraft(msgspec.Struct, frozen=True, kw_only=True):

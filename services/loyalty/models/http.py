@@ -79,7 +79,7 @@ class ShownProposal(Priced):
 
 class ShownAccount(Priced):
     """A guest's account as it stands today; amounts in `currency_unit`, the cafe's, and null for whom they are not
-    shown."""
+    shown. Of `current_points` only `available_points` can be spent: the rest waits, or is a debt."""
 
     id: UUID
     customer_id: UUID
@@ -87,6 +87,7 @@ class ShownAccount(Priced):
     points_redeemed: int
     points_expired: int
     current_points: int
+    available_points: int
     points_owed: int
     tier: Tier
     tier_start_date: date
@@ -181,10 +182,12 @@ class EarningQuote(Priced):
 
 
 class TillAccount(BaseModel):
-    """What a till may show: no personal data. Zero points in bronze when the number is not known. `guest_link`
-    is for the receipt: the guest's own page, which opens for whoever is a guest here."""
+    """What a till may show: no personal data. Zero points in bronze when the number is not known. Of `current_points`
+    only `available_points` can be spent now. `guest_link` is for the receipt: the guest's own page, which opens for
+    whoever is a guest here."""
 
     current_points: int
+    available_points: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
@@ -322,19 +325,16 @@ class Overview(Priced):
 
 
 class AskQuote(Command):
-    """What spending so many points would mean; without `points` only what there is and what it is worth. Which rewards
-    the guest may have depends on the `branch_id` and the `bill` too."""
+    """What spending so many points would mean; without `points` only what there is and what it is worth."""
 
     customer_id: UUID
     points: Points | None = None
-    branch_id: UUID | None = None
-    bill: BillSoFar | None = None
 
 
 class Quote(Priced):
     """What spending `points` would mean now: the `discount` that they are worth, null while a point has no price, and
     the balance after it, null where the balance does not cover them. `most_points` is what the guest can spend, and
-    `most_discount` its worth. `rewards` and `next_reward` as in `EarningQuote`."""
+    `most_discount` its worth."""
 
     points: int | None
     discount: Money | None
@@ -342,8 +342,6 @@ class Quote(Priced):
     most_points: int
     most_discount: Money | None
     balance_after: int | None
-    rewards: list[OfferedReward]
-    next_reward: NearReward | None
 
 
 class LapsingDay(Priced):

@@ -11,6 +11,7 @@ from services.loyalty.models.accounts import DebtPolicy
 from services.loyalty.models.card_rules import MOST_CARDS, CardRule
 from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
 from services.loyalty.models.earning import Stacking
+from services.loyalty.models.terms import BirthdayTerm, PendingTerm
 from shared.events.base import Tier
 from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
 from shared.inputs.fields import Command, Whole
@@ -20,7 +21,11 @@ TierPeriod = Literal["jalali_year", "gregorian_year"]
 # The fields that say how a bill earns.
 EARNING = ("base", "earn", "multiply", "stacking", "caps")
 # What a program says beyond them, the amount and the tiers. Each stays as it was when it is left out.
-TERMS: tuple[str, ...] = ("cards",)
+TERMS: tuple[str, ...] = (
+    "cards",
+    "birthday",
+    "pending",
+)
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
 MULTIPLIER = {
@@ -80,6 +85,8 @@ class ProgramRules(Command):
     stacking: Stacking = "best"
     caps: CapsRule = CapsRule()
     cards: Annotated[tuple[CardRule, ...], Field(max_length=MOST_CARDS)] = ()
+    birthday: BirthdayTerm | None = None
+    pending: PendingTerm | None = None
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:

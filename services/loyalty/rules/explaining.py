@@ -11,7 +11,7 @@ from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Progr
 from services.loyalty.models.cards import CardStates, Completion, Voucher
 from services.loyalty.models.explaining import HandEntry, Totals
 from services.loyalty.models.programs import LADDER
-from services.loyalty.rules import cards, redeeming, tiers
+from services.loyalty.rules import cards, redeeming, tiers, waiting
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.earning import trace
@@ -80,7 +80,8 @@ def recount(booked: Booked, wanted: Collection[UUID]) -> Recounted:
         each.counted.visit.visit_id: each
         for each in _trace(booked.plan, [each.visit for each in counted.bills], wanted)
     }
-    weighed = redeeming.weigh(counted.bills, counted.lost, booked.redemptions, booked.facts, booked.customer_id)
+    waits = waiting.moments(booked.plan, counted.bills, counted.lost)
+    weighed = redeeming.weigh(counted.bills, counted.lost, booked.redemptions, booked.facts, booked.customer_id, waits)
     return Recounted(
         {each.visit.visit_id: each for each in counted.bills},
         traced,

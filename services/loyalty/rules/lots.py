@@ -33,10 +33,19 @@ def add(lots: Lots, gained: Lot, debt_id: UUID, moment: datetime) -> dict[UUID, 
     return after
 
 
-def date(lots: Lots, lot_id: UUID, earned_at: datetime, expires_at: datetime | None) -> Lots:
+def waiting(lots: Lots, moment: datetime) -> int:
+    """The points that can't be spent yet."""
+    return sum(lot.remaining for lot in lots.values() if lot.available_at and lot.available_at > moment)
+
+
+def date(
+    lots: Lots, lot_id: UUID, earned_at: datetime, expires_at: datetime | None, available_at: datetime | None = None
+) -> Lots:
     """The lots with these dates for one of them, if it is there."""
     lot = lots.get(lot_id)
-    return lots if lot is None else {**lots, lot_id: replace(lot, earned_at=earned_at, expires_at=expires_at)}
+    if lot is None:
+        return lots
+    return {**lots, lot_id: replace(lot, earned_at=earned_at, expires_at=expires_at, available_at=available_at)}
 
 
 def shrink(lots: Lots, lot_id: UUID, points: int, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
@@ -50,12 +59,13 @@ def shrink(lots: Lots, lot_id: UUID, points: int, debt_id: UUID, moment: datetim
     return _owe(after, debt_id, -missing, moment) if missing else after
 
 
-def spend(lots: Lots, points: int) -> tuple[dict[UUID, Lot], Drawn]:
-    """The lots after spending, and which were drawn on: the closest to expiry first, then the oldest.
+def spend(lots: Lots, points: int, moment: datetime) -> tuple[dict[UUID, Lot], Drawn]:
+    """The lots after spending, and which were drawn on: the closest to expiry first, then the oldest; those that wait
+    at `moment` last.
 
     Raises ValueError when they hold less.
     """
-    after, drawn = _draw(lots, points, _by_expiry(lots))
+    after, drawn = _draw(lots, points, _to_spend(lots, moment))
     if sum(taken for _, taken in drawn) < points:
         raise ValueError(f"lots hold less than {points}")
     return after, drawn
@@ -63,7 +73,7 @@ def spend(lots: Lots, points: int) -> tuple[dict[UUID, Lot], Drawn]:
 
 def spend_or_owe(lots: Lots, points: int, debt_id: UUID, moment: datetime) -> tuple[dict[UUID, Lot], Drawn]:
     """The same where the lots may hold less: what is missing is owed, and drawn from none."""
-    after, drawn = _draw(lots, points, _by_expiry(lots))
+    after, drawn = _draw(lots, points, _to_spend(lots, moment))
     missing = points - sum(taken for _, taken in drawn)
     return (_owe(after, debt_id, -missing, moment) if missing else after), drawn
 
@@ -119,6 +129,11 @@ def _draw(lots: Lots, points: int, order: Iterable[UUID]) -> tuple[dict[UUID, Lo
 def _owe(lots: dict[UUID, Lot], debt_id: UUID, change: int, moment: datetime) -> dict[UUID, Lot]:
     debt = lots.get(debt_id) or Lot(debt_id, 0, 0, moment)
     return lots | {debt_id: replace(debt, remaining=debt.remaining + change)}
+
+
+def _to_spend(lots: Lots, moment: datetime) -> list[UUID]:
+    order = _by_expiry(lots)
+    return sorted(order, key=lambda lot_id: (lots[lot_id].available_at or moment) > moment)
 
 
 def _by_expiry(lots: Lots, *, held: bool = True) -> list[UUID]:

@@ -1,7 +1,7 @@
 """From the published rules of a cafe to the plan by which its guests are counted."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.loyalty.models.accounts import Plan, Program, TierStep
+from services.loyalty.models.grants import HeldBack
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules.schemes import cards_of, scheme_of
 from shared.errors import Problem, Rejected
@@ -43,6 +44,8 @@ def program(
         approval_above=rules.approval_above,
         scheme=scheme_of(rules, menu_codes or {}),
         cards=cards_of(rules, menu_codes or {}),
+        birthday=rules.birthday.points if rules.birthday else None,
+        waiting=HeldBack(timedelta(hours=rules.pending.hours), rules.pending.above_points) if rules.pending else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 The published rule: a bill spends the points it asks for if the guest had them just before it, whenever it arrives. The
 guest had what earlier bills earned and what was given, less what earlier bills spent. Points that were spent over HTTP,
-taken by hand or have lapsed are gone, even if that came later: the bill may not take from them. If a bill is voided
+taken by hand or have lapsed are gone, even if that came later: the bill may not take from them. Points that wait count
+from the moment on at which they can be spent. If a bill is voided
 after another one was paid with its points, these stay spent, and the guest owes them. All or nothing: what is not
 covered is refused.
 
@@ -48,6 +49,7 @@ def wishes_of(
     redemptions: Mapping[UUID, Redemption],
     facts: Iterable[Fact],
     customer_id: UUID,
+    waits: Mapping[UUID, datetime],
 ) -> list[Wish]:
     """What each bill that stands spends or is refused, in the order of the bills.
 
@@ -56,8 +58,9 @@ def wishes_of(
         lost: what each voided bill would have earned.
         redemptions: all of the guest's, and those of others that the bills name, by id.
         facts: all that came and went apart from bills and redemptions.
+        waits: from when on the points of bills count that wait, by visit.
     """
-    return [weighed.wish for weighed in weigh(bills, lost, redemptions, facts, customer_id)]
+    return [weighed.wish for weighed in weigh(bills, lost, redemptions, facts, customer_id, waits)]
 
 
 def weigh(
@@ -66,12 +69,13 @@ def weigh(
     redemptions: Mapping[UUID, Redemption],
     facts: Iterable[Fact],
     customer_id: UUID,
+    waits: Mapping[UUID, datetime],
 ) -> list[Weighed]:
     """The same as `wishes_of`, each with what its bill could have spent."""
     claimed: set[UUID] = set()
     asked = _claims(bills, redemptions, claimed, customer_id)
     gone = _spent_anyway(bills, asked, claimed, redemptions, customer_id)
-    room = _room(bills, lost, [*facts, *gone])
+    room = _room(bills, lost, [*facts, *gone], waits)
     weighed, granted = [], 0
     for wish in asked:
         is_open = not wish.is_fact and wish.refusal is None
@@ -165,7 +169,9 @@ def _spent_anyway(
     return facts
 
 
-def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact]) -> dict[UUID, int]:
+def _room(
+    bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fact], waits: Mapping[UUID, datetime]
+) -> dict[UUID, int]:
     """How many points each bill could spend if no bill before it had spent any."""
     # its order, what changes for good, what changes until a void, and whose bill it is
     steps: list[tuple[RedemptionOrder, int, int, UUID | None]] = [
@@ -174,10 +180,14 @@ def _room(bills: Sequence[Counted], lost: Mapping[UUID, int], facts: Iterable[Fa
     for counted in bills:
         at, device, receipt, visit_id = order_of(counted.visit)
         order = (at, 1, device, receipt, visit_id)
+        counts_at = waits.get(visit_id)
+        counts = order if counts_at is None else (counts_at, 0, "", "", visit_id)
         if counted.visit.state != "voided":
-            steps.append((order, counted.points, 0, visit_id))
-        elif counted.visit.voided_at and counted.visit.voided_at > at and lost.get(visit_id):
-            steps.append((order, 0, lost[visit_id], None))
+            steps.append((order, 0 if counts_at else counted.points, 0, visit_id))
+            if counts_at:
+                steps.append((counts, counted.points, 0, None))
+        elif counted.visit.voided_at and counted.visit.voided_at > counts[0] and lost.get(visit_id):
+            steps.append((counts, 0, lost[visit_id], None))
             steps.append(((counted.visit.voided_at, 0, "", "", visit_id), 0, -lost[visit_id], None))
     steps.sort(key=lambda step: step[0])
     before: list[tuple[int, int]] = []

@@ -174,7 +174,7 @@ class _Replay:
         if had < step.points:
             self.short.append(Short(step.redemption, step.at, had))
             return
-        self.lots, self.drawn[step.redemption.redemption_id] = lot_rules.spend(self.lots, step.points)
+        self.lots, self.drawn[step.redemption.redemption_id] = lot_rules.spend(self.lots, step.points, step.at)
 
     def _back(self, step: _Step) -> None:
         assert step.redemption is not None

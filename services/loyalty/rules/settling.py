@@ -6,9 +6,18 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.loyalty.models.accounts import Account, EntryDraft, LedgerEntry, Lot, Plan, Posting, Redemption, Visit
+from services.loyalty.models.accounts import (
+    Account,
+    EntryDraft,
+    LedgerEntry,
+    Lot,
+    Posting,
+    Program,
+    Redemption,
+    Visit,
+)
 from services.loyalty.models.cards import Voucher
-from services.loyalty.rules import announcing, cards, counting, ledger, lots, spending, tiers
+from services.loyalty.rules import announcing, cards, counting, ledger, lots, spending, tiers, waiting
 from services.loyalty.rules.announcing import DESCRIPTIONS, multiplier
 from services.loyalty.rules.counting import CountedChange, Tally
 from services.loyalty.rules.lots import Lots
@@ -47,13 +56,15 @@ def settle(
     account, entries = ledger.post(counted.account, [*drafts, *forgiven], may_owe=True)
     account = counting.ranked(counted.plan, account, counted.standing, moment)
     earned = cards.vouchers_of(account, counted.completions)
+    written = counting.changed_lots(held, after_lots)
     return Posting(
         before=counted.account,
         after=account,
         only_purchases=not (held or redemptions)
-        and all(change.before is None and not change.after.visit.points_to_redeem for change in counted.changes),
+        and all(change.before is None and not change.after.visit.points_to_redeem for change in counted.changes)
+        and not any(lot.available_at for lot in written),
         entries=entries,
-        lots=counting.changed_lots(held, after_lots),
+        lots=written,
         counted=[change.after for change in counted.changes],
         redemptions=redemptions,
         vouchers=cards.changed_vouchers(vouchers, earned, is_all=bool(counted.bills)),
@@ -68,12 +79,14 @@ def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list
     after, drafts, debt_id = held, [], counted.account.customer_id
     for change in counted.changes:
         visit = change.after.visit
-        expires_at = _expiry(counted.plan, visit)
+        program = tiers.in_force(counted.plan, visit.occurred_at)
+        expires_at = _expiry(program, visit)
+        available_at = waiting.available_at(program, visit, change.after.points)
         # The visit may have another moment or other rules now: its points then lapse as if it had been so from the
         # beginning.
-        after = lots.date(after, visit.visit_id, visit.occurred_at, expires_at)
+        after = lots.date(after, visit.visit_id, visit.occurred_at, expires_at, available_at)
         if change.points > 0:
-            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, expires_at)
+            gained = Lot(visit.visit_id, change.points, change.points, visit.occurred_at, expires_at, available_at)
             after = lots.add(after, gained, debt_id, visit.occurred_at)
         elif change.points < 0:
             after = lots.shrink(after, visit.visit_id, -change.points, debt_id, visit.occurred_at)
@@ -102,8 +115,8 @@ def _draft(change: CountedChange, *, is_own: bool) -> EntryDraft:
     )
 
 
-def _expiry(plan: Plan, visit: Visit) -> datetime | None:
-    days = tiers.in_force(plan, visit.occurred_at).points_expire_days
+def _expiry(program: Program, visit: Visit) -> datetime | None:
+    days = program.points_expire_days
     return visit.occurred_at + timedelta(days=days) if days else None
 
 

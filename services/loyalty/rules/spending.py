@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Account, EntryDraft, Fact, Redemption, Wish
 from services.loyalty.rules import lots as lot_rules
-from services.loyalty.rules import redeeming
+from services.loyalty.rules import redeeming, waiting
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import Tally
 from services.loyalty.rules.lots import Lots
@@ -53,7 +53,8 @@ def turns_of(
     """The redemptions that the guest's bills change. `known`: the guest's redemptions, and those that the bills
     name."""
     account = counted.account
-    wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id)
+    waits = waiting.moments(counted.plan, counted.bills, counted.lost)
+    wishes = redeeming.wishes_of(counted.bills, counted.lost, known, facts, account.customer_id, waits)
     turns = [SpendingTurn(known.get(wish.redemption_id), _wanted(account, wish, known, moment)) for wish in wishes]
     asked = {wish.redemption_id for wish in wishes}
     indexes = {each.visit.visit_id: index for index, each in enumerate(counted.bills)}

@@ -114,6 +114,40 @@ WITH ledger AS (
         OR (v.state <> 'withdrawn' AND v.number <= c.completed
             AND (e.state = 'voided' OR e.occurred_at <> v.earned_at))
     UNION ALL
+    SELECT 'grant_is_not_ledger', coalesce(g.cafe_id, l.cafe_id), coalesce(g.customer_id, l.customer_id),
+           coalesce(g.points, 0), coalesce(l.points_change, 0)
+    FROM grants AS g
+    FULL JOIN (
+        SELECT cafe_id, id, customer_id, transaction_type, points_change FROM loyalty_transactions
+        WHERE notes LIKE 'grant %' AND points_change > 0
+    ) AS l ON l.cafe_id = g.cafe_id AND l.id = g.grant_id AND l.customer_id = g.customer_id
+        AND l.transaction_type = g.type
+    WHERE g.points IS DISTINCT FROM l.points_change
+    UNION ALL
+    SELECT 'lot_is_not_of_its_grant', g.cafe_id, g.customer_id, extract(epoch FROM g.available_at)::bigint,
+           extract(epoch FROM l.available_at)::bigint
+    FROM grants AS g
+    LEFT JOIN point_lots AS l ON l.cafe_id = g.cafe_id AND l.customer_id = g.customer_id AND l.lot_id = g.grant_id
+    WHERE l.lot_id IS NULL OR l.available_at IS DISTINCT FROM g.available_at
+    UNION ALL
+    -- What was counted anew since may wait by its new points; it did not when it was spent.
+    SELECT 'spent_before_available', r.cafe_id, r.customer_id, extract(epoch FROM l.available_at)::bigint,
+           extract(epoch FROM r.created_at)::bigint
+    FROM point_lots AS l
+    JOIN redemptions AS r ON r.cafe_id = l.cafe_id AND r.customer_id = l.customer_id AND l.lot_id = ANY(r.lot_ids)
+    WHERE l.available_at > r.created_at AND r.state = 'completed'
+        AND (r.created_by IS NOT NULL OR r.till_key_id IS NOT NULL)
+        AND NOT EXISTS (
+            SELECT FROM visit_earnings AS e
+            WHERE e.cafe_id = l.cafe_id AND e.customer_id = l.customer_id AND e.visit_id = l.lot_id
+                AND (e.state <> 'recorded' OR NOT EXISTS (
+                    SELECT FROM loyalty_transactions AS t
+                    WHERE t.cafe_id = e.cafe_id AND t.customer_id = e.customer_id AND t.visit_id = e.visit_id
+                        AND t.redemption_id IS NULL AND t.points_change = e.points
+                        AND t.notes LIKE 'v' || e.program_version || ' %'
+                ))
+        )
+    UNION ALL
     SELECT 'parts_are_not_points', cafe_id, customer_id, points,
            (SELECT coalesce(sum(part.value::bigint), 0) FROM jsonb_each_text(parts) AS part)::bigint
     FROM visit_earnings
@@ -144,8 +178,9 @@ async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
 
     None means: every balance is the sum of its ledger and of its lots, each row's `balance_after` follows from the row
     before, visits, spending and redemptions are what the rows behind them add up to, each bill that asks for points has
-    an answer for as many, each visit's lot is of its moment, what the rules gave adds up to the visit's points, of
-    each reward so many are taken as redemptions of it stand, no more than there are, each for what that version costs,
-    and each completed card has one voucher of the bill that completed it; beyond these there are only used ones.
+    an answer for as many, each visit's lot is of its moment, what the rules gave adds up to the visit's points, each
+    grant has one entry and one lot, nobody spent over HTTP what still waited, of each reward so many are taken as
+    redemptions of it stand, no more than there are, each for what that version costs, and each completed card has one
+    voucher of the bill that completed it; beyond these there are only used ones.
     """
     return [dict(row) for row in await conn.fetch(AUDIT, limit)]

@@ -55,25 +55,31 @@ SELECT cafe_id, customer_id, account_version, balance_after, entry_id, 'earned_p
 FROM t
 """
 LOAD_LOTS = """
-SELECT l.cafe_id, l.customer_id, l.lot_id, l.points, l.remaining, l.earned_at, l.expires_at
+SELECT l.cafe_id, l.customer_id, l.lot_id, l.points, l.remaining, l.earned_at, l.expires_at, l.available_at
 FROM unnest($1::uuid[], $2::uuid[], $4::boolean[]) AS t (cafe_id, customer_id, with_spent)
 JOIN point_lots AS l ON l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id
 WHERE l.remaining <> 0 OR l.lot_id = ANY($3::uuid[]) OR (t.with_spent AND l.remaining < l.points)
 """
 SAVE_LOTS = """
-INSERT INTO point_lots (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at)
-SELECT * FROM unnest(
-    $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[]
-)
+INSERT INTO point_lots AS l (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at, available_at,
+                             activates_at)
+SELECT t.*, t.available_at FROM unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[],
+    $8::timestamptz[]
+) AS t (cafe_id, customer_id, lot_id, points, remaining, earned_at, expires_at, available_at)
 ON CONFLICT (cafe_id, customer_id, lot_id) DO UPDATE
 SET points = excluded.points, remaining = excluded.remaining, earned_at = excluded.earned_at,
-    expires_at = excluded.expires_at
+    expires_at = excluded.expires_at, available_at = excluded.available_at,
+    -- What somebody was told is not told again.
+    activates_at = CASE WHEN l.available_at IS NULL OR l.activates_at IS NOT NULL THEN excluded.available_at END
 """
 FORGET = "SELECT forget_references($1, $2)"
 FACTS = """
-SELECT l.cafe_id, l.customer_id, l.occurred_at, l.points_change
+SELECT l.cafe_id, l.customer_id, coalesce(least(g.available_at, g.taken_back_at), l.occurred_at) AS occurred_at,
+       l.points_change
 FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, customer_id)
 JOIN loyalty_transactions AS l ON l.cafe_id = t.cafe_id AND l.customer_id = t.customer_id
+LEFT JOIN grants AS g ON g.cafe_id = l.cafe_id AND g.grant_id = l.id AND g.available_at IS NOT NULL
 WHERE l.visit_id IS NULL AND l.redemption_id IS NULL
 """
 LAPSED = """
@@ -141,7 +147,7 @@ async def load_facts(conn: Connection, guests: Sequence[GuestKey]) -> dict[Guest
 async def save_lots(conn: Connection, outcomes: Sequence[Posting]) -> None:
     """Writes the lots that changed, apart from those of purchases."""
     rows = [
-        (*outcome.after.guest, lot.lot_id, lot.points, lot.remaining, lot.earned_at, lot.expires_at)
+        (*outcome.after.guest, lot.lot_id, lot.points, lot.remaining, lot.earned_at, lot.expires_at, lot.available_at)
         for outcome in outcomes
         if not outcome.only_purchases
         for lot in outcome.lots

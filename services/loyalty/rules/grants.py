@@ -1,0 +1,65 @@
+"""What is given without a bill."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.loyalty.models.accounts import Account, EntryDraft, Lot, Plan, Posting
+from services.loyalty.models.grants import Grant
+from services.loyalty.rules import announcing, counting, ledger, lots, tiers
+from services.loyalty.rules.announcing import DESCRIPTIONS
+from services.loyalty.rules.lots import Lots
+
+
+def birthday(plan: Plan, account: Account, year: int, reached_at: datetime, moment: datetime) -> Grant | None:
+    """What the guest gets for the birthday in that year of the cafe's calendar, by the rules of the day and the tier
+    that the guest had then."""
+    program = tiers.in_force(plan, reached_at)
+    if program.birthday is None:
+        return None
+    points = program.birthday.get(tiers.rank(plan, account.standing, reached_at).tier, 0)
+    if not points:
+        return None
+    return Grant(
+        cafe_id=account.cafe_id, customer_id=account.customer_id, type="earned_birthday", occasion=f"birthday:{year}",
+        points=points, program_version=program.version, granted_at=moment,
+    )  # fmt: skip
+
+
+def post(plan: Plan, account: Account, held: Lots, given: Iterable[Grant], about: dict[str, Any]) -> Posting:
+    """All rows and events by which the guest gets what is `given`. `held`: the guest's lots, at least where the guest
+    owes."""
+    after_lots, drafts = held, list[EntryDraft]()
+    for grant in given:
+        days = tiers.in_force(plan, grant.granted_at).points_expire_days
+        lot = Lot(
+            grant.grant_id, grant.points, grant.points, grant.granted_at,
+            grant.granted_at + timedelta(days=days) if days else None, grant.available_at,
+        )  # fmt: skip
+        after_lots = lots.add(after_lots, lot, account.customer_id, grant.granted_at)
+        drafts.append(
+            EntryDraft(
+                entry_id=grant.grant_id, type=grant.type, change=grant.points, occurred_at=grant.granted_at,
+                description=DESCRIPTIONS[grant.type], notes=f"grant {grant.occasion}", created_by=grant.created_by,
+            )
+        )  # fmt: skip
+    return changed(plan, account, held, after_lots, drafts, about)
+
+
+def changed(
+    plan: Plan, account: Account, held: Lots, after_lots: Lots, drafts: list[EntryDraft], about: dict[str, Any]
+) -> Posting:
+    """All rows and events of a guest to whom nothing happened but `drafts`."""
+    moment = drafts[-1].occurred_at
+    posted, entries = ledger.post(account, drafts, may_owe=True)
+    after = counting.ranked(plan, posted, account.standing, moment)
+    return Posting(
+        before=account,
+        after=after,
+        entries=entries,
+        lots=counting.changed_lots(held, after_lots),
+        events=[
+            *(announcing.points_change(after, entry, None, about) for entry in entries),
+            *announcing.tier_change(account, after, moment, about),
+        ],
+    )
