@@ -36,6 +36,7 @@ KEPT_AS_WRITTEN = (
     "services.loyalty.models.earn_rules",
     "services.loyalty.models.card_rules",
     "services.loyalty.models.terms",
+    "services.loyalty.models.time_terms",
 )
 
 

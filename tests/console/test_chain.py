@@ -111,9 +111,16 @@ def test_what_names_something_of_the_first_cafe_is_not_copied() -> None:
 def test_every_rule_is_said_in_both_languages() -> None:
     for name in copying.RULES:
         for language in ("fa", "en"):
-            for value in (RULES[name], None if name in ("toman_per_point", "points_expire_days") else RULES[name]):
+            for value in (
+                RULES[name],
+                None if name in ("toman_per_point", "points_expire_days", "expiry") else RULES[name],
+            ):
                 say: Any = partial(catalogue().say, language)
                 assert fact(name, value, say=say, speech=Speech(language))
+    for kind in ("days", "month_end", "year_end", "never"):
+        for after in (0, 1, 3) if kind.endswith("_end") else (0,):
+            say = partial(catalogue().say, "en")
+            assert fact("expiry", {"kind": kind, "days": 5, "after": after}, say=say, speech=Speech("en"))
     say = partial(catalogue().say, "fa")
     assert fact("earn_per_toman", 1000, say=say, speech=Speech()) == "هر ۱٬۰۰۰ تومان خرید"
     assert "×۱٫۲" in fact("tiers", RULES["tiers"], say=say, speech=Speech())

@@ -34,6 +34,7 @@ from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.earning import WEEK, Stacking
 from services.loyalty.models.programs import TierPeriod
 from services.loyalty.models.rehearsals import RehearsalMode, RehearsalState
+from services.loyalty.models.time_terms import Downgrade
 from services.loyalty.rules import explaining as loyalty
 from services.loyalty.rules.redeeming import INSUFFICIENT, TAKEN
 from services.visit.rules import explaining as visit
@@ -80,8 +81,23 @@ FAMILIES = {
     "attribute": tuple(ATTRIBUTES),
     "chain_sort": SORTS,
     "rule_name": RULES,
-    "rule_says": ("earn_per_toman", "toman_per_point", "points_expire_days", "base", "earn", "multiply", "caps"),
-    "rule_value": (*get_args(TierPeriod), *get_args(DebtPolicy), *get_args(Stacking)),
+    "rule_says": (
+        "earn_per_toman",
+        "toman_per_point",
+        "points_expire_days",
+        "base",
+        "earn",
+        "multiply",
+        "caps",
+        "tier_grace_days",
+        "expiry_days",
+        "expiry_month_end",
+        "expiry_month_end_after",
+        "expiry_year_end",
+        "expiry_year_end_after",
+        "expiry_never",
+    ),
+    "rule_value": (*get_args(TierPeriod), *get_args(DebtPolicy), *get_args(Stacking), *get_args(Downgrade)),
     "copy_step": (*get_args(CopyVerdict), *get_args(CopyEnding)),
     "operator": ("at_least", "at_most", "between", "within", "one_of", "yes", "no"),
     "row_fault": ("number", "order", "choice", "attribute", "operator", "empty"),

@@ -13,6 +13,7 @@ BEYOND = {
     *("whole_toman", "earn_per_twice", "not_of_this_journey", "twice", "table_without_number"),
     *("no_bookmark", "reason_without_status", "points_or_reward", "value_of_discounts", "days_without_limit"),
     *("never_matches", "never_empty", "gives_nothing"),
+    *("days_and_kind", "after_and_kind", "expiry_twice"),
     # The clock, and what is there already.
     *("expires_in_the_past", "date_passed", "delay_too_long", "too_early", "in_the_future", "unknown_guest"),
     # What is easily guessed, misread or abused.

@@ -13,12 +13,20 @@ def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
         return say("app.comma").join(_tier(each, say, speech) for each in value or ())
     if value is None:
         return say("chain.rule_never") if name == "points_expire_days" else say("chain.rule_none")
-    if name in ("tier_period", "negative_balance", "stacking"):
+    if name == "expiry":
+        return _expiry(value, say, speech)
+    if name in ("tier_period", "negative_balance", "stacking", "downgrade"):
         return say(f"rule_value.{value}")
     if name in ("base", "earn", "multiply", "caps"):
         held = value if isinstance(value, list) else [each for each in value.values() if each]
         return say(f"rule_says.{name}", n=speech.number(len(held)))
     return say(f"rule_says.{name}", n=speech.number(Decimal(str(value))))
+
+
+def _expiry(value: dict[str, Any], say: SayRule, speech: Speech) -> str:
+    after = value.get("after") or 0
+    key = f"{value['kind']}_after" if after else value["kind"]
+    return say(f"rule_says.expiry_{key}", n=speech.number(after or value.get("days") or 0))
 
 
 def _tier(step: dict[str, Any], say: SayRule, speech: Speech) -> str:

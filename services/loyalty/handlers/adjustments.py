@@ -1,6 +1,5 @@
 """Points given or taken by hand: at once, or after a second manager agreed."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from services.loyalty.handlers import redemptions
 from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.handlers.redemptions import insufficient
 from services.loyalty.models.accounts import Account, Adjustment, EntryDraft, Lot, Posting, Redemption
-from services.loyalty.rules import announcing, counting, tiers
+from services.loyalty.rules import announcing, counting, lapsing, tiers
 from services.loyalty.rules import ledger as ledger_rules
 from services.loyalty.rules import lots as lot_rules
 from services.loyalty.rules.announcing import DESCRIPTIONS
@@ -148,8 +147,7 @@ async def _post(
     if takes:
         lots = lot_rules.spend(held, adjustment.points, moment)[0]
     else:
-        days = tiers.in_force(plan, moment).points_expire_days
-        expires_at = moment + timedelta(days=days) if days else None
+        expires_at = lapsing.expiry(plan, tiers.in_force(plan, moment), moment)
         gained = Lot(draft.entry_id, adjustment.points, adjustment.points, moment, expires_at)
         lots = lot_rules.add(held, gained, account.customer_id, moment)
     posted, entries = ledger_rules.post(account, [draft])

@@ -12,6 +12,7 @@ import msgspec
 from services.loyalty.models.cards import Card, CardStates, Voucher
 from services.loyalty.models.earning import Counts, Parts, Scheme
 from services.loyalty.models.grants import HeldBack, TierPoints
+from services.loyalty.models.time_terms import Lapse
 from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
 from shared.events.loyalty import LedgerType
@@ -46,13 +47,15 @@ class Program(msgspec.Struct, frozen=True):
     earn_per_toman: int
     steps: tuple[TierStep, ...]
     tier_period: Calendar
-    points_expire_days: int | None
+    lapse: Lapse | None
     negative_balance: DebtPolicy
     approval_above: int
     scheme: Scheme | None = None
     cards: tuple[Card, ...] = ()
     birthday: TierPoints | None = None
     waiting: HeldBack | None = None
+    grace_days: int = 0
+    falls_by_step: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -100,7 +103,8 @@ class Earning(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """What a guest's visits add up to, as of the last one. Periods are named by their last day; `tier_since` is when
     the tier that follows from the points began. `counts` are those of bills under schemes, None while there is none;
-    `cards` are those with stamps. The default is a guest who never came."""
+    `cards` are those with stamps. `kept` is a tier that the guest keeps without the points for it: to the end of the
+    period, or `kept_until` that day. The default is a guest who never came."""
 
     tier_since: date | None = None
     period_ends: date | None = None
@@ -119,6 +123,8 @@ class Standing(msgspec.Struct, frozen=True):
     last_visit_at: datetime | None = None
     counts: Counts | None = None
     cards: CardStates = ()
+    kept: Tier | None = None
+    kept_until: date | None = None
 
 
 class Rank(msgspec.Struct, frozen=True):

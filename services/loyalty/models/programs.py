@@ -12,9 +12,10 @@ from services.loyalty.models.card_rules import MOST_CARDS, CardRule
 from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
 from services.loyalty.models.earning import Stacking
 from services.loyalty.models.terms import BirthdayTerm, PendingTerm
+from services.loyalty.models.time_terms import Downgrade, ExpiryRule, GraceDays
 from shared.events.base import Tier
 from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
-from shared.inputs.fields import Command, Whole
+from shared.inputs.fields import Command, Whole, fault
 
 TierPeriod = Literal["jalali_year", "gregorian_year"]
 
@@ -25,6 +26,9 @@ TERMS: tuple[str, ...] = (
     "cards",
     "birthday",
     "pending",
+    "expiry",
+    "tier_grace_days",
+    "downgrade",
 )
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
@@ -88,6 +92,16 @@ class ProgramRules(Command):
     birthday: BirthdayTerm | None = None
     pending: PendingTerm | None = None
 
+    expiry: Annotated[
+        ExpiryRule | None,
+        Field(description="null: as `points_expire_days` says, which is null when this is given"),
+    ] = None
+    tier_grace_days: GraceDays = 0
+    downgrade: Annotated[
+        Downgrade,
+        Field(description="how far a guest falls when a tier period ends: as the points say, or one step at most"),
+    ] = "by_points"
+
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:
         places = [LADDER.index(each.tier) for each in self.tiers]
@@ -98,6 +112,16 @@ class ProgramRules(Command):
                 "tiers_not_ascending",
                 "tiers start with bronze at 0 points and go up: bronze, silver, gold, platinum",
                 {"fa": "سطح‌ها از برنزی با صفر امتیاز آغاز می‌شوند و بالا می‌روند: برنزی، نقره‌ای، طلایی، پلاتینی"},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _expiry_is_said_once(self) -> Self:
+        if self.expiry is not None and self.points_expire_days is not None:
+            raise fault(
+                "expiry_twice",
+                "expiry and points_expire_days both say when points lapse; leave one of them null.",
+                "هم expiry و هم points_expire_days زمان سوختن امتیاز را می‌گویند؛ یکی را خالی بگذارید.",
             )
         return self
 

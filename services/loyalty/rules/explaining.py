@@ -11,7 +11,7 @@ from services.loyalty.models.accounts import Account, Counted, Fact, Plan, Progr
 from services.loyalty.models.cards import CardStates, Completion, Voucher
 from services.loyalty.models.explaining import HandEntry, Totals
 from services.loyalty.models.programs import LADDER
-from services.loyalty.rules import cards, redeeming, tiers, waiting
+from services.loyalty.rules import cards, lapsing, redeeming, tiers, waiting
 from services.loyalty.rules.announcing import multiplier
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.earning import trace
@@ -25,8 +25,8 @@ from shared.persian.money import Unit
 NO_CARDS: CardStates = ()
 # What a step or a condition names as its rule, beside the types of the ledger and why a redemption is refused.
 RULES = (
-    "program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "points_enough",
-    *EARNING_RULES, *CARD_RULES,
+    "program", "voided", "not_heard", "ledger", "amount_earns", "most_points", "tier_step", "tier_kept",
+    "points_enough", *EARNING_RULES, *CARD_RULES,
 )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def _points(booked: Booked, recounted: Recounted, counted: Counted, unit: Unit) 
         rule, kind = "program", "earned" if earning.points else "nothing"
         values |= facts(
             program_version=earning.program_version, multiplier=multiplier(earning.multiplier),
-            tier=traced.rank_before.tier, points_expire_days=program.points_expire_days,
+            tier=traced.rank_before.tier, lapses_at=lapsing.expiry(booked.plan, program, visit.occurred_at),
         )  # fmt: skip
         priced = amounts(unit, "IRT", earn_per=program.earn_per_toman, bill=Decimal(visit.amount) / 1000)
         conditions += _conditions(booked.plan, traced, unit)
@@ -230,6 +230,9 @@ def _conditions(plan: Plan, traced: Traced, unit: Unit) -> list[Condition]:
         )
         for step in program.steps
     ]  # fmt: skip
+    if traced.before.kept is not None:
+        kept = facts(tier=traced.before.kept, until=traced.before.kept_until or traced.before.period_ends)
+        steps.append(Condition(rule="tier_kept", held=True, values=kept))
     if program.scheme is not None:
         step = next(each for each in program.steps if each.tier == traced.rank_before.tier)
         return [*conditions_of(trace(plan, program.scheme, step, traced.before, visit), unit), *steps]

@@ -1,12 +1,12 @@
 """What is given without a bill."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from services.loyalty.models.accounts import Account, EntryDraft, Lot, Plan, Posting
 from services.loyalty.models.grants import Grant
-from services.loyalty.rules import announcing, counting, ledger, lots, tiers
+from services.loyalty.rules import announcing, counting, lapsing, ledger, lots, tiers
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.lots import Lots
 
@@ -31,10 +31,9 @@ def post(plan: Plan, account: Account, held: Lots, given: Iterable[Grant], about
     owes."""
     after_lots, drafts = held, list[EntryDraft]()
     for grant in given:
-        days = tiers.in_force(plan, grant.granted_at).points_expire_days
+        expires_at = lapsing.expiry(plan, tiers.in_force(plan, grant.granted_at), grant.granted_at)
         lot = Lot(
-            grant.grant_id, grant.points, grant.points, grant.granted_at,
-            grant.granted_at + timedelta(days=days) if days else None, grant.available_at,
+            grant.grant_id, grant.points, grant.points, grant.granted_at, expires_at, grant.available_at,
         )  # fmt: skip
         after_lots = lots.add(after_lots, lot, account.customer_id, grant.granted_at)
         drafts.append(

@@ -48,6 +48,15 @@ def date(
     return {**lots, lot_id: replace(lot, earned_at=earned_at, expires_at=expires_at, available_at=available_at)}
 
 
+def date_all(lots: Lots, dates: Mapping[UUID, tuple[datetime, datetime | None]]) -> Lots:
+    """The same for many, but for when they may be spent."""
+    there = dates.keys() & lots.keys()
+    return {
+        **lots,
+        **{each: replace(lots[each], earned_at=dates[each][0], expires_at=dates[each][1]) for each in there},
+    }
+
+
 def shrink(lots: Lots, lot_id: UUID, points: int, debt_id: UUID, moment: datetime) -> dict[UUID, Lot]:
     """The lots after `points` of an earning were taken back: from its own lot, then from the others, then as debt."""
     after, drawn = _draw(lots, points, (lot_id, *_by_expiry(lots)))

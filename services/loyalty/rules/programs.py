@@ -11,6 +11,7 @@ import msgspec
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.grants import HeldBack
 from services.loyalty.models.programs import ProgramRules
+from services.loyalty.models.time_terms import lapse_of
 from services.loyalty.rules.schemes import cards_of, scheme_of
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
@@ -39,13 +40,15 @@ def program(
         earn_per_toman=rules.earn_per_toman,
         steps=steps,
         tier_period="jalali" if rules.tier_period == "jalali_year" else "gregorian",
-        points_expire_days=rules.points_expire_days,
+        lapse=lapse_of(rules.expiry, rules.points_expire_days),
         negative_balance=rules.negative_balance,
         approval_above=rules.approval_above,
         scheme=scheme_of(rules, menu_codes or {}),
         cards=cards_of(rules, menu_codes or {}),
         birthday=rules.birthday.points if rules.birthday else None,
         waiting=HeldBack(timedelta(hours=rules.pending.hours), rules.pending.above_points) if rules.pending else None,
+        grace_days=rules.tier_grace_days,
+        falls_by_step=rules.downgrade == "one_step",
     )
 
 

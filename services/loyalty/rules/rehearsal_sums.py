@@ -28,6 +28,7 @@ from services.loyalty.models.rehearsals import (
     TierOfLadder,
     Uncovered,
 )
+from services.loyalty.rules import lapsing
 from services.loyalty.rules.rehearsing import Trial, TriedGuest
 from shared.events.base import Tier
 from shared.persian.calendar import day_bounds, local_date, month_of
@@ -231,7 +232,9 @@ def _issue(issued: Counter[tuple[int, str]], bills: Iterable[Counted], months: C
 def _leave(left: Counter[int], lots: Iterable[Lot], months: CafeMonths) -> None:
     for lot in lots:
         if lot.remaining > 0:
-            left[_NEVER if lot.expires_at is None else months.number(lot.expires_at)] += lot.remaining
+            left[_NEVER if lot.expires_at is None else months.number(lapsing.last_moment(lot.expires_at))] += (
+                lot.remaining
+            )
 
 
 def _group(change: int) -> int:

@@ -5,7 +5,7 @@ books say, and once with the draft. Nothing here knows how a bill earns.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from services.loyalty.models.rehearsals import (
     RehearsalMode,
     Uncovered,
 )
-from services.loyalty.rules import tiers
+from services.loyalty.rules import lapsing, tiers
 from services.loyalty.rules.counting import Tally, tally
 from services.loyalty.rules.programs import EVER
 from services.loyalty.rules.replaying import LeftOver, replay, untouched
@@ -98,8 +98,7 @@ def rehearse_guest(trial: Trial, books: GuestBooks) -> TriedGuest:
 
 def lapses_at(plan: Plan, moment: datetime) -> datetime | None:
     """When points that come at that moment lapse under the plan."""
-    days = tiers.in_force(plan, moment).points_expire_days
-    return moment + timedelta(days=days) if days else None
+    return lapsing.expiry(plan, tiers.in_force(plan, moment), moment)
 
 
 def _with_draft(trial: Trial, counted: Tally) -> tuple[Standing, Sequence[Counted]]:

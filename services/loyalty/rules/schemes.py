@@ -67,8 +67,11 @@ def cards_of(rules: ProgramRules, codes: Codes) -> tuple[Card, ...]:
 
 
 def as_before(latest: Mapping[str, Any], rules: ProgramRules) -> ProgramRules:
-    """The rules, with what they leave out as in the version before: the earning as a whole, each term by itself."""
+    """The rules, with what they leave out as in the version before: the earning as a whole, each term by itself.
+    Rules that say in days when points lapse say it in place of a term that said otherwise."""
     sent = rules.model_fields_set
+    if rules.points_expire_days is not None:
+        sent = sent | {"expiry"}
     stays = {name for name in TERMS if name not in sent} | (set() if sent.intersection(EARNING) else set(EARNING))
     before = {name: latest[name] for name in stays if name in latest}
     return ProgramRules.model_validate(rules.model_dump(exclude=stays) | before)

@@ -1,7 +1,7 @@
 """One guest: from what was counted and what is spent to everything that is to be written and said."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -12,12 +12,10 @@ from services.loyalty.models.accounts import (
     LedgerEntry,
     Lot,
     Posting,
-    Program,
     Redemption,
-    Visit,
 )
 from services.loyalty.models.cards import Voucher
-from services.loyalty.rules import announcing, cards, counting, ledger, lots, spending, tiers, waiting
+from services.loyalty.rules import announcing, cards, counting, lapsing, ledger, lots, spending, tiers, waiting
 from services.loyalty.rules.announcing import DESCRIPTIONS, multiplier
 from services.loyalty.rules.counting import CountedChange, Tally
 from services.loyalty.rules.lots import Lots
@@ -76,11 +74,11 @@ def settle(
 
 
 def _post_visits(counted: Tally, held: Lots, causes: Causes) -> tuple[Lots, list[EntryDraft]]:
-    after, drafts, debt_id = held, [], counted.account.customer_id
+    after, drafts, debt_id = _by_the_calendar(counted, held), [], counted.account.customer_id
     for change in counted.changes:
         visit = change.after.visit
         program = tiers.in_force(counted.plan, visit.occurred_at)
-        expires_at = _expiry(program, visit)
+        expires_at = lapsing.expiry(counted.plan, program, visit.occurred_at)
         available_at = waiting.available_at(program, visit, change.after.points)
         # The visit may have another moment or other rules now: its points then lapse as if it had been so from the
         # beginning.
@@ -115,9 +113,15 @@ def _draft(change: CountedChange, *, is_own: bool) -> EntryDraft:
     )
 
 
-def _expiry(program: Program, visit: Visit) -> datetime | None:
-    days = program.points_expire_days
-    return visit.occurred_at + timedelta(days=days) if days else None
+def _by_the_calendar(counted: Tally, held: Lots) -> Lots:
+    """The lots of a guest who was counted anew, by the calendar that the cafe has now."""
+    if not counted.bills or not lapsing.by_calendar(counted.plan):
+        return held
+    dates = {}
+    for visit in (each.visit for each in counted.bills if each.earning):
+        program = tiers.in_force(counted.plan, visit.occurred_at)
+        dates[visit.visit_id] = visit.occurred_at, lapsing.expiry(counted.plan, program, visit.occurred_at)
+    return lots.date_all(held, dates)
 
 
 def _forgive(

@@ -12,6 +12,7 @@ from services.loyalty.rules import lots as lot_rules
 from services.loyalty.rules import redeeming, waiting
 from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import Tally
+from services.loyalty.rules.lapsing import by_calendar
 from services.loyalty.rules.lots import Lots
 from shared.clock import new_id
 from shared.events.loyalty import LedgerType
@@ -43,6 +44,8 @@ def lots_needed(counted: Tally, turns: Spending) -> set[UUID] | None:
     """Ids of lots to load beside those that hold something. None when no lots are needed: for a purchase without a
     debt."""
     lots = {change.after.visit.visit_id for change in counted.changes if change.before}
+    if counted.bills and by_calendar(counted.plan):
+        lots |= {each.visit.visit_id for each in counted.bills if each.points}
     lots |= {lot_id for turn in turns if turn.before for lot_id, _ in turn.before.drawn}
     return lots if lots or turns or counted.account.balance < 0 else None
 

@@ -2,10 +2,10 @@
 
 The published rule: a visit earns floor(final amount in Toman / earn_per_toman * multiplier), at most `MOST_POINTS`,
 where the multiplier is of the tier just before the visit, and more where the program has rules of its own (`earning`).
-That tier is the higher of two: the one reached by the points
-earned so far in the tier period of the visit, and the one reached by all points earned in the period before it. A tier
-period is a year of the program's calendar in the cafe's time zone. Visits count in the order of (occurred_at,
-device_id, receipt_number), by the program in force at their own moment.
+That tier is the highest of three: the one reached by the points earned so far in the tier period of the visit, the one
+reached by all points earned in the period before it, and one that the program lets the guest keep after a period's end
+(`falling`). A tier period is a year of the program's calendar in the cafe's time zone. Visits count in the order of
+(occurred_at, device_id, receipt_number), by the program in force at their own moment.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from services.loyalty.models.accounts import Earning, Plan, Program, Rank, Standing, TierStep, Visit
 from services.loyalty.rules.earning import earn
+from services.loyalty.rules.falling import after_grace, after_period, softens, step_for, step_of
 from shared.persian.calendar import local_date, month_of, year_of
 
 NOBODY = Standing()
@@ -37,14 +38,6 @@ def in_force(plan: Plan, moment: datetime) -> Program:
     return plan.programs[0]
 
 
-def step_for(program: Program, points: int) -> TierStep:
-    """The highest step reached with `points` in one period."""
-    for step in reversed(program.steps):
-        if points >= step.threshold:
-            return step
-    return program.steps[0]
-
-
 def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Standing, dict[UUID, Earning]]:
     """The standing after `visits`, which come in `order_of` and after all that `standing` already counts, and what
     each of them earned."""
@@ -54,7 +47,7 @@ def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Stand
         program = in_force(plan, visit.occurred_at)
         is_first = standing.total_visits == 0
         standing = _first_seen(program, day) if is_first else _carried(plan, standing, program, day)
-        earning, counts = earn(plan, program, _step(program, standing), standing, visit)
+        earning, counts = earn(plan, program, step_of(program, standing), standing, visit)
         earnings[visit.visit_id] = earning
         standing = _counted(plan, standing, program, visit, day, earning.points)
         if counts is not None:
@@ -89,11 +82,11 @@ def rank(plan: Plan, standing: Standing, moment: datetime) -> Rank:
     """The guest's tier at `moment`, if nothing is bought after what `standing` counts: periods end, rules change."""
     program, today = in_force(plan, moment), local_date(moment, plan.time_zone)
     carried = _carried(plan, standing, program, today)
-    own, step = step_for(program, carried.period_points), _step(program, carried)
+    step = step_of(program, carried)
     following = program.steps.index(step) + 1
     next_at = program.steps[following].threshold if following < len(program.steps) else None
     to_next = next_at - carried.period_points if next_at else 0
-    return Rank(step.tier, carried.tier_since, _until(carried.period_ends, program, step, own), next_at, to_next)
+    return Rank(step.tier, carried.tier_since, _until(program, carried, step), next_at, to_next)
 
 
 def as_of(plan: Plan, standing: Standing, moment: datetime) -> Standing:
@@ -146,30 +139,42 @@ def _carried(plan: Plan, standing: Standing, program: Program, day: date) -> Sta
 
 def _in_period_of(day: date, standing: Standing, program: Program) -> Standing:
     ended = 0
-    while standing.period_ends is not None and day > standing.period_ends:
-        ended += 1
-        # Two periods without earning leave nothing that counts: go straight to the period of `day`.
-        first_day, last_day = year_of(standing.period_ends + _DAY if ended <= 2 else day, program.tier_period)
-        following = replace(standing, period_ends=last_day, period_points=0, previous_points=standing.period_points)
+    while standing.period_ends is not None:
+        if standing.kept_until is not None and standing.kept_until < min(day, standing.period_ends):
+            following, first_day = after_grace(program, standing), standing.kept_until + _DAY
+        elif day > standing.period_ends:
+            ended += 1
+            # Two periods without earning leave no points that count: go straight to the period of `day`, unless the
+            # guest is still on the way down.
+            is_far = ended > 2 and standing.kept is None
+            first_day, last_day = year_of(day if is_far else standing.period_ends + _DAY, program.tier_period)
+            following = replace(standing, period_ends=last_day, period_points=0, previous_points=standing.period_points)
+            following = after_period(program, standing, following, first_day)
+        else:
+            break
         standing = _moved(standing, program, following, program, first_day)
     return standing
 
 
 def _moved(before: Standing, by: Program, after: Standing, now_by: Program, day: date) -> Standing:
     """`after`; if its tier is not that of `before`, its tier begins on `day`."""
-    if before.tier_since is None or _step(by, before).tier == _step(now_by, after).tier:
+    if before.tier_since is None or step_of(by, before).tier == step_of(now_by, after).tier:
         return after
     return replace(after, tier_since=day)
 
 
-def _until(period_ends: date | None, program: Program, step: TierStep, own: TierStep) -> date | None:
-    if period_ends is None or step is program.steps[0]:
+def _until(program: Program, standing: Standing, step: TierStep) -> date | None:
+    if standing.period_ends is None or step is program.steps[0]:
         return None
-    return year_of(period_ends + _DAY, program.tier_period)[1] if own is step else period_ends
-
-
-def _step(program: Program, standing: Standing) -> TierStep:
-    return step_for(program, max(standing.period_points, standing.previous_points))
+    if standing.kept is None and not softens(program):
+        is_own = step_for(program, standing.period_points) is step
+        return year_of(standing.period_ends + _DAY, program.tier_period)[1] if is_own else standing.period_ends
+    while True:
+        last_day = standing.kept_until or standing.period_ends
+        assert last_day is not None
+        standing = _in_period_of(last_day + _DAY, standing, program)
+        if step_of(program, standing) is not step:
+            return last_day
 
 
 def _version(plan: Plan, version: int, otherwise: Program) -> Program:

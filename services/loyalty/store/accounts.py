@@ -20,7 +20,7 @@ ACCOUNT_COLUMNS = """
     a.counted_tier_since, a.tier_period_ends_on, a.tier_period_points, a.previous_period_points, a.program_version,
     a.year_ends_on, (a.current_year_spent * 100)::bigint, a.month_ends_on, (a.current_month_spent * 100)::bigint,
     a.visits_this_month, (a.lifetime_spent * 100)::bigint, a.total_visits, a.first_visit_date, a.last_visit_date,
-    a.last_visit_at, a.counts, a.cards
+    a.last_visit_at, a.counts, a.cards, a.kept_tier::text, a.kept_until
 """
 LOCK = f"""
 SELECT {ACCOUNT_COLUMNS}
@@ -37,12 +37,12 @@ NEW_STATE = """
         $9::date[], $10::date[], $11::bigint[], $12::bigint[], $13::date[], $14::date[], $15::bigint[],
         $16::bigint[], $17::integer[], $18::date[], $19::bigint[], $20::date[], $21::bigint[], $22::integer[],
         $23::bigint[], $24::integer[], $25::date[], $26::date[], $27::timestamptz[], $28::jsonb[],
-        $29::jsonb[]
+        $29::jsonb[], $30::text[], $31::date[]
     ) AS t (
         cafe_id, customer_id, earned, redeemed, expired, owed, version, tier, tier_since, tier_until, next_at, to_next,
         counted_since, period_ends, period_points, previous_points, program_version, year_ends, year_spent, month_ends,
         month_spent, month_visits, lifetime_spent, total_visits, first_day, last_day, last_visit_at,
-        counts, cards
+        counts, cards, kept, kept_until
     )
 """
 ADD = f"""
@@ -51,12 +51,13 @@ INSERT INTO customer_loyalty AS a (
     tier_start_date, tier_expires_date, next_tier_points, points_to_next_tier, counted_tier_since, tier_period_ends_on,
     tier_period_points, previous_period_points, program_version, year_ends_on, current_year_spent, month_ends_on,
     current_month_spent, visits_this_month, lifetime_spent, total_visits, first_visit_date, last_visit_date,
-    last_visit_at, counts, cards
+    last_visit_at, counts, cards, kept_tier, kept_until
 )
 SELECT cafe_id, customer_id, earned, redeemed, expired, owed, version, tier::loyalty_tier_enum,
        coalesce(tier_since, current_date), tier_until, next_at, to_next, counted_since, period_ends, period_points,
        previous_points, program_version, year_ends, year_spent * 0.01, month_ends, month_spent * 0.01, month_visits,
-       lifetime_spent * 0.01, total_visits, first_day, last_day, last_visit_at, counts, cards
+       lifetime_spent * 0.01, total_visits, first_day, last_day, last_visit_at, counts, cards,
+       kept::loyalty_tier_enum, kept_until
 FROM {NEW_STATE}
 ORDER BY cafe_id, customer_id
 """  # noqa: S608
@@ -72,7 +73,7 @@ SET points_earned = t.earned, points_redeemed = t.redeemed, points_expired = t.e
     month_ends_on = t.month_ends, current_month_spent = t.month_spent * 0.01, visits_this_month = t.month_visits,
     lifetime_spent = t.lifetime_spent * 0.01, total_visits = t.total_visits,
     first_visit_date = t.first_day, last_visit_date = t.last_day, last_visit_at = t.last_visit_at, counts = t.counts,
-    cards = t.cards, updated_at = now()
+    cards = t.cards, kept_tier = t.kept::loyalty_tier_enum, kept_until = t.kept_until, updated_at = now()
 FROM {NEW_STATE}
 WHERE a.cafe_id = t.cafe_id AND a.customer_id = t.customer_id
 """  # noqa: S608
@@ -154,9 +155,10 @@ async def list_next_of_cafe(conn: Connection, cafe_id: UUID, after: UUID | None,
 
 
 def _account(row: asyncpg.Record) -> Account:
-    cafe_id, customer_id, earned, redeemed, expired, owed, version, *rest, counts, cards = row
+    cafe_id, customer_id, earned, redeemed, expired, owed, version, *rest, counts, cards, kept, kept_until = row
     counted = None if counts is None else msgspec.convert(counts, Counts)
-    standing = Standing(*[*rest[5:], counted, () if cards is None else msgspec.convert(cards, CardStates)])
+    stamped = () if cards is None else msgspec.convert(cards, CardStates)
+    standing = Standing(*[*rest[5:], counted, stamped, kept, kept_until])
     return Account(cafe_id, customer_id, earned, redeemed, expired, owed, version, Rank(*rest[:5]), standing)
 
 
@@ -168,5 +170,5 @@ def _row(account: Account) -> tuple[Any, ...]:
         standing.tier_since, standing.period_ends, standing.period_points, standing.previous_points,
         standing.program_version, standing.year_ends, standing.year_spent, standing.month_ends, standing.month_spent,
         standing.month_visits, standing.lifetime_spent, standing.total_visits, standing.first_day, standing.last_day,
-        standing.last_visit_at, standing.counts, standing.cards or None,
+        standing.last_visit_at, standing.counts, standing.cards or None, standing.kept, standing.kept_until,
     )  # fmt: skip
