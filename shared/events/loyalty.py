@@ -68,6 +68,27 @@ class TierChanged(LoyaltyEvent, frozen=True, kw_only=True):
     visit_at: datetime | None = None
 
 
+class PointsExpiring(LoyaltyEvent, frozen=True, kw_only=True):
+    """So many points lapse unless they are spent: `expires_on` is the last day on which they count. Said once for the
+    guest, that day and each of the `days` before it that the cafe has chosen."""
+
+    type: ClassVar[str] = "points.expiring"
+    points: int
+    expires_on: date
+    days: int
+
+
+class TierExpiring(LoyaltyEvent, frozen=True, kw_only=True):
+    """A tier ends unless points are earned: `expires_on` is its last day, and `points_to_keep` are missing to keep it.
+    Said once for the guest, tier, last day and each of the `days` before it that the cafe has chosen."""
+
+    type: ClassVar[str] = "tier.expiring"
+    tier: Tier
+    expires_on: date
+    days: int
+    points_to_keep: int
+
+
 class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):
     """Points were spent. Said again, with the visit, when a visit names the redemption later. `reward_id`: for which
     reward; None for a discount by the price of a point, and in events from before there were rewards."""
@@ -125,7 +146,9 @@ EVENTS = (
     PointsEarned,
     PointsChanged,
     PointsActivated,
+    PointsExpiring,
     TierChanged,
+    TierExpiring,
     RedemptionCompleted,
     RedemptionReversed,
     RedemptionRefused,

@@ -51,6 +51,9 @@ WORK: Final[Mapping[str, str]] = {
     "loyalty.end_tiers": """
         UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE (cafe_id, customer_id) IN (
             SELECT cafe_id, customer_id FROM customer_loyalty LIMIT $1)""",
+    "loyalty.tell_in_time": """
+        INSERT INTO notice_turns (cafe_id, due_at)
+        SELECT cafe_id, now() - interval '1 day' FROM cafes LIMIT $1 / 20 + 1 ON CONFLICT DO NOTHING""",
     "loyalty.recount_accounts": """
         INSERT INTO recounts (cafe_id, due_at) SELECT cafe_id, now() - interval '1 day' FROM cafes LIMIT $1 / 20 + 1""",
     "customer.reevaluate_guests": """

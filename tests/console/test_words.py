@@ -90,6 +90,7 @@ FAMILIES = {
         "multiply",
         "caps",
         "tier_grace_days",
+        "warn",
         "expiry_days",
         "expiry_month_end",
         "expiry_month_end_after",

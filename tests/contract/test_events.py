@@ -54,6 +54,8 @@ def test_type_is_noun_and_past_participle(kind: str) -> None:
 
 
 PAST_PARTICIPLES = {
+    # What has not happened yet.
+    "expiring",
     "recorded",
     "corrected",
     "voided",

@@ -9,6 +9,7 @@ from services.loyalty.handlers import (
     adjustments,
     cafes,
     grants,
+    notices,
     periodic,
     quotes,
     redemptions,
@@ -33,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, adjustments, cafes, grants, periodic, quotes, redemptions, rewards, visits):
+    for module in (accounts, adjustments, cafes, grants, notices, periodic, quotes, redemptions, rewards, visits):
         monkeypatch.setattr(module, "now", clock)
     return clock
 

@@ -75,7 +75,7 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " adjustments.reason",
         MACHINE: "visit_earnings.device_id visit_earnings.receipt_number visit_earnings.facts redemptions.till_key_id"
         " vouchers.till_key_id",
-        OURS: "program_proposals.state club_figures.what club_changes.what"
+        OURS: "notices.kind notices.occasion program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
         " visit_earnings.parts customer_loyalty.counts customer_loyalty.cards vouchers.state"

@@ -110,6 +110,18 @@ async def _wait(pool: Pool, cafe_id: UUID) -> None:
     await pool.execute("UPDATE point_lots SET activates_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id)
 
 
+async def _warn(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute(
+        """INSERT INTO programs (cafe_id, version, valid_from, rules, earning)
+           SELECT cafe_id, 2, now() - interval '1 hour', rules, '{"warn": {"points_days": [14]}}' FROM programs
+           WHERE cafe_id = $1""",
+        cafe_id,
+    )
+    await pool.execute("UPDATE point_lots SET expires_at = now() + interval '5 days' WHERE cafe_id = $1", cafe_id)
+    await pool.execute("INSERT INTO notice_turns VALUES ($1, now() - interval '1 hour')", cafe_id)
+
+
 async def _end_tier(pool: Pool, cafe_id: UUID) -> None:
     await _earn(pool, cafe_id)
     await pool.execute("UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE cafe_id = $1", cafe_id)
@@ -239,6 +251,7 @@ CASES = {
         _end_tier, "SELECT FROM customer_loyalty WHERE tier_expires_date < current_date AND cafe_id = $1"
     ),
     "loyalty.activate_points": Case(_wait, "SELECT FROM point_lots WHERE activates_at IS NOT NULL AND cafe_id = $1"),
+    "loyalty.tell_in_time": Case(_warn, "SELECT FROM notice_turns WHERE due_at <= now() AND cafe_id = $1"),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),

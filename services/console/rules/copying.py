@@ -13,7 +13,7 @@ from shared.persian.text import search_key
 # Which rules are copied. How much one person may give alone belongs to the people of each cafe.
 RULES: Final = (
     "earn_per_toman", "toman_per_point", "tiers", "tier_period", "points_expire_days", "negative_balance",
-    "base", "earn", "multiply", "stacking", "caps", "expiry", "tier_grace_days", "downgrade",
+    "base", "earn", "multiply", "stacking", "caps", "expiry", "tier_grace_days", "downgrade", "warn",
 )  # fmt: skip
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 

@@ -17,7 +17,7 @@ def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
         return _expiry(value, say, speech)
     if name in ("tier_period", "negative_balance", "stacking", "downgrade"):
         return say(f"rule_value.{value}")
-    if name in ("base", "earn", "multiply", "caps"):
+    if name in ("base", "earn", "multiply", "caps", "warn"):
         held = value if isinstance(value, list) else [each for each in value.values() if each]
         return say(f"rule_says.{name}", n=speech.number(len(held)))
     return say(f"rule_says.{name}", n=speech.number(Decimal(str(value))))

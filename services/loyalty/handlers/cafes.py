@@ -13,7 +13,7 @@ from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
 from services.loyalty.rules.schemes import check_earning
-from services.loyalty.store import accounts, adjustments, ledger, programs, redemptions, visits, vouchers
+from services.loyalty.store import accounts, adjustments, ledger, notices, programs, redemptions, visits, vouchers
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -120,6 +120,8 @@ async def publish_program(
     if created_at is None:
         raise program_changed()
     await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
+    if new.warns is not None:
+        await notices.ask_turns(conn, [notices.Turn(cafe_id, new.valid_from)])
     version = {
         "version": new.version,
         "valid_from": new.valid_from,

@@ -12,7 +12,7 @@ from services.loyalty.models.card_rules import MOST_CARDS, CardRule
 from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
 from services.loyalty.models.earning import Stacking
 from services.loyalty.models.terms import BirthdayTerm, PendingTerm
-from services.loyalty.models.time_terms import Downgrade, ExpiryRule, GraceDays
+from services.loyalty.models.time_terms import Downgrade, ExpiryRule, GraceDays, WarnRule
 from shared.events.base import Tier
 from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
 from shared.inputs.fields import Command, Whole, fault
@@ -29,6 +29,7 @@ TERMS: tuple[str, ...] = (
     "expiry",
     "tier_grace_days",
     "downgrade",
+    "warn",
 )
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
@@ -101,6 +102,7 @@ class ProgramRules(Command):
         Downgrade,
         Field(description="how far a guest falls when a tier period ends: as the points say, or one step at most"),
     ] = "by_points"
+    warn: WarnRule = WarnRule()
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> Self:

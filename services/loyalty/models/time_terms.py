@@ -48,6 +48,30 @@ class ExpiryRule(Command):
         return self
 
 
+WarnDays = Annotated[tuple[Annotated[int, Whole(1, 90)], ...], Field(max_length=5)]
+
+
+class WarnRule(Command):
+    """How many days before it happens guests are told, each time once: that points lapse, and that a tier ends."""
+
+    points_days: WarnDays = ()
+    tier_days: WarnDays = ()
+
+
+class Warns(msgspec.Struct, frozen=True):
+    """Days before which guests are told."""
+
+    points_days: tuple[int, ...]
+    tier_days: tuple[int, ...]
+
+
+def warns_of(rule: WarnRule) -> Warns | None:
+    """What the rules say; None when nobody is told of anything."""
+    if not (rule.points_days or rule.tier_days):
+        return None
+    return Warns(tuple(sorted(set(rule.points_days))), tuple(sorted(set(rule.tier_days))))
+
+
 class Lapse(msgspec.Struct, frozen=True):
     """When points of a program lapse: `number` days after they were earned, or with the end of the month or year that
     follows after so many others."""

@@ -11,7 +11,7 @@ import msgspec
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.grants import HeldBack
 from services.loyalty.models.programs import ProgramRules
-from services.loyalty.models.time_terms import lapse_of
+from services.loyalty.models.time_terms import lapse_of, warns_of
 from services.loyalty.rules.schemes import cards_of, scheme_of
 from shared.errors import Problem, Rejected
 from shared.inputs.amounts import INSIDE, inside
@@ -49,6 +49,7 @@ def program(
         waiting=HeldBack(timedelta(hours=rules.pending.hours), rules.pending.above_points) if rules.pending else None,
         grace_days=rules.tier_grace_days,
         falls_by_step=rules.downgrade == "one_step",
+        warns=warns_of(rules.warn),
     )
 
 
