@@ -220,10 +220,17 @@ WITH booked AS (
     SELECT cafe_id, 'outstanding', sum(after - before) FROM booked GROUP BY cafe_id
     UNION ALL
     SELECT cafe_id, 'members ' || tier_level, count(*) FROM customer_loyalty WHERE {OF_CAFE} GROUP BY 1, 2
+    UNION ALL
+    SELECT cafe_id, 'ending ' || crm.last_day(expires_at, c.time_zone), sum(remaining)
+    FROM point_lots LEFT JOIN cafes AS c USING (cafe_id)
+    WHERE {OF_CAFE} AND remaining > 0 AND expires_at IS NOT NULL GROUP BY 1, 2
 ), kept AS (
-    SELECT cafe_id, what, tier, amount FROM club_figures UNION ALL SELECT cafe_id, what, tier, amount FROM club_changes
+    SELECT cafe_id, day, what, tier, amount FROM club_figures
+    UNION ALL
+    SELECT cafe_id, day, what, tier, amount FROM club_changes
 ), told AS (
     SELECT cafe_id, CASE what WHEN 'outstanding' THEN what WHEN 'members' THEN 'members ' || tier
+                              WHEN 'ending' THEN 'ending ' || day
                               ELSE what || ' of all days' END AS id, sum(amount) AS amount
     FROM kept
     WHERE {OF_CAFE} AND what NOT IN ('owed', 'lapsing', 'lapsing_guests', 'joined', 'risen', 'fallen')

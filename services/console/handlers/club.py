@@ -25,6 +25,7 @@ class ClubPage:
     """What the club's page shows. Who may not see the cafe's money gets no figures and nothing given by hand."""
 
     figures: models.ClubFigures | Away | None
+    liability: models.OwedFigures | Away | None
     versions: tuple[models.RulesVersion, ...] | Away
     refused: tuple[models.RefusedSpending, ...] | Away
     lapsing: tuple[models.LapsingOfGuest, ...] | Away
@@ -34,11 +35,14 @@ class ClubPage:
 
 
 async def show(up: Upstream, here: Insider) -> ClubPage:
-    """The club's page: six calls beside each other, and one for the guests' names."""
+    """The club's page: seven calls beside each other, and one for the guests' names."""
     access, cafe_id = here.access, here.cafe.cafe_id
     manages = roles.may(here.cafe.role, "see_money")
-    figures, versions, refused, lapsing, waiting, names = await asyncio.gather(
-        panel(club.figures(up, access, cafe_id)) if manages else _nothing(),
+    (figures, liability), versions, refused, lapsing, waiting, names = await asyncio.gather(
+        asyncio.gather(
+            panel(club.figures(up, access, cafe_id)) if manages else _nothing(),
+            panel(club.liability(up, access, cafe_id)) if manages else _nothing(),
+        ),
         panel(club.versions(up, access, cafe_id)),
         panel(club.refused(up, access, cafe_id)),
         panel(club.lapsing(up, access, cafe_id, FEW)),
@@ -49,7 +53,7 @@ async def show(up: Upstream, here: Insider) -> ClubPage:
     pending = waiting if isinstance(waiting, Away) else waiting.adjustments if waiting else ()
     parts: tuple[Sequence[OfGuest] | Away, ...] = (few, lapsing, pending)
     guests = [each.customer_id for part in parts for each in there(part, ())]
-    return ClubPage(figures, versions, few, lapsing, pending, await cards_of(up, here, guests), names)
+    return ClubPage(figures, liability, versions, few, lapsing, pending, await cards_of(up, here, guests), names)
 
 
 @dataclass(frozen=True)

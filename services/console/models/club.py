@@ -141,6 +141,25 @@ class ClubFigures(msgspec.Struct, frozen=True):
     tiers: tuple[ClubTier, ...]
 
 
+class OwedMonth(msgspec.Struct, frozen=True):
+    """Points that lapse in a month."""
+
+    first: date
+    points: int
+    worth: Decimal | None
+
+
+class OwedFigures(msgspec.Struct, frozen=True):
+    """What the club owes, by the month in which it lapses, and what never does."""
+
+    outstanding: int
+    worth: Decimal | None
+    never: int
+    never_worth: Decimal | None
+    currency_unit: str
+    months: tuple[OwedMonth, ...]
+
+
 class LapsingOfGuest(msgspec.Struct, frozen=True):
     """A guest whose points lapse soon."""
 

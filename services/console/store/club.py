@@ -15,6 +15,11 @@ async def figures(up: Upstream, access: Access, cafe_id: UUID) -> club.ClubFigur
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/loyalty/overview", club.ClubFigures)
 
 
+async def liability(up: Upstream, access: Access, cafe_id: UUID) -> club.OwedFigures:
+    """What the club owes, by the month in which it lapses. For managers."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/liability", club.OwedFigures)
+
+
 async def versions(up: Upstream, access: Access, cafe_id: UUID) -> tuple[club.RulesVersion, ...]:
     """All versions of the rules, the oldest first."""
     return await up.get(access, SERVICE, f"/cafes/{cafe_id}/programs", tuple[club.RulesVersion, ...])

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from services.loyalty.handlers import club
+from services.loyalty.handlers import club, liability
 from services.loyalty.models.http import LapsingDay, LapsingGuest, Overview
+from services.loyalty.models.http_liability import Liability
 from shared.inputs.fields import Count, Day
 from shared.web.acting import acting
 from shared.web.dependencies import StaffCaller
@@ -22,6 +23,14 @@ async def show_overview(
     without them, 366 at most (managers). Its figures are kept, and a minute behind at most."""
     async with acting(request, caller, cafe_id, "manager") as conn:
         return await club.overview(conn, cafe_id, since, until)
+
+
+@router.get("/liability")
+async def show_liability(request: Request, caller: StaffCaller, cafe_id: UUID) -> Liability:
+    """The points that guests hold and their worth, by the month of the cafe's calendar in which they lapse, and those
+    that never do (managers)."""
+    async with acting(request, caller, cafe_id, "manager") as conn:
+        return await liability.show(conn, cafe_id)
 
 
 @router.get("/loyalty/lapsing")

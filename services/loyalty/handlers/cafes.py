@@ -121,7 +121,7 @@ async def publish_program(
         raise program_changed()
     await programs.ask_recount(conn, [cafe_id], new.valid_from + SETTLED_AFTER)
     if new.warns is not None:
-        await notices.ask_turns(conn, [notices.Turn(cafe_id, new.valid_from)])
+        await notices.ask_turns(conn, [notices.NoticeTurn(cafe_id, new.valid_from)])
     version = {
         "version": new.version,
         "valid_from": new.valid_from,

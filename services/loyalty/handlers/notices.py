@@ -9,7 +9,7 @@ from services.loyalty.models.accounts import Plan
 from services.loyalty.rules import notices as rules
 from services.loyalty.rules import tiers
 from services.loyalty.store import notices
-from services.loyalty.store.notices import Search, Turn
+from services.loyalty.store.notices import NoticeTurn, Search
 from shared.clock import now
 from shared.database.db import Connection, Pool
 from shared.jobs.by_cafe import ByCafe
@@ -34,7 +34,7 @@ async def tell(pool: Pool) -> int:
     )
 
 
-async def _tell(conn: Connection, turns: Sequence[Turn], moment: datetime) -> int:
+async def _tell(conn: Connection, turns: Sequence[NoticeTurn], moment: datetime) -> int:
     plans = await plans_of(conn, {turn.cafe_id for turn in turns})
     warned = {cafe_id: plan for cafe_id, plan in plans.items() if tiers.in_force(plan, moment).warns}
     of_points = await notices.note_points(conn, _searches(warned, moment, of_tiers=False), moment, NOTICES_AT_ONCE)
@@ -45,7 +45,9 @@ async def _tell(conn: Connection, turns: Sequence[Turn], moment: datetime) -> in
     if max(len(of_points), len(of_tiers)) < NOTICES_AT_ONCE:
         await notices.forget(conn, [(each, local_date(moment, plan.time_zone)) for each, plan in plans.items()])
         await notices.end_turns(conn, turns)
-        await notices.ask_turns(conn, [Turn(each, rules.next_turn(plan, moment)) for each, plan in warned.items()])
+        await notices.ask_turns(
+            conn, [NoticeTurn(each, rules.next_turn(plan, moment)) for each, plan in warned.items()]
+        )
     return len(turns) + len(events)
 
 

@@ -18,7 +18,7 @@ from services.loyalty.rules.announcing import DESCRIPTIONS
 from services.loyalty.rules.counting import tally
 from services.loyalty.rules.settling import NO_VOUCHERS, settle
 from services.loyalty.rules.spending import NO_SPENDING
-from services.loyalty.store import accounts, ledger, programs, redemptions
+from services.loyalty.store import accounts, club, ledger, programs, redemptions
 from shared.clock import now
 from shared.database.db import Connection, Pool
 from shared.jobs.by_cafe import ByCafe
@@ -143,6 +143,8 @@ async def _recount_next(conn: Connection, due: programs.Recount, moment: datetim
     guests = await accounts.list_next_of_cafe(conn, due.cafe_id, due.through, RECOUNTS_AT_ONCE)
     if guests:
         await recount_guests(conn, guests, moment)
+    else:
+        await club.recount_ending(conn, due.cafe_id)
     await programs.go_on_recount(conn, due, guests[-1][1] if guests else None, moment)
     return 1
 

@@ -8,7 +8,7 @@ from shared.events.base import Tier
 
 # How something stands, and what came and went over some days.
 ClubState = Literal["outstanding", "owed", "members", "lapsing", "lapsing_guests"]
-ClubFlow = Literal["earned", "redeemed", "lapsed", "given", "taken", "joined", "risen", "fallen"]
+ClubFlow = Literal["earned", "redeemed", "lapsed", "given", "taken", "joined", "risen", "fallen", "ending"]
 
 
 class ClubFigure(msgspec.Struct, frozen=True):

@@ -88,6 +88,24 @@ WHERE cafe_id = $1 AND (day IS NULL OR day BETWEEN $2 AND $3)
 GROUP BY what, tier
 """
 TODAY = "SELECT ($2 AT TIME ZONE time_zone)::date FROM cafes WHERE cafe_id = $1"
+ENDING = """
+SELECT day, sum(amount)::bigint AS points FROM club_figures
+WHERE cafe_id = $1 AND day IS NOT NULL AND what = 'ending' AND amount <> 0 GROUP BY day
+"""
+# What is kept by days of another time zone is moved to those of the present one.
+RECOUNT_ENDING = """
+WITH there AS (
+    SELECT day, amount FROM club_figures WHERE cafe_id = $1 AND what = 'ending'
+    UNION ALL
+    SELECT day, amount FROM club_changes WHERE cafe_id = $1 AND what = 'ending'
+    UNION ALL
+    SELECT crm.last_day(l.expires_at, c.time_zone), -l.remaining
+    FROM point_lots AS l LEFT JOIN cafes AS c ON c.cafe_id = l.cafe_id
+    WHERE l.cafe_id = $1 AND l.remaining > 0 AND l.expires_at IS NOT NULL
+)
+INSERT INTO club_changes (cafe_id, day, what, amount)
+SELECT $1, day, 'ending', -sum(amount) FROM there GROUP BY day HAVING sum(amount) <> 0
+"""
 # The guests of the lots that lapse first, with all of theirs that lapse in that time.
 LAPSING = """
 SELECT s.customer_id, l.points, s.lapses_at
@@ -106,7 +124,7 @@ CROSS JOIN LATERAL (
 ORDER BY s.lapses_at, s.customer_id
 """
 EXPIRY = """
-SELECT (l.expires_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS day, sum(l.remaining)::bigint AS points
+SELECT crm.last_day(l.expires_at, c.time_zone) AS day, sum(l.remaining)::bigint AS points
 FROM point_lots AS l LEFT JOIN cafes AS c ON c.cafe_id = l.cafe_id
 WHERE l.cafe_id = $1 AND l.customer_id = $2 AND l.remaining > 0 AND l.expires_at IS NOT NULL
     AND ($3::timestamptz IS NULL OR l.expires_at <= $3)
@@ -152,6 +170,16 @@ async def add_changes(conn: Connection, cafe_ids: Sequence[UUID], limit: int) ->
 async def figures(conn: Connection, cafe_id: UUID, since: date, until: date) -> list[ClubFigure]:
     """What came and went on these days, both included, and how it stands."""
     return [ClubFigure(**row) for row in await conn.fetch(FIGURES, cafe_id, since, until)]
+
+
+async def ending(conn: Connection, cafe_id: UUID) -> dict[date, int]:
+    """How many points of the cafe's guests end with which day."""
+    return {row["day"]: row["points"] for row in await conn.fetch(ENDING, cafe_id)}
+
+
+async def recount_ending(conn: Connection, cafe_id: UUID) -> None:
+    """Notes by how much the days on which the cafe's points end are other than was noted."""
+    await conn.execute(RECOUNT_ENDING, cafe_id)
 
 
 async def local_date(conn: Connection, cafe_id: UUID, moment: datetime) -> date | None:

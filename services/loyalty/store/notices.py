@@ -89,7 +89,7 @@ ORDER BY due.cafe_id, due.customer_id
 """
 
 
-class Turn(msgspec.Struct, frozen=True):
+class NoticeTurn(msgspec.Struct, frozen=True):
     """A cafe whose guests are to be looked through."""
 
     cafe_id: UUID
@@ -108,18 +108,18 @@ class Search(msgspec.Struct, frozen=True):
     days: str
 
 
-async def ask_turns(conn: Connection, turns: Sequence[Turn]) -> None:
+async def ask_turns(conn: Connection, turns: Sequence[NoticeTurn]) -> None:
     """Has the guests of these cafes looked through."""
     if turns:
         await conn.execute(ASK, *columns(turns, "cafe_id", "due_at"))
 
 
-async def due_turns(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[Turn]:
+async def due_turns(conn: Connection, moment: datetime, aside: Sequence[UUID], limit: int) -> list[NoticeTurn]:
     """Whose turn it is, locked; those of the cafes `aside` wait."""
-    return [Turn(**row) for row in await conn.fetch(DUE, moment, aside, limit)]
+    return [NoticeTurn(**row) for row in await conn.fetch(DUE, moment, aside, limit)]
 
 
-async def end_turns(conn: Connection, turns: Sequence[Turn]) -> None:
+async def end_turns(conn: Connection, turns: Sequence[NoticeTurn]) -> None:
     """These are done."""
     await conn.execute(END, *columns(turns, "cafe_id", "due_at"))
 
