@@ -10,14 +10,27 @@ import uvloop
 
 from deploy.crm import engines
 from shared.process.memory import rarely_collect
-from tests.bench import cafes, console, growth, guests, latency, main_path, rebuild, report, segments, storage
+from tests.bench import (
+    cafes,
+    console,
+    growth,
+    guests,
+    latency,
+    main_path,
+    rebuild,
+    rehearsal,
+    report,
+    segments,
+    storage,
+)
 from tests.bench.figure import Bench, Figure, Part, pace
 from tests.bench.memory import huge_pages, total_mb
 from tests.support import SECRET, throwaway_folder
 
 PACE = "ten million steps of a loop in Python, before and after: runs on a machine that is busy elsewhere differ by it"
 PARTS: tuple[Part, ...] = tuple(
-    module.PART for module in (main_path, latency, growth, storage, segments, guests, rebuild, cafes, console)
+    module.PART
+    for module in (main_path, latency, growth, storage, segments, guests, rebuild, rehearsal, cafes, console)
 )
 
 

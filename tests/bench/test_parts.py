@@ -8,7 +8,7 @@ import pytest
 from deploy.engines.engine import Engine
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
-from tests.bench import cafes, growth, memory, report, rows, segments, storage
+from tests.bench import cafes, growth, memory, rehearsal, report, rows, segments, storage
 from tests.bench.figure import Bench, Figure
 from tests.bench.history import Size
 from tests.support import Databases, admin_connection
@@ -94,6 +94,14 @@ async def test_segments_are_evaluated_on_all_three_occasions(
         },
         runs=segments.RUNS,
     )
+    await assert_gone(config)
+
+
+async def test_rehearsals_are_right_and_timed_alone_and_beside_live_bills(
+    config: Settings, database: Databases, tmp_path: Path
+) -> None:
+    figures = await rehearsal.rehearse(bench_on(config, tmp_path), config, rehearsal.Sizes(30, runs=2, live=5))
+    assert_said(figures, {"1,200 visits", "processor time of a visit, without the server's"}, runs=2)
     await assert_gone(config)
 
 

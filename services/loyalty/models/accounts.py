@@ -17,7 +17,6 @@ from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
 from shared.events.loyalty import LedgerType
 from shared.persian.calendar import Calendar
-from shared.persian.money import in_unit
 
 GuestKey = tuple[UUID, UUID]
 """(cafe_id, customer_id): who an account belongs to. Sorted, it is the order in which accounts are locked."""
@@ -28,6 +27,10 @@ RedemptionState = Literal["completed", "reversed", "refused"]
 AdjustmentType = Literal["earned_bonus", "earned_referral", "earned_birthday", "adjustment_add", "adjustment_subtract"]
 AdjustmentState = Literal["pending", "posted", "declined"]
 DebtPolicy = Literal["allow_after_refund", "forgive_after_refund"]
+
+
+# Thousandths of a Toman in one of the unit. Counting asks for each bill's amount several times.
+_THOUSANDTHS: dict[CurrencyUnit, int] = {"IRT": 1000, "IRR": 100}
 
 
 class TierStep(msgspec.Struct, frozen=True):
@@ -89,7 +92,7 @@ class Visit(msgspec.Struct, frozen=True):
     @property
     def amount(self) -> int:
         """The bill in thousandths of a Toman: exact, for a hundredth of a Rial is one."""
-        return int(in_unit(self.final_amount, self.currency_unit, "IRT") * 1000)
+        return int(self.final_amount * _THOUSANDTHS[self.currency_unit])
 
 
 class Earning(msgspec.Struct, frozen=True):

@@ -2,15 +2,15 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from heapq import nlargest
 from struct import Struct
 from typing import Final, TypeVar, get_args
 from uuid import UUID
 
-from services.loyalty.models.accounts import Counted, Lot, Plan
+from services.loyalty.models.accounts import Counted, Plan
 from services.loyalty.models.earning import BASE
 from services.loyalty.models.rehearsals import (
     GROUPS,
@@ -40,6 +40,7 @@ _SAME: Final = GROUPS.index(0)
 _YEARS_BACK, _YEARS_AHEAD = 30, 12
 _ROW = Struct("<16sqqqqBB")
 _DAY = timedelta(days=1)
+_FAR = datetime.max.replace(tzinfo=UTC)
 Example = TypeVar("Example")
 
 
@@ -54,11 +55,17 @@ class CafeMonths:
             first, end = month_of(day, plan.calendar)
             self.first_days.append(first)
             day = end + _DAY
-        self._starts = [day_bounds(first, plan.time_zone)[0] for first in self.first_days]
+        # In UTC, as bills are: across time zones a comparison asks both for their offset.
+        self._starts = [day_bounds(first, plan.time_zone)[0].astimezone(UTC) for first in self.first_days]
 
     def number(self, moment: datetime) -> int:
         """The number of the month of a moment."""
         return max(0, bisect_right(self._starts, moment) - 1)
+
+    def place(self, moment: datetime) -> tuple[int, datetime]:
+        """The same, and when the month is over."""
+        number = self.number(moment)
+        return number, self._starts[number + 1] if number + 1 < len(self._starts) else _FAR
 
 
 @dataclass
@@ -105,8 +112,8 @@ class GuestSums:
         self.points_after += outcome.points_after
         _issue(self.issued_before, tried.bills, months)
         _issue(self.issued_after, tried.under_draft, months)
-        _leave(self.left_before, tried.left_before.lots, months)
-        _leave(self.left_after, tried.left_after.lots, months)
+        _leave(self.left_before, tried.left_before.points, months)
+        _leave(self.left_after, tried.left_after.points, months)
         self.lapsed_before += tried.left_before.lapsed
         self.lapsed_after += tried.left_after.lapsed
         if tried.uncovered:
@@ -217,24 +224,30 @@ def _first(kept: Sequence[Uncovered], found: Sequence[Uncovered]) -> list[Uncove
 
 
 def _issue(issued: Counter[tuple[int, str]], bills: Iterable[Counted], months: CafeMonths) -> None:
+    # A guest's bills come in their order, so that one month follows the other.
+    month, until, plain = -1, None, 0
     for counted in bills:
         earning = counted.earning
         if earning is None:
             continue
-        month = months.number(counted.visit.occurred_at)
+        at = counted.visit.occurred_at
+        if until is None or at >= until:
+            if plain:
+                issued[month, BASE] += plain
+            month, until = months.place(at)
+            plain = 0
         if earning.parts is None:
-            issued[month, BASE] += earning.points
+            plain += earning.points
         else:
             for rule, points in earning.parts.items():
                 issued[month, rule] += points
+    if plain:
+        issued[month, BASE] += plain
 
 
-def _leave(left: Counter[int], lots: Iterable[Lot], months: CafeMonths) -> None:
-    for lot in lots:
-        if lot.remaining > 0:
-            left[_NEVER if lot.expires_at is None else months.number(lapsing.last_moment(lot.expires_at))] += (
-                lot.remaining
-            )
+def _leave(left: Counter[int], points: Mapping[datetime | None, int], months: CafeMonths) -> None:
+    for expires_at, some in points.items():
+        left[_NEVER if expires_at is None else months.number(lapsing.last_moment(expires_at))] += some
 
 
 def _group(change: int) -> int:

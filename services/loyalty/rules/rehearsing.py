@@ -77,8 +77,8 @@ def rehearse_guest(trial: Trial, books: GuestBooks) -> TriedGuest:
         customer_id=books.account.customer_id,
         points_before=points_before,
         points_after=points_after,
-        balance_before=sum(lot.remaining for lot in left_before.lots),
-        balance_after=sum(lot.remaining for lot in left_after.lots),
+        balance_before=left_before.balance,
+        balance_after=left_after.balance,
         tier_before=tiers.rank(trial.present, counted.standing, trial.ladder_at).tier,
         tier_after=tiers.rank(trial.draft, standing, trial.ladder_at).tier,
     )

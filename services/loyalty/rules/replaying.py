@@ -31,11 +31,18 @@ class Short(NamedTuple):
 
 
 class LeftOver(msgspec.Struct, frozen=True):
-    """What is left in the end (with any debt), what has lapsed, and what was not covered."""
+    """What is left in the end by the moment at which it lapses (None: never) and what the guest owes, what has lapsed,
+    and what was not covered."""
 
-    lots: Sequence[Lot]
-    lapsed: int
+    points: Mapping[datetime | None, int]
+    lapsed: int = 0
+    owed: int = 0
     short: Sequence[Short] = ()
+
+    @property
+    def balance(self) -> int:
+        """The points that are left, less what is owed."""
+        return sum(self.points.values()) - self.owed
 
 
 class _Step(NamedTuple):
@@ -53,15 +60,17 @@ class _Step(NamedTuple):
 def untouched(bills: Iterable[Counted], lapses_at: LapsesAt, moment: datetime) -> LeftOver:
     """The same for a guest who never spent anything, and to whom nothing else happened: each earning is whole, or has
     lapsed."""
-    left, lapsed = [], 0
+    left: dict[datetime | None, int] = {}
+    lapsed = 0
     for counted in bills:
-        if counted.points:
-            visit = counted.visit
-            expires_at = lapses_at(visit.occurred_at)
-            if expires_at is not None and expires_at <= moment:
-                lapsed += counted.points
-            else:
-                left.append(Lot(visit.visit_id, counted.points, counted.points, visit.occurred_at, expires_at))
+        earning = counted.earning
+        if earning is None or not earning.points:
+            continue
+        expires_at = lapses_at(counted.visit.occurred_at)
+        if expires_at is not None and expires_at <= moment:
+            lapsed += earning.points
+        else:
+            left[expires_at] = left.get(expires_at, 0) + earning.points
     return LeftOver(left, lapsed)
 
 
@@ -143,7 +152,13 @@ class _Replay:
                 self._lapse(step.at)
             self._do(step)
         self._lapse(moment)
-        return LeftOver([lot for lot in self.lots.values() if lot.remaining], self.lapsed, self.short)
+        left: dict[datetime | None, int] = {}
+        owed = 0
+        for lot in self.lots.values():
+            if lot.remaining > 0:
+                left[lot.expires_at] = left.get(lot.expires_at, 0) + lot.remaining
+            owed -= min(0, lot.remaining)
+        return LeftOver(left, self.lapsed, owed, self.short)
 
     def _do(self, step: _Step) -> None:
         match step.kind:

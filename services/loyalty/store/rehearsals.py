@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.loyalty.models.accounts import Account, Counted
 from services.loyalty.models.rehearsals import DueRehearsal, PointEntry, Rehearsal, RehearsalFault, RehearsalReport
+from services.loyalty.store.visits import COLUMNS as VISIT_COLUMNS
 from services.loyalty.store.visits import counted_of
 from shared.database.db import Connection
 
@@ -65,13 +66,10 @@ BALANCES = """
 SELECT customer_id, current_points FROM customer_loyalty
 WHERE cafe_id = $1 AND customer_id >= $2 AND customer_id < $3 ORDER BY customer_id
 """
-# When a bill was corrected decides which news are newer, and nothing that is counted.
-VISITS = """
-SELECT e.customer_id, e.visit_id, e.state, e.occurred_at, e.device_id, e.receipt_number, e.final_amount,
-       e.currency_unit, NULL::timestamptz AS corrected_at, e.points_to_redeem, e.redemption_id, e.voided_at,
-       e.points, (e.multiplier * 100)::integer AS multiplier, e.program_version, e.facts, e.parts
-FROM visit_earnings AS e WHERE e.cafe_id = $1 AND e.customer_id >= $2 AND e.customer_id < $3
-"""
+VISITS = f"""
+SELECT {VISIT_COLUMNS} FROM visit_earnings AS e
+WHERE e.cafe_id = $1 AND e.customer_id >= $2 AND e.customer_id < $3
+"""  # noqa: S608
 # Points of bills are of that type, and others have no bill: so an index without them is enough.
 ENTRIES = """
 SELECT customer_id, occurred_at, points_change, transaction_type = 'expired' AS lapses, description = $4 AS forgives

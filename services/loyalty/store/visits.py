@@ -88,14 +88,16 @@ async def has_any(conn: Connection, cafe_id: UUID) -> bool:
 
 def counted_of(row: asyncpg.Record) -> Counted:
     """The visit of a row of these columns."""
+    # By their places: by their names takes three times as long, and a guest is counted from all of them.
+    (
+        _, _, visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit, corrected_at,
+        points_to_redeem, redemption_id, voided_at, points, multiplier, program_version, facts, parts,
+    ) = row  # fmt: skip
     visit = Visit(
-        row["visit_id"], row["state"], row["occurred_at"], row["device_id"], row["receipt_number"],
-        row["final_amount"], row["currency_unit"], row["corrected_at"], row["points_to_redeem"], row["redemption_id"],
-        row["voided_at"], row["facts"],
+        visit_id, state, occurred_at, device_id, receipt_number, final_amount, currency_unit, corrected_at,
+        points_to_redeem, redemption_id, voided_at, facts,
     )  # fmt: skip
-    if row["state"] == "voided":
-        return Counted(visit, None)
-    return Counted(visit, Earning(row["points"], row["multiplier"], row["program_version"], row["parts"]))
+    return Counted(visit, None if state == "voided" else Earning(points, multiplier, program_version, parts))
 
 
 def _row(guest: GuestKey, counted: Counted) -> tuple[Any, ...]:
