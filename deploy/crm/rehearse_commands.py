@@ -62,6 +62,8 @@ def lines(found: RehearsalReport, wanted: Wanted) -> Iterator[str | Table]:
     yield f"points issued: {_both(found.points_before, found.points_after)}{_worth(found, 'points')}"
     yield f"points held now: {_both(found.liability_before, found.liability_after)}{_worth(found, 'liability')}"
     yield f"points lapsed: {_both(found.lapsed_before, found.lapsed_after)}"
+    if found.cards_before or found.cards_after:
+        yield f"stamp cards completed: {_both(found.cards_before, found.cards_after)}"
     yield (
         f"redemptions that it would not have covered: {found.uncovered:,} of {found.redemptions:,}"
         f" ({found.uncovered_points:,} points, {found.uncovered_guests:,} guests)"

@@ -231,6 +231,26 @@ async def test_redemptions_that_the_draft_would_not_have_covered(pool: db.Pool, 
     assert outcomes(made)[GUEST].balance_after == 55
 
 
+async def test_points_that_would_still_have_waited_cover_nothing(pool: db.Pool, clock: Clock) -> None:
+    hour = timedelta(hours=1)
+    await books.take_in(pool, recorded(1, 200_000), recorded(2, 10_000, NOON + hour, points_to_redeem=80))
+    await books.take_in(pool, recorded(3, 10_000, NOON + 2 * DAY, points_to_redeem=50))
+    made = await found(pool, wanted(rules_of(pending={"hours": 24, "above_points": 100}), NOON + 9 * DAY))
+    (one,) = made.report.uncovered_first
+    assert (one.points, one.had, one.at) == (80, 0, NOON + hour)
+    assert (outcomes(made)[GUEST].balance_before, outcomes(made)[GUEST].balance_after) == (90, 170)
+
+
+async def test_cards_that_the_draft_completes_are_counted(pool: db.Pool, clock: Clock) -> None:
+    coffee = schemes.line(20_000, quantity=2, category="دانه قهوه")
+    await books.take_in(pool, *(recorded(number, 20_000, NOON + number * DAY, items=[coffee]) for number in range(4)))
+    draft = rules_of(
+        cards=[{"key": "coffee", "name": "قهوه", "need": 3, "match": {"categories": ["دانه قهوه"]}, "reward": "یکی"}]
+    )
+    made = (await found(pool, wanted(draft, NOON + 9 * DAY))).report
+    assert (made.cards_before, made.cards_after) == (0, 2)
+
+
 async def test_points_lapse_by_the_draft_and_not_by_the_books(pool: db.Pool, clock: Clock) -> None:
     await books.take_in(pool, recorded(1, 100_000), recorded(2, 50_000, NOON + 40 * DAY))
     made = (await found(pool, wanted(rules_of(points_expire_days=60), NOON + 70 * DAY))).report

@@ -93,6 +93,8 @@ class RehearsalFindings(msgspec.Struct, frozen=True):
     liability_before: int
     liability_after: int
     lapses: tuple[LapsesOfMonth, ...]
+    cards_before: int
+    cards_after: int
     redemptions: int
     uncovered: int
     uncovered_points: int

@@ -187,7 +187,8 @@ class RehearsalReport:
     """What a rehearsal found. Before: by the rules in force; after: with the draft. `at` is the moment of which it
     tells, and `ladder_at` that of the tiers. The guests hold `liability` points; `liability_books` is what the books
     say, where what was learned late or forgiven came in another order. `uncovered` are redemptions for which the
-    points would have been there by the rules in force, and not under the draft."""
+    points would have been there by the rules in force, and not under the draft. `cards` are stamp cards that bills
+    completed."""
 
     at: datetime
     ladder_at: datetime
@@ -203,6 +204,8 @@ class RehearsalReport:
     lapses: tuple[MonthOfLapse, ...]
     lapsed_before: int
     lapsed_after: int
+    cards_before: int
+    cards_after: int
     redemptions: int
     uncovered: int
     uncovered_points: int

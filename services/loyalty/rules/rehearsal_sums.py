@@ -88,6 +88,8 @@ class GuestSums:
     left_after: Counter[int] = field(default_factory=Counter)
     lapsed_before: int = 0
     lapsed_after: int = 0
+    cards_before: int = 0
+    cards_after: int = 0
     uncovered: int = 0
     uncovered_points: int = 0
     uncovered_guests: int = 0
@@ -116,6 +118,8 @@ class GuestSums:
         _leave(self.left_after, tried.left_after.points, months)
         self.lapsed_before += tried.left_before.lapsed
         self.lapsed_after += tried.left_after.lapsed
+        self.cards_before += tried.cards_before
+        self.cards_after += tried.cards_after
         if tried.uncovered:
             self.uncovered += len(tried.uncovered)
             self.uncovered_points += sum(each.points for each in tried.uncovered)
@@ -132,7 +136,7 @@ class GuestSums:
         """Adds the sums of other guests."""
         for name in ("guests", "visits", "visits_differing", "redemptions", "redemptions_differing", "books",
                      "points_before", "points_after", "lapsed_before", "lapsed_after", "uncovered", "uncovered_points",
-                     "uncovered_guests"):  # fmt: skip
+                     "uncovered_guests", "cards_before", "cards_after"):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("issued_before", "issued_after", "left_before", "left_after", "moves", "groups"):
             getattr(self, name).update(getattr(other, name))
@@ -176,6 +180,8 @@ def report(
         lapses=tuple(_lapses(sums, months)),
         lapsed_before=sums.lapsed_before,
         lapsed_after=sums.lapsed_after,
+        cards_before=sums.cards_before,
+        cards_after=sums.cards_after,
         redemptions=sums.redemptions,
         uncovered=sums.uncovered,
         uncovered_points=sums.uncovered_points,

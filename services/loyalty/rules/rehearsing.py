@@ -21,7 +21,7 @@ from services.loyalty.models.rehearsals import (
     RehearsalMode,
     Uncovered,
 )
-from services.loyalty.rules import lapsing, tiers
+from services.loyalty.rules import cards, lapsing, tiers, waiting
 from services.loyalty.rules.counting import Tally, tally
 from services.loyalty.rules.programs import EVER
 from services.loyalty.rules.replaying import LeftOver, replay, untouched
@@ -48,6 +48,8 @@ class TriedGuest(msgspec.Struct, frozen=True):
     under_draft: Sequence[Counted]
     left_before: LeftOver
     left_after: LeftOver
+    cards_before: int
+    cards_after: int
     redemptions: int
     uncovered: Sequence[Uncovered]
     differing_visits: Sequence[DifferingVisit]
@@ -89,6 +91,8 @@ def rehearse_guest(trial: Trial, books: GuestBooks) -> TriedGuest:
         under_draft=under_draft,
         left_before=left_before,
         left_after=left_after,
+        cards_before=len(counted.completions),
+        cards_after=_cards(trial, counted),
         redemptions=sum(each.state == "completed" for each in own),
         uncovered=_uncovered(books.account.customer_id, left_before, left_after),
         differing_visits=_differing(counted),
@@ -116,6 +120,13 @@ def _with_draft(trial: Trial, counted: Tally) -> tuple[Standing, Sequence[Counte
     return standing, [*under_draft, *(Counted(visit, earnings[visit.visit_id]) for visit in later)]
 
 
+def _cards(trial: Trial, counted: Tally) -> int:
+    """How many stamp cards the draft completes."""
+    if not cards.has_cards(trial.draft):
+        return 0
+    return len(cards.fold(trial.draft, tiers.NOBODY.cards, _standing(counted.bills))[1])
+
+
 def _standing(bills: Iterable[Counted]) -> list[Visit]:
     return [each.visit for each in bills if each.visit.state != "voided"]
 
@@ -130,8 +141,26 @@ def _left(trial: Trial, books: GuestBooks, counted: Tally, under_draft: Sequence
     visits = [each.visit for each in bills]
     lost = tiers.lost(trial.draft, visits, {key: each.earning for key, each in earned.items() if each.earning})
     return (
-        replay(counted.bills, counted.lost, own, books.entries, guest, before, trial.moment),
-        replay(bills, lost, own, books.entries, guest, after, trial.moment),
+        replay(
+            counted.bills,
+            counted.lost,
+            own,
+            books.entries,
+            guest,
+            before,
+            waiting.moments(trial.present, counted.bills, counted.lost),
+            trial.moment,
+        ),
+        replay(
+            bills,
+            lost,
+            own,
+            books.entries,
+            guest,
+            after,
+            waiting.moments(trial.draft, bills, lost),
+            trial.moment,
+        ),
     )
 
 

@@ -81,6 +81,7 @@ def replay(
     entries: Iterable[PointEntry],
     customer_id: UUID,
     lapses_at: LapsesAt,
+    waits: Mapping[UUID, datetime],
     moment: datetime,
 ) -> LeftOver:
     """Everything again.
@@ -90,9 +91,10 @@ def replay(
         lost: what each voided one would have earned: the guest had it until the void.
         redemptions: the guest's.
         entries: what came and went apart from bills and redemptions. What lapsed in the books lapses here by the rules.
+        waits: from when on the points of bills can be spent that wait, by visit.
     """
     steps = _of_bills(bills, lost) + _of_redemptions(bills, redemptions, customer_id) + _of_entries(entries)
-    return _Replay(customer_id, lapses_at).run(sorted(steps, key=_ORDER), moment)
+    return _Replay(customer_id, lapses_at, waits).run(sorted(steps, key=_ORDER), moment)
 
 
 _ORDER = attrgetter("at", "rank", "place")
@@ -139,8 +141,8 @@ def _of_entries(entries: Iterable[PointEntry]) -> list[_Step]:
 class _Replay:
     """The lots of one guest while everything happens again."""
 
-    def __init__(self, customer_id: UUID, lapses_at: LapsesAt) -> None:
-        self.customer_id, self.lapses_at = customer_id, lapses_at
+    def __init__(self, customer_id: UUID, lapses_at: LapsesAt, waits: Mapping[UUID, datetime]) -> None:
+        self.customer_id, self.lapses_at, self.waits = customer_id, lapses_at, waits
         self.lots: dict[UUID, Lot] = {}
         self.lapsed = self.gifts = 0
         self.drawn: dict[UUID, lot_rules.Drawn] = {}
@@ -185,7 +187,7 @@ class _Replay:
 
     def _spend(self, step: _Step) -> None:
         assert step.redemption is not None
-        had = max(0, lot_rules.total(self.lots))
+        had = max(0, lot_rules.total(self.lots) - lot_rules.waiting(self.lots, step.at))
         if had < step.points:
             self.short.append(Short(step.redemption, step.at, had))
             return
@@ -198,7 +200,7 @@ class _Replay:
             self.lots = lot_rules.refill(self.lots, drawn, self._new_id(), self.customer_id, step.at)
 
     def _gain(self, lot_id: UUID, points: int, at: datetime) -> None:
-        gained = Lot(lot_id, points, points, at, self.lapses_at(at))
+        gained = Lot(lot_id, points, points, at, self.lapses_at(at), self.waits.get(lot_id))
         self.lots = lot_rules.add(self.lots, gained, self.customer_id, at)
 
     def _new_id(self) -> UUID:
