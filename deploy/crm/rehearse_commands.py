@@ -17,7 +17,7 @@ from deploy.crm.output import AsJson, show_json
 from services.loyalty.handlers.rehearsal_runs import wanted_of
 from services.loyalty.handlers.rehearsal_work import Wanted, rehearse
 from services.loyalty.handlers.rehearsing import drafted
-from services.loyalty.models.http import AskRehearsal
+from services.loyalty.models.http_rehearsals import AskRehearsal
 from services.loyalty.models.rehearsals import GuestOutcome, RehearsalReport, SelfCheck
 from shared.clock import new_id
 from shared.database import db

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from services.loyalty.handlers import accounts, periodic, proposals, rehearsal_runs, rehearsing
 from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.handlers.rehearsal_work import Found, Wanted, rehearse_here
-from services.loyalty.models.http import AskRehearsal, PublishProgram, ShownRehearsal
+from services.loyalty.models.http import PublishProgram
+from services.loyalty.models.http_rehearsals import AskRehearsal, ShownRehearsal
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.models.rehearsals import DueRehearsal, GuestOutcome, RehearsalMode, RehearsalReport
 from services.loyalty.rules import programs as program_rules

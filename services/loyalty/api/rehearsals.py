@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from services.loyalty.handlers import rehearsing
-from services.loyalty.models.http import AskRehearsal, ShownRehearsal
+from services.loyalty.models.http_rehearsals import AskRehearsal, ShownRehearsal
 from services.loyalty.store import rehearsals
 from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller

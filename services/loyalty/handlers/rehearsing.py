@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.loyalty.handlers.cafes import check_rules, codes_of
 from services.loyalty.handlers.proposals import whole_rules
-from services.loyalty.models.http import AskRehearsal, ShownRehearsal
+from services.loyalty.models.http_rehearsals import AskRehearsal, ShownRehearsal
 from services.loyalty.models.rehearsals import GuestOutcome, Rehearsal, RehearsalFault
 from services.loyalty.rules.programs import priced
 from services.loyalty.rules.rehearsal_sums import unpacked
