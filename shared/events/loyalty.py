@@ -133,6 +133,15 @@ class CardCompleted(LoyaltyEvent, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class ReferralCompleted(LoyaltyEvent, frozen=True, kw_only=True):
+    """The guest has brought another, `referee_id`, whose bill `visit_id` made it count. Both have their points, which
+    `points.changed` says, as it does when a void takes them back."""
+
+    type: ClassVar[str] = "referral.completed"
+    referee_id: UUID
+    visit_id: UUID | None = None
+
+
 class PointsActivated(LoyaltyEvent, frozen=True, kw_only=True):
     """Points that were in the balance and waited can be spent since `occurred_at`: what is left of them. `lot_id` is
     the visit or the grant that gave them."""
@@ -147,6 +156,7 @@ EVENTS = (
     PointsChanged,
     PointsActivated,
     PointsExpiring,
+    ReferralCompleted,
     TierChanged,
     TierExpiring,
     RedemptionCompleted,

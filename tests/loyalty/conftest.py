@@ -13,6 +13,7 @@ from services.loyalty.handlers import (
     periodic,
     quotes,
     redemptions,
+    referrals,
     rewards,
     visits,
 )
@@ -34,7 +35,19 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, adjustments, cafes, grants, notices, periodic, quotes, redemptions, rewards, visits):
+    for module in (
+        accounts,
+        adjustments,
+        cafes,
+        grants,
+        notices,
+        periodic,
+        quotes,
+        redemptions,
+        referrals,
+        rewards,
+        visits,
+    ):
         monkeypatch.setattr(module, "now", clock)
     return clock
 

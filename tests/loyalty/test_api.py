@@ -155,6 +155,7 @@ async def test_unknown_number_has_nothing_and_says_nothing(app: FastAPI) -> None
     assert found == {
         "current_points": 0,
         "available_points": 0,
+        "referral_code": None,
         "tier": "bronze",
         "next_tier": "silver",
         "points_to_next_tier": 500,

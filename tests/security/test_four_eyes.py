@@ -19,6 +19,7 @@ TILL = "a till's own: signed with its key, which owners alone make and the list 
 SPENDS = "spends what the guest has, bounded by the balance, under its author's name; gives nothing"
 OFFERS = "says what points buy, each version under its author's name; who has it pays with points that a rule gave"
 VOUCHER = "what the bills of a guest have earned, once, under its author's name; gives nothing"
+BROUGHT = "gives by the published rule and only with a bill of the guest who was brought; each once, so many a month"
 RESERVED = "releases what is only reserved, and what time releases anyway; a guest gains nothing by it"
 COST = "owners only: what messages cost and how many go out at most"
 GUEST = "the guest's own word"
@@ -92,6 +93,8 @@ RULES = {
         "POST /cafes/{cafe_id}/rewards": OFFERS,
         "PATCH /cafes/{cafe_id}/rewards/{reward_id}": OFFERS,
         "POST /loyalty/lookup": NONE,
+        "POST /loyalty/referrals": BROUGHT,
+        "POST /cafes/{cafe_id}/referrals": BROUGHT,
         "POST /loyalty/quotes": NONE,
         "POST /loyalty/cards": NONE,
         "POST /vouchers/{voucher_id}/use": VOUCHER,

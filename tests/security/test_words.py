@@ -74,12 +74,13 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " vouchers.order_reference"
         " adjustments.reason",
         MACHINE: "visit_earnings.device_id visit_earnings.receipt_number visit_earnings.facts redemptions.till_key_id"
+        " referral_codes.code referrals.till_key_id"
         " vouchers.till_key_id",
         OURS: "notices.kind notices.occasion program_proposals.state club_figures.what club_changes.what"
         " customer_loyalty.currency_unit loyalty_transactions.description loyalty_transactions.notes"
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
         " visit_earnings.parts customer_loyalty.counts customer_loyalty.cards vouchers.state"
-        " grants.occasion grants.state"
+        " grants.occasion grants.state referrals.state referrals.reason"
         # Ids of guests and numbers.
         " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
         CAFE: "rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"

@@ -22,9 +22,12 @@ from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.handlers.redemptions import redeem
 from services.loyalty.handlers.visits import on_visit_recorded
 from services.loyalty.models.accounts import Redemption
+from services.loyalty.models.programs import ProgramRules
 from services.loyalty.models.rehearsals import Rehearsal
+from services.loyalty.models.terms import ReferralTerm
 from services.loyalty.rules.programs import default_rules
 from services.loyalty.store import rehearsals
+from services.loyalty.store.programs import publish
 from shared.clock import new_id, now
 from shared.database.db import Pool, transaction
 from shared.events.identity import CafeChanged
@@ -120,6 +123,19 @@ async def _warn(pool: Pool, cafe_id: UUID) -> None:
     )
     await pool.execute("UPDATE point_lots SET expires_at = now() + interval '5 days' WHERE cafe_id = $1", cafe_id)
     await pool.execute("INSERT INTO notice_turns VALUES ($1, now() - interval '1 hour')", cafe_id)
+
+
+async def _refer(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        "INSERT INTO referrals (cafe_id, referee_id, referrer_id, claimed_at, ends_at, program_version, check_at)"
+        " VALUES ($1, $2, $1, now() - interval '9 days', now() - interval '8 days', 1, now() - interval '1 day')",
+        cafe_id, new_id(),
+    )  # fmt: skip
+    rules = ProgramRules(tier_period="jalali_year", referral=ReferralTerm(referrer=1, referee=1)).model_dump(
+        mode="json"
+    )
+    async with transaction(pool) as conn:
+        await publish(conn, cafe_id, 1, now() - timedelta(days=99), rules, cafe_id)
 
 
 async def _end_tier(pool: Pool, cafe_id: UUID) -> None:
@@ -252,6 +268,7 @@ CASES = {
     ),
     "loyalty.activate_points": Case(_wait, "SELECT FROM point_lots WHERE activates_at IS NOT NULL AND cafe_id = $1"),
     "loyalty.tell_in_time": Case(_warn, "SELECT FROM notice_turns WHERE due_at <= now() AND cafe_id = $1"),
+    "loyalty.judge_referrals": Case(_refer, "SELECT FROM referrals WHERE check_at IS NOT NULL AND cafe_id = $1"),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),

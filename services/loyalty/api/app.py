@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.loyalty.api import cards, club, explaining, own_page, rehearsals, rewards, staff, till
+from services.loyalty.api import cards, club, explaining, own_page, referrals, rehearsals, rewards, staff, till
 from shared.settings import Settings
 from shared.web import http
 
@@ -15,6 +15,7 @@ def make_app(config: Settings | None = None) -> FastAPI:
         club.router,
         cards.router,
         rewards.router,
+        referrals.router,
         explaining.router,
         own_page.router,
         till.router,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import asdict
 
+from services.loyalty.handlers import referrals
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.http import (
     EntryRule,
@@ -60,6 +61,7 @@ async def look_up(conn: Connection, cafe_id: UUID, customer_id: UUID) -> TillAcc
         tier=tier,
         next_tier=await _next_tier(conn, cafe_id, tier),
         points_to_next_tier=to_next,
+        referral_code=await referrals.code_of(conn, cafe_id, customer_id),
     )
 
 

@@ -13,7 +13,17 @@ from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
 from services.loyalty.rules.schemes import check_earning
-from services.loyalty.store import accounts, adjustments, ledger, notices, programs, redemptions, visits, vouchers
+from services.loyalty.store import (
+    accounts,
+    adjustments,
+    ledger,
+    notices,
+    programs,
+    redemptions,
+    referrals,
+    visits,
+    vouchers,
+)
 from shared.clock import now
 from shared.database.db import Connection
 from shared.errors import Rejected
@@ -62,7 +72,7 @@ async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegi
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """The account and the entries of its ledger stay, so that the cafe's sums stay exact; what somebody typed goes."""
     guests = sorted({(event.cafe_id, event.customer_id) for event in events})
-    for forget in (adjustments.forget, redemptions.forget, vouchers.forget, ledger.forget):
+    for forget in (adjustments.forget, redemptions.forget, vouchers.forget, ledger.forget, referrals.forget_codes):
         await forget(conn, guests)
     await parked.forget(conn, [customer_id for _, customer_id in guests])
 

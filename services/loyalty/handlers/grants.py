@@ -1,6 +1,6 @@
 """Giving points without a bill: by what other services say, and by the passing of time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -48,26 +48,37 @@ async def give(
     locked: Mapping[GuestKey, Account],
     wanted: Sequence[Grant],
     about: About,
+    taken: Sequence[Grant] = (),
 ) -> set[UUID]:
-    """Posts what is `wanted` for guests whose accounts are locked, but for what was given before; the ids of what is
-    new."""
-    if not wanted:
+    """Posts what is `wanted` for guests whose accounts are locked, but for what was given before, and takes back what
+    is `taken` of what was given; the ids of what is new."""
+    if not (wanted or taken):
         return set()
-    added = await grants.insert(conn, wanted)
-    by_guest: dict[GuestKey, list[Grant]] = {}
-    for grant in wanted:
-        if (grant.cafe_id, grant.grant_id) in added:
-            by_guest.setdefault((grant.cafe_id, grant.customer_id), []).append(grant)
-    owing = [guest for guest in by_guest if locked[guest].balance < 0]
-    held: dict[GuestKey, dict[UUID, Lot]] = await ledger.load_lots(conn, owing, []) if owing else {}
-    await save(
-        conn,
-        [
-            rules.post(plans[guest[0]], locked[guest], held.get(guest, {}), own, dict(about.get(own[0].grant_id, {})))
-            for guest, own in by_guest.items()
-        ],
-    )
+    moment = now()
+    added = await grants.insert(conn, wanted) if wanted else set()
+    gone = await grants.take_back(conn, taken, moment) if taken else set()
+    given = _by_guest(wanted, added)
+    lost = _by_guest(taken, gone)
+    needed = [guest for guest in {*given, *lost} if guest in lost or locked[guest].balance < 0]
+    also = [grant_id for _, grant_id in gone]
+    held: dict[GuestKey, dict[UUID, Lot]] = await ledger.load_lots(conn, needed, also) if needed else {}
+    outcomes = []
+    for guest in sorted({*given, *lost}):
+        own = given.get(guest, [])
+        ties = dict(about.get(own[0].grant_id, {})) if own else {}
+        outcomes.append(
+            rules.post(plans[guest[0]], locked[guest], held.get(guest, {}), own, ties, lost.get(guest, ()), moment)
+        )
+    await save(conn, outcomes)
     return {grant_id for _, grant_id in added}
+
+
+def _by_guest(found: Sequence[Grant], kept: Set[tuple[UUID, UUID]]) -> dict[GuestKey, list[Grant]]:
+    by_guest: dict[GuestKey, list[Grant]] = {}
+    for grant in found:
+        if (grant.cafe_id, grant.grant_id) in kept:
+            by_guest.setdefault((grant.cafe_id, grant.customer_id), []).append(grant)
+    return by_guest
 
 
 async def activate(pool: Pool) -> int:

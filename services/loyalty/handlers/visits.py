@@ -18,6 +18,7 @@ from services.loyalty.rules.counting import News, Tally, is_late, news_of, tally
 from services.loyalty.rules.settling import NO_VOUCHERS, settle
 from services.loyalty.rules.spending import NO_SPENDING, Spending, SpendingTurn, lots_needed, turns_of
 from services.loyalty.store import accounts, ledger, redemptions, visits, vouchers
+from services.loyalty.store import referrals as referral_store
 from shared.clock import now
 from shared.database.db import Connection
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
@@ -33,11 +34,13 @@ async def on_visit_recorded(conn: Connection, events: Sequence[VisitRecorded]) -
 async def on_visit_corrected(conn: Connection, events: Sequence[VisitCorrected]) -> None:
     """Points as if the visits had been so from the beginning."""
     await _take_in(conn, events, "corrected")
+    await referral_store.look_again(conn, [(event.cafe_id, event.visit_id) for event in events], now())
 
 
 async def on_visit_voided(conn: Connection, events: Sequence[VisitVoided]) -> None:
     """Points as if the visits had never been; what they redeemed goes back."""
     await _take_in(conn, events, "voided")
+    await referral_store.look_again(conn, [(event.cafe_id, event.visit_id) for event in events], now())
 
 
 async def _take_in(conn: Connection, events: Sequence[VisitEvent], state: VisitState) -> None:

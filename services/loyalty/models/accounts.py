@@ -12,6 +12,7 @@ import msgspec
 from services.loyalty.models.cards import Card, CardStates, Voucher
 from services.loyalty.models.earning import Counts, Parts, Scheme
 from services.loyalty.models.grants import HeldBack, TierPoints
+from services.loyalty.models.referrals import ReferralTerms
 from services.loyalty.models.time_terms import Lapse, Warns
 from shared.clock import new_id
 from shared.events.base import CurrencyUnit, Event, Tier
@@ -60,6 +61,7 @@ class Program(msgspec.Struct, frozen=True):
     grace_days: int = 0
     falls_by_step: bool = False
     warns: Warns | None = None
+    referral: ReferralTerms | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -183,13 +183,14 @@ class EarningQuote(Priced):
 class TillAccount(BaseModel):
     """What a till may show: no personal data. Zero points in bronze when the number is not known. Of `current_points`
     only `available_points` can be spent now. `guest_link` is for the receipt: the guest's own page, which opens for
-    whoever is a guest here."""
+    whoever is a guest here; `referral_code` is what the guest gives to others, where the program pays for it."""
 
     current_points: int
     available_points: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
+    referral_code: str | None = None
     guest_link: str | None = None
 
 

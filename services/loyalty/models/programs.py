@@ -11,7 +11,7 @@ from services.loyalty.models.accounts import DebtPolicy
 from services.loyalty.models.card_rules import MOST_CARDS, CardRule
 from services.loyalty.models.earn_rules import MOST_RULES, BaseRule, CapsRule, EarnRuleBody, MultiplierRule
 from services.loyalty.models.earning import Stacking
-from services.loyalty.models.terms import BirthdayTerm, PendingTerm
+from services.loyalty.models.terms import BirthdayTerm, PendingTerm, ReferralTerm
 from services.loyalty.models.time_terms import Downgrade, ExpiryRule, GraceDays, WarnRule
 from shared.events.base import Tier
 from shared.inputs.bounds import MOST_TOMAN, PointsOrNone
@@ -30,6 +30,7 @@ TERMS: tuple[str, ...] = (
     "tier_grace_days",
     "downgrade",
     "warn",
+    "referral",
 )
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
@@ -92,6 +93,7 @@ class ProgramRules(Command):
     cards: Annotated[tuple[CardRule, ...], Field(max_length=MOST_CARDS)] = ()
     birthday: BirthdayTerm | None = None
     pending: PendingTerm | None = None
+    referral: ReferralTerm | None = None
 
     expiry: Annotated[
         ExpiryRule | None,

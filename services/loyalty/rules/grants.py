@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import uuid5
 
 from services.loyalty.models.accounts import Account, EntryDraft, Lot, Plan, Posting
 from services.loyalty.models.grants import Grant
@@ -26,9 +27,17 @@ def birthday(plan: Plan, account: Account, year: int, reached_at: datetime, mome
     )  # fmt: skip
 
 
-def post(plan: Plan, account: Account, held: Lots, given: Iterable[Grant], about: dict[str, Any]) -> Posting:
-    """All rows and events by which the guest gets what is `given`. `held`: the guest's lots, at least where the guest
-    owes."""
+def post(
+    plan: Plan,
+    account: Account,
+    held: Lots,
+    given: Iterable[Grant],
+    about: dict[str, Any],
+    taken: Iterable[Grant],
+    moment: datetime,
+) -> Posting:
+    """All rows and events by which the guest gets what is `given` and loses what is `taken`. `held`: the guest's lots,
+    at least where the guest owes or loses something."""
     after_lots, drafts = held, list[EntryDraft]()
     for grant in given:
         expires_at = lapsing.expiry(plan, tiers.in_force(plan, grant.granted_at), grant.granted_at)
@@ -42,14 +51,14 @@ def post(plan: Plan, account: Account, held: Lots, given: Iterable[Grant], about
                 description=DESCRIPTIONS[grant.type], notes=f"grant {grant.occasion}", created_by=grant.created_by,
             )
         )  # fmt: skip
-    return changed(plan, account, held, after_lots, drafts, about)
-
-
-def changed(
-    plan: Plan, account: Account, held: Lots, after_lots: Lots, drafts: list[EntryDraft], about: dict[str, Any]
-) -> Posting:
-    """All rows and events of a guest to whom nothing happened but `drafts`."""
-    moment = drafts[-1].occurred_at
+    for grant in taken:
+        after_lots = lots.shrink(after_lots, grant.grant_id, grant.points, account.customer_id, moment)
+        drafts.append(
+            EntryDraft(
+                entry_id=uuid5(grant.grant_id, "taken back"), type="adjustment_subtract", change=-grant.points,
+                occurred_at=moment, description=DESCRIPTIONS["taken_back"], notes=f"taken back {grant.grant_id}",
+            )
+        )  # fmt: skip
     posted, entries = ledger.post(account, drafts, may_owe=True)
     after = counting.ranked(plan, posted, account.standing, moment)
     return Posting(

@@ -11,6 +11,7 @@ import msgspec
 from services.loyalty.models.accounts import Plan, Program, TierStep
 from services.loyalty.models.grants import HeldBack
 from services.loyalty.models.programs import ProgramRules
+from services.loyalty.models.referrals import ReferralTerms
 from services.loyalty.models.time_terms import lapse_of, warns_of
 from services.loyalty.rules.schemes import cards_of, scheme_of
 from shared.errors import Problem, Rejected
@@ -50,7 +51,18 @@ def program(
         grace_days=rules.tier_grace_days,
         falls_by_step=rules.downgrade == "one_step",
         warns=warns_of(rules.warn),
+        referral=_referral(rules),
     )
+
+
+def _referral(rules: ProgramRules) -> ReferralTerms | None:
+    term = rules.referral
+    if term is None:
+        return None
+    return ReferralTerms(
+        referrer=term.referrer, referee=term.referee, minimum=term.minimum_bill * 1000, within_days=term.within_days,
+        referrer_visits=term.referrer_visits, per_month=term.per_month,
+    )  # fmt: skip
 
 
 def priced(rules: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,15 @@ WITH ledger AS (
         AND l.transaction_type = g.type
     WHERE g.points IS DISTINCT FROM l.points_change
     UNION ALL
+    SELECT 'grant_is_not_taken_back', g.cafe_id, g.customer_id,
+           CASE g.state WHEN 'taken_back' THEN -g.points ELSE 0 END, coalesce(l.points_change, 0)
+    FROM grants AS g
+    LEFT JOIN (
+        SELECT cafe_id, customer_id, notes, sum(points_change)::bigint AS points_change FROM loyalty_transactions
+        WHERE notes LIKE 'taken back %' GROUP BY cafe_id, customer_id, notes
+    ) AS l ON l.cafe_id = g.cafe_id AND l.customer_id = g.customer_id AND l.notes = 'taken back ' || g.grant_id
+    WHERE CASE g.state WHEN 'taken_back' THEN -g.points ELSE 0 END <> coalesce(l.points_change, 0)
+    UNION ALL
     SELECT 'lot_is_not_of_its_grant', g.cafe_id, g.customer_id, extract(epoch FROM g.available_at)::bigint,
            extract(epoch FROM l.available_at)::bigint
     FROM grants AS g

@@ -20,6 +20,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigi
 ON CONFLICT DO NOTHING
 RETURNING cafe_id, grant_id
 """
+TAKE_BACK = """
+UPDATE grants AS g SET state = 'taken_back', taken_back_at = $3
+FROM unnest($1::uuid[], $2::uuid[]) AS t (cafe_id, grant_id)
+WHERE g.cafe_id = t.cafe_id AND g.grant_id = t.grant_id AND g.state = 'posted'
+RETURNING g.cafe_id, g.grant_id
+"""
 WAITING = """
 SELECT coalesce(sum(remaining), 0)::bigint FROM point_lots
 WHERE cafe_id = $1 AND customer_id = $2 AND available_at > $3
@@ -43,6 +49,12 @@ async def insert(conn: Connection, given: Sequence[Grant]) -> set[tuple[UUID, UU
         *columns(given, "cafe_id", "grant_id", "customer_id", "type", "occasion", "points", "program_version"),
         *columns(given, "granted_at", "available_at"),
     )
+    return {(row["cafe_id"], row["grant_id"]) for row in rows}
+
+
+async def take_back(conn: Connection, given: Sequence[Grant], moment: datetime) -> set[tuple[UUID, UUID]]:
+    """Notes that these are taken back; the keys of those that were not yet."""
+    rows = await conn.fetch(TAKE_BACK, *columns(given, "cafe_id", "grant_id"), moment)
     return {(row["cafe_id"], row["grant_id"]) for row in rows}
 
 
