@@ -31,6 +31,10 @@ LARGEST_BATCH = 150
 PHONES = {guest: phone(guest) for guest in range(GUESTS)}
 MOST_LINES = 40
 # What all bills of the history have on them.
+COFFEES = {
+    "key": "coffees", "name": "قهوه", "need": 2, "match": {"names": ["قهوه ترک"]}, "reward": "یک قهوه",
+    "lives_days": 90,
+}  # fmt: skip
 TURKISH = {"key": "turkish", "kind": "item", "points": 3, "match": {"names": ["قهوه ترک"]}}
 
 
@@ -93,9 +97,14 @@ async def plain_order(house: House, sent: Sequence[Sent]) -> Snapshot:
 async def earn_by_rules(house: House, cafe_id: UUID) -> None:
     """Rules of every kind for the younger half of the history."""
     rules = ProgramRules.model_validate(
-        {"tier_period": "jalali_year"} | EARNING | {"earn": [*EARNING["earn"], TURKISH]}
+        {"tier_period": "jalali_year"}
+        | EARNING
+        | {"earn": [*EARNING["earn"], TURKISH], "cards": [*EARNING["cards"], COFFEES]}
     )
-    codes = {word: ids.menu_code(house.config.keys, cafe_id, word) for word in words_of(rules.base, rules.earn)}
+    codes = {
+        word: ids.menu_code(house.config.keys, cafe_id, word)
+        for word in words_of(rules.base, (*rules.earn, *rules.cards))
+    }
     since = (now() - timedelta(days=200)).replace(hour=12, minute=0, second=0, microsecond=0)
     async with db.transaction(house.pools["loyalty"]) as conn:
         assert await programs.publish(conn, cafe_id, 2, since, rules.model_dump(mode="json"), new_id(), codes)

@@ -49,7 +49,7 @@ STATEMENTS = (
                lifetime_spent, current_year_spent, current_month_spent, total_visits, visits_this_month,
                last_visit_date, first_visit_date, points_to_next_tier, next_tier_points, year_ends_on, month_ends_on,
                tier_period_ends_on, tier_period_points, previous_period_points, counted_tier_since, last_visit_at,
-               program_version, counts::text
+               program_version, counts::text, cards::text
         FROM customer_loyalty WHERE cafe_id = $1
         """,
     ),
@@ -77,6 +77,12 @@ STATEMENTS = (
         "loyalty", "redemptions", """
         SELECT customer_id, visit_id, points, kind::text, state::text, refusal
         FROM redemptions WHERE cafe_id = $1 AND state <> 'reversed'
+        """,
+    ),
+    (
+        "loyalty", "vouchers", """
+        SELECT customer_id, card_key, number, card_name, reward, visit_id, earned_at, expires_at, program_version, state
+        FROM vouchers WHERE cafe_id = $1 AND state <> 'withdrawn'
         """,
     ),
     (

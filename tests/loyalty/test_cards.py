@@ -1,20 +1,18 @@
 """Stamp cards by worked bills, and vouchers that are issued, moved, withdrawn and owed."""
 
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
 
-from services.loyalty.handlers import cafes
 from services.loyalty.models.accounts import Plan
 from services.loyalty.models.cards import CardState, Voucher, VoucherUse
-from services.loyalty.models.http import PublishProgram
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules import cards, programs
 from services.loyalty.rules.schemes import as_before
-from shared.database.db import Pool, transaction
 from shared.errors import Rejected
 from shared.events.loyalty import CardCompleted
 from tests.loyalty import schemes
@@ -196,6 +194,23 @@ def test_open_voucher_stands_for_what_is_owed() -> None:
     assert used(memory, 1).state == "used"
 
 
+def test_voucher_whose_time_is_over_stands_for_nothing() -> None:
+    """The first lapsed, the third was used, then a bill is voided: the second stands for the third."""
+    bills = [bill(number, 9, number) for number in range(3)]
+    memory = memory_of(plan_with(COFFEE | {"lives_days": 7}), *bills)
+    used(memory, 3)
+    memory.take_in([voided(1, at=NOON + DAY)])
+    assert (state(memory), open_numbers(memory)) == ((0, 2), [1, 2])
+    with pytest.raises(Rejected, match="card_owed"):
+        used(memory, 2)
+
+
+def test_cards_are_kept_in_the_order_of_their_keys() -> None:
+    cakes = COFFEE | {"key": "cakes", "match": {"categories": ["کیک"]}}
+    memory = memory_of(plan_with(COFFEE, cakes), bill(1, 2), bill(2, 0, 1))
+    assert memory.account.standing.cards == (CardState("cakes", 1), CardState("coffee", 2))
+
+
 def test_voucher_that_was_used_and_is_owed_is_withdrawn_when_the_use_is_taken_back() -> None:
     memory = memory_of(plan_with(COFFEE), bill(1, 9))
     request = uuid4()
@@ -235,6 +250,46 @@ def test_use_has_its_refusals() -> None:
         used(memory, 1)
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_nobody_uses_more_than_the_bills_of_then_complete(seed: int) -> None:
+    """Bills that come late, are corrected and voided, vouchers that are used and taken back, in any order."""
+    random = Random(seed)
+    memory = memory_of(plan_with(COFFEE | {"need": 3, "lives_days": 40}))
+    events, was_used = dict[int, Any](), set[int]()
+    for step in range(120):
+        match random.choice(("bill", "bill", "correct", "void", "use", "use", "back")):
+            case "bill":
+                events[step] = bill(step, random.randrange(4), random.randrange(30))
+                memory.take_in([events[step]])
+            case "correct" if events:
+                number = random.choice(list(events))
+                lines = [line(60_000, random.randrange(1, 5), category="قهوه")]
+                fixed = NOON + 30 * DAY + step * HOUR
+                memory.take_in([corrected(number, 60_000, events[number].occurred_at, corrected_at=fixed, items=lines)])
+            case "void" if events:
+                number = random.choice(list(events))
+                memory.take_in([voided(number, at=events.pop(number).occurred_at)])
+            case "use" if memory.vouchers:
+                number = random.choice([each.number for each in memory.vouchers.values()])
+                try:
+                    used(memory, number)
+                except Rejected:
+                    continue
+                was_used.add(number)
+                assert len(was_used) <= state(memory)[1]
+            case "back" if was_used:
+                number = was_used.pop()
+                name = cards.voucher_id(CAFE, GUEST, "coffee", number)
+                memory.vouchers[name] = cards.take_back(memory.vouchers[name], memory.account.standing.cards)
+        completed = state(memory)[1]
+        assert open_numbers(memory) == sorted(set(range(1, completed + 1)) - was_used)
+        owed, missing = shown(memory)
+        assert owed == len([number for number in was_used if number > completed])
+        assert missing >= 1
+    said = [each.number for each in memory.said if isinstance(each, CardCompleted)]
+    assert sorted(said) == sorted(each.number for each in memory.vouchers.values())
+
+
 def test_cards_stay_when_a_new_version_leaves_them_out() -> None:
     latest = {"tier_period": "jalali_year", "cards": [COFFEE]}
     said = ProgramRules.model_validate({"tier_period": "jalali_year", "earn_per_toman": 500})
@@ -251,11 +306,3 @@ def test_cards_stay_when_a_new_version_leaves_them_out() -> None:
 def test_what_no_card_may_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ProgramRules.model_validate({"tier_period": "jalali_year", "cards": [COFFEE | wrong]})
-
-
-async def test_two_cards_of_one_key_are_refused_by_their_path(pool: Pool) -> None:
-    rules = ProgramRules.model_validate({"tier_period": "jalali_year", "cards": [COFFEE, COFFEE]})
-    async with transaction(pool) as conn:
-        with pytest.raises(Rejected) as refused:
-            await cafes.check_program(conn, CAFE, PublishProgram(rules=rules), schemes.KEYS)
-    assert [(each.field, each.code) for each in refused.value.problems] == [("rules.cards.1.key", "key_twice")]

@@ -21,6 +21,7 @@ SHOWN: Final[Mapping[str, Role]] = {
     "redemption.completed": "staff",
     "redemption.reversed": "staff",
     "redemption.refused": "staff",
+    "card.completed": "staff",
     "customer.registered": "staff",
     "customer.status_changed": "staff",
     "consent.changed": "staff",

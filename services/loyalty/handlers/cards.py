@@ -80,12 +80,15 @@ def told(voucher: Voucher, moment: datetime) -> ShownVoucher:
 
 
 async def _shown(conn: Connection, account: Account, moment: datetime) -> OwnCards:
-    program = in_force((await plans_of(conn, [account.cafe_id]))[account.cafe_id], moment)
-    states = account.standing.cards
-    # Who never got a stamp has no voucher.
-    standing = await vouchers.list_standing(conn, account.guest, states) if states else []
+    plan, states = (await plans_of(conn, [account.cafe_id]))[account.cafe_id], account.standing.cards
+    if not cards.has_cards(plan):
+        return OwnCards()
+    # Also of who has no stamps: all bills may have been voided after a voucher was used.
+    standing = await vouchers.list_standing(conn, account.guest, states)
     return OwnCards(
-        cards=[ShownCard.model_validate(each) for each in cards.shown(program, states, standing, moment)],
+        cards=[
+            ShownCard.model_validate(each) for each in cards.shown(in_force(plan, moment), states, standing, moment)
+        ],
         vouchers=[OpenVoucher.model_validate(each) for each in cards.usable_ones(states, standing, moment)],
     )
 

@@ -97,14 +97,14 @@ def vouchers_of(account: Account, completions: Iterable[Completion]) -> list[Vou
     ]
 
 
-def changed_vouchers(known: Mapping[UUID, Voucher], earned: Sequence[Voucher], *, is_all: bool) -> list[Voucher]:
-    """The vouchers that are to be written. `known`: those that there are among `earned`; when `earned` `is_all` that
-    the guest's bills give, all of the guest's."""
+def changed_vouchers(known: Mapping[UUID, Voucher], earned: Sequence[Voucher]) -> list[Voucher]:
+    """The vouchers that are to be written. `known`: those that there are among `earned`, and all of the guest's where
+    `earned` is all that the guest's bills give: what is not among it is not earned any more."""
     after = {each.voucher_id: _as_kept(each, known.get(each.voucher_id)) for each in earned}
     gone = [
         replace(each, state="withdrawn")
         for each in known.values()
-        if is_all and each.voucher_id not in after and each.state == "open"
+        if each.voucher_id not in after and each.state == "open"
     ]
     return [each for each in after.values() if known.get(each.voucher_id) != each] + gone
 

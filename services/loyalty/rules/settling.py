@@ -65,7 +65,7 @@ def settle(
         lots=written,
         counted=[change.after for change in counted.changes],
         redemptions=redemptions,
-        vouchers=cards.changed_vouchers(vouchers, earned, is_all=bool(counted.bills)),
+        vouchers=cards.changed_vouchers(vouchers, earned),
         events=[
             *_events(counted, account, entries, turns, causes, moment),
             *_completed(earned, vouchers, causes),
