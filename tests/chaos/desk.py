@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from services.loyalty.handlers import periodic
+from services.loyalty.handlers import periodic, rewards
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_registered, publish_program
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
 from services.loyalty.models.http import PublishProgram
+from services.loyalty.models.http_rewards import OfferReward
 from services.loyalty.models.programs import ProgramRules
 from shared.database import db
 from shared.events.base import Event
@@ -33,13 +34,17 @@ HANDLERS: dict[type[Event], Callable[[db.Connection, Any], Awaitable[None]]] = {
     VisitCorrected: on_visit_corrected,
     VisitVoided: on_visit_voided,
 }
-JOBS = {"expire": periodic.expire_points, "end tiers": periodic.end_tiers, "recount": periodic.recount}
+JOBS = {
+    "expire": periodic.expire_points, "end tiers": periodic.end_tiers, "recount": periodic.recount,
+    "release": periodic.release,
+}  # fmt: skip
 LOOK = """
 SELECT a.points_earned, a.points_redeemed, a.points_expired, a.current_points, a.points_owed, a.tier_level::text,
        a.total_visits, a.lifetime_spent, a.first_visit_date, a.last_visit_date, a.account_version,
        (SELECT coalesce(sum(points_change), 0)::bigint FROM loyalty_transactions WHERE cafe_id = $1) AS ledger,
        (SELECT coalesce(sum(remaining), 0)::bigint FROM point_lots WHERE cafe_id = $1) AS lots,
-       (SELECT coalesce(sum(points), 0)::bigint FROM visit_earnings WHERE cafe_id = $1) AS of_visits
+       (SELECT coalesce(sum(points), 0)::bigint FROM visit_earnings WHERE cafe_id = $1) AS of_visits,
+       (SELECT coalesce(sum(taken), 0)::bigint FROM rewards WHERE cafe_id = $1) AS pieces
 FROM customer_loyalty a WHERE a.cafe_id = $1
 """
 NEW_ROWS = """
@@ -99,6 +104,14 @@ class Desk:
             await on_cafe_changed(conn, [cafe])
             await access.on_access_granted(conn, granted)
             await on_customer_registered(conn, [registered])
+
+    async def offer(self, cafe_id: UUID, author: UUID, reward_id: UUID, cost: int, stock: int) -> None:
+        """A reward of the cafe."""
+        wanted = OfferReward(
+            reward_id=reward_id, key="coffee", name="قهوه", kind="item", cost_points=cost, stock=stock
+        )  # fmt: skip
+        async with db.staff_transaction(self.pool, author) as conn:
+            await rewards.offer(conn, cafe_id, author, wanted, str)
 
     async def take_in(self, events: Sequence[VisitEvent]) -> None:
         """One batch, as the worker hands it over."""

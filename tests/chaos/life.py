@@ -12,7 +12,7 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from services.loyalty.handlers import accounts, adjustments, cafes, cards, periodic, redemptions, visits
+from services.loyalty.handlers import accounts, adjustments, cafes, cards, periodic, redemptions, rewards, visits
 from services.loyalty.store.audit import audit
 from shared.database import db
 from tests.chaos.databases import databases_on
@@ -80,7 +80,7 @@ def play(desk: Desk, number: int, runs: int, steps: int) -> None:
 def loyalty_at(clock: Clock) -> Iterator[None]:
     """Loyalty goes by this clock."""
     with ExitStack() as stack:
-        for module in (accounts, adjustments, cafes, cards, periodic, redemptions, visits):
+        for module in (accounts, adjustments, cafes, cards, periodic, redemptions, rewards, visits):
             stack.enter_context(patch.object(module, "now", clock))
         yield
 

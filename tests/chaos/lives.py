@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
@@ -18,17 +18,14 @@ from services.loyalty.models.programs import ProgramRules
 from shared.clock import new_id
 from shared.database import db
 from shared.errors import Rejected
-from shared.events.base import Item
 from shared.events.visit import VisitCorrected, VisitEvent, VisitRecorded, VisitVoided
-from shared.security.ids import menu_code
-from tests.chaos.desk import KEYS, START, Desk
+from tests.chaos.bills import about, bill_of, cents, on_the_bill
+from tests.chaos.desk import START, Desk
 from tests.chaos.model import Bill, Model, Redeemed, Rules, Tiers
 from tests.chaos.stamps import CARDS, OTHER_CARDS, StampedLife
-from tests.loyalty.schemes import BRANCH, MENU, OTHER_BRANCH
+from tests.loyalty.schemes import BRANCH
 
 TEHRAN = ZoneInfo("Asia/Tehran")
-# What the codes on bills stand for.
-WORDS: dict[tuple[UUID, str | None], str] = {}
 EVER = datetime(1970, 1, 1, tzinfo=START.tzinfo)
 STEEP: Tiers = (("bronze", 0, Fraction(1)), ("gold", 900, Fraction(5, 2)))
 PROGRAMS: tuple[dict[str, Any], ...] = (
@@ -62,6 +59,9 @@ PROGRAMS += (
     {"earning": EARNING | {"stacking": "product", "caps": {}, "cards": OTHER_CARDS}, "lapse_days": 30},
     {"earning": {"cards": CARDS}},
 )
+# What the reward of the cafe costs, and how many there are of it.
+COST, STOCK = 100, 3
+HOLD = timedelta(hours=1)
 PICK = st.integers(0, 99)
 MONEY = st.integers(0, 1_500_000)
 DAYS_AGO = st.one_of(st.just(0), st.integers(0, 40), st.integers(0, 500))
@@ -92,6 +92,8 @@ class Life(StampedLife):
         self.numbers = 0
         self.desk.clock.moment = START
         self.desk.do(self.desk.open(self.cafe_id, self.guest, [self.author, self.other]))
+        self.coffee = new_id()
+        self.desk.do(self.desk.offer(self.cafe_id, self.author, self.coffee, COST, STOCK))
 
     def new_name(self) -> UUID:
         self.numbers += 1
@@ -163,20 +165,26 @@ class Life(StampedLife):
 
     # --- points
 
-    @rule(points=st.sampled_from([1, 100, 2_000]), again=st.booleans())
-    def redeem(self, points: int, again: bool) -> None:
-        """Spends points, once however often it is asked for; more than there are is refused."""
-        now = self.begin("redemptions")
+    @rule(points=st.sampled_from([1, 100, 2_000, None]), again=st.booleans(), reserves=st.booleans())
+    def redeem(self, points: int | None, again: bool, reserves: bool) -> None:
+        """Spends points, or for the reward, once however often it is asked for; more than there are is refused."""
+        now = self.begin("redemptions" if points else "rewards")
+        until = now + HOLD if reserves else None
         wanted = Redemption(
             redemption_id=self.new_name(), cafe_id=self.cafe_id, customer_id=self.guest, kind="discount",
-            points=points, state="completed", created_at=now, till_key_id="till",
+            points=points or 0, state="completed", created_at=now, till_key_id="till", reserved_until=until,
+            reward_id=None if points else self.coffee,
         )  # fmt: skip
-        expected = self.model.balance >= points
+        is_there, points = points is not None or self.model.pieces < STOCK, points or COST
+        expected = is_there and self.model.balance >= points
         for _ in range(2 if again else 1):
             self.ask(self.as_service(redemptions.redeem, wanted, new_id()), is_done=expected)
         if expected:
             self.model.spend(wanted.redemption_id, points)
-            self.model.redeemed_as[wanted.redemption_id] = Redeemed(points, "completed", now)
+            of_reward = wanted.reward_id is not None
+            self.model.redeemed_as[wanted.redemption_id] = Redeemed(
+                points, "completed", now, whole=of_reward, until=until
+            )
             self.model.tier = self.model.tier_at(now)
 
     @precondition(lambda self: self.model.redeemed_as)
@@ -190,7 +198,7 @@ class Life(StampedLife):
         self.ask(self.as_service(redemptions.reverse, self.cafe_id, name, new_id()), is_done=possible)
         if known.state == "completed":
             self.model.give_back(name, now)
-            known.state, known.by_hand, known.back_at = "reversed", True, now
+            known.state, known.by_hand, known.back_at, known.until = "reversed", True, now, None
             self.model.tier = self.model.tier_at(now)
 
     @rule(way=WAYS, points=st.sampled_from([1, 99, 101, 1_001]))
@@ -251,7 +259,7 @@ class Life(StampedLife):
         """Time passes and nobody looks: what lapses now can still be spent."""
         self.desk.clock.tick(how_long)
 
-    @rule(how_long=WAIT, order=st.permutations(["expire", "end tiers", "recount"]))
+    @rule(how_long=WAIT, order=st.permutations(["expire", "end tiers", "recount", "release"]))
     def night(self, how_long: timedelta, order: list[str]) -> None:
         """Time passes and the jobs run, in any order."""
         self.begin("nights")
@@ -262,6 +270,8 @@ class Life(StampedLife):
             self.desk.do(self.desk.run_job(job))
             if job == "expire":
                 self.model.lapse(now)
+            if job == "release":
+                self.model.release(now)
             if job == "recount" and self.recount_at is not None and self.recount_at <= now:
                 self.model.take_bills({}, now)
                 self.model.forgive(self.new_name(), now)
@@ -294,6 +304,7 @@ class Life(StampedLife):
             "ledger": model.balance,
             "lots": model.balance,
             "of_visits": sum(model.points.values()),
+            "pieces": model.pieces,
         }
         differing = [
             f"{name} is {found[name]}, must be {wanted[name]}" for name in wanted if found[name] != wanted[name]
@@ -321,7 +332,10 @@ class Life(StampedLife):
         open_ones = [
             name for name, each in self.model.redeemed_as.items() if each.state == "completed" and each.bill is None
         ]
-        named = open_ones[0] if link and redeem and open_ones else None
+        named = open_ones[0] if link and open_ones else None
+        # Naming is enough where it is a reward.
+        if named is not None and not redeem and not self.model.redeemed_as[named].whole:
+            named = None
         return VisitRecorded(
             cafe_id=self.cafe_id, customer_id=self.guest, visit_id=visit_id, occurred_at=min(at, now), device_id="till",
             receipt_number=f"{self.numbers:05}", final_amount=Decimal(money), total_amount=Decimal(money),
@@ -387,46 +401,6 @@ class Life(StampedLife):
     async def as_staff(self, user: UUID, handler: Any, *asked: Any, **named: Any) -> None:
         async with db.staff_transaction(self.desk.pool, user) as conn:
             await handler(conn, *asked, **named)
-
-
-def about(event: VisitEvent) -> dict[str, Any]:
-    """What every event of a visit says of it."""
-    names = ("cafe_id", "customer_id", "visit_id", "occurred_at", "device_id", "receipt_number")
-    return {name: getattr(event, name) for name in names}
-
-
-def bill_of(event: VisitEvent) -> Bill:
-    """A visit for the model."""
-    toman = Fraction(event.final_amount) / (1 if event.currency_unit == "IRT" else 10)
-    asks, names = getattr(event, "points_to_redeem", None) or 0, getattr(event, "redemption_id", None)
-    lines = []
-    for item in getattr(event, "items", []):
-        words = [WORDS.get((event.cafe_id, code)) for code in (item.category_code, item.sku_code, item.name_code)]
-        amount = None if item.amount is None else Fraction(item.amount) / (1 if event.currency_unit == "IRT" else 10)
-        lines.append((words[0], words[1], words[2], Fraction(item.quantity), amount))
-    return Bill(
-        event.occurred_at, (event.device_id, event.receipt_number), toman, asks=asks, names=names,
-        branch=event.branch_id, lines=lines,
-    )  # fmt: skip
-
-
-def on_the_bill(cafe_id: UUID, visit_id: UUID, money: int) -> dict[str, Any]:
-    """Lines and a branch that follow from the bill itself, so that a life that fails shrinks as before."""
-    chosen = MENU[(money + visit_id.int) % len(MENU)]
-    codes = [word and menu_code(KEYS, cafe_id, word) for word in chosen]
-    WORDS.update({(cafe_id, code): word for code, word in zip(codes, chosen, strict=True) if code})
-    lines = [
-        Item(name="", quantity=Decimal(quantity), amount=amount, category_code=codes[0], sku_code=codes[1],
-             name_code=codes[2])
-        for quantity, amount in ((1, Decimal(money // 3)), ("0.5", None))[: money % 3]
-    ]  # fmt: skip
-    return {"items": lines, "branch_id": (None, BRANCH, OTHER_BRANCH)[money % 7 % 3]}
-
-
-def cents(toman: Fraction) -> Decimal:
-    """As the account shows a sum: in hundredths."""
-    exact = Decimal(toman.numerator) / toman.denominator
-    return exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def published(rules: Rules) -> ProgramRules:

@@ -8,6 +8,9 @@ count there; else they pay a debt, return to others that have room, and never la
 A bill spends the points it asks for if the guest had them just before it: counted from earlier bills, from what was
 given and taken until then and from what earlier bills spent, and as long as everything that was spent over HTTP, taken
 or lapsed since stays covered. A bill that was voided only afterwards had its points until then.
+
+A reward is spent for over HTTP while one is left. A bill that names it has it whole, whatever it asks for; what went
+back is left for others, and nobody's bill takes it again.
 """
 
 from collections import defaultdict
@@ -62,7 +65,8 @@ class Bill:
 
 @dataclass
 class Redeemed:
-    """Points that a bill asks for, or that were asked for over HTTP (`at`). By hand it is given back for good."""
+    """Points that a bill asks for, or that were asked for over HTTP (`at`). By hand it is given back for good. `whole`:
+    for a reward; it ends at `until` unless a bill names it."""
 
     points: int
     state: str
@@ -70,6 +74,8 @@ class Redeemed:
     bill: Hashable = None
     by_hand: bool = False
     back_at: datetime | None = None
+    whole: bool = False
+    until: datetime | None = None
 
 
 @dataclass
@@ -103,6 +109,19 @@ class Model:
     def balance(self) -> int:
         """What the guest can spend, or owes."""
         return sum(lot.left for lot in self.lots.values()) - self.debt
+
+    @property
+    def pieces(self) -> int:
+        """How many of the reward are taken."""
+        return sum(each.whole and each.state == "completed" for each in self.redeemed_as.values())
+
+    def release(self, now: datetime) -> None:
+        """Gives back what was reserved and no bill has named in time."""
+        for name, each in self.redeemed_as.items():
+            if each.state == "completed" and each.until and each.until <= now:
+                self.give_back(name, now)
+                each.state, each.back_at, each.until = "reversed", now, None
+                self.tier = self.tier_at(now)
 
     def in_force(self, moment: datetime) -> Rules:
         """The rules of a moment."""
@@ -158,7 +177,9 @@ class Model:
         asks: list[tuple[Hashable, Hashable, int]] = []
         claimed: set[Hashable] = set()
         for bill_id, bill in self._ordered():
-            if bill.asks and not bill.is_void:
+            named = self.redeemed_as.get(bill.names)
+            has_reward = named is not None and named.whole and named.state == "completed"
+            if (bill.asks or has_reward) and not bill.is_void:
                 asks += self._claim(bill_id, bill, wanted, claimed)
         granted = 0
         facts = [*self.facts, *self._spent_anyway(wanted, claimed)]
@@ -179,9 +200,9 @@ class Model:
             return []
         if not is_taken and known and known.at is not None:
             if known.state == "completed":
-                used = min(rest, known.points)
-                wanted[name] = Redeemed(used, "completed", known.at, bill_id)
-                rest -= used
+                used = known.points if known.whole else min(rest, known.points)
+                wanted[name] = Redeemed(used, "completed", known.at, bill_id, whole=known.whole)
+                rest = max(0, rest - used)
             name = bill_id
         own = self.redeemed_as.get(bill_id if is_taken else name)
         if not rest or (own and own.by_hand):

@@ -59,6 +59,12 @@ DAMAGES = [
            SELECT cafe_id, gen_random_uuid(), customer_id, 'earned_bonus', 'x', 1, 1, now() FROM customer_loyalty""",
     ),
     ("bill_asks_for_others", "loyalty", "UPDATE visit_earnings SET points_to_redeem = points_to_redeem + 1"),
+    (
+        "taken_is_not_redemptions", "loyalty",
+        """INSERT INTO rewards (cafe_id, reward_id, key, version, taken, created_by, created_at)
+           SELECT cafe_id, cafe_id, 'coffee', 1, 1, cafe_id, now() FROM cafes""",
+    ),
+    ("redemption_is_not_its_reward", "loyalty", "UPDATE redemptions SET reward_id = id, reward_version = 1"),
     ("lot_is_not_of_its_visit", "loyalty", "UPDATE point_lots SET earned_at = earned_at + interval '1 day'"),
     ("visits_show_what_they_redeem", "visit", "UPDATE customer_visits SET points_redeemed = points_redeemed + 1"),
     ("guests_begin_with_their_bills", "customer", "UPDATE customers SET created_at = created_at - interval '9 days'"),

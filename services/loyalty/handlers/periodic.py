@@ -91,7 +91,8 @@ async def _release(conn: Connection, guests: Sequence[GuestKey], moment: datetim
     locked = await accounts.lock_existing(conn, guests)
     plans = await plans_of(conn, {cafe_id for cafe_id, _ in locked})
     overdue: dict[GuestKey, list[Redemption]] = {guest: [] for guest in locked}
-    for each in await redemptions.list_of_guests(conn, list(locked)):
+    known = await redemptions.list_of_guests(conn, list(locked))
+    for each in sorted(known, key=lambda redemption: redemption.created_at):
         if each.state == "completed" and each.reserved_until and each.reserved_until <= moment:
             overdue[each.cafe_id, each.customer_id].append(each)
     drawn = [lot_id for own in overdue.values() for each in own for lot_id, _ in each.drawn]

@@ -100,7 +100,7 @@ def _claims(
             continue
         if visit.points_to_redeem is None:
             wishes += _of_before(visit, by_visit.get(visit.visit_id))
-        elif visit.points_to_redeem or _names_reward(visit, redemptions, customer_id):
+        elif visit.points_to_redeem or _names_reward(visit, redemptions):
             wishes += _claim(visit, visit.points_to_redeem, redemptions, claimed, customer_id)
     return wishes
 
@@ -132,9 +132,9 @@ def _claim(
     return [Wish(named, visit, used, is_fact=True), *rest]
 
 
-def _names_reward(visit: Visit, redemptions: Mapping[UUID, Redemption], customer_id: UUID) -> bool:
+def _names_reward(visit: Visit, redemptions: Mapping[UUID, Redemption]) -> bool:
     named = redemptions.get(visit.redemption_id) if visit.redemption_id else None
-    return named is not None and named.reward_id is not None and named.customer_id == customer_id
+    return named is not None and named.reward_id is not None and named.state == "completed"
 
 
 def _own(visit: Visit, points: int, redemptions: Mapping[UUID, Redemption], refusal: str | None = None) -> list[Wish]:
