@@ -25,6 +25,7 @@ from services.console.store import (
     own,
     rehearsals,
     reports,
+    rewards,
     segments,
     visit,
     waiting,
@@ -41,6 +42,7 @@ GIVEN: dict[str, Any] = {
     "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
     "version": None, "before": ID, "ids": [ID], "state": "pending", "drafted": {},
 }  # fmt: skip
+REWARD = dict.fromkeys(("name", "cost_points", "value", "minimum_bill", "currency_unit", "conditions", "stock"), "1")
 # What a handler hands over whole, by the function that passes it on.
 HANDED = {
     "write": {"name": "n", "purpose": "marketing", "target": {"everyone": True}},
@@ -81,11 +83,13 @@ HANDED = {
     "ask_rehearsal": {"rules": {"tier_period": "jalali_year"}, "mode": "from_date", "valid_from": None},
     "publish_rehearsed": {"rules": {"tier_period": "jalali_year"}, "rehearsal_id": ID, "valid_from": None},
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
+    "offer_reward": {"reward_id": ID, "key": "k", "kind": "item", **REWARD},
+    "change_reward": {"is_active": True, **REWARD},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
 STORES = (
     *(identity, customer, visit, loyalty, club, campaign, campaigns, messages, feedback, waiting, reports),
-    *(segments, chain, own, rehearsals),
+    *(segments, chain, own, rehearsals, rewards),
 )
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 

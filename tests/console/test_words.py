@@ -17,7 +17,7 @@ from services.console.api import own
 from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.models.chain import CopyEnding, CopyVerdict
-from services.console.rules import campaigns, why
+from services.console.rules import campaigns, rewards, why
 from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
 from services.console.rules.copying import RULES
@@ -58,6 +58,8 @@ WRITTEN = re.compile(
 # Keys that are put together in a template: what stands after the dot comes from there.
 FAMILIES = {
     "club_rule": SENTENCES,
+    "reward_limit": tuple(rewards.LIMITS),
+    "rewards_done": ("offered", "changed", "restocked", "on", "off"),
     "segment": tuple(each.segment_key for each in DEFAULTS if each.segment_key),
     "occasion": tuple(each.replace(".", "_") for each in get_args(Trigger)),
     "to_whom": tuple(each.replace(".", "_") for each in get_args(Trigger)),

@@ -43,6 +43,8 @@ SCREENS: Final = (
     "{home}/club/lapsing",
     "{home}/club/refused",
     "{home}/club/rehearsals",
+    "{home}/club/rewards",
+    "{home}/club/rewards/new",
     "{home}/segments",
     "{home}/segments/new",
     "{home}/campaigns",

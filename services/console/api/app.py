@@ -33,6 +33,7 @@ from services.console.api import (
     palette,
     rehearsals,
     reports,
+    rewards,
     segments,
     sms,
     start,
@@ -56,7 +57,7 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
-    rehearsals, club, messages, sms, cafe, segments, chain, live, offline, board,
+    rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

@@ -118,6 +118,7 @@ class KeyOfTill(msgspec.Struct, frozen=True):
 class BranchOfCafe(msgspec.Struct, frozen=True):
     """A branch, as tills name it by `code`."""
 
+    branch_id: UUID
     version: int
     code: str
     name: str

@@ -21,6 +21,7 @@ ALLOWED: Final[Mapping[str, Role]] = {
     "see_looks": "owner",
     "change_cafe": "manager",
     "write_rules": "manager",
+    "keep_rewards": "manager",
     "edit_segments": "manager",
     "send_campaigns": "manager",
     "see_messages": "manager",
