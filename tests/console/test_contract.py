@@ -17,6 +17,7 @@ from services.console.store import (
     campaigns,
     chain,
     club,
+    counter,
     customer,
     feedback,
     identity,
@@ -41,6 +42,7 @@ GIVEN: dict[str, Any] = {
     "limit": 5, "first": date(2026, 1, 1), "last": date(2026, 1, 2), "day": date(2026, 1, 1), "points": 5,
     "kind": "discount", "status": "open", "service": "visit", "path": "/cafes/x/entries/y/decision", "approve": True,
     "version": None, "before": ID, "ids": [ID], "state": "pending", "drafted": {},
+    "bill": {"final_amount": "1", "currency_unit": "IRT", "branch_id": None},
 }  # fmt: skip
 REWARD = dict.fromkeys(("name", "cost_points", "value", "minimum_bill", "currency_unit", "conditions", "stock"), "1")
 # What a handler hands over whole, by the function that passes it on.
@@ -83,13 +85,14 @@ HANDED = {
     "ask_rehearsal": {"rules": {"tier_period": "jalali_year"}, "mode": "from_date", "valid_from": None},
     "publish_rehearsed": {"rules": {"tier_period": "jalali_year"}, "rehearsal_id": ID, "valid_from": None},
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
+    "take_reward": {"redemption_id": ID, "customer_id": ID, "reward_id": ID, "branch_id": ID, "bill": {}},
     "offer_reward": {"reward_id": ID, "key": "k", "kind": "item", **REWARD},
     "change_reward": {"is_active": True, **REWARD},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
 STORES = (
     *(identity, customer, visit, loyalty, club, campaign, campaigns, messages, feedback, waiting, reports),
-    *(segments, chain, own, rehearsals, rewards),
+    *(segments, chain, own, rehearsals, rewards, counter),
 )
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 

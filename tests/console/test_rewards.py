@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from services.console.api.rendering import catalogue
+from services.console.models.http_rewards import RewardForm
 from services.console.models.people import BranchOfCafe
-from services.console.models.rewards import RewardForm, RewardOfCafe
+from services.console.models.rewards import RewardOfCafe
 from services.console.rules import rewards as rules
 from services.console.rules.speech import Speech
 from services.console.store.upstream import RefusedCall, RefusedField

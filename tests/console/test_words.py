@@ -17,7 +17,7 @@ from services.console.api import own
 from services.console.api.chain import SORTS
 from services.console.api.rendering import FOLDER, catalogue
 from services.console.models.chain import CopyEnding, CopyVerdict
-from services.console.rules import campaigns, rewards, why
+from services.console.rules import campaigns, counter, rewards, why
 from services.console.rules.club_rules import SENTENCES
 from services.console.rules.commands import COMMANDS
 from services.console.rules.copying import RULES
@@ -59,6 +59,7 @@ WRITTEN = re.compile(
 FAMILIES = {
     "club_rule": SENTENCES,
     "reward_limit": tuple(rewards.LIMITS),
+    "why_not": counter.WHY_NOT,
     "rewards_done": ("offered", "changed", "restocked", "on", "off"),
     "segment": tuple(each.segment_key for each in DEFAULTS if each.segment_key),
     "occasion": tuple(each.replace(".", "_") for each in get_args(Trigger)),

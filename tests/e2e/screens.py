@@ -19,6 +19,7 @@ SCREENS: Final = (
     "{home}/guests",
     "{home}/guests/{guest}",
     "{home}/guests/{guest}/redeem",
+    "{home}/guests/{guest}/offers",
     "{home}/guests/{guest}/points",
     "{home}/guests/{guest}/edit",
     "{home}/guests/{guest}/forget",

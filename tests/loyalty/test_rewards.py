@@ -296,6 +296,29 @@ async def test_one_redemption_asked_for_fifty_times_at_once_is_one(pool: db.Pool
     assert (await books.ending(pool)).balance == 1000
 
 
+async def test_limit_of_a_guest_holds_for_fifty_at_once(pool: db.Pool) -> None:
+    await rich(pool, points=10_000)
+    coffee = await offer(pool, conditions={"per_guest": 2})
+    ends = await at_once(pool, *(ask(pool, wish(coffee)) for _ in range(50)))
+    assert ends == {"done": 2, "guest_limit": 48}
+
+
+async def test_reward_that_is_changed_and_taken_at_once_is_never_oversold(pool: db.Pool) -> None:
+    guests = [guest_number(n) for n in range(16)]
+    await rich(pool, *guests)
+    coffee = await offer(pool, stock=20)
+    changes = [change(pool, coffee, cost_points=100 + n, stock=5 + n % 3) for n in range(16)]
+    asked = [ask(pool, wish(coffee, each)) for each in guests]
+    ends = await at_once(pool, *(each for pair in zip(changes, asked, strict=True) for each in pair))
+    assert set(ends) <= {"done", "out_of_stock", "stock_below_taken"}
+    async with db.transaction(pool) as conn:
+        assert await audit(conn) == []
+        [kept] = await rewards.list_all(conn, CAFE)
+    assert kept.stock_left is not None
+    assert kept.stock_left >= 0
+    assert kept.version > 1
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_bill_cancel_and_the_end_of_its_time_race_for_one_reservation(
     pool: db.Pool, clock: Clock, seed: int

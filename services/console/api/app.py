@@ -20,6 +20,7 @@ from services.console.api import (
     campaigns,
     chain,
     club,
+    counter,
     desk,
     drafts,
     entry,
@@ -56,8 +57,8 @@ from shared.settings import Settings
 from shared.web.http import make_api
 
 ROOMS = (
-    entry, desk, why, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette, start,
-    rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
+    entry, desk, why, counter, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette,
+    start, rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

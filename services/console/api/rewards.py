@@ -12,7 +12,8 @@ from services.console.api.forms import FormId, Typed, typed_day
 from services.console.api.rendering import go, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import rewards as handler
-from services.console.models.rewards import RewardForm, RewardOfCafe
+from services.console.models.http_rewards import RewardForm
+from services.console.models.rewards import RewardOfCafe
 from services.console.rules import rewards as rules
 from services.console.rules import roles
 from services.console.rules.club_rules import LADDER

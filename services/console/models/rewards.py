@@ -1,17 +1,12 @@
-"""A cafe's rewards, and the form in which one is written."""
+"""A cafe's rewards."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, Field
 
 from shared.events.base import Tier
-
-Line = Annotated[str, Field(max_length=300)]
-Several = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=60)]
 
 
 class ConditionsOfReward(msgspec.Struct, frozen=True):
@@ -44,26 +39,3 @@ class RewardOfCafe(msgspec.Struct, frozen=True):
     stock_left: int | None
     taken: int
     is_active: bool
-
-
-class RewardForm(BaseModel):
-    """What stands in the form of a reward, as people type it. `valid_until` is a day that is included."""
-
-    name: Line = ""
-    kind: Line = "item"
-    cost_points: Line = ""
-    value: Line = ""
-    minimum_bill: Line = ""
-    stock: Line = ""
-    least_tier: Line = ""
-    branches: Several = []
-    weekdays: Several = []
-    from_time: Line = ""
-    until_time: Line = ""
-    valid_from: Line = ""
-    valid_until: Line = ""
-    per_guest: Line = ""
-    per_guest_days: Line = ""
-    categories: Line = ""
-    names: Line = ""
-    skus: Line = ""

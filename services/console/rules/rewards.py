@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from services.console.models.rewards import ConditionsOfReward, RewardForm, RewardOfCafe
+from services.console.models.counter import RewardAtCounter
+from services.console.models.http_rewards import RewardForm
+from services.console.models.rewards import ConditionsOfReward, RewardOfCafe
 from services.console.rules.speech import Speech
 from shared.persian.text import latin_digits
 
@@ -32,7 +34,7 @@ class RewardLimit:
     tier: str | None = None
 
 
-def limits(reward: RewardOfCafe, branches: Mapping[UUID, str], s: Speech) -> tuple[RewardLimit, ...]:
+def limits(reward: RewardOfCafe | RewardAtCounter, branches: Mapping[UUID, str], s: Speech) -> tuple[RewardLimit, ...]:
     """What keeps guests from having it, in the order in which one says it at the counter."""
     return tuple(_limits(reward, branches, s))
 
@@ -115,7 +117,7 @@ def words(typed: str) -> list[str]:
 _GOODS: Final = ("categories", "names", "skus")
 
 
-def _limits(reward: RewardOfCafe, branches: Mapping[UUID, str], s: Speech) -> Iterator[RewardLimit]:
+def _limits(reward: RewardOfCafe | RewardAtCounter, branches: Mapping[UUID, str], s: Speech) -> Iterator[RewardLimit]:
     has = reward.conditions
     if reward.cost_points is None:
         yield RewardLimit("cards_only", {})

@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from services.loyalty.api import cards, club, explaining, own_page, referrals, rehearsals, rewards, staff, till
+from services.loyalty.api import (
+    cards,
+    club,
+    explaining,
+    offers,
+    own_page,
+    referrals,
+    rehearsals,
+    rewards,
+    staff,
+    till,
+)
 from shared.settings import Settings
 from shared.web import http
 
@@ -16,6 +27,7 @@ def make_app(config: Settings | None = None) -> FastAPI:
         cards.router,
         rewards.router,
         referrals.router,
+        offers.router,
         explaining.router,
         own_page.router,
         till.router,

@@ -12,7 +12,7 @@ from services.loyalty.handlers import rewards
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.handlers.stays import histories_of, place_one
 from services.loyalty.models.accounts import Account, Plan, Standing, Visit
-from services.loyalty.models.http import AskEarning, EarningQuote
+from services.loyalty.models.http import AskBill, EarningQuote
 from services.loyalty.models.http_cards import OpenVoucher, QuotedCard
 from services.loyalty.models.rewards import Occasion
 from services.loyalty.rules import cards, quoting, tiers
@@ -28,9 +28,7 @@ from shared.security.crypto import Keys
 from shared.security.ids import menu_code
 
 
-async def quote(
-    conn: Connection, cafe_id: UUID, customer_id: UUID | None, asked: AskEarning, keys: Keys
-) -> EarningQuote:
+async def quote(conn: Connection, cafe_id: UUID, customer_id: UUID | None, asked: AskBill, keys: Keys) -> EarningQuote:
     """What the bill would earn the guest, how far the next tier is and which rewards are. It keeps nothing. An unknown
     guest looks like one who never came."""
     plan = (await plans_of(conn, [cafe_id]))[cafe_id]
@@ -100,7 +98,7 @@ async def _cards(
     }
 
 
-def _visit(asked: AskEarning, code: Callable[[str], str]) -> Visit:
+def _visit(asked: AskBill, code: Callable[[str], str]) -> Visit:
     lines = [line_of(each, code) for each in asked.items]
     return Visit(
         visit_id=new_id(),

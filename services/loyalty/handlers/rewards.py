@@ -19,7 +19,9 @@ from services.loyalty.models.http_rewards import (
     OfferedReward,
     OfferReward,
     RewardConditions,
+    RewardForGuest,
     ShownReward,
+    WhyNot,
 )
 from services.loyalty.models.rewards import Conditions, Occasion, Reward, RewardRefusal, RewardSeeker, Terms
 from services.loyalty.rules import rewards as rules
@@ -194,6 +196,24 @@ async def within_reach(
     lacking = ((each, rules.missing(each, occasion, seeker)) for each in found)
     near = next(((each, points) for each, points in lacking if points is not None), None)
     return [_offered(each, unit) for each in reached], _near(*near) if near else None
+
+
+async def for_guest(
+    conn: Connection, cafe_id: UUID, customer_id: UUID, account: Account | None, occasion: Occasion, plan: Plan
+) -> tuple[list[RewardForGuest], int]:
+    """The rewards on offer, the cheapest first, each with all that keeps it from the guest now; and how many points
+    the guest can spend."""
+    occasion, unit = by_its_clock(occasion, plan), await unit_of(conn, cafe_id)
+    kept = await rewards.list_of_cafe(conn, cafe_id, MOST_REWARDS, only_active=True)
+    found = [each for each in rules.cheapest_first(kept) if rules.is_on_offer(each, occasion)]
+    seeker = await _seeker(conn, cafe_id, customer_id, account, found, occasion, plan)
+    shown_ones = []
+    for each in found:
+        reasons = [WhyNot(code=code, en=en, fa=fa) for code in rules.refusals(each, occasion, seeker)
+                   for en, fa in [REFUSALS[code]]]  # fmt: skip
+        row = _row(each) | {"refusals": reasons, "points_missing": rules.lacking(each, seeker)}
+        shown_ones.append(RewardForGuest.of(row, unit))
+    return shown_ones, seeker.balance
 
 
 def refused(reasons: Sequence[RewardRefusal]) -> Rejected:

@@ -147,14 +147,19 @@ class LookUp(Command):
     phone: Phone
 
 
-class AskEarning(Command):
-    """A bill as it would be sent now, with the same lines. Without a phone it is of somebody who never came."""
+class AskBill(Command):
+    """A bill as it would be sent now, with the same lines."""
 
-    phone: Phone | None = None
     final_amount: Rial
     currency_unit: CurrencyUnit
     items: Annotated[list[PosItem], Field(max_length=MOST_ITEMS)] = []
     branch_id: UUID | None = None
+
+
+class AskEarning(AskBill):
+    """The same by a till. Without a phone it is of somebody who never came."""
+
+    phone: Phone | None = None
 
 
 class EarningQuote(Priced):

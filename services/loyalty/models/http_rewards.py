@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from services.loyalty.models.accounts import RedemptionKind
 from services.loyalty.models.earn_rules import Clock, MenuMatch, VisitNumber
 from services.loyalty.models.earning import Weekday
+from services.loyalty.models.http_cards import OwnCards, ShownVoucher
+from services.loyalty.models.rewards import RewardRefusal
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.pos import MOST_ITEMS, PosItem
 from shared.inputs.amounts import Money, Priced
@@ -157,3 +159,29 @@ class NearReward(BaseModel):
     key: str
     name: str
     points_missing: int
+
+
+class WhyNot(BaseModel):
+    """What keeps a guest from a reward now."""
+
+    code: RewardRefusal
+    en: str
+    fa: str
+
+
+class RewardForGuest(OfferedReward):
+    """A reward as one guest may have it now: at once without `refusals`. `points_missing`: so many points more are
+    needed, whatever else is."""
+
+    refusals: list[WhyNot]
+    points_missing: int
+
+
+class GuestOffers(OwnCards):
+    """What a guest may have now without a bill: every reward that is to be had for points in these days, the cheapest
+    first, each with all that keeps it from the guest; stamp cards, vouchers that can be used, and the last used."""
+
+    current_points: int
+    available_points: int
+    rewards: list[RewardForGuest]
+    used_vouchers: list[ShownVoucher]

@@ -37,6 +37,16 @@ def missing(reward: Reward, occasion: Occasion, seeker: RewardSeeker) -> int | N
     return reward.terms.cost_points - seeker.balance
 
 
+def lacking(reward: Reward, seeker: RewardSeeker) -> int:
+    """How many points the guest lacks for it, whatever else keeps it from them."""
+    return max(0, (reward.terms.cost_points or 0) - seeker.balance)
+
+
+def is_on_offer(reward: Reward, occasion: Occasion) -> bool:
+    """Whether it is to be had for points in these days, whatever the hour, the place and the guest."""
+    return next(_of_itself(reward, occasion), None) is None
+
+
 def counts_since(conditions: Conditions, at: datetime) -> datetime | None:
     """From when on pieces count for the limit of a guest who asks `at` that moment by the cafe's clock: the beginning
     of the first of the days. None when all do."""

@@ -25,10 +25,7 @@ FIND = f"""
 SELECT {COLUMNS} FROM rewards AS r JOIN reward_versions AS v USING (cafe_id, reward_id, version)
 WHERE r.cafe_id = $1 AND r.reward_id = $2
 """  # noqa: S608
-LOCK = f"""
-SELECT {COLUMNS} FROM rewards AS r JOIN reward_versions AS v USING (cafe_id, reward_id, version)
-WHERE r.cafe_id = $1 AND r.reward_id = $2 FOR UPDATE OF r
-"""  # noqa: S608
+LOCK = "SELECT FROM rewards WHERE cafe_id = $1 AND reward_id = $2 FOR UPDATE"
 ADD = """
 INSERT INTO rewards (cafe_id, reward_id, key, version, is_active, stock, created_by, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -88,8 +85,9 @@ async def find(conn: Connection, cafe_id: UUID, reward_id: UUID) -> Reward | Non
 
 async def lock(conn: Connection, cafe_id: UUID, reward_id: UUID) -> Reward | None:
     """The same, locked for who changes it."""
-    row = await conn.fetchrow(LOCK, cafe_id, reward_id)
-    return _reward(row) if row else None
+    # By itself: whoever waited for the row would look for the version that it had before.
+    await conn.execute(LOCK, cafe_id, reward_id)
+    return await find(conn, cafe_id, reward_id)
 
 
 async def add(conn: Connection, reward: Reward) -> bool:
