@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from services.console.api import own as page_of_guests
 from services.console.models import own
+from services.console.models.counter import CardOfGuest, VoucherOfGuest
 from services.console.store.upstream import Away, RefusedCall
 from shared.clock import now
 from shared.security.guest_links import LIVES, guest_token
@@ -53,6 +55,23 @@ async def test_page_has_points_tier_visits_and_consents_in_both_languages() -> N
         assert "<script" not in persian.text
         assert "set-cookie" not in persian.headers
         assert [path for _, _, path, _ in told.asked] == [*ANSWERS, *ANSWERS]
+
+
+async def test_page_has_stamp_cards_vouchers_and_what_points_are_good_for() -> None:
+    card = CardOfGuest("کارت قهوه", "یک اسپرسو", 5, 9, 0, 4)
+    voucher = VoucherOfGuest(uuid4(), "کارت قهوه", "یک لاته", datetime(2026, 12, 21, tzinfo=UTC))
+    rewards = (own.OwnRewardTold("کیک", 60, 0), own.OwnRewardTold("شام", 1300, 50))
+    full = replace(POINTS, cards=(card,), vouchers=(voucher,), rewards=rewards)
+    async with console() as (browser, told, _):
+        told.answers |= ANSWERS | {"/guest/points": full}
+        persian = (await get(browser, f"/g/{token()}")).text
+        english = (await get(browser, f"/g/{token()}?lang=en")).text
+    for words in ("کارت قهوه", "۵ مهر از ۹", "یک لاته", "تا پایان", "۳۰ آذر", "می‌توانید بگیرید", "۵۰ امتیاز دیگر"):
+        assert words in persian, words
+    for words in ("5 of 9 stamps", "Ready for you", "Yours to have", "50 points to go"):
+        assert words in english, words
+    assert persian.count('<i class="on">') == 5
+    assert persian.count('<i class="on">') + persian.count("<i>") == 9
 
 
 async def test_address_goes_nowhere() -> None:

@@ -7,7 +7,10 @@ from fastapi import FastAPI
 
 from services.loyalty.models.rewards import RewardSeeker
 from services.loyalty.rules import rewards as rules
+from shared.clock import now
 from shared.database.db import Pool
+from shared.security.guest_links import guest_token
+from shared.settings import Settings
 from tests.loyalty import books
 from tests.loyalty.examples import CAFE, NOON, OTHER_CAFE, recorded
 from tests.loyalty.test_api import HELPER, MANAGER, PHONE, acting, app, guest
@@ -57,6 +60,25 @@ async def test_every_reward_says_what_keeps_it_from_the_guest(app: FastAPI, gues
     assert all(one["en"] and one["fa"] for each in told["rewards"] for one in each["refusals"])
     assert [one["code"] for one in there["rewards"][0]["refusals"]] == ["bill_too_small"]
     assert (stranger["current_points"], stranger["rewards"][1]["points_missing"]) == (0, 60)
+
+
+async def test_own_page_tells_of_what_the_guest_may_look_forward_to(
+    app: FastAPI, guest: UUID, config: Settings
+) -> None:
+    await offer_all(
+        app,
+        a_reward(key="dear", name="dear", cost_points=900),
+        a_reward(key="near", name="near", cost_points=130, conditions={"from_time": "03:00", "until_time": "03:01"}),
+        a_reward(key="mine", name="mine", cost_points=60, minimum_bill="50000"),
+        a_reward(key="gold", cost_points=10, conditions={"least_tier": "gold"}),
+        a_reward(key="none", cost_points=10, stock=0),
+    )
+    link = {"X-Guest-Link": guest_token(config.keys, CAFE, guest, now())}
+    async with acting(app, HELPER) as client:
+        told = (await client.get("/guest/points", headers=link)).json()["rewards"]
+    assert [(each["name"], each["cost_points"], each["points_missing"]) for each in told] == [
+        ("mine", 60, 0), ("near", 130, 30), ("dear", 900, 800),
+    ]  # fmt: skip
 
 
 async def test_what_is_offered_without_refusals_can_be_had(app: FastAPI, guest: UUID) -> None:

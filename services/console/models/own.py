@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from services.console.models.counter import CardOfGuest, VoucherOfGuest
 from shared.events.base import Tier
 from shared.persian.calendar import Calendar
 
@@ -32,14 +33,25 @@ class LapsingTold(msgspec.Struct, frozen=True):
     points: int
 
 
+class OwnRewardTold(msgspec.Struct, frozen=True):
+    """A reward that the guest has points for, or saves for."""
+
+    name: str
+    cost_points: int
+    points_missing: int
+
+
 class OwnPointsTold(msgspec.Struct, frozen=True):
-    """Points and tier."""
+    """Points, tier, what they are good for, and stamp cards."""
 
     current_points: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
     lapsing: tuple[LapsingTold, ...]
+    rewards: tuple[OwnRewardTold, ...] = ()
+    cards: tuple[CardOfGuest, ...] = ()
+    vouchers: tuple[VoucherOfGuest, ...] = ()
 
 
 class OwnVisitTold(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from services.loyalty.models.accounts import (
     RedemptionState,
 )
 from services.loyalty.models.http_cards import OpenVoucher, OwnCards, QuotedCard
-from services.loyalty.models.http_rewards import BillSoFar, NearReward, OfferedReward
+from services.loyalty.models.http_rewards import BillSoFar, NearReward, OfferedReward, OwnReward
 from services.loyalty.models.programs import ProgramRules
 from shared.events.base import CurrencyUnit, Tier
 from shared.events.loyalty import LedgerType
@@ -386,10 +386,12 @@ class LapsingPoints(BaseModel):
 
 
 class OwnPoints(OwnCards):
-    """What a guest's own page says of their points and stamp cards. `lapsing`: the next days on which some lapse."""
+    """What a guest's own page says of their points and stamp cards. `lapsing`: the next days on which some lapse.
+    `rewards`: those that the guest has points for or saves for, the nearest first."""
 
     current_points: int
     tier: Tier
     next_tier: Tier | None
     points_to_next_tier: int
     lapsing: list[LapsingPoints]
+    rewards: list[OwnReward]

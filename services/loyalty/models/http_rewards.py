@@ -177,6 +177,15 @@ class RewardForGuest(OfferedReward):
     points_missing: int
 
 
+class OwnReward(BaseModel):
+    """A reward as its guest reads of it: theirs at the counter when no points are missing."""
+
+    name: str
+    kind: RedemptionKind
+    cost_points: int
+    points_missing: int
+
+
 class GuestOffers(OwnCards):
     """What a guest may have now without a bill: every reward that is to be had for points in these days, the cheapest
     first, each with all that keeps it from the guest; stamp cards, vouchers that can be used, and the last used."""
