@@ -1,16 +1,33 @@
 """The only sources of time and of identifiers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import AnyStr
 from uuid import UUID
 
 import uuid_utils
 from asyncpg.pgproto import pgproto
 
+_offset = {"ahead": timedelta()}
+
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The present moment, aware, in UTC; in a development system whose clock is moved, that much later."""
+    return datetime.now(UTC) + _offset["ahead"]
+
+
+def unmoved() -> datetime:
+    """The moment on the machine's own clock, by which the database stamps rows and tokens are checked."""
     return datetime.now(UTC)
+
+
+def move(by: timedelta) -> None:
+    """Moves the clock of this process."""
+    _offset["ahead"] = by
+
+
+def moved_by() -> timedelta:
+    """How far the clock of this process is moved."""
+    return _offset["ahead"]
 
 
 def new_id() -> UUID:

@@ -1,14 +1,16 @@
 """Every setting of a process, read once from `CRM_…` environment variables."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import clock
 from shared.security.addresses import Network, networks_of
 from shared.security.crypto import Keys, derive_password
 from shared.services import TABLE, service_of
@@ -24,6 +26,16 @@ def _addresses_of(text: Any) -> Any:
         if name not in known or urlsplit(address).scheme not in {"http", "https"}:
             raise ValueError(f"{name!r}: write one of {', '.join(sorted(known))}, =, and an address with http(s)://")
     return {name: address for name, _, address in pairs}
+
+
+def _span_of(text: Any) -> Any:
+    """`400d` or `36h`."""
+    if not isinstance(text, str):
+        return text
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and unit in ("d", "h") and len(number) <= 5):
+        raise ValueError(f"{text!r}: write days or hours, as 400d or 36h")
+    return timedelta(days=int(number)) if unit == "d" else timedelta(hours=int(number))
 
 
 class Settings(BaseSettings):
@@ -75,10 +87,24 @@ class Settings(BaseSettings):
     unsigned_events_until: AwareDatetime | None = Field(
         None, description="until then events are taken in that the version before signatures published"
     )
+    development: bool = Field(
+        False, description="a system to try things on; `crm up` and `crm demo` say so by themselves"
+    )
+    clock_offset: Annotated[timedelta, NoDecode, BeforeValidator(_span_of)] = Field(
+        timedelta(), validate_default=False, description="how far ahead the clock runs, as 400d; only in development"
+    )
     batch_size: int = Field(1000, ge=1, le=5000)
     session_seconds: float = Field(8, ge=6, le=300, description="after this silence the broker gives up a worker")
     drain_seconds: float = Field(6, ge=0, le=60, description="an API serves on so long after SIGTERM, but is not ready")
     log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _moves_no_real_clock(self) -> Self:
+        if self.clock_offset and not self.development:
+            raise ValueError(
+                "CRM_CLOCK_OFFSET makes points lapse and messages go out before their time: it is for development alone"
+            )
+        return self
 
     @property
     def keys(self) -> Keys:
@@ -129,8 +155,10 @@ def _keys(secret: str, previous: str | None) -> Keys:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process.
+    """The settings of this process, whose clock they move.
 
     Raises `pydantic.ValidationError` naming the variable when one is missing or malformed.
     """
-    return Settings()
+    found = Settings()
+    clock.move(found.clock_offset)
+    return found

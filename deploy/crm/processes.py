@@ -188,6 +188,7 @@ def addresses(base_port: int) -> dict[str, str]:
         "CRM_CONSOLE_PORT": console,
         "CRM_CONSOLE_URL": f"http://127.0.0.1:{console}",
         "CRM_LIVE_URL": f"http://127.0.0.1:{service_of('console').worker_port + moved}",
+        "CRM_DEVELOPMENT": "true",
         # Nobody reads along on this machine.
         "CRM_CONSOLE_INSECURE": "true",
         "CRM_API_URLS": ",".join(f"{each.name}=http://127.0.0.1:{each.port + moved}" for each in TABLE),

@@ -8,7 +8,7 @@ import pytest
 from services.loyalty.handlers import periodic
 from services.loyalty.handlers.cafes import on_cafe_changed, publish_program
 from services.loyalty.models.http import PublishProgram
-from services.loyalty.models.programs import ProgramRules
+from services.loyalty.models.programs import MOST_VERSIONS, ProgramRules
 from services.loyalty.store import programs
 from shared.database import db
 from shared.errors import Rejected
@@ -44,6 +44,19 @@ async def until_done(job, pool) -> int:
     while await job(pool):
         runs += 1
     return runs
+
+
+async def test_cafe_has_so_many_versions_of_its_rules_and_no_more(pool, clock) -> None:
+    kept = DOUBLE.model_dump(mode="json")
+    async with db.transaction(pool) as conn:
+        for number in range(2, MOST_VERSIONS):
+            await programs.publish(conn, CAFE, number, NOON - DAY + number * timedelta(seconds=1), kept, MANAGER)
+    await publish(pool, DOUBLE)
+    clock.moment += DAY
+    with pytest.raises(Rejected) as refused:
+        await publish(pool, DOUBLE)
+    assert (refused.value.code, refused.value.status) == ("too_many_versions", 409)
+    assert await pool.fetchval("SELECT max(version) FROM programs") == MOST_VERSIONS
 
 
 # --- expiry

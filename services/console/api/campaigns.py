@@ -1,6 +1,5 @@
 """Campaigns: what was sent and what became of it. Writing one is in `drafts`."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from services.console.rules import campaigns as rules
 from services.console.rules.sheets import FileKind
 from services.console.store import campaigns as store
 from services.console.store.upstream import RefusedCall
+from shared import clock
 
 router = APIRouter(prefix="/c/{cafe_id}/campaigns", include_in_schema=False)
 Chosen = Annotated[str, Query(max_length=20)]
@@ -80,7 +80,7 @@ async def keep_guests(
         return catalogue().say(look_of(request).language, key, **values)
 
     sheet = campaign_tables.of_recipients([(each.row, each.card) for each in rows], speech, say, whole=whole)
-    today = speech.day_typed(speech.local_day(datetime.now(UTC)))
+    today = speech.day_typed(speech.local_day(clock.now()))
     return await table_file(sheet, kind, f"{campaign.name} {today}")
 
 

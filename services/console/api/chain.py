@@ -1,6 +1,5 @@
 """Several cafes of one person: side by side, and copying from one to others."""
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +16,7 @@ from services.console.rules import roles
 from services.console.rules.rule_facts import fact
 from services.console.rules.speech import Speech
 from services.console.store.upstream import RefusedCall
+from shared import clock
 from shared.errors import Rejected
 
 router = APIRouter(prefix="/chain", include_in_schema=False)
@@ -30,7 +30,7 @@ async def show(request: Request, visitor: AnyVisitor, sort: str = "", after: int
     every = visitor.caller.cafes
     shown = every[max(after, 0) : max(after, 0) + chain.CAFES]
     by = sort if sort in SORTS else ""
-    now = datetime.now(UTC)
+    now = clock.now()
     glances = await chain.sorted_glances(upstream(request), visitor, shown, by, now) if by else []
     following = after + chain.CAFES if len(every) > after + chain.CAFES else None
     return page(
@@ -56,7 +56,7 @@ async def copy(request: Request, visitor: AnyVisitor) -> Response:
     keys = [str(each)[:60] for each in form.getlist("item")]
     wanted = {_uuid(str(each)) for each in form.getlist("target")}
     targets = [each for each in _managed(visitor) if each.cafe_id in wanted and each is not source][: chain.CAFES]
-    now, up = datetime.now(UTC), upstream(request)
+    now, up = clock.now(), upstream(request)
     items = (await chain.source(up, _inside(visitor, source), now)).chosen(keys)
     if not items or not targets:
         missing = catalogue().say(look_of(request).language, "chain.choose_both")
@@ -71,14 +71,14 @@ async def copy(request: Request, visitor: AnyVisitor) -> Response:
 @router.get("/{cafe_id}")
 async def show_row(request: Request, here: Here) -> Response:
     """One cafe's row."""
-    glance = await chain.glance(upstream(request), here, datetime.now(UTC))
+    glance = await chain.glance(upstream(request), here, clock.now())
     return page(request, "chain_row.html", here, glance=glance, speech=_speech(request))
 
 
 async def _copy_page(
     request: Request, visitor: Visitor, source: CafeOfPerson, chosen: dict[str, Any], missing: str | None = None
 ) -> Response:
-    found = await chain.source(upstream(request), _inside(visitor, source), datetime.now(UTC))
+    found = await chain.source(upstream(request), _inside(visitor, source), clock.now())
     return page(
         request, "chain_copy.html", visitor, status=422 if missing else 200, source=source, found=found,
         cafes=visitor.caller.cafes, managed=_managed(visitor), chosen={"keys": (), "targets": ()} | chosen,

@@ -1,6 +1,5 @@
 """The club: its figures, its rules and a new version of them, and what came, went or lapses."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from services.console.rules import club_rules
 from services.console.rules.versions import in_force
 from services.console.store import club as club_store
 from services.console.store.upstream import RefusedCall
+from shared import clock
 
 router = APIRouter(prefix="/c/{cafe_id}/club", include_in_schema=False)
 
@@ -29,7 +29,7 @@ async def show(request: Request, here: Here, done: str = "") -> Response:
     """How the club stands and by which rules."""
     shown = await club.show(upstream(request), here)
     known: tuple[RulesVersion, ...] = there(shown.versions, ())
-    now = in_force(known, datetime.now(UTC))
+    now = in_force(known, clock.now())
     said = club_rules.sentences(now, speech_of(look_of(request), here)) if now else ()
     return page(request, "club.html", here, nav="club", shown=shown, now_in_force=now, said=said, done=done)
 
@@ -128,7 +128,7 @@ def _rules(
     told = refused(error, look_of(request).language) if error else {}
     values = form or club_rules.as_form(versions[-1], speech)
     said = {each.version: club_rules.sentences(each, speech) for each in versions}
-    now = in_force(versions, datetime.now(UTC))
+    now = in_force(versions, clock.now())
     begun = now.version if now else 0
     kept: dict[str, Any] = {
         "versions": versions[::-1],

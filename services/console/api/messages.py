@@ -1,6 +1,6 @@
 """What goes out by itself: on and off, its text, what it did; the library of texts, costs and answers."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.console.rules import messages as rules
 from services.console.rules.speech import Speech
 from services.console.store import messages as store
 from services.console.store.upstream import Away, RefusedCall
+from shared import clock
 
 router = APIRouter(prefix="/c/{cafe_id}/messages", include_in_schema=False)
 
@@ -153,7 +154,7 @@ async def remove_template(request: Request, here: Here, template_id: UUID) -> Re
 async def show_spend(request: Request, here: Here, month: date | None = None) -> Response:
     """What messages cost in a month, day by day, against the budget."""
     spend = await store.spend(upstream(request), here.access, here.cafe.cafe_id, month)
-    today = datetime.now(UTC).astimezone(ZoneInfo(here.cafe.time_zone)).date()
+    today = clock.now().astimezone(ZoneInfo(here.cafe.time_zone)).date()
     speech = speech_of(look_of(request), here)
     data: dict[str, Any] = {
         "spend": spend,

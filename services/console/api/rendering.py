@@ -4,7 +4,6 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +20,7 @@ from services.console.rules import chart, menu, roles
 from services.console.rules.speech import Speech
 from services.console.rules.words import LANGUAGES, Catalogue, flattened
 from services.console.store.upstream import Away, RefusedCall
+from shared import clock
 from shared.persian.text import SpokenLanguage
 
 FOLDER: Final = Path(__file__).parents[1]
@@ -125,7 +125,7 @@ def page(
         "known": catalogue().has,
         "s": speech_of(look, visitor),
         "look": look,
-        "now": datetime.now(UTC),
+        "now": clock.now(),
         "visitor": visitor,
         "cafe": cafe,
         "base": f"/c/{cafe.cafe_id}" if cafe else "",

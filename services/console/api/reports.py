@@ -1,6 +1,5 @@
 """Reports: how the cafe does over time. Each can be kept as a file, and printed."""
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ from services.console.api.visiting import Here, upstream
 from services.console.handlers import reports
 from services.console.rules.report_range import LENGTHS, SECTIONS, USUAL, SectionKey, Span, span_of
 from services.console.rules.sheets import FileKind
+from shared import clock
 
 router = APIRouter(prefix="/c/{cafe_id}/reports", include_in_schema=False)
 # A page stays short; the files hold all rows.
@@ -82,4 +82,4 @@ async def _show(request: Request, here: Here, section: SectionKey, months: int, 
 
 def _span(request: Request, here: Here, months: int) -> Span:
     speech = speech_of(look_of(request), here)
-    return span_of(months, speech.local_day(datetime.now(UTC)), here.cafe.calendar)
+    return span_of(months, speech.local_day(clock.now()), here.cafe.calendar)

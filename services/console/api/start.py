@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,6 +17,7 @@ from services.console.rules.club_sentence import Sentence
 from services.console.rules.versions import in_force
 from services.console.store import identity, visit
 from services.console.store.upstream import Away, RefusedCall
+from shared import clock
 from shared.clock import new_id
 
 router = APIRouter(prefix="/c/{cafe_id}/start", include_in_schema=False)
@@ -58,7 +58,7 @@ async def enter_test_visit(request: Request, here: Here, receipt: FormId, phone:
     total = TEST_TOMAN if here.cafe.currency_unit == "IRT" else TEST_TOMAN * 10
     written: dict[str, Any] = {
         "receipt_number": f"test-{receipt.hex[-10:]}",
-        "occurred_at": datetime.now(UTC),
+        "occurred_at": clock.now(),
         "total": total,
         "currency_unit": here.cafe.currency_unit,
         "phone": phone.strip() or None,
@@ -89,7 +89,7 @@ def _rules_said(request: Request, here: Here, shown: start.StartPage) -> Sequenc
     """What earns points and what they are worth, by the rules in force: a new cafe has some from the beginning."""
     if isinstance(shown.rules, Away):
         return ()
-    now = in_force(shown.rules, datetime.now(UTC))
+    now = in_force(shown.rules, clock.now())
     if now is None:
         return ()
     said = sentences(now, speech_of(look_of(request), here))
@@ -103,7 +103,7 @@ def _call(request: Request, here: Here) -> tuple[str, str]:
         "device_id": "till-1",
         "receipt_number": "1",
         "phone": "09121112233",
-        "occurred_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "occurred_at": clock.now().isoformat(timespec="seconds"),
         "total": str(total),
         "currency_unit": here.cafe.currency_unit,
     }

@@ -1,6 +1,5 @@
 """The day: how it goes, and what is to be done."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +9,7 @@ from services.console.api.rendering import look_of, page, speech_of
 from services.console.api.visiting import Here, upstream
 from services.console.handlers import today
 from services.console.store.upstream import Away
+from shared import clock
 
 router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/c/{cafe_id}", include_in_schema=False)
 async def show(request: Request, here: Here) -> Response:
     """Today beside the same day of last week."""
     speech = speech_of(look_of(request), here)
-    day = speech.local_day(datetime.now(UTC))
+    day = speech.local_day(clock.now())
     shown = await today.show(upstream(request), here, day)
     values = [] if isinstance(shown.days, Away) else [each.total_visits if each else 0 for each in shown.days]
     hours = [] if isinstance(shown.today, Away) else [each.visits for each in shown.today.hours]

@@ -1,6 +1,5 @@
 """Visits: the list, one bill, taking it back, and a bill by hand."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from services.console.models import work
 from services.console.models.http import VisitFilter
 from services.console.store import identity, visit
 from services.console.store.upstream import RefusedCall
+from shared import clock
 from shared.clock import new_id
 
 router = APIRouter(prefix="/c/{cafe_id}/visits", include_in_schema=False)
@@ -44,7 +44,7 @@ async def show_list(request: Request, here: Here, asked: Annotated[VisitFilter, 
 @router.get("/new")
 async def ask_to_enter(request: Request, here: Here) -> Response:
     """The form of a bill by hand. Its number makes a second tap the same bill."""
-    speech, moment = speech_of(look_of(request), here), datetime.now(UTC)
+    speech, moment = speech_of(look_of(request), here), clock.now()
     values = {"receipt_number": f"hand-{new_id().hex[-10:]}"}
     values |= {"day": speech.day_typed(moment), "clock": speech.clock(moment)}
     return page(request, "visit_enter.html", here, nav="visits", values=values)

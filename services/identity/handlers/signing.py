@@ -14,7 +14,7 @@ from jwt.algorithms import OKPAlgorithm
 from services.identity.models.accounts import SigningKey
 from services.identity.rules import sessions as rules
 from services.identity.store import accounts as store
-from shared.clock import new_id, now
+from shared.clock import new_id, now, unmoved
 from shared.database.db import Connection
 from shared.security.auth import ALGORITHM, AUDIENCE
 from shared.security.crypto import Keys, seal, unseal
@@ -25,7 +25,7 @@ async def access_token(
 ) -> str:
     """A token that speaks for the person for `rules.TOKEN_LIFETIME`."""
     key = await ensure_signing_key(conn, keys)
-    claims = rules.token_claims(user_id, session_id, generation, issuer, AUDIENCE, new_id(), now())
+    claims = rules.token_claims(user_id, session_id, generation, issuer, AUDIENCE, new_id(), unmoved())
     private = serialization.load_pem_private_key(_opened(keys, key).encode(), password=None)
     assert isinstance(private, Ed25519PrivateKey)
     return jwt.encode(claims, private, ALGORITHM, headers={"kid": key.key_id})

@@ -8,7 +8,7 @@ from services.loyalty.handlers.guests import plans_of, save
 from services.loyalty.models.accounts import Posting, Program
 from services.loyalty.models.earn_rules import words_of
 from services.loyalty.models.http import PublishProgram, ShownProgram
-from services.loyalty.models.programs import ProgramRules, apart
+from services.loyalty.models.programs import MOST_VERSIONS, ProgramRules, apart
 from services.loyalty.rules import programs as program_rules
 from services.loyalty.rules import tiers
 from services.loyalty.rules.counting import ranked
@@ -80,13 +80,20 @@ async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased])
 async def check_program(conn: Connection, cafe_id: UUID, wanted: PublishProgram, keys: Keys) -> Program:
     """The version that the rules would be, published now.
 
-    Raises Rejected for a moment in the past, before the version before, for a tier period unlike that version's, and
-    for earning rules that do not fit together or can never match.
+    Raises Rejected for a moment in the past, before the version before, for a tier period unlike that version's, for
+    one version too many, and for earning rules that do not fit together or can never match.
     """
     moment = now()
     valid_from = wanted.valid_from or moment
     last = (await plans_of(conn, [cafe_id]))[cafe_id].programs[-1]
     new = await check_rules(conn, cafe_id, wanted.rules, valid_from, keys)
+    if last.version >= MOST_VERSIONS:
+        raise Rejected(
+            "too_many_versions",
+            f"A cafe has at most {MOST_VERSIONS} versions of its rules, and yours has them all; the last one stays.",
+            "هر کافه حداکثر ۲۰۰ نسخه از قاعده‌ها دارد و به این حد رسیده‌اید؛ نسخهٔ آخر می‌ماند.",
+            status=409,
+        )
     if valid_from < moment or valid_from <= last.valid_from:
         raise _too_early(max(moment, last.valid_from))
     return new

@@ -8,7 +8,7 @@ from services.loyalty.models.http import AskQuote, LapsingDay, LapsingGuest, Ove
 from services.loyalty.rules import tiers
 from services.loyalty.rules.club import tier_counts, total, worth
 from services.loyalty.store import accounts, club, grants, programs
-from shared.clock import now
+from shared.clock import now, unmoved
 from shared.database.db import Connection, Pool, transaction
 from shared.errors import NotFound, Problem, Rejected
 from shared.inputs.amounts import INSIDE
@@ -32,7 +32,8 @@ async def count(pool: Pool) -> int:
     """Notes what the ledger and the passing of time have changed, and adds what is noted to the figures of the cafes;
     how much it did."""
     async with transaction(pool) as conn:
-        noted = await note(conn, now() - _SETTLED)
+        # Up to the moment by which the database stamps the rows, wherever the clock of a development system stands.
+        noted = await note(conn, unmoved() - _SETTLED)
     # Apart, because it reads the lots of all cafes: should it take too long, the ledger is summed all the same.
     async with transaction(pool) as conn:
         noted += await note_lapsing(conn, now() - _SETTLED)

@@ -32,6 +32,8 @@ TERMS: tuple[str, ...] = (
     "warn",
     "referral",
 )
+# Every batch reads all versions of its cafes, as a late bill may be of any of them.
+MOST_VERSIONS = 200
 LADDER: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
 
 MULTIPLIER = {

@@ -26,7 +26,7 @@ WITH sums AS (
             WHEN t.points_change > 0 THEN 'given'
             ELSE 'taken'
         END AS kind, t.balance_after - t.points_change AS balance_before,
-        (t.created_at AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS day
+        ((t.created_at + (crm.present() - now())) AT TIME ZONE coalesce(c.time_zone, 'Asia/Tehran'))::date AS day
     ) AS k
     CROSS JOIN LATERAL (
         VALUES (k.day, k.kind, CASE WHEN k.kind IN ('earned', 'given') THEN t.points_change ELSE -t.points_change END),
