@@ -1,6 +1,6 @@
 """The worker process of loyalty: which event leads to which function, and what happens by the passing of time."""
 
-from services.loyalty.handlers import club, grants, notices, periodic, referrals, rehearsal_runs
+from services.loyalty.handlers import club, grants, notices, periodic, reached, referrals, rehearsal_runs
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_erased, on_customer_registered
 from services.loyalty.handlers.members import on_segment_entered, on_segment_left
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
@@ -36,6 +36,7 @@ JOBS = [
     Job("loyalty.end_tiers", 60.0, periodic.end_tiers),
     Job("loyalty.recount_accounts", 15.0, periodic.recount),
     Job("loyalty.tell_in_time", 60.0, notices.tell),
+    Job("loyalty.tell_rewards", 20.0, reached.tell),
     Job("loyalty.count_club", 20.0, club.count),
     Job("loyalty.rehearse_rules", 2.0, rehearsal_runs.run),
     Job("loyalty.activate_points", 30.0, grants.activate),

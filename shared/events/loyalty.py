@@ -89,6 +89,17 @@ class TierExpiring(LoyaltyEvent, frozen=True, kw_only=True):
     points_to_keep: int
 
 
+class RewardReached(LoyaltyEvent, frozen=True, kw_only=True):
+    """The guest's points have come to what a reward costs, from below it. Said once for the guest, the reward and a day
+    of the cafe; whether the reward may be had just now is another question."""
+
+    type: ClassVar[str] = "reward.reached"
+    reward_id: UUID
+    reward_version: int
+    cost_points: int
+    balance: int
+
+
 class RedemptionCompleted(LoyaltyEvent, frozen=True, kw_only=True):
     """Points were spent. Said again, with the visit, when a visit names the redemption later. `reward_id`: for which
     reward; None for a discount by the price of a point, and in events from before there were rewards."""
@@ -159,6 +170,7 @@ EVENTS = (
     ReferralCompleted,
     TierChanged,
     TierExpiring,
+    RewardReached,
     RedemptionCompleted,
     RedemptionReversed,
     RedemptionRefused,

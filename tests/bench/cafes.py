@@ -54,6 +54,9 @@ WORK: Final[Mapping[str, str]] = {
     "loyalty.tell_in_time": """
         INSERT INTO notice_turns (cafe_id, due_at)
         SELECT cafe_id, now() - interval '1 day' FROM cafes LIMIT $1 / 20 + 1 ON CONFLICT DO NOTHING""",
+    "loyalty.tell_rewards": """
+        INSERT INTO reached_rewards (cafe_id, customer_id, reward_id, reward_version, cost_points, balance)
+        SELECT cafe_id, customer_id, cafe_id, 1, 1, 2 FROM customer_loyalty LIMIT $1""",
     "loyalty.recount_accounts": """
         INSERT INTO recounts (cafe_id, due_at) SELECT cafe_id, now() - interval '1 day' FROM cafes LIMIT $1 / 20 + 1""",
     "customer.reevaluate_guests": """

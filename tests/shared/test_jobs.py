@@ -43,7 +43,7 @@ JOBS: dict[str, tuple[str, Job]] = {
     for job in importlib.import_module(f"services.{service}.worker").JOBS
 }
 # What a job keeps for itself holds nothing of a cafe's that could fail.
-BOOKKEEPING = ("recounts", "segment_recalculations", "club_changes")
+BOOKKEEPING = ("recounts", "segment_recalculations", "club_changes", "reached_rewards")
 CANARY = "09121112233"
 POISON = """
 CREATE FUNCTION public.poison() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -111,6 +111,15 @@ async def _lapse(pool: Pool, cafe_id: UUID) -> None:
 async def _wait(pool: Pool, cafe_id: UUID) -> None:
     await _earn(pool, cafe_id)
     await pool.execute("UPDATE point_lots SET activates_at = now() - interval '1 day' WHERE cafe_id = $1", cafe_id)
+
+
+async def _reach(pool: Pool, cafe_id: UUID) -> None:
+    await _earn(pool, cafe_id)
+    await pool.execute(
+        """INSERT INTO reached_rewards (cafe_id, customer_id, reward_id, reward_version, cost_points, balance)
+           SELECT $1, customer_id, $1, 1, 1, 2 FROM customer_loyalty WHERE cafe_id = $1""",
+        cafe_id,
+    )
 
 
 async def _warn(pool: Pool, cafe_id: UUID) -> None:
@@ -269,6 +278,7 @@ CASES = {
     "loyalty.activate_points": Case(_wait, "SELECT FROM point_lots WHERE activates_at IS NOT NULL AND cafe_id = $1"),
     "loyalty.tell_in_time": Case(_warn, "SELECT FROM notice_turns WHERE due_at <= now() AND cafe_id = $1"),
     "loyalty.judge_referrals": Case(_refer, "SELECT FROM referrals WHERE check_at IS NOT NULL AND cafe_id = $1"),
+    "loyalty.tell_rewards": Case(_reach, "SELECT FROM reached_rewards WHERE cafe_id = $1"),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from services.loyalty.models.accounts import Plan
+from services.loyalty.models.reached import Reached
 from services.loyalty.rules import tiers
 from shared.events.base import Event
-from shared.events.loyalty import PointsExpiring, TierExpiring
+from shared.events.loyalty import PointsExpiring, RewardReached, TierExpiring
 from shared.persian.calendar import day_bounds, local_date
 
 # Guests are looked through once a day, at this hour of the cafe's wall: in time for a message of the same day.
@@ -47,6 +48,22 @@ def tier_expiring(plan: Plan, row: Mapping[str, Any], moment: datetime) -> Event
         expires_on=row["day"],
         days=row["step"],
         points_to_keep=max(0, threshold - row["period_points"]),
+    )
+
+
+def reward_reached(reached: Reached, occasion: str, moment: datetime) -> Event:
+    """`reward.reached` for a guest and a reward."""
+    return RewardReached(
+        event_id=_id(
+            "reward.reached", {"cafe_id": reached.cafe_id, "customer_id": reached.customer_id, "occasion": occasion}
+        ),
+        cafe_id=reached.cafe_id,
+        customer_id=reached.customer_id,
+        occurred_at=moment,
+        reward_id=reached.reward_id,
+        reward_version=reached.reward_version,
+        cost_points=reached.cost_points,
+        balance=reached.balance,
     )
 
 

@@ -59,4 +59,30 @@ CROSS JOIN LATERAL (
     SELECT CASE WHEN l.tier_period_ends_on >= t.today THEN l.tier_period_points ELSE 0 END AS points
 ) AS p;
 
+-- Guests whose balance has reached the cost of a reward and who are still to be told. Rows are only added, and taken away
+-- by the job: nobody waits for it.
+CREATE TABLE reached_rewards (
+    cafe_id uuid NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    customer_id uuid NOT NULL,
+    reward_id uuid NOT NULL,
+    reward_version integer NOT NULL,
+    cost_points bigint NOT NULL,
+    balance bigint NOT NULL,
+    PRIMARY KEY (cafe_id, id)
+);
+SELECT crm.protect('reached_rewards', '', '', 'SELECT, INSERT, DELETE');
+
+-- Up to when the ledger has been looked through for them, of all cafes; what is there is not told any more.
+CREATE TABLE crm.reward_progress (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    seen_until timestamptz NOT NULL
+);
+INSERT INTO crm.reward_progress (seen_until) VALUES (now());
+
+DO $$
+BEGIN
+    EXECUTE format('GRANT SELECT, UPDATE ON crm.reward_progress TO %I', crm.service_role());
+END $$;
+
 -- migrate:down
