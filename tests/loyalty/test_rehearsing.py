@@ -7,10 +7,12 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx2
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from services.loyalty.api.app import make_app
 from services.loyalty.handlers import accounts, periodic, proposals, rehearsal_runs, rehearsing
 from services.loyalty.handlers.cafes import on_cafe_changed
 from services.loyalty.handlers.rehearsal_work import Found, Wanted, rehearse_here
@@ -24,10 +26,12 @@ from services.loyalty.store import programs, rehearsals
 from shared import crashpoints
 from shared.database import db
 from shared.errors import NotFound, Rejected
-from shared.events.identity import AccessGranted
+from shared.events.identity import AccessGranted, Role
 from shared.events.visit import VisitEvent
 from shared.jobs.by_cafe import ByCafe
 from shared.security import access
+from shared.security.auth import Staff
+from shared.web.dependencies import current_staff
 from tests.loyalty import books, schemes
 from tests.loyalty.conftest import Clock
 from tests.loyalty.examples import (
@@ -430,3 +434,37 @@ async def test_version_keeps_the_rehearsal_of_its_own_rules_and_of_no_others(two
     assert (await publish()).rehearsal_id == rehearsal_id
     async with db.transaction(two_cafes) as conn:
         assert [each.rehearsal_id for each in await accounts.list_programs(conn, CAFE)] == [None, rehearsal_id]
+
+
+async def test_over_http_managers_ask_wait_and_keep_the_file_of_guests(two_cafes: db.Pool) -> None:
+    manager, helper = uuid4(), uuid4()
+    roles: dict[UUID, Role] = {manager: "manager", helper: "staff"}
+    granted = [
+        AccessGranted(cafe_id=CAFE, user_id=user, role=role, version=1, occurred_at=NOON)
+        for user, role in roles.items()
+    ]
+    async with db.transaction(two_cafes) as conn:
+        await access.on_access_granted(conn, granted)
+    app, path = make_app(), f"/cafes/{CAFE}/programs/rehearsals"
+    body = {"rules": {"tier_period": "jalali_year"}, "earn_per": "500", "point_worth": "20"}
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://crm.test") as client:
+            app.dependency_overrides[current_staff] = lambda: Staff(helper)
+            assert (await client.post(path, json=body)).status_code == 403
+            app.dependency_overrides[current_staff] = lambda: Staff(manager)
+            asked = await client.post(path, json=body)
+            one = f"{path}/{asked.json()['rehearsal_id']}"
+            assert (asked.status_code, asked.json()["state"], asked.json()["report"]) == (202, "waiting", None)
+            assert (await client.get(f"{one}/guests.csv")).json()["code"] == "rehearsal_not_done"
+            await rehearsal_runs.run(two_cafes)
+            made = (await client.get(one)).json()
+            assert made["report"]["check"]["holds"]
+            assert (made["earn_per"], made["point_worth"]) == ("500", "20")
+            assert (made["issued_worth_before"], made["issued_worth_after"]) == (None, "3600")
+            (listed,) = (await client.get(path)).json()
+            assert (listed["state"], listed["report"]) == ("done", None)
+            kept = await client.get(f"{one}/guests.csv")
+            assert kept.headers["content-type"] == "text/csv; charset=utf-8"
+            assert kept.text.splitlines()[1].startswith(f"{GUEST},90,180,90,")
+            assert (await client.get(f"{path}/{uuid4()}")).status_code == 404
