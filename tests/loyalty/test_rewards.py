@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from itertools import permutations
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,9 +29,9 @@ from tests.loyalty.offers import ask, cancel, change, offer, stock, wish
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
-async def rich(pool: db.Pool, *guests: UUID, points: int = 1000) -> None:
+async def rich(pool: db.Pool, *guests: UUID, points: int = 1000, number: int = 9_000) -> None:
     """Each has so many points, from a bill of yesterday."""
-    bills = [recorded(9_000 + n, points * 1000, NOON - DAY, guest=guest) for n, guest in enumerate(guests or [GUEST])]
+    bills = [recorded(number + n, points * 1000, NOON - DAY, guest=guest) for n, guest in enumerate(guests or [GUEST])]
     await books.take_in(pool, *bills)
 
 
@@ -248,6 +249,37 @@ async def test_quote_says_what_is_within_reach_and_how_far_the_next_is(pool: db.
         assert [each.key for each in told.rewards] == reached
         assert told.next_reward is not None
         assert (told.next_reward.key, told.next_reward.points_missing) == ("next", 50)
+
+
+@pytest.mark.parametrize("is_voided", [False, True])
+async def test_end_is_the_same_for_every_order_in_which_bills_around_a_reward_arrive(
+    pool: db.Pool, clock: Clock, is_voided: bool
+) -> None:
+    coffee = await offer(pool, stock=100)
+    ends = set()
+    for number, order in enumerate(permutations(range(4))):
+        guest, first = guest_number(number), 10 * number
+        await rich(pool, guest, points=100, number=9_000 + number)
+        clock.moment = NOON
+        held, _ = await ask(pool, wish(coffee, guest))
+        names = {"points_to_redeem": 30, "redemption_id": held.redemption_id}
+        told = [
+            recorded(first, 200_000, NOON + MINUTE, guest=guest),
+            recorded(first + 1, 5_000, NOON + 2 * MINUTE, guest=guest, **names),
+            recorded(first + 2, 0, NOON + 3 * MINUTE, guest=guest, points_to_redeem=150),
+            voided(first + 1, 5_000, NOON + 2 * MINUTE, guest=guest)
+            if is_voided
+            else corrected(first + 1, 7_000, NOON + 2 * MINUTE, guest=guest, **names),
+        ]
+        for place in order:
+            await books.take_in(pool, told[place])
+        clock.moment = NOON + 31 * MINUTE
+        await periodic.release(pool)
+        async with db.transaction(pool) as conn:
+            spent = await redemptions.show(conn, CAFE, held.redemption_id)
+        ends.add(((await books.ending(pool, guest)).balance, spent.state, spent.points))
+    assert ends == ({(150, "reversed", 100)} if is_voided else {(57, "completed", 100)})
+    assert await stock(pool, coffee) == ((100, 0) if is_voided else (76, 24))
 
 
 # What fraud tries.
