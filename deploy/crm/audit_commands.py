@@ -11,6 +11,7 @@ import typer
 
 from deploy.crm import explaining
 from deploy.crm.audit import SECOND_LOOK_SECONDS, Breach, audit, count_parked, opened
+from services.loyalty.store import audit as loyalty
 from shared.clock import now
 from shared.settings import Settings, settings
 
@@ -24,8 +25,16 @@ def audit_books(
     explain: Annotated[
         int, typer.Option(min=0, help="Also explain so many bills and messages, and compare that with the books.")
     ] = 0,
+    types: Annotated[
+        bool, typer.Option("--types", help="Only count the rows of each type of the ledger; exit 1 if one has none.")
+    ] = False,
 ) -> None:
     """Check the invariants over all databases of a running system; only reads. Exit code 1 when one does not hold."""
+    if types:
+        counts = asyncio.run(_count_types(settings(), cafe))
+        for kind, count in counts.items():
+            print(f"{kind:<20} {count:>12,}")
+        sys.exit(0 if all(counts.values()) else 1)
     breaches, waiting = asyncio.run(_ask(settings(), cafe, second_look))
     if explain:
         breaches += asyncio.run(_explain(settings(), cafe, explain))
@@ -43,6 +52,11 @@ async def _ask(config: Settings, cafe: UUID | None, second_look: float) -> tuple
     breaches = await audit(config, cafe, second_look_seconds=second_look)
     async with opened(config) as connections:
         return breaches, await count_parked(connections)
+
+
+async def _count_types(config: Settings, cafe: UUID | None) -> dict[str, int]:
+    async with opened(config) as connections:
+        return await loyalty.count_types(connections["loyalty"], cafe)
 
 
 async def _explain(config: Settings, cafe: UUID | None, count: int) -> list[Breach]:

@@ -1,6 +1,6 @@
 """The worker process of loyalty: which event leads to which function, and what happens by the passing of time."""
 
-from services.loyalty.handlers import club, grants, notices, periodic, reached, referrals, rehearsal_runs
+from services.loyalty.handlers import club, grant_runs, grants, notices, periodic, reached, referrals, rehearsal_runs
 from services.loyalty.handlers.cafes import on_cafe_changed, on_customer_erased, on_customer_registered
 from services.loyalty.handlers.members import on_segment_entered, on_segment_left
 from services.loyalty.handlers.visits import on_visit_corrected, on_visit_recorded, on_visit_voided
@@ -41,6 +41,7 @@ JOBS = [
     Job("loyalty.rehearse_rules", 2.0, rehearsal_runs.run),
     Job("loyalty.activate_points", 30.0, grants.activate),
     Job("loyalty.judge_referrals", 15.0, referrals.judge),
+    Job("loyalty.give_to_many", 2.0, grant_runs.give_to_many),
 ]
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from shared.inputs.fields import Command
 from shared.persian.calendar import day_bounds, local_date
 from shared.persian.money import Unit
 
-ApprovalKind = Literal["adjustment", "reversal", "program", "campaign", "journey", "bill", "void", "claim", "policy"]
+ApprovalKind = Literal[
+    "adjustment", "reversal", "bonus", "program", "campaign", "journey", "bill", "void", "claim", "policy"
+]
 
 
 @dataclass(frozen=True)

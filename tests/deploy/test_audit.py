@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +20,7 @@ from deploy.demo import till
 from services.loyalty.handlers import club
 from services.visit.handlers import upkeep
 from shared.database.db import Connection
+from shared.events.loyalty import LedgerType
 from shared.services import WITH_DATABASE
 from shared.settings import Settings
 from tests.chaos.house import House, open_house
@@ -251,6 +252,11 @@ async def test_command_tells_each_breach_and_ends_with_one(house: House, databas
     cafe_id = await lived_in(house)
     answer = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "--json"])
     assert (answer.exit_code, answer.stdout) == (0, "")
+    answer = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "--types", "--cafe", str(cafe_id)])
+    counts = {kind: int(count.replace(",", "")) for kind, count in map(str.split, answer.stdout.splitlines())}
+    assert tuple(counts) == get_args(LedgerType)
+    # Nobody has a birthday there.
+    assert (counts["earned_purchase"] > 0, counts["earned_birthday"], answer.exit_code) == (True, 0, 1)
     owner = await asyncpg.connect(await database.owner_dsn("loyalty"))
     await owner.execute("UPDATE point_lots SET points = points + 1, remaining = remaining + 1")
     await owner.close()

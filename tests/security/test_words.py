@@ -81,9 +81,12 @@ OF_SERVICE: dict[str, dict[str, str]] = {
         " loyalty_transactions.currency_unit visit_earnings.state visit_earnings.currency_unit redemptions.refusal"
         " visit_earnings.parts customer_loyalty.counts customer_loyalty.cards vouchers.state"
         " grants.occasion grants.state referrals.state referrals.reason"
+        " grant_runs.kind grant_runs.state"
         # Ids of guests and numbers.
         " rehearsals.mode rehearsals.state rehearsals.report rehearsals.error rehearsal_guests.guests",
-        CAFE: "rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"
+        # Why a group of guests gets something, not a word about one.
+        CAFE: "grant_runs.segment_keys grant_runs.reason"
+        " rewards.key reward_versions.name reward_versions.conditions segment_moves.segment_key"
         " programs.rules program_proposals.rules programs.earning programs.menu_codes program_proposals.earning"
         " rehearsals.rules rehearsals.menu_codes vouchers.card_key vouchers.card_name vouchers.reward",
     },

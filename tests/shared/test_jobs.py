@@ -147,6 +147,15 @@ async def _refer(pool: Pool, cafe_id: UUID) -> None:
         await publish(conn, cafe_id, 1, now() - timedelta(days=99), rules, cafe_id)
 
 
+async def _give_to_many(pool: Pool, cafe_id: UUID) -> None:
+    await pool.execute(
+        "WITH run AS (INSERT INTO grant_runs (cafe_id, run_id, kind, guests, total_points, state, created_by,"
+        " created_at, turn_at) VALUES ($1, $1, 'opening', 1, 1, 'approved', $1, now(), now()))"
+        " INSERT INTO grant_run_guests VALUES ($1, $1, $1, 1)",
+        cafe_id,
+    )
+
+
 async def _end_tier(pool: Pool, cafe_id: UUID) -> None:
     await _earn(pool, cafe_id)
     await pool.execute("UPDATE customer_loyalty SET tier_expires_date = current_date - 3 WHERE cafe_id = $1", cafe_id)
@@ -279,6 +288,7 @@ CASES = {
     "loyalty.tell_in_time": Case(_warn, "SELECT FROM notice_turns WHERE due_at <= now() AND cafe_id = $1"),
     "loyalty.judge_referrals": Case(_refer, "SELECT FROM referrals WHERE check_at IS NOT NULL AND cafe_id = $1"),
     "loyalty.tell_rewards": Case(_reach, "SELECT FROM reached_rewards WHERE cafe_id = $1"),
+    "loyalty.give_to_many": Case(_give_to_many, "SELECT FROM grant_runs WHERE state = 'approved' AND cafe_id = $1"),
     "loyalty.count_club": Case(_earn, "SELECT FROM club_changes WHERE cafe_id = $1"),
     "loyalty.rehearse_rules": Case(_ask_rehearsal, "SELECT FROM rehearsals WHERE state <> 'done' AND cafe_id = $1"),
     "loyalty.recount_accounts": Case(_ask_recount, "SELECT FROM recounts WHERE cafe_id = $1"),

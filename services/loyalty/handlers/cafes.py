@@ -16,6 +16,7 @@ from services.loyalty.rules.schemes import check_earning
 from services.loyalty.store import (
     accounts,
     adjustments,
+    grant_runs,
     ledger,
     notices,
     programs,
@@ -72,7 +73,14 @@ async def on_customer_registered(conn: Connection, events: Sequence[CustomerRegi
 async def on_customer_erased(conn: Connection, events: Sequence[CustomerErased]) -> None:
     """The account and the entries of its ledger stay, so that the cafe's sums stay exact; what somebody typed goes."""
     guests = sorted({(event.cafe_id, event.customer_id) for event in events})
-    for forget in (adjustments.forget, redemptions.forget, vouchers.forget, ledger.forget, referrals.forget_codes):
+    for forget in (
+        adjustments.forget,
+        redemptions.forget,
+        vouchers.forget,
+        ledger.forget,
+        referrals.forget_codes,
+        grant_runs.forget,
+    ):
         await forget(conn, guests)
     await parked.forget(conn, [customer_id for _, customer_id in guests])
 

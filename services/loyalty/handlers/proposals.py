@@ -13,7 +13,7 @@ from services.loyalty.models.http import PublishProgram, ShownProgram, ShownProp
 from services.loyalty.models.programs import ProgramRules
 from services.loyalty.rules.programs import in_toman, priced
 from services.loyalty.rules.schemes import as_before
-from services.loyalty.store import adjustments, programs, proposals
+from services.loyalty.store import adjustments, grant_runs, programs, proposals
 from shared.clock import new_id, now
 from shared.database.db import Connection
 from shared.errors import NotFound, Problem, Rejected
@@ -134,6 +134,19 @@ async def list_waiting(conn: Connection, cafe_id: UUID, caller: UUID, limit: int
             **may_decide(oversight.judge([each.created_by], Size(), approver=caller)),
         )
         for each in rules
+    ]
+    waiting += [
+        Waiting(
+            kind="bonus",
+            id=each.run_id,
+            what={"type": each.kind, "reason": each.reason, "guests": each.guests, "segment_keys": each.segment_keys},
+            points=each.total_points,
+            asked_by=each.created_by,
+            asked_at=each.created_at,
+            decide_at=f"/cafes/{cafe_id}/grant-runs/{each.run_id}/decision",
+            **may_decide(oversight.judge([each.created_by], Size(), approver=caller)),
+        )
+        for each in await grant_runs.list_newest(conn, cafe_id, limit, "pending")
     ]
     return sorted(waiting, key=lambda each: each.asked_at)[:limit]
 

@@ -48,7 +48,8 @@ def post(
         drafts.append(
             EntryDraft(
                 entry_id=grant.grant_id, type=grant.type, change=grant.points, occurred_at=grant.granted_at,
-                description=DESCRIPTIONS[grant.type], notes=f"grant {grant.occasion}", created_by=grant.created_by,
+                description=DESCRIPTIONS.get(grant.occasion, DESCRIPTIONS[grant.type]),
+                notes=f"grant {grant.occasion}", created_by=grant.created_by,
             )
         )  # fmt: skip
     for grant in taken:

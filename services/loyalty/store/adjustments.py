@@ -39,8 +39,14 @@ ORDER BY created_at DESC, id DESC LIMIT $5
 """
 # What somebody else approved was judged by somebody else, and is not counted.
 DONE_ALONE = """
-SELECT coalesce(sum(points), 0)::bigint FROM adjustments
-WHERE cafe_id = $1 AND created_by = $2 AND created_at >= $3 AND state = 'posted' AND decided_by IS NULL
+SELECT coalesce(sum(points), 0)::bigint FROM (
+    SELECT points FROM adjustments
+    WHERE cafe_id = $1 AND created_by = $2 AND created_at >= $3 AND state = 'posted' AND decided_by IS NULL
+    UNION ALL
+    SELECT total_points FROM grant_runs
+    WHERE cafe_id = $1 AND created_by = $2 AND created_at >= $3 AND state IN ('approved', 'done')
+        AND decided_by IS NULL
+) AS alone
 """
 DECIDE = """
 UPDATE adjustments SET state = $3::text::adjustment_state_enum, decided_by = $4, decided_at = $5

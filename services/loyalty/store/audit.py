@@ -1,8 +1,10 @@
 """Whether the books are right, computed from scratch."""
 
-from typing import Any
+from typing import Any, get_args
+from uuid import UUID
 
 from shared.database.db import Connection
+from shared.events.loyalty import LedgerType
 
 AUDIT = """
 WITH ledger AS (
@@ -133,6 +135,10 @@ WITH ledger AS (
     ) AS l ON l.cafe_id = g.cafe_id AND l.customer_id = g.customer_id AND l.notes = 'taken back ' || g.grant_id
     WHERE CASE g.state WHEN 'taken_back' THEN -g.points ELSE 0 END <> coalesce(l.points_change, 0)
     UNION ALL
+    SELECT 'more_given_than_asked', r.cafe_id, r.created_by, r.total_points, sum(g.points)::bigint
+    FROM grant_runs AS r JOIN grants AS g ON g.cafe_id = r.cafe_id AND g.occasion = 'bonus:' || r.run_id
+    GROUP BY r.cafe_id, r.run_id HAVING sum(g.points) > r.total_points
+    UNION ALL
     SELECT 'lot_is_not_of_its_grant', g.cafe_id, g.customer_id, extract(epoch FROM g.available_at)::bigint,
            extract(epoch FROM l.available_at)::bigint
     FROM grants AS g
@@ -179,6 +185,18 @@ WITH ledger AS (
 )
 SELECT breach, cafe_id, customer_id, expected, actual FROM found ORDER BY breach, cafe_id, customer_id LIMIT $1
 """
+
+
+TYPES = """
+SELECT transaction_type::text AS type, count(*) FROM loyalty_transactions
+WHERE $1::uuid IS NULL OR cafe_id = $1 GROUP BY transaction_type
+"""
+
+
+async def count_types(conn: Connection, cafe_id: UUID | None) -> dict[str, int]:
+    """How many rows of each type the ledger has, of one cafe or of all; 0 of a type that it has none of."""
+    found = {row["type"]: row["count"] for row in await conn.fetch(TYPES, cafe_id)}
+    return {kind: found.get(kind, 0) for kind in get_args(LedgerType)}
 
 
 async def audit(conn: Connection, limit: int = 1000) -> list[dict[str, Any]]:
