@@ -113,7 +113,9 @@ def test_every_rule_is_said_in_both_languages() -> None:
         for language in ("fa", "en"):
             for value in (
                 RULES[name],
-                None if name in ("toman_per_point", "points_expire_days", "expiry") else RULES[name],
+                None
+                if name in ("toman_per_point", "points_expire_days", "expiry", "birthday", "pending", "referral")
+                else RULES[name],
             ):
                 say: Any = partial(catalogue().say, language)
                 assert fact(name, value, say=say, speech=Speech(language))
@@ -121,6 +123,14 @@ def test_every_rule_is_said_in_both_languages() -> None:
         for after in (0, 1, 3) if kind.endswith("_end") else (0,):
             say = partial(catalogue().say, "en")
             assert fact("expiry", {"kind": kind, "days": 5, "after": after}, say=say, speech=Speech("en"))
+    say = partial(catalogue().say, "en")
+    for name, term, said in (
+        ("birthday", {"points": {"bronze": 50, "gold": 200}}, "up to 200 points"),
+        ("pending", {"hours": 24, "above_points": 500}, "24 hours"),
+        ("referral", {"referrer": 100, "referee": 50}, "150 points for the two together"),
+        ("warn", {"points_days": [14, 3], "tier_days": []}, "1 kind"),
+    ):
+        assert fact(name, term, say=say, speech=Speech("en")) == said
     say = partial(catalogue().say, "fa")
     assert fact("earn_per_toman", 1000, say=say, speech=Speech()) == "هر ۱٬۰۰۰ تومان خرید"
     assert "×۱٫۲" in fact("tiers", RULES["tiers"], say=say, speech=Speech())

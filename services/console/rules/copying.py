@@ -14,6 +14,7 @@ from shared.persian.text import search_key
 RULES: Final = (
     "earn_per_toman", "toman_per_point", "tiers", "tier_period", "points_expire_days", "negative_balance",
     "base", "earn", "multiply", "stacking", "caps", "expiry", "tier_grace_days", "downgrade", "warn",
+    "cards", "birthday", "pending", "referral",
 )  # fmt: skip
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 

@@ -1,10 +1,18 @@
 """One rule for points, as it stands in a version, in words."""
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from services.console.rules.segment_words import SayRule
 from services.console.rules.speech import Speech
+
+# What is said of terms that are more than a number.
+_NUMBERS: Final[Mapping[str, Callable[[dict[str, Any]], int]]] = {
+    "birthday": lambda term: max(term["points"].values()),
+    "pending": lambda term: term["hours"],
+    "referral": lambda term: term["referrer"] + term["referee"],
+}
 
 
 def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
@@ -17,10 +25,11 @@ def fact(name: str, value: Any, *, say: SayRule, speech: Speech) -> str:
         return _expiry(value, say, speech)
     if name in ("tier_period", "negative_balance", "stacking", "downgrade"):
         return say(f"rule_value.{value}")
-    if name in ("base", "earn", "multiply", "caps", "warn"):
+    if name in ("base", "earn", "multiply", "caps", "warn", "cards"):
         held = value if isinstance(value, list) else [each for each in value.values() if each]
         return say(f"rule_says.{name}", n=speech.number(len(held)))
-    return say(f"rule_says.{name}", n=speech.number(Decimal(str(value))))
+    number = _NUMBERS[name](value) if name in _NUMBERS else Decimal(str(value))
+    return say(f"rule_says.{name}", n=speech.number(number))
 
 
 def _expiry(value: dict[str, Any], say: SayRule, speech: Speech) -> str:
