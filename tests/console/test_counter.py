@@ -7,7 +7,15 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from services.console.models.counter import BillQuote, GuestOffers, RewardForGuest, TakenAtCounter, UsedVoucher
+from services.console.models.counter import (
+    BillQuote,
+    GuestOffers,
+    GuestReferrals,
+    ReferralOfGuest,
+    RewardForGuest,
+    TakenAtCounter,
+    UsedVoucher,
+)
 from services.console.rules import counter as rules
 from services.console.rules.speech import Speech
 from services.console.store.upstream import Away, RefusedCall, RefusedField
@@ -36,7 +44,8 @@ def offers(*found: RewardForGuest, **changes: Any) -> GuestOffers:
     voucher = {"voucher_id": str(VOUCHER), "card_name": "کارت قهوه", "reward": "یک اسپرسو", "expires_at": None}
     used = {"voucher_id": str(uuid4()), "reward": "یک لاته", "used_at": "2026-11-29T08:30:00Z"}
     fields = {
-        "current_points": 120, "available_points": 100, "cards": [CARD], "vouchers": [voucher], "used_vouchers": [used],
+        "current_points": 120, "available_points": 100, "total_visits": 3, "cards": [CARD], "vouchers": [voucher],
+        "used_vouchers": [used],
     } | changes  # fmt: skip
     rewards = [msgspec.to_builtins(each) for each in found]
     return msgspec.convert(fields | {"rewards": rewards}, GuestOffers, strict=False)
@@ -187,3 +196,39 @@ async def test_voucher_is_used_once_and_taken_back() -> None:
     assert [each.headers["location"].rpartition("=")[2] for each in (used, back)] == ["used", "given_back"]
     assert sent == [{"request_id": request}]
     assert (refused.status_code, "خرج شده است." in refused.text) == (409, True)
+
+
+async def test_code_is_shown_to_who_was_here_and_asked_of_who_is_new() -> None:
+    brought = [ReferralOfGuest(state, uuid4(), GUEST) for state in ("completed", "completed", "waiting", "cancelled")]
+    known, new = GuestReferrals("HKMTRW", None, tuple(brought)), GuestReferrals("ABCDEF", None, ())
+    by = GuestReferrals(None, ReferralOfGuest("waiting", GUEST, ID), ())
+    async with console("staff") as (client, told, _):
+        told.answers |= {f"{API}/offers": offers(), f"/cafes/{CAFE}/branches": (), f"{API}/referrals": known}
+        old = (await client.get(f"{HOME}/offers", headers=PART)).text
+        told.answers |= {f"{API}/offers": offers(total_visits=0), f"{API}/referrals": new}
+        fresh = (await client.get(f"{HOME}/offers", headers=PART)).text
+        told.answers[f"{API}/referrals"] = by
+        came = (await client.get(f"{HOME}/offers", headers=PART)).text
+    for words in ("HKMTRW", "۲ نفر را آورده", "۱ نفر در راه"):
+        assert words in old, words
+    assert [f'action="{HOME}/referral"' in each for each in (old, fresh, came)] == [False, True, False]
+    assert "ABCDEF" not in fresh
+    assert f"/guests/{ID}" in came
+    assert "در انتظار نخستین خرید" in came
+
+
+async def test_claim_is_sent_in_capitals_and_a_refused_one_keeps_its_letters() -> None:
+    path = f"/cafes/{CAFE}/referrals"
+    async with console("staff") as (client, told, _):
+        told.answers |= {f"{API}/offers": offers(total_visits=0), f"/cafes/{CAFE}/branches": ()}
+        told.answers |= {f"{API}/referrals": GuestReferrals("A", None, ()), path: ReferralOfGuest("waiting", GUEST, ID)}
+        done = await client.post(f"{HOME}/referral", data=TOKEN | {"code": " hkmtrw "})
+        sent = msgspec.json.decode(next(more["content"] for _, _, at, more in told.asked if at == path))
+        why = (RefusedField("code", "Nobody has it.", "هیچ مهمانی این کد را ندارد."),)
+        told.answers[path] = RefusedCall(409, "unknown_code", "No.", "نه.", why, 0)
+        wrong = await client.post(f"{HOME}/referral", data=TOKEN | {"code": "hkmtrx"})
+    assert done.headers["location"] == f"{HOME}?done=brought"
+    assert sent == {"customer_id": str(GUEST), "code": "HKMTRW"}
+    assert wrong.status_code == 409
+    assert "هیچ مهمانی این کد را ندارد." in wrong.text
+    assert 'value="hkmtrx"' in wrong.text

@@ -61,12 +61,21 @@ async def test_page_has_stamp_cards_vouchers_and_what_points_are_good_for() -> N
     card = CardOfGuest("کارت قهوه", "یک اسپرسو", 5, 9, 0, 4)
     voucher = VoucherOfGuest(uuid4(), "کارت قهوه", "یک لاته", datetime(2026, 12, 21, tzinfo=UTC))
     rewards = (own.OwnRewardTold("کیک", 60, 0), own.OwnRewardTold("شام", 1300, 50))
-    full = replace(POINTS, cards=(card,), vouchers=(voucher,), rewards=rewards)
+    full = replace(POINTS, cards=(card,), vouchers=(voucher,), rewards=rewards, referral_code="HKMTRW")
     async with console() as (browser, told, _):
         told.answers |= ANSWERS | {"/guest/points": full}
         persian = (await get(browser, f"/g/{token()}")).text
         english = (await get(browser, f"/g/{token()}?lang=en")).text
-    for words in ("کارت قهوه", "۵ مهر از ۹", "یک لاته", "تا پایان", "۳۰ آذر", "می‌توانید بگیرید", "۵۰ امتیاز دیگر"):
+    for words in (
+        "کارت قهوه",
+        "۵ مهر از ۹",
+        "یک لاته",
+        "تا پایان",
+        "۳۰ آذر",
+        "می‌توانید بگیرید",
+        "۵۰ امتیاز دیگر",
+        "HKMTRW",
+    ):
         assert words in persian, words
     for words in ("5 of 9 stamps", "Ready for you", "Yours to have", "50 points to go"):
         assert words in english, words

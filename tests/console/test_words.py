@@ -33,6 +33,7 @@ from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.earning import WEEK, Stacking
 from services.loyalty.models.programs import TierPeriod
+from services.loyalty.models.referrals import ReferralState
 from services.loyalty.models.rehearsals import RehearsalMode, RehearsalState
 from services.loyalty.models.time_terms import Downgrade
 from services.loyalty.rules import explaining as loyalty
@@ -60,6 +61,7 @@ FAMILIES = {
     "club_rule": SENTENCES,
     "reward_limit": tuple(rewards.LIMITS),
     "why_not": counter.WHY_NOT,
+    "referral_state": get_args(ReferralState),
     "rewards_done": ("offered", "changed", "restocked", "on", "off"),
     "segment": tuple(each.segment_key for each in DEFAULTS if each.segment_key),
     "occasion": tuple(each.replace(".", "_") for each in get_args(Trigger)),

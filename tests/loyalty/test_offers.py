@@ -47,6 +47,7 @@ async def test_every_reward_says_what_keeps_it_from_the_guest(app: FastAPI, gues
         there = (await client.get(of(guest), params={"branch_id": str(BRANCH)})).json()
         stranger = (await client.get(of(uuid4()))).json()
         assert (await client.get(f"/cafes/{OTHER_CAFE}/customers/{guest}/offers")).status_code == 404
+    assert (told["total_visits"], stranger["total_visits"]) == (1, 0)
     assert (told["current_points"], told["available_points"], told["cards"], told["vouchers"]) == (100, 100, [], [])
     found = [
         (each["key"], [one["code"] for one in each["refusals"]], each["points_missing"]) for each in told["rewards"]

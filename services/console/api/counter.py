@@ -94,6 +94,19 @@ async def take_voucher_back(
     return go(request, f"/c/{here.cafe.cafe_id}/guests/{guest_id}?done=given_back")
 
 
+@router.post("/referral")
+async def claim_referral(
+    request: Request, here: Here, guest_id: UUID, code: Typed = "", branch: Typed = ""
+) -> Response:
+    """Notes by whose code a new guest came."""
+    wanted = code.strip().upper()
+    try:
+        await counter.claim_referral(upstream(request), here.access, here.cafe.cafe_id, guest_id, wanted)
+    except RefusedCall as error:
+        return await _page(request, here, guest_id, branch, error, values={"code": code})
+    return go(request, f"/c/{here.cafe.cafe_id}/guests/{guest_id}?done=brought")
+
+
 async def _page(
     request: Request,
     here: Here,

@@ -1,16 +1,18 @@
 """A guest at the counter: what they may have, and what a bill would earn."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.console.handlers.panels import panel
 from services.console.handlers.rewards import branches_of
-from services.console.models.counter import BillQuote, GuestOffers
+from services.console.models.counter import BillQuote, GuestOffers, GuestReferrals
 from services.console.models.people import BranchOfCafe
 from services.console.models.session import Insider
 from services.console.rules.counter import branch_of
 from services.console.store import counter
-from services.console.store.upstream import Upstream
+from services.console.store.upstream import Away, Upstream
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class CounterPart:
     """What the guest may have in that branch; None when nobody can tell which it is."""
 
     offers: GuestOffers
+    referrals: GuestReferrals | Away
     branches: tuple[BranchOfCafe, ...]
     branch_id: UUID | None
 
@@ -28,11 +31,14 @@ class CounterPart:
 
 
 async def show(up: Upstream, here: Insider, guest_id: UUID, branch: str) -> CounterPart:
-    """What the guest may have: two calls, the second of which needs the first where the cafe has branches."""
+    """What the guest may have: the branches are asked for first, which say where the guest is."""
     branches = await branches_of(up, here)
     branch_id = branch_of(branches, branch)
-    offers = await counter.offers(up, here.access, here.cafe.cafe_id, guest_id, branch_id)
-    return CounterPart(offers, tuple(each for each in branches if each.is_active), branch_id)
+    offers, referrals = await asyncio.gather(
+        counter.offers(up, here.access, here.cafe.cafe_id, guest_id, branch_id),
+        panel(counter.referrals(up, here.access, here.cafe.cafe_id, guest_id)),
+    )
+    return CounterPart(offers, referrals, tuple(each for each in branches if each.is_active), branch_id)
 
 
 async def quote(up: Upstream, here: Insider, guest_id: UUID, amount: str | None, branch: str) -> BillQuote:

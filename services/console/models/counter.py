@@ -70,6 +70,7 @@ class GuestOffers(msgspec.Struct, frozen=True):
 
     current_points: int
     available_points: int
+    total_visits: int
     rewards: tuple[RewardForGuest, ...]
     cards: tuple[CardOfGuest, ...]
     vouchers: tuple[VoucherOfGuest, ...]
@@ -113,3 +114,19 @@ class TakenAtCounter(msgspec.Struct, frozen=True):
     redemption_id: UUID
     points: int
     state: str
+
+
+class ReferralOfGuest(msgspec.Struct, frozen=True):
+    """One guest whom another has brought, and what became of it."""
+
+    state: str
+    referee_id: UUID
+    referrer_id: UUID
+
+
+class GuestReferrals(msgspec.Struct, frozen=True):
+    """A guest's code (None while the rules give nothing for it), who brought the guest, and whom the guest brought."""
+
+    code: str | None
+    brought_by: ReferralOfGuest | None
+    brought: tuple[ReferralOfGuest, ...]

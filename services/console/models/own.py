@@ -52,6 +52,7 @@ class OwnPointsTold(msgspec.Struct, frozen=True):
     rewards: tuple[OwnRewardTold, ...] = ()
     cards: tuple[CardOfGuest, ...] = ()
     vouchers: tuple[VoucherOfGuest, ...] = ()
+    referral_code: str | None = None
 
 
 class OwnVisitTold(msgspec.Struct, frozen=True):

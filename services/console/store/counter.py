@@ -43,3 +43,16 @@ async def take_voucher_back(up: Upstream, access: Access, cafe_id: UUID, voucher
     """Takes the use of a voucher back."""
     path = f"/cafes/{cafe_id}/vouchers/{voucher_id}/take-back"
     return await up.send(access, SERVICE, "POST", path, counter.UsedVoucher)
+
+
+async def referrals(up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID) -> counter.GuestReferrals:
+    """The guest's code, who brought the guest, and whom the guest brought."""
+    return await up.get(access, SERVICE, f"/cafes/{cafe_id}/customers/{guest_id}/referrals", counter.GuestReferrals)
+
+
+async def claim_referral(
+    up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, code: str
+) -> counter.ReferralOfGuest:
+    """Notes by whose code a new guest came. A repeat has no effect."""
+    body = {"customer_id": guest_id, "code": code}
+    return await up.send(access, SERVICE, "POST", f"/cafes/{cafe_id}/referrals", counter.ReferralOfGuest, body)

@@ -32,6 +32,7 @@ async def show(conn: Connection, cafe_id: UUID, customer_id: UUID, branch_id: UU
     return GuestOffers(
         current_points=account.balance if account else 0,
         available_points=available,
+        total_visits=account.standing.total_visits if account else 0,
         rewards=found,
         used_vouchers=[cards.told(each, occasion.at) for each in newest if each.state == "used"][:LAST_USED],
         **dict(own),

@@ -14,7 +14,8 @@ MOST_DAYS = 3
 
 
 async def show(conn: Connection, cafe_id: UUID, customer_id: UUID) -> OwnPoints:
-    """Points, tier and stamp cards as a till sees them, the days on which some points lapse, and rewards."""
+    """Points, tier and stamp cards as a till sees them, the days on which some points lapse, rewards, and the code with
+    which others come."""
     account = await accounts.look_up(conn, cafe_id, customer_id)
     lapsing = await club.expiry(conn, cafe_id, customer_id, now() + SOON, MOST_DAYS)
     days = [LapsingPoints.model_validate(row) for row in lapsing]

@@ -387,7 +387,8 @@ class LapsingPoints(BaseModel):
 
 class OwnPoints(OwnCards):
     """What a guest's own page says of their points and stamp cards. `lapsing`: the next days on which some lapse.
-    `rewards`: those that the guest has points for or saves for, the nearest first."""
+    `rewards`: those that the guest has points for or saves for, the nearest first. `referral_code`: with it others
+    come, while the program gives something for it."""
 
     current_points: int
     tier: Tier
@@ -395,3 +396,4 @@ class OwnPoints(OwnCards):
     points_to_next_tier: int
     lapsing: list[LapsingPoints]
     rewards: list[OwnReward]
+    referral_code: str | None

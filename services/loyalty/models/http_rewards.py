@@ -192,5 +192,6 @@ class GuestOffers(OwnCards):
 
     current_points: int
     available_points: int
+    total_visits: int
     rewards: list[RewardForGuest]
     used_vouchers: list[ShownVoucher]
