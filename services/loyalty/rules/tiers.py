@@ -47,9 +47,12 @@ def fold(plan: Plan, standing: Standing, visits: Iterable[Visit]) -> tuple[Stand
         program = in_force(plan, visit.occurred_at)
         is_first = standing.total_visits == 0
         standing = _first_seen(program, day) if is_first else _carried(plan, standing, program, day)
-        earning, counts = earn(plan, program, step_of(program, standing), standing, visit)
+        step = step_of(program, standing)
+        earning, counts = earn(plan, program, step, standing, visit)
         earnings[visit.visit_id] = earning
-        standing = _counted(plan, standing, program, visit, day, earning.points)
+        standing = _counted(plan, standing, visit, day, earning.points)
+        if standing.tier_since is not None and step_of(program, standing).tier != step.tier:
+            standing = replace(standing, tier_since=day)
         if counts is not None:
             standing = replace(standing, counts=counts)
     return standing, earnings
@@ -99,12 +102,12 @@ def _first_seen(program: Program, day: date) -> Standing:
     return Standing(tier_since=day, period_ends=ends, program_version=program.version, first_day=day)
 
 
-def _counted(plan: Plan, standing: Standing, program: Program, visit: Visit, day: date, points: int) -> Standing:
+def _counted(plan: Plan, standing: Standing, visit: Visit, day: date, points: int) -> Standing:
     spent = (visit.amount + 5) // 10
     month_ends = month_of(day, plan.calendar)[1]
     year_ends = year_of(day, plan.calendar)[1]
     same_month, same_year = standing.month_ends == month_ends, standing.year_ends == year_ends
-    counted = replace(
+    return replace(
         standing,
         period_points=standing.period_points + points,
         year_ends=year_ends,
@@ -117,7 +120,6 @@ def _counted(plan: Plan, standing: Standing, program: Program, visit: Visit, day
         last_day=day,
         last_visit_at=visit.occurred_at,
     )
-    return _moved(standing, program, counted, program, day)
 
 
 def _sum(spent_before: int, spent: int) -> int:
