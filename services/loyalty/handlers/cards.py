@@ -1,11 +1,12 @@
 """Guests' stamp cards as people and tills see them, and their vouchers used and taken back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.models.accounts import Account, GuestKey
-from services.loyalty.models.cards import Voucher, VoucherUse
+from services.loyalty.models.cards import CardStates, Voucher, VoucherUse
 from services.loyalty.models.http_cards import OpenVoucher, OwnCards, ShownCard, ShownVoucher, StaffCards
 from services.loyalty.rules import cards
 from services.loyalty.rules.tiers import in_force
@@ -79,6 +80,12 @@ def told(voucher: Voucher, moment: datetime) -> ShownVoucher:
     )
 
 
+def offered(states: CardStates, standing: Sequence[Voucher], moment: datetime) -> list[OpenVoucher]:
+    """Those of the guest's vouchers that can be used, the oldest hundred."""
+    usable = cards.usable_ones(states, standing, moment)
+    return [OpenVoucher.model_validate(each) for each in usable[:LISTED_AT_MOST]]
+
+
 async def _shown(conn: Connection, account: Account, moment: datetime) -> OwnCards:
     plan, states = (await plans_of(conn, [account.cafe_id]))[account.cafe_id], account.standing.cards
     if not cards.has_cards(plan):
@@ -89,7 +96,7 @@ async def _shown(conn: Connection, account: Account, moment: datetime) -> OwnCar
         cards=[
             ShownCard.model_validate(each) for each in cards.shown(in_force(plan, moment), states, standing, moment)
         ],
-        vouchers=[OpenVoucher.model_validate(each) for each in cards.usable_ones(states, standing, moment)],
+        vouchers=offered(states, standing, moment),
     )
 
 

@@ -9,11 +9,12 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.loyalty.handlers import rewards
+from services.loyalty.handlers.cards import offered
 from services.loyalty.handlers.guests import plans_of
 from services.loyalty.handlers.stays import histories_of, place_one
 from services.loyalty.models.accounts import Account, Plan, Standing, Visit
 from services.loyalty.models.http import AskBill, EarningQuote
-from services.loyalty.models.http_cards import OpenVoucher, QuotedCard
+from services.loyalty.models.http_cards import QuotedCard
 from services.loyalty.models.rewards import Occasion
 from services.loyalty.rules import cards, quoting, tiers
 from services.loyalty.rules.announcing import multiplier
@@ -91,10 +92,7 @@ async def _cards(
     counted = replace(account, standing=standing)
     return {
         "cards": [QuotedCard.model_validate(each) for each in cards.quote(plan, counted, known, visit)],
-        "vouchers": [
-            OpenVoucher.model_validate(each)
-            for each in cards.usable_ones(account.standing.cards, known, visit.occurred_at)
-        ],
+        "vouchers": offered(account.standing.cards, known, visit.occurred_at),
     }
 
 

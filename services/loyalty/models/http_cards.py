@@ -54,7 +54,7 @@ class ShownVoucher(OpenVoucher):
 
 
 class OwnCards(BaseModel):
-    """A guest's cards, and the vouchers that can be used, the oldest first."""
+    """A guest's cards, and the vouchers that can be used, the oldest first, a hundred at most."""
 
     cards: list[ShownCard] = []
     vouchers: list[OpenVoucher] = []

@@ -53,6 +53,8 @@ def has_cards(plan: Plan) -> bool:
 def fold(plan: Plan, before: CardStates, visits: Iterable[Visit]) -> tuple[CardStates, list[Completion]]:
     """The cards after `visits`, which come in their order and after all that `before` counts, and which of them were
     completed by which visit."""
+    if not has_cards(plan):
+        return before, []
     states = {each.key: each for each in before}
     completions: list[Completion] = []
     for visit in visits:
@@ -208,12 +210,12 @@ def usable(states: CardStates, vouchers: Iterable[Voucher], key: str, moment: da
 def usable_ones(states: CardStates, vouchers: Sequence[Voucher], moment: datetime) -> list[Voucher]:
     """Those of the open vouchers that can be used, in their order: of each card those that lapse last stand for what is
     owed."""
-    found: list[Voucher] = []
+    found = set[UUID]()
     for key in sorted({each.card_key for each in vouchers}):
         own = [each for each in vouchers if each.card_key == key and each.state == "open" and not is_over(each, moment)]
         own.sort(key=lambda each: (each.expires_at is None, each.expires_at, each.number))
-        found += own[: usable(states, vouchers, key, moment)]
-    return [each for each in vouchers if each in found]
+        found.update(each.voucher_id for each in own[: usable(states, vouchers, key, moment)])
+    return [each for each in vouchers if each.voucher_id in found]
 
 
 def shown(program: Program, states: CardStates, vouchers: Sequence[Voucher], moment: datetime) -> list[CardShown]:

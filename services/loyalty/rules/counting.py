@@ -74,9 +74,8 @@ def tally(plan: Plan, account: Account, history: Mapping[UUID, Counted] | None, 
     visits = sorted(({key: counted.visit for key, counted in before.items()} | dict(news)).values(), key=tiers.order_of)
     valid = [visit for visit in visits if visit.state != "voided"]
     standing, earnings = tiers.fold(plan, start, valid)
-    completions: Sequence[Completion] = ()
-    if cards.has_cards(plan):
-        states, completions = cards.fold(plan, start.cards, valid)
+    states, completions = cards.fold(plan, start.cards, valid)
+    if states != standing.cards:
         standing = replace(standing, cards=states)
     bills = [Counted(visit, earnings.get(visit.visit_id)) for visit in visits]
     changes = [CountedChange(known, after) for after in bills if (known := before.get(after.visit.visit_id)) != after]
