@@ -83,6 +83,7 @@ RULES = {
         "POST /cafes/{cafe_id}/redemptions/{redemption_id}/reversal": DAY,
         "POST /cafes/{cafe_id}/adjustments/{adjustment_id}/decision": ANSWER,
         "POST /cafes/{cafe_id}/redemptions/quote": NONE,
+        "POST /cafes/{cafe_id}/customers/{customer_id}/quotes": NONE,
         "POST /cafes/{cafe_id}/programs": SECOND,
         "POST /cafes/{cafe_id}/programs/proposals/{proposal_id}/decision": ANSWER,
         "POST /cafes/{cafe_id}/programs/rehearsals": NONE,
