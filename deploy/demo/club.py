@@ -1,8 +1,8 @@
-"""What the demo's club has beside a year of visits: a price of its points, and some that are about to lapse."""
+"""What the demo's club has beside a year of visits: a price of its points, rewards, and points about to lapse."""
 
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 
@@ -10,6 +10,29 @@ from shared.database.db import Pool
 
 # In Toman: a fifth of what 1,000 Toman of a bill would be.
 WORTH_OF_A_POINT: Final = "100"
+# What guests have for their points.
+REWARDS: Final[tuple[dict[str, Any], ...]] = (
+    {"key": "espresso", "name": "یک اسپرسو", "kind": "item", "cost_points": 60, "stock": 40},
+    {
+        "key": "carrot_cake", "name": "کیک هویج با چای", "kind": "item", "cost_points": 150, "stock": 12,
+        "conditions": {
+            "weekdays": ["sat", "sun", "mon"], "from_time": "15:00", "until_time": "18:00",
+            "per_guest": 1, "per_guest_days": 7,
+        },
+    },
+    {
+        "key": "fifty_off", "name": "۵۰ هزار تومان تخفیف", "kind": "discount", "value": "50000", "cost_points": 400,
+        "minimum_bill": "200000",
+    },
+    {
+        "key": "mug", "name": "ماگ سفالی کافه", "kind": "item", "cost_points": 900, "stock": 3,
+        "conditions": {"per_guest": 1},
+    },
+    {
+        "key": "dinner", "name": "شام دونفره", "kind": "item", "cost_points": 2500, "stock": 3,
+        "conditions": {"least_tier": "gold"},
+    },
+)  # fmt: skip
 # A year of visits has nothing that lapses under rules that began with it; counted at once, not at the next full hour.
 LET_LAPSE: Final = """
 WITH soon AS (
@@ -35,6 +58,13 @@ async def price_points(
     if "proposal_id" in proposed:
         decision = f"{programs}/proposals/{proposed['proposal_id']}/decision"
         (await manager.post(decision, json={"approve": True})).raise_for_status()
+
+
+async def offer_rewards(manager: httpx2.AsyncClient, urls: Mapping[str, str], cafe_id: UUID) -> None:
+    """Puts a few rewards on offer."""
+    for each in REWARDS:
+        body = {"reward_id": str(uuid4()), "currency_unit": "IRT", **each}
+        (await manager.post(f"{urls['loyalty']}/cafes/{cafe_id}/rewards", json=body)).raise_for_status()
 
 
 async def let_points_lapse(loyalty: Pool, cafe_id: UUID) -> None:

@@ -244,6 +244,7 @@ async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> No
         await crew.work(client, urls, cafe.cafe_id)
         async with signed_in(config, cafe) as owner:
             await club.price_points(owner, client, urls, cafe.cafe_id)
+            await club.offer_rewards(client, urls, cafe.cafe_id)
     async with opened(config) as pools:
         await crew.let_a_case_wait(pools["feedback"], cafe.cafe_id)
         await club.let_points_lapse(pools["loyalty"], cafe.cafe_id)
