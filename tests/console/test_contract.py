@@ -13,6 +13,7 @@ import pytest
 
 from services.console.models.session import Access
 from services.console.store import (
+    bonuses,
     campaign,
     campaigns,
     chain,
@@ -86,13 +87,15 @@ HANDED = {
     "publish_rehearsed": {"rules": {"tier_period": "jalali_year"}, "rehearsal_id": ID, "valid_from": None},
     "propose": {"rules": {"tier_period": "jalali_year"}, "earn_per": "1", "point_worth": None, "currency_unit": "IRT"},
     "take_reward": {"redemption_id": ID, "customer_id": ID, "reward_id": ID, "branch_id": ID, "bill": {}},
+    "preview_bonus": {"segment_keys": ["vip"], "points": "5"},
+    "give_bonus": {"segment_keys": ["vip"], "points": "5", "run_id": ID, "reason": "x", "budget_points": "5"},
     "offer_reward": {"reward_id": ID, "key": "k", "kind": "item", **REWARD},
     "change_reward": {"is_active": True, **REWARD},
     "change_cafe": {"name": "n", "quiet_from": "22:00", "quiet_until": "09:00"},
 }  # fmt: skip
 STORES = (
     *(identity, customer, visit, loyalty, club, campaign, campaigns, messages, feedback, waiting, reports),
-    *(segments, chain, own, rehearsals, rewards, counter),
+    *(segments, chain, own, rehearsals, rewards, counter, bonuses),
 )
 CALLS = [(store, name) for store in STORES for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction)]
 

@@ -26,6 +26,7 @@ DOORS = {
     "see_accounts": ("campaign", "GET /cafes/{cafe_id}/providers"),
     "write_rules": ("loyalty", "POST /cafes/{cafe_id}/programs"),
     "keep_rewards": ("loyalty", "PATCH /cafes/{cafe_id}/rewards/{reward_id}"),
+    "give_bonus": ("loyalty", "POST /cafes/{cafe_id}/bonuses"),
     "change_cafe": ("identity", "PATCH /cafes/{cafe_id}"),
     "edit_segments": ("customer", "POST /cafes/{cafe_id}/segments"),
     "send_campaigns": ("campaign", "POST /cafes/{cafe_id}/campaigns"),

@@ -33,6 +33,7 @@ from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.earning import WEEK, Stacking
 from services.loyalty.models.programs import TierPeriod
+from services.loyalty.models.grant_runs import GrantRunState
 from services.loyalty.models.referrals import ReferralState
 from services.loyalty.models.rehearsals import RehearsalMode, RehearsalState
 from services.loyalty.models.time_terms import Downgrade
@@ -61,6 +62,8 @@ FAMILIES = {
     "club_rule": SENTENCES,
     "reward_limit": tuple(rewards.LIMITS),
     "why_not": counter.WHY_NOT,
+    "bonus_state": get_args(GrantRunState),
+    "bonus_done": ("given", "asked"),
     "referral_state": get_args(ReferralState),
     "rewards_done": ("offered", "changed", "restocked", "on", "off"),
     "segment": tuple(each.segment_key for each in DEFAULTS if each.segment_key),

@@ -16,6 +16,7 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 from services.console.api import (
     approvals,
     board,
+    bonuses,
     cafe,
     campaigns,
     chain,
@@ -58,7 +59,7 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, counter, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette,
-    start, rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
+    start, bonuses, rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

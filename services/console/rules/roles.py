@@ -22,6 +22,7 @@ ALLOWED: Final[Mapping[str, Role]] = {
     "change_cafe": "manager",
     "write_rules": "manager",
     "keep_rewards": "manager",
+    "give_bonus": "manager",
     "edit_segments": "manager",
     "send_campaigns": "manager",
     "see_messages": "manager",
