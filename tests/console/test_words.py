@@ -32,8 +32,8 @@ from services.feedback.models.http import RatedCategory
 from services.feedback.models.values import FeedbackSource
 from services.loyalty.models.accounts import AdjustmentState, DebtPolicy
 from services.loyalty.models.earning import WEEK, Stacking
-from services.loyalty.models.programs import TierPeriod
 from services.loyalty.models.grant_runs import GrantRunState
+from services.loyalty.models.programs import TierPeriod
 from services.loyalty.models.referrals import ReferralState
 from services.loyalty.models.rehearsals import RehearsalMode, RehearsalState
 from services.loyalty.models.time_terms import Downgrade

@@ -140,8 +140,8 @@ async def test_everything_works_without_javascript(counter: Counter, browser: Br
     await visit.page.fill("#f-amount", "۵۰۰۰۰")
     await visit.page.locator("form[action$='/bill'] button").click()
     await expect(visit.page.locator("#bill-out .earns")).to_contain_text("۵۰")
-    await visit.page.locator(".offers > .card .take summary").first.click()
-    await visit.page.locator(".offers > .card .take form button").first.click()
+    await visit.page.locator("#offers .takes .take summary").first.click()
+    await visit.page.locator("#offers .takes .take form button").first.click()
     await expect(visit.page.locator(".note")).to_contain_text("پاداش داده شد")
     assert await houses["loyalty"].fetchval(REDEMPTIONS, counter.cafe.cafe_id) == 1
     await context.close()
