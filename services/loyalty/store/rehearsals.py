@@ -70,13 +70,16 @@ VISITS = f"""
 SELECT {VISIT_COLUMNS} FROM visit_earnings AS e
 WHERE e.cafe_id = $1 AND e.customer_id >= $2 AND e.customer_id < $3
 """  # noqa: S608
-# Points of bills are of that type, and others have no bill: so an index without them is enough.
+# Points of bills are of that type, and others have no bill: so an index without them is enough. What waits counts from
+# when it can be spent, as for the bills that ask (`ledger.FACTS`).
 ENTRIES = """
-SELECT customer_id, occurred_at, points_change, transaction_type = 'expired' AS lapses, description = $4 AS forgives
-FROM loyalty_transactions
-WHERE cafe_id = $1 AND customer_id >= $2 AND customer_id < $3 AND visit_id IS NULL AND redemption_id IS NULL
-    AND transaction_type <> 'earned_purchase'
-ORDER BY customer_id
+SELECT l.customer_id, coalesce(least(g.available_at, g.taken_back_at), l.occurred_at) AS occurred_at, l.points_change,
+       l.transaction_type = 'expired' AS lapses, l.description = $4 AS forgives
+FROM loyalty_transactions AS l
+LEFT JOIN grants AS g ON g.cafe_id = l.cafe_id AND g.grant_id = l.id AND g.available_at IS NOT NULL
+WHERE l.cafe_id = $1 AND l.customer_id >= $2 AND l.customer_id < $3 AND l.visit_id IS NULL AND l.redemption_id IS NULL
+    AND l.transaction_type <> 'earned_purchase'
+ORDER BY l.customer_id
 """
 ENTRIES_AT_ONCE = 1000
 
