@@ -85,6 +85,13 @@ def test_days_are_counted_to_the_minute_and_never_is_never() -> None:
     assert lapses(None, NOON) is None
 
 
+@pytest.mark.parametrize(
+    ("expiry", "moves"), [(MONTH, True), (YEAR, True), ({"kind": "days", "days": 3}, False), (None, False)]
+)
+def test_another_calendar_moves_only_what_lapses_by_it(expiry, moves: bool) -> None:
+    assert lapsing.by_calendar(softly(expiry=expiry)) is moves
+
+
 def test_older_rules_that_name_days_mean_days() -> None:
     older, newer = rules_of(points_expire_days=14), rules_of(expiry={"kind": "days", "days": 14})
     assert programs.program(1, NOON, older) == programs.program(1, NOON, newer)
@@ -213,6 +220,13 @@ def test_guest_who_earns_the_tier_again_keeps_it_by_points() -> None:
     standing = stand(plan, GOLD, a_visit(2, at(PERIOD + 3 * DAY), 1_100_000))
     found = tiers.rank(plan, standing, at(PERIOD + 20 * DAY))
     assert (found.tier, found.since, found.until) == ("gold", date(2026, 5, 10), date(2030, 3, 30))
+
+
+def test_points_that_reach_more_than_what_is_kept_count() -> None:
+    plan = softly(downgrade="one_step")
+    standing = stand(plan, GOLD, a_visit(2, at(PERIOD + 3 * DAY), 2_000_000))
+    assert standing.kept == "silver"
+    assert tiers.rank(plan, standing, at(PERIOD + 4 * DAY)).tier == "gold"
 
 
 def test_one_step_is_one_of_the_program_s_own() -> None:
