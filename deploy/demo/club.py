@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
+from deploy.demo import gifts
 from shared.database.db import Pool
 
 # In Toman: a fifth of what 1,000 Toman of a bill would be.
@@ -49,10 +50,12 @@ UPDATE crm.club_progress SET lapsing_counted_at = 'epoch'
 async def price_points(
     owner: httpx2.AsyncClient, manager: httpx2.AsyncClient, urls: Mapping[str, str], cafe_id: UUID
 ) -> None:
-    """Rules that give points a price: the owner asks for them, and the manager approves."""
+    """Rules that give points a price, and points for birthdays and referrals: the owner asks for them, and the manager
+    approves."""
     programs = f"{urls['loyalty']}/cafes/{cafe_id}/programs"
     (last,) = (await owner.get(programs)).raise_for_status().json()[-1:]
     kept = {name: value for name, value in last["rules"].items() if name not in ("toman_per_point", "approval_above")}
+    kept |= gifts.TERMS
     asked: dict[str, Any] = {"rules": kept, "point_worth": WORTH_OF_A_POINT, "currency_unit": "IRT"}
     proposed = (await owner.post(programs, json=asked)).raise_for_status().json()
     if "proposal_id" in proposed:

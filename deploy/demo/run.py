@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.crm import processes
-from deploy.demo import board, books, club, crew, dataset, guests, menu, till
+from deploy.demo import board, books, club, crew, dataset, gifts, guests, menu, till
 from deploy.demo.shell import crm
 from shared.database import db
 from shared.persian.phone import canonical
@@ -65,7 +65,7 @@ def run(visits: int | None, *, exit_at_end: bool, per_second: float | None, say:
         cafe = make_cafe(say)
         colleagues = [crew.hire(cafe.cafe_id, role) for role in crew.NAMES]
         balanced = asyncio.run(play(config, cafe, visits, per_second, say))
-        asyncio.run(work(config, cafe, colleagues[0]))
+        balanced = asyncio.run(work(config, cafe, colleagues[0], say)) and balanced
         if not exit_at_end:
             _stay(folder, config, cafe, colleagues, say)
     finally:
@@ -237,17 +237,20 @@ def _verdict(found: list[str], baskets: list[dataset.Basket], say: Callable[[str
     return True
 
 
-async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember) -> None:
-    """Has the manager do what a manager does in a day."""
+async def work(config: Settings, cafe: DemoCafe, manager: crew.CrewMember, say: Callable[[str], None]) -> bool:
+    """Has the manager do what a manager does in a day; whether the ledger has a row of each of its types then."""
     urls = {service: api_url(config, service) for service in WITH_DATABASE}
     async with signed_in(config, replace(cafe, owner=manager.login, password=manager.password)) as client:
         await crew.work(client, urls, cafe.cafe_id)
         async with signed_in(config, cafe) as owner:
             await club.price_points(owner, client, urls, cafe.cafe_id)
             await club.offer_rewards(client, urls, cafe.cafe_id)
+            await gifts.give(owner, client, urls, cafe.cafe_id, cafe.api_key)
     async with opened(config) as pools:
         await crew.let_a_case_wait(pools["feedback"], cafe.cafe_id)
         await club.let_points_lapse(pools["loyalty"], cafe.cafe_id)
+        await gifts.let_time_pass(pools["customer"], pools["loyalty"], cafe.cafe_id)
+        return await gifts.complete(pools["loyalty"], cafe.cafe_id, say)
 
 
 def _stay(

@@ -33,7 +33,7 @@ def main() -> None:
             config = processes.settings_of(environment)
             cafe = demo.make_cafe(print)
             asyncio.run(demo.play(config, cafe, VISITS, None, print))
-            asyncio.run(demo.work(config, cafe, crew.hire(cafe.cafe_id, "manager")))
+            asyncio.run(demo.work(config, cafe, crew.hire(cafe.cafe_id, "manager"), print))
             asyncio.run(_take(config, cafe))
         finally:
             processes.down(folder, wipe=True, say=print)

@@ -1,7 +1,7 @@
 """What is given without a bill."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
 
@@ -13,9 +13,9 @@ from services.loyalty.rules.lots import Lots
 
 
 def birthday(plan: Plan, account: Account, year: int, reached_at: datetime, moment: datetime) -> Grant | None:
-    """What the guest gets for the birthday in that year of the cafe's calendar, by the rules of the day and the tier
-    that the guest had then."""
-    program = tiers.in_force(plan, reached_at)
+    """What the guest gets for the birthday in that year of the cafe's calendar, by the rules in force when it is given,
+    on the day itself at the latest, and the tier that the guest had as it began."""
+    program = tiers.in_force(plan, min(moment, reached_at + timedelta(days=1)))
     if program.birthday is None:
         return None
     points = program.birthday.get(tiers.rank(plan, account.standing, reached_at).tier, 0)
