@@ -81,3 +81,14 @@ async def test_staff_have_no_such_page() -> None:
     async with console("staff") as (client, told, _):
         told.answers |= answers()
         assert (await client.get(HOME)).status_code == 403
+
+
+async def test_only_what_was_seen_can_be_given() -> None:
+    async with console() as (client, told, _):
+        told.answers |= answers()
+        told.answers[f"{API}/bonuses/preview"] = BonusSeen(12, 600, None, "IRT")
+        seen = (await client.post(HOME, data=FORM | {"reason": "یلدا"})).text
+    # Another form than the one with fields: what somebody types after looking is not sent with it.
+    [giving] = [each for each in seen.split("<form") if 'value="give"' in each.partition("</form>")[0]]
+    assert giving.count('type="hidden"') == 5
+    assert 'id="f-points"' not in giving.partition("</form>")[0]

@@ -232,3 +232,19 @@ async def test_claim_is_sent_in_capitals_and_a_refused_one_keeps_its_letters() -
     assert wrong.status_code == 409
     assert "هیچ مهمانی این کد را ندارد." in wrong.text
     assert 'value="hkmtrx"' in wrong.text
+
+
+async def test_device_remembers_the_branch_that_was_chosen() -> None:
+    other = msgspec.structs.replace(branch("تجریش"), branch_id=UUID(int=5))
+    async with console("staff") as (client, told, _):
+        told.answers |= {f"{API}/offers": offers(), f"/cafes/{CAFE}/branches": (branch(), other)}
+        chosen = await client.get(f"{HOME}/offers", params={"branch": str(BRANCH)}, headers=PART)
+        session = client.headers["cookie"]
+        kept = {"cookie": f"{session}; branch={BRANCH}"}
+        await client.get(f"{HOME}/offers", headers=PART | kept)
+        await client.get(f"{HOME}/offers", headers=PART)
+        asked = [more["params"] for _, _, path, more in told.asked if path.endswith("/offers")]
+    assert asked == [{"branch_id": str(BRANCH)}, {"branch_id": str(BRANCH)}, {}]
+    said = chosen.headers["set-cookie"]
+    for words in (f"branch={BRANCH}", "HttpOnly", "Secure", f"Path=/c/{CAFE}"):
+        assert words in said, words

@@ -94,7 +94,7 @@ async def test_reward_is_made_by_a_manager_and_given_in_two_taps_once(
     async with pages.visiting(browser, counter.base, width=390) as visit:
         await pages.sign_in(visit, *counter.people["staff"])
         await visit.go(guest)
-        ready = visit.page.locator("#offers .take", has_text="اسپرسو")
+        ready = visit.page.locator("[aria-labelledby=of] .take", has_text="اسپرسو")
         await expect(ready).to_be_visible()
         await expect(visit.page.locator("#offers .stamps .on")).to_have_count(0)
         await expect(visit.page.locator("#offers .voucher")).to_contain_text("یک لاته")

@@ -1,12 +1,13 @@
 """A guest at the counter: rewards, stamp cards and vouchers, and what a bill would earn. A part of the guest's page,
 and a page of its own for who has no JavaScript."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.console.api.entry import YEAR_SECONDS
 from services.console.api.forms import FormId, Typed
 from services.console.api.rendering import go, is_fragment, look_of, page, refused, speech_of
 from services.console.api.visiting import Here, upstream
@@ -18,13 +19,20 @@ from services.console.store import counter
 from services.console.store.upstream import Away, RefusedCall
 from shared.clock import new_id
 
+BRANCH: Final = "branch"
 router = APIRouter(prefix="/c/{cafe_id}/guests/{guest_id}", include_in_schema=False)
 
 
 @router.get("/offers")
-async def show_offers(request: Request, here: Here, guest_id: UUID, branch: str = "") -> Response:
-    """What the guest may have now, and what keeps the rest from them."""
-    return await _page(request, here, guest_id, branch)
+async def show_offers(request: Request, here: Here, guest_id: UUID, branch: str | None = None) -> Response:
+    """What the guest may have now, and what keeps the rest from them. The device remembers in which branch it is."""
+    answer = await _page(request, here, guest_id, request.cookies.get(BRANCH, "") if branch is None else branch)
+    if branch is not None:
+        answer.set_cookie(
+            BRANCH, branch[:36], YEAR_SECONDS, path=f"/c/{here.cafe.cafe_id}", httponly=True, samesite="lax",
+            secure=not request.app.state.settings.console_insecure,
+        )  # fmt: skip
+    return answer
 
 
 @router.post("/rewards")
