@@ -9,10 +9,10 @@ import pytest
 
 from services.console.models.counter import (
     BillQuote,
-    GuestOffers,
     GuestReferrals,
+    OffersAtCounter,
     ReferralOfGuest,
-    RewardForGuest,
+    RewardAtHand,
     TakenAtCounter,
     UsedVoucher,
 )
@@ -30,17 +30,17 @@ PART = {"hx-request": "true"}
 CARD = {"name": "کارت قهوه", "reward": "یک اسپرسو", "stamps": 5, "need": 9, "owed": 0, "missing": 4}
 
 
-def reward(*refusals: str, **changes: Any) -> RewardForGuest:
+def reward(*refusals: str, **changes: Any) -> RewardAtHand:
     conditions = changes.pop("conditions", {})
     fields = {
         "reward_id": str(ID), "name": "اسپرسوی رایگان", "kind": "item", "cost_points": 60, "value": None,
         "minimum_bill": "0", "currency_unit": "IRT", "conditions": NOTHING | conditions, "stock_left": 4,
         "refusals": [{"code": each} for each in refusals], "points_missing": 0,
     } | changes  # fmt: skip
-    return msgspec.convert(fields, RewardForGuest, strict=False)
+    return msgspec.convert(fields, RewardAtHand, strict=False)
 
 
-def offers(*found: RewardForGuest, **changes: Any) -> GuestOffers:
+def offers(*found: RewardAtHand, **changes: Any) -> OffersAtCounter:
     voucher = {"voucher_id": str(VOUCHER), "card_name": "کارت قهوه", "reward": "یک اسپرسو", "expires_at": None}
     used = {"voucher_id": str(uuid4()), "reward": "یک لاته", "used_at": "2026-11-29T08:30:00Z"}
     fields = {
@@ -48,7 +48,7 @@ def offers(*found: RewardForGuest, **changes: Any) -> GuestOffers:
         "used_vouchers": [used],
     } | changes  # fmt: skip
     rewards = [msgspec.to_builtins(each) for each in found]
-    return msgspec.convert(fields | {"rewards": rewards}, GuestOffers, strict=False)
+    return msgspec.convert(fields | {"rewards": rewards}, OffersAtCounter, strict=False)
 
 
 def quote(**changes: Any) -> BillQuote:

@@ -26,7 +26,7 @@ from shared.persian.calendar import day_bounds
 router = APIRouter(prefix="/c/{cafe_id}/club/rewards", include_in_schema=False)
 
 FormOfReward = Annotated[RewardForm, Form()]
-Taken = Annotated[int, Form(ge=0, le=1_000_000_000)]
+TakenCount = Annotated[int, Form(ge=0, le=1_000_000_000)]
 
 
 @router.get("")
@@ -76,7 +76,7 @@ async def change(request: Request, here: Here, reward_id: UUID, form: FormOfRewa
 
 
 @router.post("/{reward_id}/stock")
-async def restock(request: Request, here: Here, reward_id: UUID, taken: Taken, left: Typed = "") -> Response:
+async def restock(request: Request, here: Here, reward_id: UUID, taken: TakenCount, left: Typed = "") -> Response:
     """How many are left from now on, without a number any. `taken`: how many were given when the person counted, so
     that one given meanwhile is not there twice."""
     number = rules.number(left)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.console.handlers.panels import panel
 from services.console.handlers.rewards import branches_of
-from services.console.models.counter import BillQuote, GuestOffers, GuestReferrals
+from services.console.models.counter import BillQuote, GuestReferrals, OffersAtCounter
 from services.console.models.people import BranchOfCafe
 from services.console.models.session import Insider
 from services.console.rules.counter import branch_of
@@ -19,7 +19,7 @@ from services.console.store.upstream import Away, Upstream
 class CounterPart:
     """What the guest may have in that branch; None when nobody can tell which it is."""
 
-    offers: GuestOffers
+    offers: OffersAtCounter
     referrals: GuestReferrals | Away
     branches: tuple[BranchOfCafe, ...]
     branch_id: UUID | None

@@ -30,7 +30,7 @@ class RewardAtCounter(msgspec.Struct, frozen=True):
     stock_left: int | None
 
 
-class RewardForGuest(RewardAtCounter, frozen=True, kw_only=True):
+class RewardAtHand(RewardAtCounter, frozen=True, kw_only=True):
     """The same with what keeps one guest from it, and how many points are missing."""
 
     refusals: tuple[WhyNotNow, ...]
@@ -65,13 +65,13 @@ class UsedVoucher(msgspec.Struct, frozen=True):
     used_at: datetime | None
 
 
-class GuestOffers(msgspec.Struct, frozen=True):
+class OffersAtCounter(msgspec.Struct, frozen=True):
     """Everything that a guest may have now, and what keeps the rest from them."""
 
     current_points: int
     available_points: int
     total_visits: int
-    rewards: tuple[RewardForGuest, ...]
+    rewards: tuple[RewardAtHand, ...]
     cards: tuple[CardOfGuest, ...]
     vouchers: tuple[VoucherOfGuest, ...]
     used_vouchers: tuple[UsedVoucher, ...]

@@ -4,28 +4,28 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-Line = Annotated[str, Field(max_length=300)]
+FormLine = Annotated[str, Field(max_length=300)]
 Several = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=60)]
 
 
 class RewardForm(BaseModel):
     """What stands in the form of a reward, as people type it. `valid_until` is a day that is included."""
 
-    name: Line = ""
-    kind: Line = "item"
-    cost_points: Line = ""
-    value: Line = ""
-    minimum_bill: Line = ""
-    stock: Line = ""
-    least_tier: Line = ""
+    name: FormLine = ""
+    kind: FormLine = "item"
+    cost_points: FormLine = ""
+    value: FormLine = ""
+    minimum_bill: FormLine = ""
+    stock: FormLine = ""
+    least_tier: FormLine = ""
     branches: Several = []
     weekdays: Several = []
-    from_time: Line = ""
-    until_time: Line = ""
-    valid_from: Line = ""
-    valid_until: Line = ""
-    per_guest: Line = ""
-    per_guest_days: Line = ""
-    categories: Line = ""
-    names: Line = ""
-    skus: Line = ""
+    from_time: FormLine = ""
+    until_time: FormLine = ""
+    valid_from: FormLine = ""
+    valid_until: FormLine = ""
+    per_guest: FormLine = ""
+    per_guest_days: FormLine = ""
+    categories: FormLine = ""
+    names: FormLine = ""
+    skus: FormLine = ""

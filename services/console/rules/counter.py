@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from services.console.models.counter import GuestOffers, RewardForGuest
+from services.console.models.counter import OffersAtCounter, RewardAtHand
 from services.console.models.people import BranchOfCafe
 from services.console.rules.rewards import RewardLimit, limits
 from services.console.rules.speech import Speech
@@ -24,7 +24,7 @@ WHY_NOT: Final = ("INSUFFICIENT_POINTS", "guest_limit", "out_of_stock", "other")
 
 
 @dataclass(frozen=True)
-class WhyNot:
+class WhyNotSaid:
     """Why a guest can't have a reward. `limit`: of that limit it is the sentence; else of a key of its own."""
 
     key: str
@@ -32,20 +32,20 @@ class WhyNot:
     limit: RewardLimit | None = None
 
 
-def ready(offers: GuestOffers) -> tuple[RewardForGuest, ...]:
+def ready(offers: OffersAtCounter) -> tuple[RewardAtHand, ...]:
     """What the guest may have at once, the dearest first: it is what they saved for."""
     return tuple(
         sorted((each for each in offers.rewards if not each.refusals), key=lambda one: -(one.cost_points or 0))
     )
 
 
-def others(offers: GuestOffers) -> tuple[RewardForGuest, ...]:
+def others(offers: OffersAtCounter) -> tuple[RewardAtHand, ...]:
     """The rest, the nearest first: what only points keep from the guest, by how many."""
     rest = (each for each in offers.rewards if each.refusals)
     return tuple(sorted(rest, key=lambda one: ([why.code for why in one.refusals] != _POINTS, one.points_missing)))
 
 
-def reasons(reward: RewardForGuest, branches: Mapping[UUID, str], s: Speech) -> tuple[WhyNot, ...]:
+def reasons(reward: RewardAtHand, branches: Mapping[UUID, str], s: Speech) -> tuple[WhyNotSaid, ...]:
     """Why the guest can't have it, in sentences."""
     return tuple(_reasons(reward, {each.key: each for each in limits(reward, branches, s)}, s))
 
@@ -60,12 +60,12 @@ def branch_of(branches: Sequence[BranchOfCafe], asked: str) -> UUID | None:
 _POINTS: Final = ["INSUFFICIENT_POINTS"]
 
 
-def _reasons(reward: RewardForGuest, known: Mapping[str, RewardLimit], s: Speech) -> Iterator[WhyNot]:
+def _reasons(reward: RewardAtHand, known: Mapping[str, RewardLimit], s: Speech) -> Iterator[WhyNotSaid]:
     for why in reward.refusals:
         said = next((known[key] for key in BY_LIMIT.get(why.code, ()) if key in known), None)
         if said is not None:
-            yield WhyNot(said.key, said.values, said)
+            yield WhyNotSaid(said.key, said.values, said)
         elif why.code == "INSUFFICIENT_POINTS":
-            yield WhyNot(why.code, {"n": s.number(reward.points_missing)})
+            yield WhyNotSaid(why.code, {"n": s.number(reward.points_missing)})
         else:
-            yield WhyNot(why.code if why.code in WHY_NOT else "other", {})
+            yield WhyNotSaid(why.code if why.code in WHY_NOT else "other", {})

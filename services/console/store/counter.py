@@ -12,10 +12,10 @@ SERVICE = "loyalty"
 
 async def offers(
     up: Upstream, access: Access, cafe_id: UUID, guest_id: UUID, branch_id: UUID | None
-) -> counter.GuestOffers:
+) -> counter.OffersAtCounter:
     """What the guest may have now."""
     path = f"/cafes/{cafe_id}/customers/{guest_id}/offers"
-    return await up.get(access, SERVICE, path, counter.GuestOffers, {"branch_id": branch_id})
+    return await up.get(access, SERVICE, path, counter.OffersAtCounter, {"branch_id": branch_id})
 
 
 async def quote_bill(

@@ -51,7 +51,7 @@ RETURNING cafe_id, customer_id, occasion
 """
 
 
-Told = tuple[UUID, UUID, str, date]
+ToldReward = tuple[UUID, UUID, str, date]
 """(cafe_id, customer_id, occasion, last day on which it may come again)."""
 
 
@@ -76,7 +76,7 @@ async def take(conn: Connection, reached: Sequence[Reached]) -> list[Reached]:
     return [Reached(**row) for row in await conn.fetch(TAKE, *columns(reached, "cafe_id", "id"))]
 
 
-async def tell(conn: Connection, occasions: Sequence[Told], moment: datetime) -> set[tuple[UUID, UUID, str]]:
+async def tell(conn: Connection, occasions: Sequence[ToldReward], moment: datetime) -> set[tuple[UUID, UUID, str]]:
     """Notes the occasions; those of which nobody was told before."""
     rows = await conn.fetch(TELL, *columns(occasions, 0, 1, 2, 3), moment)
     return {(row["cafe_id"], row["customer_id"], row["occasion"]) for row in rows}
