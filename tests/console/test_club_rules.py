@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from services.console.api.rendering import catalogue
@@ -89,16 +88,6 @@ def test_earning_rules_are_said_with_what_limits_them() -> None:
     ]
 
 
-def test_form_keeps_the_earning_rules_that_it_does_not_show() -> None:
-    now = replace(version(), rules=replace(OWN, tiers=version().rules.tiers))
-    then, missing = club_rules.written_version(club_rules.as_form(now, PERSIAN), now)
-    assert missing is None
-    assert then is not None
-    assert (then.rules.earn, then.rules.multiply, then.rules.caps) == (OWN.earn, OWN.multiply, OWN.caps)
-    assert club_rules.changes(now, then, PERSIAN) == ()
-    assert not {"base", "earn", "multiply", "stacking", "caps"} & set(club_rules.as_body(then, now)["rules"])
-
-
 def test_changes_are_what_differs_and_a_tier_that_goes() -> None:
     assert club_rules.changes(version(), version(version=2), PERSIAN) == ()
     then = version(points_expire_days=90, tiers=(TierOfRules("bronze", 0, Decimal(1)),))
@@ -109,35 +98,16 @@ def test_changes_are_what_differs_and_a_tier_that_goes() -> None:
     ]
 
 
-@pytest.mark.parametrize("s", [PERSIAN, ENGLISH])
-def test_form_is_the_version_again(s: Speech) -> None:
-    now = version(point_worth=Decimal(100), points_expire_days=365)
-    wanted, missing = club_rules.written_version(club_rules.as_form(now, s), now)
-    assert missing is None
-    assert wanted is not None
-    assert club_rules.changes(now, wanted, s) == ()
-    body = club_rules.as_body(wanted, now)
-    assert (body["earn_per"], body["point_worth"], body["currency_unit"]) == ("10000", "100", "IRT")
-    assert "approval_above" not in body["rules"]
-
-
-@pytest.mark.parametrize(
-    ("field", "typed", "missing"),
-    [
-        ("earn_per", "", "earn_per"),
-        ("earn_per", "هزار", "earn_per"),
-        ("silver_multiplier", "", "silver_multiplier"),
-        ("points_expire_days", "-3", "points_expire_days"),
-        ("point_worth", "NaN", "point_worth"),
-        ("earn_per", "1e-99999999", "earn_per"),
-    ],
-)
-def test_what_is_no_number_is_named(field: str, typed: str, missing: str) -> None:
-    form = club_rules.as_form(version(), PERSIAN) | {field: typed}
-    assert club_rules.written_version(form, version()) == (None, missing)
-
-
-def test_empty_threshold_leaves_the_tier_out() -> None:
-    wanted, _ = club_rules.written_version(club_rules.as_form(version(), PERSIAN) | {"silver_threshold": ""}, version())
-    assert wanted is not None
-    assert [each.tier for each in wanted.rules.tiers] == ["bronze"]
+def test_multiplier_says_for_which_rules_it_is_and_other_order_is_a_change() -> None:
+    on = ("visit", "beans", "first", "tenth", "more", "base", "gone")
+    own = replace(OWN, multiply=(replace(OWN.multiply[0], on=on, weekdays=(), from_time=None),))
+    said = {each.about: each for each in club_rules.sentences(replace(version(), rules=own), PERSIAN)}
+    assert [spoken(each, PERSIAN) for each in said["own.quiet"].also] == [
+        "برای امتیاز هر خرید", "برای امتیاز «دانه قهوه»، «لاته»", "برای امتیاز بازدید شمارهٔ ۱، ۴",
+        "برای امتیاز هر ۱۰ بازدید", "برای امتیازِ بیشترِ مبلغ", "برای امتیاز مبلغ خرید", "برای قاعده‌ای که دیگر نیست",
+    ]  # fmt: skip
+    now = replace(version(), rules=OWN)
+    turned = replace(now, rules=replace(OWN, earn=(OWN.earn[1], OWN.earn[0], *OWN.earn[2:])))
+    assert [each.after.key for each in club_rules.changes(now, turned, PERSIAN)] == ["order"]
+    fewer = replace(now, rules=replace(OWN, earn=OWN.earn[1:]))
+    assert [each.after.key for each in club_rules.changes(now, fewer, PERSIAN)] == ["no_rule"]

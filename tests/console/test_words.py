@@ -23,6 +23,8 @@ from services.console.rules.commands import COMMANDS
 from services.console.rules.copying import RULES
 from services.console.rules.menu import MENU
 from services.console.rules.report_range import SECTIONS
+from services.console.rules.rule_blanks import MENU as MENU_WORDS
+from services.console.rules.rule_forms import FORMS, STACKING
 from services.console.rules.words import EXPLAINED, LANGUAGES, Catalogue, flattened
 from services.customer.rules import explaining as customer
 from services.customer.rules.attributes import ATTRIBUTES
@@ -132,6 +134,21 @@ FAMILIES = {
     "rehearsal_mode": get_args(RehearsalMode),
     "rehearsal_state": get_args(RehearsalState),
 }
+_LIMITS = {limit.key for form in FORMS for limit in form.limits}
+_ALONE = ("earn_per", "point_worth", "points_expire_days", "approval_above")
+FAMILIES |= {
+    "draft_kind": tuple(each.key for each in FORMS if each.key != "caps"),
+    "draft_means": tuple(each.key for each in FORMS if each.place not in ("base", "caps")),
+    "draft_says": (*_ALONE, *(each.key for each in FORMS if each.blanks)),
+    "draft_limit": tuple(_LIMITS),
+    "draft_add": tuple(_LIMITS),
+    "draft_label": (*_ALONE, *{blank.path.replace(".", "_") for form in FORMS for blank in form.all_blanks}),
+    "draft_choice": tuple({each for form in FORMS for blank in form.all_blanks for each in blank.choices}),
+    "draft_stacking": STACKING,
+    "draft_word": tuple(MENU_WORDS),
+    "draft_gone": ("ticked",),
+    "draft_fault": ("needed", "empty", "number", "whole", "whole_toman", "clock", "day"),
+}
 # What an explanation names as its rule, and what it shows of its values.
 RULES_TOLD = {
     *visit.RULES, *loyalty.RULES, INSUFFICIENT, TAKEN, *customer.RULES, *ATTRIBUTES, *journeys.RULES, *OF_RUNS, BROKEN,
@@ -176,9 +193,8 @@ def said() -> set[str]:
     code = " ".join(path.read_text() for path in paths)
     named = {key for text in texts for key, joined in SAID.findall(text) if not joined and not key.endswith(".")}
     named |= {each.key for each in COMMANDS}
-    return named | set(
-        re.findall(r'["\']((?:trouble|redeem|reports|chain|campaigns|rehearsal)\.(?!html)[a-z_]+)["\']', code)
-    )
+    rooms = "trouble|redeem|reports|chain|campaigns|draft|rehearsal"
+    return named | set(re.findall(rf'["\']((?:{rooms})\.(?!html)[a-z_]+)["\']', code))
 
 
 def families() -> set[str]:

@@ -36,6 +36,7 @@ from services.console.api import (
     rehearsals,
     reports,
     rewards,
+    rules,
     segments,
     sms,
     start,
@@ -59,7 +60,7 @@ from shared.web.http import make_api
 
 ROOMS = (
     entry, desk, why, counter, guests, today, visits, feedback, drafts, campaigns, approvals, reports, month, palette,
-    start, bonuses, rehearsals, rewards, club, messages, sms, cafe, segments, chain, live, offline, board,
+    start, bonuses, rehearsals, rewards, club, rules, messages, sms, cafe, segments, chain, live, offline, board,
 )  # fmt: skip
 OUTSIDE = (
     "/", "/in", "/out", "/look", "/cafes", "/invitation", "/reset", "/c/", "/me", "/static/", "/g/", "/healthz",

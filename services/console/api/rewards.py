@@ -16,7 +16,7 @@ from services.console.models.http_rewards import RewardForm
 from services.console.models.rewards import RewardOfCafe
 from services.console.rules import rewards as rules
 from services.console.rules import roles
-from services.console.rules.club_rules import LADDER
+from services.console.rules.rule_writing import LADDER
 from services.console.store import rewards
 from services.console.store.upstream import RefusedCall
 from shared.clock import new_id

@@ -13,8 +13,9 @@ from shared.persian.money import Unit, in_unit
 EARNING_SENTENCES: Final = (
     "base_limits", "own_amount", "own_visit", "own_items", "own_items_amount", "own_nth_visit", "own_every_nth_visit",
     "own_times", "stacking_best", "stacking_product", "cap_visit", "cap_day", "cap_month",
-    "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_on", "when_on_base", "when_days",
-    "when_hours", "when_dates", "when_branches", "when_segments",
+    "when_minimum", "when_without", "when_per_day", "when_by_tier", "when_days", "when_hours", "when_dates",
+    "when_branches", "when_segments", "when_on_base", "when_on_amount", "when_on_visit", "when_on_items",
+    "when_on_nth_visit", "when_on_every_nth_visit", "when_on_nothing",
 )  # fmt: skip
 _WEEK: Final = ("sat", "sun", "mon", "tue", "wed", "thu", "fri")
 _AND: Final = {"fa": "، ", "en": ", "}
@@ -30,7 +31,7 @@ def sentences_of(rules: RulesOfClub, unit: Unit, s: Speech) -> Iterator[Sentence
     for each in rules.multiply:
         factor = f"{each.factor.normalize():f}"
         times = {"times": s.digits(factor.replace(".", "٫") if s.language == "fa" else factor)}
-        yield Sentence(f"own.{each.key}", "own_times", times, also=tuple(_when(each, s)))
+        yield Sentence(f"own.{each.key}", "own_times", times, also=tuple(_when(each, rules, s)))
     if len(rules.multiply) > 1:
         yield Sentence("own.stacking", f"stacking_{rules.stacking}", {})
     for name, points in (("visit", rules.caps.visit), ("day", rules.caps.day), ("month", rules.caps.month)):
@@ -41,7 +42,6 @@ def sentences_of(rules: RulesOfClub, unit: Unit, s: Speech) -> Iterator[Sentence
 def _of_rule(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Sentence:
     points = {"points": s.number(rule.points or 0)}
     amount = {"amount": _money(rule.toman_per_point or 0, unit, s)}
-    numbers = rule.n if isinstance(rule.n, tuple) else (rule.n or 0,)
     key, values = f"own_{rule.kind}", points
     match rule.kind:
         case "amount":
@@ -51,7 +51,7 @@ def _of_rule(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Sentence:
         case "item":
             key, values = "own_items", points | {"items": _menu(rule.match, s)}
         case "nth_visit" | "every_nth_visit":
-            values = points | {"n": _AND[s.language].join(s.number(each) for each in numbers)}
+            values = points | {"n": _numbers(rule, s)}
     return Sentence(f"own.{rule.key}", key, values, also=tuple(_limits(rule, unit, s)))
 
 
@@ -66,11 +66,10 @@ def _limits(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Iterator[Sentence]:
         yield Sentence("", "when_by_tier", {})
 
 
-def _when(each: MultiplierOfClub, s: Speech) -> Iterator[Sentence]:
-    if each.on == ("base",):
-        yield Sentence("", "when_on_base", {})
-    elif each.on:
-        yield Sentence("", "when_on", {"rules": _AND[s.language].join(each.on)})
+def _when(each: MultiplierOfClub, rules: RulesOfClub, s: Speech) -> Iterator[Sentence]:
+    own = {rule.key: rule for rule in rules.earn}
+    for key in each.on:
+        yield Sentence("", "when_on_base", {}) if key == "base" else _on(own.get(key), s)
     if each.weekdays:
         days = (s.weekday_from_saturday(_WEEK.index(day)) for day in each.weekdays)
         yield Sentence("", "when_days", {"days": _AND[s.language].join(days)})
@@ -83,6 +82,24 @@ def _when(each: MultiplierOfClub, s: Speech) -> Iterator[Sentence]:
         yield Sentence("", "when_branches", {"n": s.number(len(each.branches))})
     if each.segments:
         yield Sentence("", "when_segments", {"n": s.number(len(each.segments))})
+
+
+def _on(rule: EarnRuleOfClub | None, s: Speech) -> Sentence:
+    """That a multiplier is for this rule; None for one that there is not, which earns nothing."""
+    match rule:
+        case None:
+            return Sentence("", "when_on_nothing", {})
+        case EarnRuleOfClub(kind="item"):
+            return Sentence("", "when_on_items", {"items": _menu(rule.match, s)})
+        case EarnRuleOfClub(kind="nth_visit" | "every_nth_visit"):
+            return Sentence("", f"when_on_{rule.kind}", {"n": _numbers(rule, s)})
+        case _:
+            return Sentence("", f"when_on_{rule.kind}", {})
+
+
+def _numbers(rule: EarnRuleOfClub, s: Speech) -> str:
+    numbers = rule.n if isinstance(rule.n, tuple) else (rule.n or 0,)
+    return _AND[s.language].join(s.number(each) for each in numbers)
 
 
 def _menu(menu: MenuOfClub | None, s: Speech) -> str:
