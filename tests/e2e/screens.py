@@ -40,6 +40,7 @@ SCREENS: Final = (
     "{home}/settings/sms",
     "{home}/club",
     "{home}/club/rules",
+    "{home}/club/rules/new",
     "{home}/club/given",
     "{home}/club/lapsing",
     "{home}/club/refused",

@@ -11,6 +11,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.console.api import rehearsals
 from services.console.api.forms import typed_moment
 from services.console.api.rendering import catalogue, go, is_fragment, look_of, page, speech_of
 from services.console.api.visiting import Here, upstream
@@ -59,15 +60,18 @@ async def ask_new(request: Request, here: Here) -> Response:
 
 @router.post("/new")
 async def edit(request: Request, here: Here) -> Response:
-    """A step of the editor; `look` says what would change, and `send` sends what was looked at."""
+    """A step of the editor; `look` says what would change, `rehearse` tries it on all bills, and `send` sends what was
+    looked at."""
     form = await request.form()
     known, fields, step = await _choices(request, here), _fields(form), str(form.get("step", "look"))
-    if step not in ("look", "send"):
+    if step not in ("look", "rehearse", "send"):
         return _editor(request, here, known, RuleDraft(rule_draft.moved(fields, step)))
     draft = meant(request, here, known, fields)
-    if step == "look" or draft.body is None or draft.digest != form.get("seen"):
+    if step == "look" or draft.body is None or (step == "send" and draft.digest != form.get("seen")):
         return _editor(request, here, known, draft, looked=True)
     try:
+        if step == "rehearse":
+            return await rehearsals.asked(request, here, dict(draft.body))
         answer = await club_store.propose(upstream(request), here.access, here.cafe.cafe_id, dict(draft.body))
     except RefusedCall as error:
         return _editor(request, here, known, _refused(request, here, known, draft, error), looked=True)
