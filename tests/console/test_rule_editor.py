@@ -69,9 +69,40 @@ TIMES = st.fixed_dictionaries(
         "until_time": st.none() | LATER,
         "dates": st.lists(SPAN, max_size=3),
         "branches": st.just([]) | st.just([str(BRANCH)]),
+        "segments": st.just([]) | st.just(["regulars", "vip_customers"]),
     }
 )
 CAP = st.none() | POINTS
+CARD = st.fixed_dictionaries(
+    {
+        "name": WORD,
+        "need": st.integers(2, 100),
+        "reward": WORD,
+        "match": st.none() | MENU,
+        "per": st.sampled_from(["quantity", "visit"]),
+        "per_visit": st.none() | st.integers(1, 100),
+        "minimum_toman": st.one_of(st.just(0), TOMAN),
+        "lives_days": st.none() | st.integers(1, 3660),
+    }
+)
+BIRTHDAY = st.fixed_dictionaries(
+    {"points": st.fixed_dictionaries(dict.fromkeys(("bronze", "silver", "gold", "platinum"), POINTS))}
+)
+REFERRAL = st.fixed_dictionaries(
+    {
+        "referrer": POINTS,
+        "referee": POINTS,
+        "minimum_bill": st.one_of(st.just(0), TOMAN),
+        "within_days": st.integers(1, 365),
+        "referrer_visits": st.integers(0, 1000),
+        "per_month": st.integers(1, 1000),
+    }
+)
+EXPIRY = st.one_of(
+    st.fixed_dictionaries({"kind": st.just("days"), "days": st.integers(1, 3660)}),
+    st.fixed_dictionaries({"kind": st.sampled_from(["month_end", "year_end"]), "after": st.integers(0, 10)}),
+)
+WARN_DAYS = st.lists(st.integers(1, 60), max_size=3, unique=True)
 
 
 def keyed(name: str, several: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -85,6 +116,12 @@ RULES = st.fixed_dictionaries(
         "multiply": st.lists(TIMES, max_size=3).map(lambda each: keyed("times", each)),
         "stacking": st.sampled_from(["best", "product"]),
         "caps": st.fixed_dictionaries({"visit": CAP, "day": CAP, "month": CAP}),
+        "cards": st.lists(CARD, max_size=2).map(lambda each: keyed("card", each)),
+        "birthday": st.none() | BIRTHDAY,
+        "referral": st.none() | REFERRAL,
+        "pending": st.none() | st.fixed_dictionaries({"hours": st.integers(1, 720), "above_points": POINTS}),
+        "expiry": st.none() | EXPIRY,
+        "warn": st.fixed_dictionaries({"points_days": WARN_DAYS, "tier_days": WARN_DAYS}),
     }
 )
 
@@ -110,7 +147,7 @@ def test_fields_of_rules_give_the_rules_again(s: Speech, drawn: dict[str, Any]) 
 @pytest.mark.parametrize("s", [PERSIAN, ENGLISH, RIAL], ids=["fa", "en", "rial"])
 @given(drawn=RULES)
 def test_version_that_nobody_touched_changes_nothing(s: Speech, drawn: dict[str, Any]) -> None:
-    now = of(drawn, point_worth=Decimal(100), points_expire_days=365, currency_unit=s.unit)
+    now = of(drawn, point_worth=Decimal(100), currency_unit=s.unit)
     found = written_rules(as_fields(now, s), now, s)
     assert found.faults == {}
     assert found.version is not None
@@ -208,8 +245,8 @@ def test_condition_that_is_taken_away_says_nothing_and_one_that_is_empty_is_a_fa
         ("earn_per", "هزار", "number"),
         ("earn_per", "1e-99999999", "number"),
         ("silver_multiplier", "", "needed"),
-        ("points_expire_days", "-3", "whole"),
-        ("points_expire_days", "۱٫۵", "whole"),
+        ("tier_grace_days", "-3", "whole"),
+        ("tier_grace_days", "۱٫۵", "whole"),
         ("point_worth", "NaN", "number"),
         ("earn.0.points", "", "needed"),
         ("earn.0.points", "پنج", "whole"),
@@ -283,7 +320,7 @@ def test_fault_of_the_api_comes_back_at_the_field_that_it_means(path: str, field
 def test_every_field_of_the_rules_has_its_blank() -> None:
     """A field that is added to the program is a sentence here, or said by one of the plain fields."""
     plain = {"earn_per_toman", "toman_per_point", "tiers", "tier_period", "points_expire_days", "stacking"}
-    plain |= {"negative_balance", "approval_above"}
+    plain |= {"negative_balance", "approval_above", "tier_grace_days", "downgrade"}
     assert {each.name for each in PLACES} | plain == set(ProgramRules.model_fields)
     assert len({each.key for each in FORMS}) == len(FORMS)
 

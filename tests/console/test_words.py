@@ -135,16 +135,17 @@ FAMILIES = {
     "rehearsal_state": get_args(RehearsalState),
 }
 _LIMITS = {limit.key for form in FORMS for limit in form.limits}
-_ALONE = ("earn_per", "point_worth", "points_expire_days", "approval_above")
+_ALONE = ("earn_per", "point_worth", "tier_grace_days", "approval_above")
 FAMILIES |= {
     "draft_kind": tuple(each.key for each in FORMS if each.key != "caps"),
-    "draft_means": tuple(each.key for each in FORMS if each.place not in ("base", "caps")),
+    "draft_means": tuple(each.key for each in FORMS if each.place not in ("base", "caps", "warn")),
     "draft_says": (*_ALONE, *(each.key for each in FORMS if each.blanks)),
     "draft_limit": tuple(_LIMITS),
     "draft_add": tuple(_LIMITS),
     "draft_label": (*_ALONE, *{blank.path.replace(".", "_") for form in FORMS for blank in form.all_blanks}),
     "draft_choice": tuple({each for form in FORMS for blank in form.all_blanks for each in blank.choices}),
     "draft_stacking": STACKING,
+    "draft_downgrade": ("by_points", "one_step"),
     "draft_word": tuple(MENU_WORDS),
     "draft_gone": ("ticked",),
     "draft_fault": ("needed", "empty", "number", "whole", "whole_toman", "clock", "day"),

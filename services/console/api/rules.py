@@ -168,7 +168,11 @@ def _with_gone(request: Request, fields: Fields, name: str, pairs: list[tuple[st
 
 def _is_offered(fields: Fields, known: RuleChoices, limit: str) -> bool:
     """Whether that condition could say anything in this cafe."""
-    needs = {"branches": bool(known.branches), "on": bool(rule_draft.entries(fields, "earn"))}
+    needs = {
+        "branches": bool(known.branches),
+        "segments": bool(known.segments),
+        "on": bool(rule_draft.entries(fields, "earn")),
+    }
     return needs.get(limit, True)
 
 

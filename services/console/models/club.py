@@ -69,6 +69,59 @@ class CapsOfClub(msgspec.Struct, frozen=True):
     month: int | None = None
 
 
+class CardOfClub(msgspec.Struct, frozen=True):
+    """A stamp card."""
+
+    key: str
+    name: str
+    need: int
+    reward: str
+    match: MenuOfClub | None = None
+    per: str = "quantity"
+    per_visit: int | None = None
+    minimum_toman: int = 0
+    lives_days: int | None = None
+
+
+class BirthdayOfClub(msgspec.Struct, frozen=True):
+    """Points for a birthday, by tier."""
+
+    points: dict[Tier, int]
+
+
+class PendingOfClub(msgspec.Struct, frozen=True):
+    """Which points wait, and for how long."""
+
+    hours: int
+    above_points: int
+
+
+class ReferralOfClub(msgspec.Struct, frozen=True):
+    """Points for guests who bring others, and for these."""
+
+    referrer: int
+    referee: int
+    minimum_bill: int = 0
+    within_days: int = 30
+    referrer_visits: int = 1
+    per_month: int | None = 10
+
+
+class ExpiryOfClub(msgspec.Struct, frozen=True):
+    """When points lapse."""
+
+    kind: str
+    days: int | None = None
+    after: int = 0
+
+
+class WarnOfClub(msgspec.Struct, frozen=True):
+    """How many days before it happens guests are told."""
+
+    points_days: tuple[int, ...] = ()
+    tier_days: tuple[int, ...] = ()
+
+
 class RulesOfClub(msgspec.Struct, frozen=True):
     """What the rules say beside their amounts."""
 
@@ -82,6 +135,14 @@ class RulesOfClub(msgspec.Struct, frozen=True):
     multiply: tuple[MultiplierOfClub, ...] = ()
     stacking: str = "best"
     caps: CapsOfClub = CapsOfClub()
+    cards: tuple[CardOfClub, ...] = ()
+    birthday: BirthdayOfClub | None = None
+    pending: PendingOfClub | None = None
+    referral: ReferralOfClub | None = None
+    expiry: ExpiryOfClub | None = None
+    tier_grace_days: int = 0
+    downgrade: str = "by_points"
+    warn: WarnOfClub = WarnOfClub()
 
 
 class RulesVersion(msgspec.Struct, frozen=True):

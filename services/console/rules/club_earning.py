@@ -1,6 +1,6 @@
 """How bills earn beyond their amount, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -41,15 +41,15 @@ def sentences_of(rules: RulesOfClub, unit: Unit, s: Speech) -> Iterator[Sentence
 
 def _of_rule(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Sentence:
     points = {"points": s.number(rule.points or 0)}
-    amount = {"amount": _money(rule.toman_per_point or 0, unit, s)}
+    amount = {"amount": money_text(rule.toman_per_point or 0, unit, s)}
     key, values = f"own_{rule.kind}", points
     match rule.kind:
         case "amount":
             values = amount
         case "item" if rule.points is None:
-            key, values = "own_items_amount", amount | {"items": _menu(rule.match, s)}
+            key, values = "own_items_amount", amount | {"items": menu_text(rule.match, s)}
         case "item":
-            key, values = "own_items", points | {"items": _menu(rule.match, s)}
+            key, values = "own_items", points | {"items": menu_text(rule.match, s)}
         case "nth_visit" | "every_nth_visit":
             values = points | {"n": _numbers(rule, s)}
     return Sentence(f"own.{rule.key}", key, values, also=tuple(_limits(rule, unit, s)))
@@ -57,9 +57,9 @@ def _of_rule(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Sentence:
 
 def _limits(rule: EarnRuleOfClub, unit: Unit, s: Speech) -> Iterator[Sentence]:
     if rule.exclude is not None:
-        yield Sentence("", "when_without", {"items": _menu(rule.exclude, s)})
+        yield Sentence("", "when_without", {"items": menu_text(rule.exclude, s)})
     if rule.minimum_toman:
-        yield Sentence("", "when_minimum", {"amount": _money(rule.minimum_toman, unit, s)})
+        yield Sentence("", "when_minimum", {"amount": money_text(rule.minimum_toman, unit, s)})
     if rule.per_day is not None:
         yield Sentence("", "when_per_day", {"n": s.number(rule.per_day)})
     if rule.by_tier:
@@ -90,7 +90,7 @@ def _on(rule: EarnRuleOfClub | None, s: Speech) -> Sentence:
         case None:
             return Sentence("", "when_on_nothing", {})
         case EarnRuleOfClub(kind="item"):
-            return Sentence("", "when_on_items", {"items": _menu(rule.match, s)})
+            return Sentence("", "when_on_items", {"items": menu_text(rule.match, s)})
         case EarnRuleOfClub(kind="nth_visit" | "every_nth_visit"):
             return Sentence("", f"when_on_{rule.kind}", {"n": _numbers(rule, s)})
         case _:
@@ -102,11 +102,18 @@ def _numbers(rule: EarnRuleOfClub, s: Speech) -> str:
     return _AND[s.language].join(s.number(each) for each in numbers)
 
 
-def _menu(menu: MenuOfClub | None, s: Speech) -> str:
+def listed(words: Sequence[str], s: Speech) -> str:
+    """One after the other."""
+    return _AND[s.language].join(words)
+
+
+def menu_text(menu: MenuOfClub | None, s: Speech) -> str:
+    """The words that a menu names, as they are said."""
     if menu is None:
         return ""
     return _AND[s.language].join(f"«{word}»" for word in (*menu.categories, *menu.names, *menu.skus))
 
 
-def _money(toman: int, unit: Unit, s: Speech) -> str:
+def money_text(toman: int, unit: Unit, s: Speech) -> str:
+    """An amount of whole Toman in the unit of the cafe."""
     return s.money(in_unit(Decimal(toman), "IRT", unit), unit)

@@ -10,13 +10,14 @@ import msgspec
 from services.console.models.club import RulesVersion, TierOfRules
 from services.console.rules.club_earning import EARNING_SENTENCES, sentences_of
 from services.console.rules.club_sentence import Sentence
+from services.console.rules.club_terms import TERM_SENTENCES, terms_of
 from services.console.rules.rule_blanks import plain
 from services.console.rules.speech import Speech
 
 # The sentences by the last part of their keys in the catalogue.
 SENTENCES: Final = (
-    "earn", "worth", "no_worth", "first", "step", "no_step", "jalali_year", "gregorian_year", "expire", "never",
-    "allow_after_refund", "forgive_after_refund", "approval", "no_rule", "order", *EARNING_SENTENCES,
+    "earn", "worth", "no_worth", "first", "step", "no_step", "jalali_year", "gregorian_year",
+    "allow_after_refund", "forgive_after_refund", "approval", "no_rule", "order", *EARNING_SENTENCES, *TERM_SENTENCES,
 )  # fmt: skip
 
 
@@ -40,14 +41,13 @@ def sentences(version: RulesVersion, s: Speech) -> tuple[Sentence, ...]:
     """The rules, one sentence each, in the order in which one asks for them."""
     rules, unit = version.rules, version.currency_unit
     worth = version.point_worth
-    days = rules.points_expire_days
     return (
         Sentence("earn", "earn", {"amount": s.money(version.earn_per, unit)}),
         *sentences_of(rules, "IRR" if unit == "IRR" else "IRT", s),
         Sentence("worth", "no_worth", {}) if worth is None else Sentence("worth", "worth", {"n": s.money(worth, unit)}),
         *(_of_tier(each, s) for each in rules.tiers),
         Sentence("period", rules.tier_period, {}),
-        Sentence("expiry", "never", {}) if days is None else Sentence("expiry", "expire", {"days": s.number(days)}),
+        *terms_of(rules, "IRR" if unit == "IRR" else "IRT", s),
         Sentence("debt", rules.negative_balance, {}),
         Sentence("approval", "approval", {"points": s.number(rules.approval_above)}),
     )

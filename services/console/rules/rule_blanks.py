@@ -15,7 +15,8 @@ from shared.inputs.fields import Day
 from shared.persian.text import latin_digits
 
 BlankKind = Literal[
-    "whole", "toman", "factor", "numbers", "clock", "text", "choice", "weekdays", "branches", "rules", "words", "spans"
+    "whole", "toman", "factor", "numbers", "clock", "text", "choice", "weekdays", "branches", "segments", "rules",
+    "words", "spans",
 ]  # fmt: skip
 Fields = Mapping[str, tuple[str, ...]]
 # Words of the menu by what they name, in the order in which they are shown.
@@ -69,7 +70,7 @@ def read(blank: Blank, fields: Fields, name: str, s: Speech) -> Any:
     if blank.kind == "spans":
         return _spans(fields, name)
     typed = [each for each in fields.get(name, ()) if each.strip()]
-    if blank.kind in ("weekdays", "branches", "rules"):
+    if blank.kind in ("weekdays", "branches", "segments", "rules"):
         return [each for each in dict.fromkeys(typed) if _TICKED[blank.kind](each)] or None
     return _READERS[blank.kind](typed[0].strip(), s) if typed else None
 
@@ -165,7 +166,9 @@ def _per_toman(s: Speech) -> int:
 
 
 # What is ticked comes from the page; anything else was never on it.
-_TICKED: Final[Mapping[str, Callable[[str], bool]]] = {"weekdays": WEEK.__contains__, "branches": _is_id, "rules": bool}
+_TICKED: Final[Mapping[str, Callable[[str], bool]]] = {
+    "weekdays": WEEK.__contains__, "branches": _is_id, "segments": bool, "rules": bool,
+}  # fmt: skip
 _READERS: Final[Mapping[str, Callable[[str, Speech], Any]]] = {
     "whole": _whole, "toman": _toman, "factor": _factor, "numbers": _numbers, "clock": _clock, "text": _text,
     "choice": _text,
@@ -178,6 +181,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any, Speech], tuple[str, ...]]]] = {
     "clock": lambda value, s: (s.digits(value),),
     "weekdays": lambda value, _: tuple(sorted(value, key=WEEK.index)),
     "branches": lambda value, _: tuple(map(str, value)),
+    "segments": lambda value, _: tuple(value),
     "rules": lambda value, _: tuple(value),
     "text": lambda value, _: (value,),
     "choice": lambda value, _: (value,),

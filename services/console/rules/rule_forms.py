@@ -64,14 +64,29 @@ _WHEN: Final = (
     Limit("hours", (Blank("from_time", "clock"), Blank("until_time", "clock"))),
     Limit("dates", (Blank("dates", "spans"),)),
     Limit("branches", (Blank("branches", "branches"),)),
+    Limit("segments", (Blank("segments", "segments"),)),
     Limit("on", (Blank("on", "rules"),)),
 )
+_STAMPS: Final = (
+    Limit("match", (Blank("match", "words"),)),
+    Limit("per_bill", means=("per", "visit")),
+    Limit("per_visit", (Blank("per_visit"),)),
+    _MINIMUM,
+    Limit("lives_days", (Blank("lives_days"),)),
+)
+_TIERS: Final = tuple(Blank(f"points.{tier}") for tier in ("bronze", "silver", "gold", "platinum"))
 
 PLACES: Final = (
     Place("base", "always"),
     Place("earn", "many", has_keys=True),
     Place("multiply", "many", has_keys=True),
     Place("caps", "always"),
+    Place("cards", "many", has_keys=True),
+    Place("birthday", "one"),
+    Place("referral", "one"),
+    Place("pending", "one"),
+    Place("expiry", "one"),
+    Place("warn", "always"),
 )
 FORMS: Final = (
     RuleForm("base", "base", "receipt", (), (_MINIMUM, _WITHOUT)),
@@ -83,7 +98,25 @@ FORMS: Final = (
     RuleForm("amount", "earn", "receipt", (_FOR_EACH,), _OF_LINES, {"kind": "amount"}),
     RuleForm("times", "multiply", "trending-up", (Blank("factor", "factor"),), _WHEN),
     RuleForm("caps", "caps", "shield-check", (), _CAPS),
-)
+    RuleForm("card", "cards", "coffee", (Blank("name", "text"), Blank("need"), Blank("reward", "text")), _STAMPS),
+    RuleForm("birthday", "birthday", "cake", _TIERS),
+    RuleForm(
+        "referral", "referral", "user-plus",
+        tuple(Blank(each) for each in ("referrer", "referee", "within_days", "referrer_visits", "per_month")),
+        (Limit("minimum_bill", (Blank("minimum_bill", "toman"),)),),
+    ),
+    RuleForm("pending", "pending", "clock", (Blank("above_points"), Blank("hours"))),
+    RuleForm("expiry_days", "expiry", "calendar", (Blank("days"),), fixed={"kind": "days"}),
+    RuleForm("expiry_month", "expiry", "calendar", (Blank("after"),), fixed={"kind": "month_end"}),
+    RuleForm("expiry_year", "expiry", "calendar", (Blank("after"),), fixed={"kind": "year_end"}),
+    RuleForm(
+        "warn", "warn", "mail", (),
+        (
+            Limit("warn_points", (Blank("points_days", "numbers"),)),
+            Limit("warn_tier", (Blank("tier_days", "numbers"),)),
+        ),
+    ),
+)  # fmt: skip
 OF_KEY: Final[Mapping[str, RuleForm]] = {each.key: each for each in FORMS}
 STACKING: Final = ("best", "product")
 

@@ -8,16 +8,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from services.console.models.club import RulesOfClub, RulesVersion, TierOfRules
+from services.console.models.club import BirthdayOfClub, ExpiryOfClub, RulesOfClub, RulesVersion, TierOfRules
 from services.console.rules.rule_blanks import Fields, number, plain
 from services.console.rules.rule_draft import Faults, blank_at, fields_of, rules_of
 from services.console.rules.rule_forms import PLACES
 from services.console.rules.speech import Speech
+from shared.events.base import Tier
 
-LADDER: Final = ("bronze", "silver", "gold", "platinum")
+LADDER: Final[tuple[Tier, ...]] = ("bronze", "silver", "gold", "platinum")
 # What is asked for by one field each: whole numbers, and whether it must be filled.
 _AMOUNTS: Final = {"earn_per": True, "point_worth": False}
-_WHOLE: Final = ("points_expire_days", "approval_above")
+_WHOLE: Final = ("tier_grace_days", "approval_above")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def as_fields(version: RulesVersion, s: Speech) -> dict[str, tuple[str, ...]]:
     typed = {
         "earn_per": _amount(version.earn_per, s),
         "point_worth": "" if version.point_worth is None else _amount(version.point_worth, s),
-        "points_expire_days": s.number(rules.points_expire_days) if rules.points_expire_days else "",
+        "tier_grace_days": s.number(rules.tier_grace_days) if rules.tier_grace_days else "",
+        "downgrade": rules.downgrade,
         "negative_balance": rules.negative_balance,
         "approval_above": s.number(rules.approval_above),
         "from_day": "",
@@ -47,21 +49,36 @@ def as_fields(version: RulesVersion, s: Speech) -> dict[str, tuple[str, ...]]:
         tier = tiers.get(name)
         typed[f"{name}_threshold"] = s.number(tier.threshold) if tier else ""
         typed[f"{name}_multiplier"] = plain(tier.multiplier, s) if tier else ""
-    return {name: (each,) for name, each in typed.items()} | fields_of(msgspec.to_builtins(rules), s)
+    return {name: (each,) for name, each in typed.items()} | fields_of(msgspec.to_builtins(_as_edited(rules)), s)
+
+
+def _as_edited(rules: RulesOfClub) -> RulesOfClub:
+    """The same as the editor says it: days of older rules are an expiry, never is none, and a tier without a gift has
+    nought."""
+    expiry = rules.expiry
+    if expiry is None and rules.points_expire_days is not None:
+        expiry = ExpiryOfClub("days", rules.points_expire_days)
+    elif expiry is not None and expiry.kind == "never":
+        expiry = None
+    nought: dict[Tier, int] = dict.fromkeys(LADDER, 0)
+    birthday = None if rules.birthday is None else BirthdayOfClub(nought | rules.birthday.points)
+    return replace(rules, expiry=expiry, birthday=birthday)
 
 
 def written_rules(fields: Fields, now: RulesVersion, s: Speech) -> WrittenRules:
     """The version that the fields describe. A tier whose threshold is empty is left out."""
     own, faults = rules_of(fields, s)
     amounts = {name: _read(fields, name, faults, needed=needed) for name, needed in _AMOUNTS.items()}
-    days, limit = (_read(fields, name, faults, whole=True) for name in _WHOLE)
+    grace, limit = (_read(fields, name, faults, whole=True) for name in _WHOLE)
     tiers = _tiers(fields, faults)
     if faults:
         return WrittenRules(None, None, faults)
     kept = replace(
         now.rules,
         tiers=tiers,
-        points_expire_days=None if days is None else int(days),
+        points_expire_days=None,
+        tier_grace_days=0 if grace is None else int(grace),
+        downgrade=(fields.get("downgrade") or (now.rules.downgrade,))[0],
         negative_balance=(fields.get("negative_balance") or (now.rules.negative_balance,))[0],
         approval_above=now.rules.approval_above if limit is None else int(limit),
     )
@@ -97,7 +114,9 @@ def _body(version: RulesVersion, now: RulesVersion, own: Mapping[str, Any]) -> d
             for each in version.rules.tiers
         ],
         "tier_period": version.rules.tier_period,
-        "points_expire_days": version.rules.points_expire_days,
+        "points_expire_days": None,
+        "tier_grace_days": version.rules.tier_grace_days,
+        "downgrade": version.rules.downgrade,
         "negative_balance": version.rules.negative_balance,
     }
     if version.rules.approval_above != now.rules.approval_above:
