@@ -52,6 +52,7 @@ def test_worker_reads_everything_a_guest_is_evaluated_by() -> None:
         "customer.list_guests",
         "customer.prune_views",
         "customer.prune_segment_days",
+        "customer.tell_birthdays",
     }
 
 

@@ -34,7 +34,7 @@ REDRAWN: Final = {"HX-Trigger": "redraw"}
 
 
 @dataclass(frozen=True)
-class RuleDraft:
+class ClubDraft:
     """What stands in the editor, and what it means. `body`: as the API takes it, None while something has to be
     mended; `faults`: by field what is said there."""
 
@@ -55,7 +55,7 @@ class RuleDraft:
 async def ask_new(request: Request, here: Here) -> Response:
     """The newest rules, to be changed."""
     known = await _choices(request, here)
-    return _editor(request, here, known, RuleDraft(as_fields(known.versions[-1], _speech(request, here))))
+    return _editor(request, here, known, ClubDraft(as_fields(known.versions[-1], _speech(request, here))))
 
 
 @router.post("/new")
@@ -65,7 +65,7 @@ async def edit(request: Request, here: Here) -> Response:
     form = await request.form()
     known, fields, step = await _choices(request, here), _fields(form), str(form.get("step", "look"))
     if step not in ("look", "rehearse", "send"):
-        return _editor(request, here, known, RuleDraft(rule_draft.moved(fields, step)))
+        return _editor(request, here, known, ClubDraft(rule_draft.moved(fields, step)))
     draft = meant(request, here, known, fields)
     if step == "look" or draft.body is None or (step == "send" and draft.digest != form.get("seen")):
         return _editor(request, here, known, draft, looked=True)
@@ -89,7 +89,7 @@ async def show_changes(request: Request, here: Here) -> Response:
     return page(request, "rules_changes.html", here, draft=draft, place_of=_place_of)
 
 
-def meant(request: Request, here: Insider, known: RuleChoices, fields: Fields) -> RuleDraft:
+def meant(request: Request, here: Insider, known: RuleChoices, fields: Fields) -> ClubDraft:
     """What the fields of the editor mean beside the newest rules: their JSON for the API, or what has to be mended."""
     speech, now = _speech(request, here), known.versions[-1]
     found = written_rules(fields, now, speech)
@@ -103,19 +103,19 @@ def meant(request: Request, here: Insider, known: RuleChoices, fields: Fields) -
     except RefusedCall as error:
         faults |= _said(request, error, fields)
     if faults or found.version is None or found.body is None:
-        return RuleDraft(fields, faults=faults, error=say("draft.mend"), status=422)
+        return ClubDraft(fields, faults=faults, error=say("draft.mend"), status=422)
     body = found.body | ({"valid_from": begins} if begins else {})
-    return RuleDraft(fields, club_rules.changes(now, found.version, speech), body)
+    return ClubDraft(fields, club_rules.changes(now, found.version, speech), body)
 
 
-def _refused(request: Request, here: Insider, known: RuleChoices, draft: RuleDraft, error: RefusedCall) -> RuleDraft:
+def _refused(request: Request, here: Insider, known: RuleChoices, draft: ClubDraft, error: RefusedCall) -> ClubDraft:
     said = error.fa if look_of(request).language == "fa" else error.en
     version = written_rules(draft.fields, known.versions[-1], _speech(request, here)).version
     faults = {
         field_at(each.field, draft.fields, version): each.fa if look_of(request).language == "fa" else each.en
         for each in error.faults
     }
-    return RuleDraft(draft.fields, draft.changes, None, faults, said, error.status)
+    return ClubDraft(draft.fields, draft.changes, None, faults, said, error.status)
 
 
 def _said(request: Request, error: RefusedCall, fields: Fields) -> dict[str, str]:
@@ -134,7 +134,7 @@ async def _choices(request: Request, here: Insider) -> RuleChoices:
     return await handler.choices(upstream(request), here, _speech(request, here).local_day(clock.now()))
 
 
-def _editor(request: Request, here: Insider, known: RuleChoices, draft: RuleDraft, *, looked: bool = False) -> Response:
+def _editor(request: Request, here: Insider, known: RuleChoices, draft: ClubDraft, *, looked: bool = False) -> Response:
     template = "rules_fields.html" if is_fragment(request) else "rules_edit.html"
     fields = draft.fields
     answer = page(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from services.console.rules.rule_blanks import Blank, Fields, Wrong, read, written
-from services.console.rules.rule_forms import FORMS, OF_KEY, PLACES, STACKING, Place, RuleForm, form_of, value_at
+from services.console.rules.rule_forms import FORMS, OF_KEY, PLACES, STACKING, RuleForm, RulePlace, form_of, value_at
 from services.console.rules.speech import Speech
 
 MOST_RULES: Final = 50
@@ -94,7 +94,7 @@ def _inside(blank: Blank, at: str, path: str) -> str | None:
     return name if path == name or path.startswith(f"{name}.") else None
 
 
-def _entry(form: RuleForm, rule: Mapping[str, Any], place: Place, s: Speech) -> dict[str, tuple[str, ...]]:
+def _entry(form: RuleForm, rule: Mapping[str, Any], place: RulePlace, s: Speech) -> dict[str, tuple[str, ...]]:
     fields: dict[str, tuple[str, ...]] = {"form": (form.key,)}
     if place.has_keys:
         fields["key"] = (rule["key"],)
@@ -115,7 +115,7 @@ def _value(rule: Mapping[str, Any], blank: Blank) -> Any:
     return None if value == 0 and blank.kind == "toman" else value
 
 
-def _rule(form: RuleForm, fields: Fields, at: str, place: Place, s: Speech, faults: Faults) -> dict[str, Any]:
+def _rule(form: RuleForm, fields: Fields, at: str, place: RulePlace, s: Speech, faults: Faults) -> dict[str, Any]:
     rule: dict[str, Any] = dict(form.fixed)
     if place.has_keys:
         rule["key"] = (fields.get(f"{at}.key") or ("",))[0]

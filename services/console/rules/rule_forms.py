@@ -15,7 +15,7 @@ HowMany = Literal["many", "one", "always"]
 
 
 @dataclass(frozen=True)
-class Limit:
+class RuleLimit:
     """A condition that may be put to a rule. `means`: what it says by being there, of one that has no blank."""
 
     key: str
@@ -31,7 +31,7 @@ class RuleForm:
     place: str
     icon: str
     blanks: tuple[Blank, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[RuleLimit, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -41,7 +41,7 @@ class RuleForm:
 
 
 @dataclass(frozen=True)
-class Place:
+class RulePlace:
     """A part of the rules. `has_keys`: its rules are named by keys, which the console makes."""
 
     name: str
@@ -52,41 +52,41 @@ class Place:
 _POINTS: Final = Blank("points")
 _FOR_EACH: Final = Blank("toman_per_point", "toman")
 _MATCH: Final = Blank("match", "words")
-_MINIMUM: Final = Limit("minimum_toman", (Blank("minimum_toman", "toman"),))
-_WITHOUT: Final = Limit("exclude", (Blank("exclude", "words"),))
-_BY_TIER: Final = Limit("by_tier", means=("by_tier", True))
-_PER_DAY: Final = Limit("per_day", (Blank("per_day"),))
+_MINIMUM: Final = RuleLimit("minimum_toman", (Blank("minimum_toman", "toman"),))
+_WITHOUT: Final = RuleLimit("exclude", (Blank("exclude", "words"),))
+_BY_TIER: Final = RuleLimit("by_tier", means=("by_tier", True))
+_PER_DAY: Final = RuleLimit("per_day", (Blank("per_day"),))
 _OWN: Final = (_MINIMUM, _BY_TIER)
 _OF_LINES: Final = (_WITHOUT, *_OWN)
-_CAPS: Final = tuple(Limit(f"cap_{each}", (Blank(each),)) for each in ("visit", "day", "month"))
+_CAPS: Final = tuple(RuleLimit(f"cap_{each}", (Blank(each),)) for each in ("visit", "day", "month"))
 _WHEN: Final = (
-    Limit("weekdays", (Blank("weekdays", "weekdays"),)),
-    Limit("hours", (Blank("from_time", "clock"), Blank("until_time", "clock"))),
-    Limit("dates", (Blank("dates", "spans"),)),
-    Limit("branches", (Blank("branches", "branches"),)),
-    Limit("segments", (Blank("segments", "segments"),)),
-    Limit("on", (Blank("on", "rules"),)),
+    RuleLimit("weekdays", (Blank("weekdays", "weekdays"),)),
+    RuleLimit("hours", (Blank("from_time", "clock"), Blank("until_time", "clock"))),
+    RuleLimit("dates", (Blank("dates", "spans"),)),
+    RuleLimit("branches", (Blank("branches", "branches"),)),
+    RuleLimit("segments", (Blank("segments", "segments"),)),
+    RuleLimit("on", (Blank("on", "rules"),)),
 )
 _STAMPS: Final = (
-    Limit("match", (Blank("match", "words"),)),
-    Limit("per_bill", means=("per", "visit")),
-    Limit("per_visit", (Blank("per_visit"),)),
+    RuleLimit("match", (Blank("match", "words"),)),
+    RuleLimit("per_bill", means=("per", "visit")),
+    RuleLimit("per_visit", (Blank("per_visit"),)),
     _MINIMUM,
-    Limit("lives_days", (Blank("lives_days"),)),
+    RuleLimit("lives_days", (Blank("lives_days"),)),
 )
 _TIERS: Final = tuple(Blank(f"points.{tier}") for tier in ("bronze", "silver", "gold", "platinum"))
 
 PLACES: Final = (
-    Place("base", "always"),
-    Place("earn", "many", has_keys=True),
-    Place("multiply", "many", has_keys=True),
-    Place("caps", "always"),
-    Place("cards", "many", has_keys=True),
-    Place("birthday", "one"),
-    Place("referral", "one"),
-    Place("pending", "one"),
-    Place("expiry", "one"),
-    Place("warn", "always"),
+    RulePlace("base", "always"),
+    RulePlace("earn", "many", has_keys=True),
+    RulePlace("multiply", "many", has_keys=True),
+    RulePlace("caps", "always"),
+    RulePlace("cards", "many", has_keys=True),
+    RulePlace("birthday", "one"),
+    RulePlace("referral", "one"),
+    RulePlace("pending", "one"),
+    RulePlace("expiry", "one"),
+    RulePlace("warn", "always"),
 )
 FORMS: Final = (
     RuleForm("base", "base", "receipt", (), (_MINIMUM, _WITHOUT)),
@@ -103,7 +103,7 @@ FORMS: Final = (
     RuleForm(
         "referral", "referral", "user-plus",
         tuple(Blank(each) for each in ("referrer", "referee", "within_days", "referrer_visits", "per_month")),
-        (Limit("minimum_bill", (Blank("minimum_bill", "toman"),)),),
+        (RuleLimit("minimum_bill", (Blank("minimum_bill", "toman"),)),),
     ),
     RuleForm("pending", "pending", "clock", (Blank("above_points"), Blank("hours"))),
     RuleForm("expiry_days", "expiry", "calendar", (Blank("days"),), fixed={"kind": "days"}),
@@ -112,8 +112,8 @@ FORMS: Final = (
     RuleForm(
         "warn", "warn", "mail", (),
         (
-            Limit("warn_points", (Blank("points_days", "numbers"),)),
-            Limit("warn_tier", (Blank("tier_days", "numbers"),)),
+            RuleLimit("warn_points", (Blank("points_days", "numbers"),)),
+            RuleLimit("warn_tier", (Blank("tier_days", "numbers"),)),
         ),
     ),
 )  # fmt: skip
