@@ -58,6 +58,14 @@ WHERE cafe_id = $1 AND visit_id IS NOT NULL AND redemption_id IS NULL
 """
 
 
+async def lapse_after(visit: pages.Visit, days: str) -> None:
+    """In the editor: points lapse so many days after their bill."""
+    if not await visit.page.locator("#f-expiry-days").count():
+        await visit.page.locator("details:has([value='add.expiry_days']) summary").click()
+        await visit.page.click("[value='add.expiry_days']")
+    await visit.page.fill("#f-expiry-days", days)
+
+
 def number_in(text: str) -> int:
     return int("".join(letter for letter in latin_digits(text) if letter.isdigit()))
 
@@ -83,7 +91,7 @@ async def test_new_rules_show_what_they_change_and_are_approved_by_another(
     async with pages.visiting(browser, scene.base) as visit:
         await pages.sign_in(visit, *scene.people["manager"])
         await visit.go(f"{scene.home}/club/rules/new")
-        await visit.page.fill("#f-points_expire_days", "۴۰۰")
+        await lapse_after(visit, "۴۰۰")
         await expect(visit.page.locator(".sheet-part")).to_contain_text("۴۰۰ روز")
         assert await houses["loyalty"].fetchval(last, scene.cafe.cafe_id) == before
         await visit.click("button[name=step][value=send]")
@@ -190,7 +198,7 @@ async def test_earning_rules_are_said_and_stay_when_another_rule_changes(
         await expect(said).to_contain_text("سه‌شنبه")
         await expect(said).to_contain_text("مهمان در یک روز حداکثر ۳٬۰۰۰ امتیاز می‌گیرد.")
         await visit.go(f"{home}/club/rules/new")
-        await visit.page.fill("#f-points_expire_days", "۳۰۰")
+        await lapse_after(visit, "۳۰۰")
         await expect(visit.page.locator(".sheet-part li")).to_have_count(1)
         await visit.click("button[name=step][value=send]")
         await expect(visit.page.locator(".note")).to_contain_text("در انتظار تأیید")
@@ -203,4 +211,5 @@ async def test_earning_rules_are_said_and_stay_when_another_rule_changes(
         await visit.page.locator(".matter", has_text="قاعده‌های باشگاه").locator("button[value=approve]").click()
         await visit.page.wait_for_load_state()
     assert await loyalty.fetchval(last, cafe_id) == number + 1
-    assert await loyalty.fetchval(earning, cafe_id) == written
+    after = await loyalty.fetchval(earning, cafe_id)
+    assert after == written | {"expiry": {"kind": "days", "days": 300, "after": 0}}
