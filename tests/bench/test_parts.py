@@ -101,7 +101,12 @@ async def test_rehearsals_are_right_and_timed_alone_and_beside_live_bills(
     config: Settings, database: Databases, tmp_path: Path
 ) -> None:
     figures = await rehearsal.rehearse(bench_on(config, tmp_path), config, rehearsal.Sizes(30, runs=2, live=5))
-    assert_said(figures, {"1,200 visits", "processor time of a visit, without the server's"}, runs=2)
+    # What starting takes is taken off: of so few visits nothing may be left.
+    own = [figure for figure in figures if figure.unit == "µs"]
+    assert [(figure.name, len(figure.runs)) for figure in own] == [
+        ("processor time of a visit, without the server's", 2)
+    ]
+    assert_said([figure for figure in figures if figure not in own], {"1,200 visits"}, runs=2)
     await assert_gone(config)
 
 

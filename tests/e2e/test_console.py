@@ -15,7 +15,8 @@ from tests.e2e import pages
 from tests.e2e.conftest import NAME
 from tests.e2e.screens import Scene
 
-pytestmark = pages.in_a_browser
+# One test walks through every screen.
+pytestmark = [pages.in_a_browser, pytest.mark.timeout(400)]
 PICTURES = os.environ.get("CRM_PICTURES")
 
 
