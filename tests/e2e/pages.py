@@ -22,6 +22,9 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+# Nothing here measures time: a busy machine may take as long as it wants.
+expect.set_options(timeout=30_000)
+
 in_a_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
 
 

@@ -15,7 +15,7 @@ from services.loyalty.models.referrals import Referral
 from services.loyalty.rules import referrals as rules
 from services.loyalty.store.audit import audit
 from shared.database import db
-from shared.errors import NotFound, Rejected
+from shared.errors import Rejected
 from shared.events.customer import CustomerErased
 from shared.events.loyalty import ReferralCompleted
 from tests.loyalty import books
@@ -162,7 +162,7 @@ async def test_each_refusal_has_its_reason(pool: db.Pool, clock: Clock, arrange:
 
 
 async def test_nobody_brings_anybody_where_the_program_gives_nothing(pool: db.Pool, clock: Clock) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(Rejected, match="no_referrals"):
         await claim(pool, NEW, "AAAAAA")
 
 

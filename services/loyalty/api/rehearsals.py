@@ -10,6 +10,7 @@ from services.loyalty.models.http_rehearsals import AskRehearsal, ShownRehearsal
 from services.loyalty.store import rehearsals
 from shared.web.acting import acting, acting_in_role
 from shared.web.dependencies import StaffCaller
+from shared.web.documents import problems
 
 router = APIRouter(prefix="/cafes/{cafe_id}/programs/rehearsals", tags=["rehearsals"])
 CSV = "text/csv"
@@ -38,7 +39,11 @@ async def show_rehearsal(request: Request, caller: StaffCaller, cafe_id: UUID, r
         return await rehearsing.show(conn, cafe_id, rehearsal_id)
 
 
-@router.get("/{rehearsal_id}/guests.csv", response_class=StreamingResponse, responses={200: {"content": {CSV: {}}}})
+@router.get(
+    "/{rehearsal_id}/guests.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {CSV: {}}}, **problems(409)},
+)
 async def list_guests(request: Request, caller: StaffCaller, cafe_id: UUID, rehearsal_id: UUID) -> StreamingResponse:
     """What would become of each guest, as CSV: ids, points and tiers, no name and no number (managers)."""
     async with acting(request, caller, cafe_id, "manager") as conn:

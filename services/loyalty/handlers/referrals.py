@@ -14,7 +14,7 @@ from services.loyalty.rules import tiers
 from services.loyalty.store import accounts, referrals, visits
 from shared.clock import now
 from shared.database.db import Connection, Pool
-from shared.errors import NotFound, Problem, Rejected
+from shared.errors import Problem, Rejected
 from shared.events.base import Event
 from shared.events.loyalty import ReferralCompleted
 from shared.jobs.by_cafe import ByCafe
@@ -72,13 +72,18 @@ async def claim(
 ) -> Referral:
     """Notes who has brought a guest, once; a repeat has no effect and gets the same answer.
 
-    Raises NotFound while the program gives nothing for it, and Rejected with the reason as its code.
+    Raises Rejected with the reason as its code, and while the program gives nothing for it.
     """
     await referrals.take_turn(conn, cafe_id)
     moment = now()
     plan, terms = await _terms(conn, cafe_id, moment)
     if terms is None:
-        raise NotFound("referral", "معرفی مهمان در این کافه")
+        raise Rejected(
+            "no_referrals",
+            "This cafe gives no points for guests who bring others.",
+            "این کافه برای معرفی مهمان امتیازی نمی‌دهد.",
+            status=409,
+        )
     referrer_id = await referrals.whose(conn, cafe_id, code)
     known = await referrals.find(conn, cafe_id, referee_id)
     if known is not None and known.referrer_id == referrer_id:
