@@ -6,6 +6,7 @@ has left bronze, so that the rows can be made set by set as loyalty would have w
 
 import asyncio
 import contextlib
+import os
 import random
 import resource
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
+from unittest import mock
 from uuid import UUID
 
 import asyncpg
@@ -32,7 +34,7 @@ from shared.events.identity import CafeChanged
 from shared.settings import Settings
 from tests.bench.figure import Bench, Figure, Part
 from tests.shared.records import visit
-from tests.support import admin_connection
+from tests.support import SECRET, admin_connection
 
 CAFE, OTHER = UUID(int=7), UUID(int=8)
 SERVICE: Final = "loyalty"
@@ -94,7 +96,10 @@ FULL, QUICK = Sizes(25_000, 5, 400), Sizes(2_500, 3, 100)
 async def measure(bench: Bench) -> list[Figure]:
     """Rehearsals one after the other, then live bills with and without one beside them."""
     config = Settings(postgres_url=bench.postgres.url, database_prefix="rehearsal_")
-    return await rehearse(bench, config, QUICK if bench.quick else FULL)
+    # The process that rehearses reads its settings from there.
+    names = {"CRM_SECRET": SECRET, "CRM_POSTGRES_URL": bench.postgres.url, "CRM_DATABASE_PREFIX": "rehearsal_"}
+    with mock.patch.dict(os.environ, names):
+        return await rehearse(bench, config, QUICK if bench.quick else FULL)
 
 
 async def rehearse(bench: Bench, config: Settings, sizes: Sizes) -> list[Figure]:
